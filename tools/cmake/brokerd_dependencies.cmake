@@ -1,0 +1,25 @@
+# What the build uses from the system. Debian packages only; tools/packages lists them.
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+find_package(fmt 9 REQUIRED)
+if(NOT BROKERD_FUZZ)
+    find_package(Asio 1.22 REQUIRED)
+endif()
+
+if(NOT BROKERD_CLIENT_ONLY)
+    find_package(spdlog REQUIRED)
+    find_package(nlohmann_json REQUIRED)
+    if(NOT BROKERD_FUZZ)
+        find_package(CLI11 REQUIRED)
+        find_package(RocksDB 7.8 REQUIRED)
+        find_package(Httplib REQUIRED)
+        find_package(CURL REQUIRED)
+    endif()
+endif()
+
+if(BROKERD_TESTS)
+    find_package(GTest REQUIRED)
+    find_package(benchmark QUIET)
+    find_package(Python3 COMPONENTS Interpreter REQUIRED)
+endif()

@@ -1,0 +1,191 @@
+# The functions that each module's CMakeLists.txt is written with:
+#
+#   brokerd_module(NAME broker_domain SOURCES topic.cpp queue.cpp
+#                  DEPS brokerd_types broker_base PRIVATE_DEPS brokerd_codec)
+#       a static library, or an interface library when there are no sources. DEPS are seen by who
+#       links the module (its headers include theirs), PRIVATE_DEPS only by its sources.
+#
+#   brokerd_client_library(SOURCES src/client.cpp ...)
+#       the client: one archive that holds protocol/ as well, so that it can be installed alone.
+#
+#   brokerd_program(NAME brokerctl SOURCES main.cpp DEPS brokerd_client CLI11::CLI11)
+#       an executable in bin/ of the build directory.
+#
+#   brokerd_test(NAME domain_test SOURCES lease_test.cpp DEPS broker_domain
+#                [LABELS unit] [TIMEOUT 60] [SERIAL])
+#       an executable in bin/tests/ with GoogleTest's main, each of its test cases a test of its
+#       own for ctest. Tests run in parallel, from the top directory of the repository (golden
+#       files are "tests/golden/..."), with BROKERD_BIN_DIR naming the directory of the programs.
+#
+#   brokerd_fuzz_target(NAME frame_fuzz SOURCES frame_fuzz.cpp DEPS brokerd_codec [CORPUS dir])
+#       a libFuzzer program in a fuzz build; in any other, a test that replays the corpus through
+#       the same LLVMFuzzerTestOneInput (main is tests/fuzz/replay_main.cpp).
+#
+#   brokerd_benchmark(NAME codec_bench SOURCES codec_bench.cpp DEPS brokerd_codec)
+#       a Google Benchmark program in bin/bench/.
+
+include(GoogleTest)
+
+set(brokerd_pch_dir "${PROJECT_SOURCE_DIR}/tools/cmake/pch")
+# Targets whose headers include Asio; who links one of them gets the precompiled Asio.
+set(brokerd_asio_targets
+    asio::asio brokerd_transport brokerd_client broker_engine broker_session broker_admin broker_app
+    test_support)
+
+# Adds a module's directory as soon as it has a CMakeLists.txt.
+macro(brokerd_add_directory directory)
+    if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${directory}/CMakeLists.txt")
+        add_subdirectory(${directory})
+    endif()
+endmacro()
+
+# The shared precompiled headers. All targets are compiled with the same flags, so four of them,
+# compiled once, serve all.
+function(brokerd_define_pch kind)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HEADERS;DEPS")
+    add_library(brokerd_pch_${kind} OBJECT "${brokerd_pch_dir}/empty.cpp")
+    brokerd_target_options(brokerd_pch_${kind})
+    target_link_libraries(brokerd_pch_${kind} PRIVATE ${arg_DEPS})
+    list(TRANSFORM arg_HEADERS PREPEND "${brokerd_pch_dir}/")
+    target_precompile_headers(brokerd_pch_${kind} PRIVATE ${arg_HEADERS})
+endfunction()
+
+if(BROKERD_PCH)
+    brokerd_define_pch(std HEADERS std.hpp DEPS fmt::fmt)
+    brokerd_define_pch(asio HEADERS std.hpp asio.hpp DEPS fmt::fmt asio::asio)
+    if(BROKERD_TESTS)
+        brokerd_define_pch(test HEADERS std.hpp test.hpp DEPS fmt::fmt GTest::gmock)
+        brokerd_define_pch(asio_test HEADERS std.hpp asio.hpp test.hpp
+            DEPS fmt::fmt asio::asio GTest::gmock)
+    endif()
+endif()
+
+function(brokerd_use_pch target suffix deps)
+    if(NOT BROKERD_PCH)
+        return()
+    endif()
+    set(kind std)
+    foreach(dep IN LISTS deps)
+        if(dep IN_LIST brokerd_asio_targets)
+            set(kind asio)
+        endif()
+    endforeach()
+    if(suffix AND kind STREQUAL "std")
+        set(kind test)
+    elseif(suffix)
+        set(kind asio_test)
+    endif()
+    # The headers contain fmt, whose FMT_SHARED must be the same everywhere.
+    target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:fmt::fmt>)
+    target_precompile_headers(${target} REUSE_FROM brokerd_pch_${kind})
+endfunction()
+
+function(brokerd_module)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SOURCES;DEPS;PRIVATE_DEPS")
+    if(NOT arg_SOURCES)
+        add_library(${arg_NAME} INTERFACE)
+        target_include_directories(${arg_NAME} INTERFACE "${PROJECT_SOURCE_DIR}")
+        target_link_libraries(${arg_NAME} INTERFACE ${arg_DEPS} ${arg_PRIVATE_DEPS})
+        return()
+    endif()
+    add_library(${arg_NAME} STATIC ${arg_SOURCES})
+    brokerd_target_options(${arg_NAME})
+    target_include_directories(${arg_NAME} PUBLIC "${PROJECT_SOURCE_DIR}")
+    target_link_libraries(${arg_NAME} PUBLIC ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS})
+    brokerd_use_pch(${arg_NAME} "" "${arg_DEPS};${arg_PRIVATE_DEPS}")
+endfunction()
+
+function(brokerd_client_library)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "SOURCES")
+    add_library(brokerd_client STATIC ${arg_SOURCES})
+    add_library(brokerd::client ALIAS brokerd_client)
+    brokerd_target_options(brokerd_client)
+    foreach(part brokerd_types brokerd_codec brokerd_transport)
+        if(TARGET ${part})
+            get_target_property(type ${part} TYPE)
+            if(NOT type STREQUAL "INTERFACE_LIBRARY")
+                target_sources(brokerd_client PRIVATE $<TARGET_OBJECTS:${part}>)
+            endif()
+        endif()
+    endforeach()
+    set_target_properties(brokerd_client PROPERTIES
+        OUTPUT_NAME brokerd-client
+        EXPORT_NAME client)
+    target_compile_features(brokerd_client PUBLIC cxx_std_20)
+    target_include_directories(brokerd_client
+        PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/client/include>
+               $<INSTALL_INTERFACE:include>)
+    target_link_libraries(brokerd_client PUBLIC asio::asio Threads::Threads PRIVATE fmt::fmt)
+    brokerd_use_pch(brokerd_client "" asio::asio)
+endfunction()
+
+function(brokerd_program)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SOURCES;DEPS")
+    add_executable(${arg_NAME} ${arg_SOURCES})
+    brokerd_target_options(${arg_NAME})
+    target_link_libraries(${arg_NAME} PRIVATE ${arg_DEPS})
+    brokerd_use_pch(${arg_NAME} "" "${arg_DEPS}")
+endfunction()
+
+function(brokerd_test)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT" "SOURCES;DEPS;LABELS")
+    if(NOT arg_LABELS)
+        set(arg_LABELS unit)
+    endif()
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 60)
+    endif()
+    add_executable(${arg_NAME} ${arg_SOURCES})
+    brokerd_target_options(${arg_NAME})
+    set_target_properties(${arg_NAME} PROPERTIES
+        RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/tests")
+    target_link_libraries(${arg_NAME} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main)
+    brokerd_use_pch(${arg_NAME} test "${arg_DEPS}")
+    set(properties
+        LABELS "${arg_LABELS}"
+        TIMEOUT ${arg_TIMEOUT}
+        ENVIRONMENT "BROKERD_BIN_DIR=${PROJECT_BINARY_DIR}/bin")
+    if(arg_SERIAL)
+        list(APPEND properties RUN_SERIAL ON)
+    endif()
+    gtest_discover_tests(${arg_NAME}
+        DISCOVERY_MODE PRE_TEST
+        DISCOVERY_TIMEOUT 60
+        WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+        PROPERTIES ${properties})
+endfunction()
+
+function(brokerd_fuzz_target)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;CORPUS" "SOURCES;DEPS")
+    add_executable(${arg_NAME} ${arg_SOURCES})
+    brokerd_target_options(${arg_NAME})
+    set_target_properties(${arg_NAME} PROPERTIES
+        RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/fuzz")
+    target_link_libraries(${arg_NAME} PRIVATE ${arg_DEPS})
+    if(BROKERD_FUZZ)
+        target_compile_options(${arg_NAME} PRIVATE -fsanitize=fuzzer)
+        target_link_options(${arg_NAME} PRIVATE -fsanitize=fuzzer)
+        return()
+    endif()
+    target_sources(${arg_NAME} PRIVATE "${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.cpp")
+    brokerd_use_pch(${arg_NAME} "" "${arg_DEPS}")
+    if(NOT arg_CORPUS)
+        set(arg_CORPUS "corpus/${arg_NAME}")
+    endif()
+    cmake_path(ABSOLUTE_PATH arg_CORPUS BASE_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}")
+    add_test(NAME fuzz.replay.${arg_NAME} COMMAND ${arg_NAME} "${arg_CORPUS}")
+    set_tests_properties(fuzz.replay.${arg_NAME} PROPERTIES LABELS fuzz TIMEOUT 60)
+endfunction()
+
+function(brokerd_benchmark)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SOURCES;DEPS")
+    if(NOT TARGET benchmark::benchmark_main)
+        return()
+    endif()
+    add_executable(${arg_NAME} ${arg_SOURCES})
+    brokerd_target_options(${arg_NAME})
+    set_target_properties(${arg_NAME} PROPERTIES
+        RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/bench")
+    target_link_libraries(${arg_NAME} PRIVATE ${arg_DEPS} benchmark::benchmark_main)
+    brokerd_use_pch(${arg_NAME} "" "${arg_DEPS}")
+endfunction()

@@ -1,0 +1,5 @@
+// Precompiled: GoogleTest.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
