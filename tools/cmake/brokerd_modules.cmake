@@ -26,7 +26,6 @@
 
 include(GoogleTest)
 
-set(brokerd_pch_dir "${PROJECT_SOURCE_DIR}/tools/cmake/pch")
 # Targets whose headers include Asio; who links one of them gets the precompiled Asio.
 set(brokerd_asio_targets
     asio::asio brokerd_transport brokerd_client broker_engine broker_session broker_admin broker_app
@@ -43,10 +42,11 @@ endmacro()
 # compiled once, serve all.
 function(brokerd_define_pch kind)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HEADERS;DEPS")
-    add_library(brokerd_pch_${kind} OBJECT "${brokerd_pch_dir}/empty.cpp")
+    add_library(brokerd_pch_${kind} OBJECT "${PROJECT_SOURCE_DIR}/tools/cmake/pch/empty.cpp")
     brokerd_target_options(brokerd_pch_${kind})
     target_link_libraries(brokerd_pch_${kind} PRIVATE ${arg_DEPS})
-    list(TRANSFORM arg_HEADERS PREPEND "${brokerd_pch_dir}/")
+    # Quoted names, as an absolute path would keep ccache from a hit in another clone.
+    list(TRANSFORM arg_HEADERS REPLACE "(.+)" "\"tools/cmake/pch/\\1\"")
     target_precompile_headers(brokerd_pch_${kind} PRIVATE ${arg_HEADERS})
 endfunction()
 

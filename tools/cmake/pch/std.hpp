@@ -1,5 +1,5 @@
 // Precompiled: the part of the standard library (and fmt) that most sources include.
-// A source still includes what it uses: the sanitizer and fuzz builds go without this file.
+// A source still includes what it uses: the fuzz build goes without this file.
 #pragma once
 
 #include <algorithm>
