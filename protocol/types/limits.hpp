@@ -1,0 +1,92 @@
+// Every limit of the protocol and the model, with its default and its hard maximum. Both ends use
+// these constants; PROTOCOL.md prints them; tests hold each at the limit and one beyond.
+// Header only.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace brokerd::limits {
+
+using namespace std::chrono_literals;
+
+inline constexpr std::size_t kib = 1024;
+inline constexpr std::size_t mib = 1024 * kib;
+
+// Names.
+inline constexpr std::size_t topic_name_bytes_max = 255;
+inline constexpr std::size_t topic_name_words_max = 16;
+inline constexpr std::size_t queue_name_bytes_max = 255;
+inline constexpr std::size_t client_name_bytes_max = 255;
+
+// Messages.
+inline constexpr std::size_t message_bytes_default = 1 * mib;
+inline constexpr std::size_t message_bytes_max = 64 * mib;
+inline constexpr std::size_t key_bytes_max = 4 * kib;
+inline constexpr std::size_t headers_max = 64;
+inline constexpr std::size_t headers_bytes_max = 16 * kib;  // names and values of one message
+inline constexpr std::size_t reason_bytes_max = 256;
+
+// Frames and batches.
+inline constexpr std::size_t frame_bytes_default = 4 * mib;
+inline constexpr std::size_t frame_bytes_max = 72 * mib;
+inline constexpr std::size_t hello_bytes_max = 4 * kib;
+inline constexpr std::uint32_t batch_records_default = 4096;
+inline constexpr std::uint32_t batch_records_max = 16384;
+inline constexpr std::size_t chunk_bytes_max = 256 * kib;  // or one batch
+inline constexpr std::uint32_t settle_runs_max = 16384;    // lease runs in one settle request
+inline constexpr std::uint32_t list_items_max = 10000;     // items of one listing reply
+
+// Connections.
+inline constexpr std::uint32_t connections_default = 10000;
+inline constexpr std::uint32_t connections_per_ip_default = 1000;
+inline constexpr std::uint32_t connections_unauthenticated_default = 256;
+inline constexpr std::uint32_t connections_unauthenticated_per_ip_default = 32;
+inline constexpr auto handshake_default = 10s;
+inline constexpr auto handshake_max = 30s;
+inline constexpr auto frame_base_deadline = 10s;                      // plus size over this rate:
+inline constexpr std::size_t frame_bytes_per_second_min = 64 * kib;
+inline constexpr auto heartbeat_default = 15s;                        // ping after this silence
+inline constexpr auto heartbeat_max = 300s;
+inline constexpr auto dead_after_default = 30s;                       // closed after this silence
+inline constexpr std::size_t outbox_bytes_max = 8 * mib;              // per connection
+inline constexpr std::size_t outbox_unauthenticated_bytes_max = 64 * kib;
+inline constexpr auto outbox_stalled_max = 30s;  // closed after this without progress
+
+// Flow control.
+inline constexpr std::uint32_t publish_credit_messages_default = 16384;
+inline constexpr std::uint32_t publish_credit_messages_max = 65536;
+inline constexpr std::uint64_t publish_credit_bytes_default = 8 * mib;
+inline constexpr std::uint64_t publish_credit_bytes_max = 64 * mib;
+inline constexpr std::uint32_t prefetch_messages_default = 256;
+inline constexpr std::uint32_t prefetch_messages_max = 65536;
+inline constexpr std::uint64_t prefetch_bytes_default = 8 * mib;
+inline constexpr std::uint64_t prefetch_bytes_max = 64 * mib;
+inline constexpr std::uint32_t consumers_per_connection_default = 1000;
+inline constexpr std::uint32_t consumers_per_connection_max = 100000;
+inline constexpr std::uint32_t queues_per_topic_default = 1000;
+inline constexpr std::uint32_t queues_per_topic_max = 100000;
+
+// Leases and retries.
+inline constexpr auto lease_default = 30s;
+inline constexpr auto lease_min = 100ms;
+inline constexpr auto lease_max = 12h;
+inline constexpr std::uint32_t attempts_default = 16;
+inline constexpr std::uint32_t attempts_max = 1000;
+inline constexpr std::size_t attempts_history_max = 16;  // kept per message: first and last 15
+inline constexpr auto backoff_initial_default = 1s;
+inline constexpr auto backoff_max_default = 10min;
+inline constexpr std::uint32_t backoff_jitter_percent = 20;
+inline constexpr auto nack_delay_max = 365 * 24h;
+inline constexpr std::uint64_t retrying_default = 100000;   // per queue; dispatch pauses beyond
+inline constexpr std::uint64_t runs_default = 100000;       // intervals per queue; likewise
+
+// Producers.
+inline constexpr std::uint64_t producer_window = 4096;   // sequences remembered per topic
+inline constexpr std::size_t producers_max = 10000;      // windows kept, least recently used go
+
+// Durability.
+inline constexpr auto plain_ack_sync_max = 100ms;
+
+}  // namespace brokerd::limits

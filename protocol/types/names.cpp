@@ -1,0 +1,206 @@
+// Checks and parsers of names and addresses.
+#include "protocol/types/names.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdint>
+
+#include "protocol/types/limits.hpp"
+
+namespace brokerd {
+namespace {
+
+constexpr bool is_name_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '_' || c == '-';
+}
+
+outcome<void> check_words(std::string_view name, std::size_t bytes_max, std::string_view what) {
+    if (name.empty()) {
+        return refuse(error_code::invalid_name, fmt::format("the {} name is empty", what));
+    }
+    if (name.size() > bytes_max) {
+        return refuse(error_code::invalid_name,
+                      fmt::format("the {} name has {} bytes; at most {} are allowed", what,
+                                  name.size(), bytes_max));
+    }
+    std::size_t words = 1;
+    bool word_empty = true;
+    for (const char c : name) {
+        if (c == '.') {
+            if (word_empty) {
+                break;
+            }
+            ++words;
+            word_empty = true;
+        } else if (is_name_char(c)) {
+            word_empty = false;
+        } else {
+            return refuse(error_code::invalid_name,
+                          fmt::format("the {} name \"{}\" has a character outside [A-Za-z0-9_-]",
+                                      what, printable(name)));
+        }
+    }
+    if (word_empty) {
+        return refuse(error_code::invalid_name,
+                      fmt::format("the {} name \"{}\" has an empty word between its dots", what,
+                                  printable(name)));
+    }
+    if (words > limits::topic_name_words_max) {
+        return refuse(error_code::invalid_name,
+                      fmt::format("the {} name has {} words; at most {} are allowed", what, words,
+                                  limits::topic_name_words_max));
+    }
+    return {};
+}
+
+// Length of the valid UTF-8 sequence at the front of `text`, 0 if there is none (RFC 3629).
+std::size_t utf8_sequence(std::string_view text) {
+    const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+    const auto continues = [&](std::size_t i, std::uint8_t low, std::uint8_t high) {
+        return i < text.size() && at(i) >= low && at(i) <= high;
+    };
+    const std::uint8_t lead = at(0);
+    if (lead < 0x80) {
+        return 1;
+    }
+    if (lead >= 0xC2 && lead <= 0xDF) {
+        return continues(1, 0x80, 0xBF) ? 2 : 0;
+    }
+    if (lead >= 0xE0 && lead <= 0xEF) {
+        const std::uint8_t low = lead == 0xE0 ? 0xA0 : 0x80;   // no overlong form
+        const std::uint8_t high = lead == 0xED ? 0x9F : 0xBF;  // no surrogate
+        return continues(1, low, high) && continues(2, 0x80, 0xBF) ? 3 : 0;
+    }
+    if (lead >= 0xF0 && lead <= 0xF4) {
+        const std::uint8_t low = lead == 0xF0 ? 0x90 : 0x80;
+        const std::uint8_t high = lead == 0xF4 ? 0x8F : 0xBF;
+        return continues(1, low, high) && continues(2, 0x80, 0xBF) && continues(3, 0x80, 0xBF) ? 4
+                                                                                                : 0;
+    }
+    return 0;
+}
+
+bool is_control(std::string_view text, std::size_t length) {
+    const auto lead = static_cast<std::uint8_t>(text[0]);
+    if (length == 1) {
+        return lead < 0x20 || lead == 0x7F;
+    }
+    return length == 2 && lead == 0xC2 && static_cast<std::uint8_t>(text[1]) < 0xA0;  // C1
+}
+
+outcome<offset_t> parse_offset(std::string_view digits, std::string_view whole) {
+    offset_t offset = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), offset);
+    if (error != std::errc{} || end != digits.data() + digits.size() || digits.empty()) {
+        return refuse(error_code::invalid_argument,
+                      fmt::format("\"{}\" has no offset behind the @", printable(whole)));
+    }
+    return offset;
+}
+
+}  // namespace
+
+outcome<void> check_topic_name(std::string_view name) {
+    return check_words(name, limits::topic_name_bytes_max, "topic");
+}
+
+outcome<void> check_queue_name(std::string_view name) {
+    return check_words(name, limits::queue_name_bytes_max, "queue");
+}
+
+outcome<void> check_text(std::string_view text, std::size_t bytes_max, std::string_view what) {
+    if (text.size() > bytes_max) {
+        return refuse(error_code::invalid_argument,
+                      fmt::format("the {} has {} bytes; at most {} are allowed", what, text.size(),
+                                  bytes_max));
+    }
+    while (!text.empty()) {
+        const std::size_t length = utf8_sequence(text);
+        if (length == 0 || is_control(text, length)) {
+            return refuse(
+                error_code::invalid_argument,
+                fmt::format("the {} is not valid UTF-8 text without control characters", what));
+        }
+        text.remove_prefix(length);
+    }
+    return {};
+}
+
+outcome<queue_path> parse_queue_path(std::string_view text) {
+    const std::size_t slash = text.find('/');
+    if (slash == std::string_view::npos) {
+        return refuse(error_code::invalid_name,
+                      fmt::format("\"{}\" is no queue; write TOPIC/QUEUE", printable(text)));
+    }
+    queue_path path{std::string(text.substr(0, slash)), std::string(text.substr(slash + 1))};
+    if (auto checked = check_topic_name(path.topic); !checked) {
+        return std::unexpected(checked.error());
+    }
+    if (auto checked = check_queue_name(path.queue); !checked) {
+        return std::unexpected(checked.error());
+    }
+    return path;
+}
+
+std::string to_string(const queue_path& path) { return path.topic + "/" + path.queue; }
+
+outcome<message_address> parse_message_address(std::string_view text) {
+    const std::size_t at = text.find('@');
+    if (at == std::string_view::npos) {
+        return refuse(error_code::invalid_argument,
+                      fmt::format("\"{}\" is no message; write TOPIC@OFFSET", printable(text)));
+    }
+    if (auto checked = check_topic_name(text.substr(0, at)); !checked) {
+        return std::unexpected(checked.error());
+    }
+    const auto offset = parse_offset(text.substr(at + 1), text);
+    if (!offset) {
+        return std::unexpected(offset.error());
+    }
+    return message_address{std::string(text.substr(0, at)), *offset};
+}
+
+std::string to_string(const message_address& address) {
+    return fmt::format("{}@{}", address.topic, address.offset);
+}
+
+outcome<queue_address> parse_queue_address(std::string_view text) {
+    const std::size_t at = text.find('@');
+    auto path = parse_queue_path(text.substr(0, at));
+    if (!path) {
+        return std::unexpected(path.error());
+    }
+    if (at == std::string_view::npos) {
+        return queue_address{std::move(*path), std::nullopt};
+    }
+    const auto offset = parse_offset(text.substr(at + 1), text);
+    if (!offset) {
+        return std::unexpected(offset.error());
+    }
+    return queue_address{std::move(*path), *offset};
+}
+
+std::string printable(std::string_view foreign, std::size_t bytes_max) {
+    std::string out;
+    while (!foreign.empty() && out.size() < bytes_max) {
+        const std::size_t length = utf8_sequence(foreign);
+        if (length == 0 || is_control(foreign, length)) {
+            out += fmt::format("\\x{:02x}", static_cast<std::uint8_t>(foreign[0]));
+            foreign.remove_prefix(1);
+            continue;
+        }
+        if (foreign[0] == '"' || foreign[0] == '\\') {
+            out += '\\';
+        }
+        out += foreign.substr(0, length);
+        foreign.remove_prefix(length);
+    }
+    if (!foreign.empty()) {
+        out += "...";
+    }
+    return out;
+}
+
+}  // namespace brokerd

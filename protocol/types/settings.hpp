@@ -1,0 +1,165 @@
+// Settings and enumerations of the model that appear in protocol, domain and storage alike.
+// Enum values are durable: never change or reuse a number. Header only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "protocol/types/field.hpp"
+#include "protocol/types/ids.hpp"
+#include "protocol/types/limits.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd {
+
+// How a queue hands out messages; fixed at creation.
+enum class queue_mode : std::uint8_t { shared = 1 };
+
+// State of a message in a queue.
+enum class message_state : std::uint8_t {
+    ready = 1,     // waits for a consumer
+    leased = 2,    // a consumer holds it
+    retrying = 3,  // an attempt failed; waits for its due time
+    dead = 4,      // attempts used up or rejected; kept until redriven or purged
+    done = 5,      // acknowledged, purged or sought past
+};
+
+// How a lease ended in failure.
+enum class attempt_outcome : std::uint8_t {
+    nacked = 1,
+    expired = 2,
+    lost = 3,  // the connection went away without goodbye
+    rejected = 4,
+};
+
+// How far a publish was made safe before its reply.
+enum class durability : std::uint8_t {
+    disk = 1,    // synced to disk
+    memory = 2,  // broker runs without a data directory that outlives it
+};
+
+// What a settle request does with its leases.
+enum class settle_action : std::uint8_t {
+    ack = 1,
+    nack = 2,
+    reject = 3,
+    release = 4,
+    extend = 5,
+};
+
+// Where a queue starts, a seek goes, a reader begins.
+enum class position_kind : std::uint8_t { earliest = 1, latest = 2, offset = 3, time = 4 };
+
+[[nodiscard]] constexpr std::string_view to_string(queue_mode mode) {
+    switch (mode) {
+        case queue_mode::shared: return "shared";
+    }
+    return "unknown";
+}
+
+[[nodiscard]] constexpr std::string_view to_string(message_state state) {
+    switch (state) {
+        case message_state::ready: return "ready";
+        case message_state::leased: return "leased";
+        case message_state::retrying: return "retrying";
+        case message_state::dead: return "dead";
+        case message_state::done: return "done";
+    }
+    return "unknown";
+}
+
+[[nodiscard]] constexpr std::string_view to_string(attempt_outcome outcome) {
+    switch (outcome) {
+        case attempt_outcome::nacked: return "nacked";
+        case attempt_outcome::expired: return "expired";
+        case attempt_outcome::lost: return "lost";
+        case attempt_outcome::rejected: return "rejected";
+    }
+    return "unknown";
+}
+
+[[nodiscard]] constexpr std::string_view to_string(settle_action action) {
+    switch (action) {
+        case settle_action::ack: return "ack";
+        case settle_action::nack: return "nack";
+        case settle_action::reject: return "reject";
+        case settle_action::release: return "release";
+        case settle_action::extend: return "extend";
+    }
+    return "unknown";
+}
+
+// Settings of a topic. Durations in microseconds, sizes in bytes.
+struct topic_settings {
+    duration_us keep_done{0};  // how long a message stays readable after every queue is done
+    std::uint64_t max_message_bytes = limits::message_bytes_default;
+
+    bool operator==(const topic_settings&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"keep_done", &topic_settings::keep_done,
+                  "how long a message stays readable after every queue is done with it"},
+            field{"max_message_bytes", &topic_settings::max_message_bytes,
+                  "largest message the topic accepts"}};
+    }
+};
+
+// Settings of a queue.
+struct queue_settings {
+    duration_us lease = limits::lease_default;              // 100 ms .. 12 h
+    std::uint32_t attempts = limits::attempts_default;      // 1 .. 1000; then a message is dead
+    duration_us backoff = limits::backoff_initial_default;  // first retry delay, doubled each time
+    duration_us backoff_max = limits::backoff_max_default;
+    std::uint64_t max_retrying = limits::retrying_default;  // dispatch pauses beyond
+    std::uint64_t max_runs = limits::runs_default;          // likewise, intervals of done messages
+
+    bool operator==(const queue_settings&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"lease", &queue_settings::lease, "how long a lease lasts unless extended"},
+            field{"attempts", &queue_settings::attempts, "failed leases after which it is dead"},
+            field{"backoff", &queue_settings::backoff, "first retry delay, doubled each time"},
+            field{"backoff_max", &queue_settings::backoff_max, "longest retry delay"},
+            field{"max_retrying", &queue_settings::max_retrying,
+                  "retrying messages beyond which dispatch pauses"},
+            field{"max_runs", &queue_settings::max_runs,
+                  "gaps between settled messages beyond which dispatch pauses"}};
+    }
+};
+
+struct position {
+    position_kind kind = position_kind::earliest;
+    offset_t offset = 0;  // with kind offset
+    wall_time time{};     // with kind time: the first message appended at or after it
+
+    bool operator==(const position&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"kind", &position::kind, "1 earliest, 2 latest, 3 offset, 4 time"},
+            field{"offset", &position::offset, "with kind 3"},
+            field{"time", &position::time,
+                  "with kind 4: the first message appended at or after it"}};
+    }
+};
+
+// One failed lease of a message, as kept in its history.
+struct attempt {
+    wall_time time{};
+    attempt_outcome outcome = attempt_outcome::nacked;
+    std::string consumer;  // name@host:pid
+    std::string reason;    // the consumer's words; empty for expiry and loss
+
+    bool operator==(const attempt&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"time", &attempt::time, "when it ended"},
+            field{"outcome", &attempt::outcome, "1 nacked, 2 expired, 3 lost, 4 rejected"},
+            field{"consumer", &attempt::consumer, "name@host:pid"},
+            field{"reason", &attempt::reason, "the consumer's words"}};
+    }
+};
+
+}  // namespace brokerd
