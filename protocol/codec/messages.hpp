@@ -1,0 +1,452 @@
+// Every message of the protocol, described once: the struct, its frame type, its fields in wire
+// order with their documentation. Encoder, decoder, printer, fuzz input and the tables of
+// PROTOCOL.md are generated from these descriptions. Pure; no thread affinity.
+//
+// Wire types: integers little-endian; bool one byte, 0 or 1; enums their integer; times i64
+// microseconds since 1970 UTC; durations i64 microseconds; strings u16 length and bytes; byte
+// strings u32 length and bytes; lists u32 count and, per item, u16 length and the item (so that a
+// reader skips fields of later versions); lease runs in lists are plain 24-byte structs without
+// length. `rest` = all bytes up to the end of the body.
+//
+// To change a message: a frame's fields are fixed for a protocol version. Add a field with a new
+// version number or a feature bit, keep the old reader, add a golden file.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "protocol/types/bytes.hpp"
+#include "protocol/types/error.hpp"
+#include "protocol/types/field.hpp"
+#include "protocol/types/ids.hpp"
+#include "protocol/types/settings.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd::codec {
+
+inline constexpr std::uint32_t hello_magic = 0x444B5242U;  // "BRKD" on the wire
+inline constexpr std::uint16_t protocol_version_min = 1;
+inline constexpr std::uint16_t protocol_version_max = 1;
+
+enum class frame_type : std::uint8_t {
+    hello = 1,
+    hello_ok = 2,
+    ping = 3,
+    pong = 4,
+    goodbye = 5,
+    draining = 7,
+    error = 8,
+    ok = 9,
+
+    publish = 16,
+    published = 17,
+    credit = 18,
+
+    attach = 24,
+    attached = 25,
+    detach = 26,
+    detached = 27,
+    set_prefetch = 28,
+    deliver = 29,
+    settle = 30,
+    settled = 31,
+
+    topic_create = 40,
+    topic_created = 41,
+    topic_list = 42,
+    topics = 43,
+    topic_set = 44,
+    topic_remove = 45,
+
+    queue_create = 48,
+    queue_created = 49,
+    queue_list = 50,
+    queues = 51,
+    queue_set = 52,
+    queue_remove = 53,
+    queue_pause = 54,
+    queue_seek = 55,
+    queue_purge = 56,
+    counted = 57,
+    queue_explain = 58,
+    explained = 59,
+
+    read = 64,
+    messages = 65,
+    message_show = 66,
+    shown = 67,
+
+    dead_list = 72,
+    dead = 73,
+    dead_redrive = 74,
+    dead_purge = 75,
+
+    consumer_list = 80,
+    consumers = 81,
+    connection_list = 82,
+    connections = 83,
+    connection_close = 84,
+
+    health = 88,
+    health_report = 89,
+    stats = 90,
+    stats_report = 91,
+};
+
+// All bytes up to the end of the body: a view into the frame it was decoded from.
+struct rest_bytes {
+    byte_view view;
+    bool operator==(const rest_bytes& other) const {
+        return as_text(view) == as_text(other.view);
+    }
+};
+// A length-prefixed byte string: a view into the frame it was decoded from.
+struct bytes_field {
+    byte_view view;
+    bool operator==(const bytes_field& other) const {
+        return as_text(view) == as_text(other.view);
+    }
+};
+
+// ---------------------------------------------------------------------------------------------
+// Connection
+
+struct hello {
+    static constexpr frame_type type = frame_type::hello;
+    static constexpr const char* doc = "First frame of a client.";
+    std::uint32_t magic = hello_magic;
+    std::uint16_t version_min = protocol_version_min;
+    std::uint16_t version_max = protocol_version_max;
+    std::uint64_t features_required = 0;
+    std::uint64_t features_offered = 0;
+    std::string client_name;
+    bool operator==(const hello&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"magic", &hello::magic, "0x444B5242: the bytes BRKD"},
+            field{"version_min", &hello::version_min, "lowest version the client speaks"},
+            field{"version_max", &hello::version_max, "highest version the client speaks"},
+            field{"features_required", &hello::features_required,
+                  "feature bits without which the client cannot work"},
+            field{"features_offered", &hello::features_offered,
+                  "feature bits the client understands"},
+            field{"client_name", &hello::client_name,
+                  "name@host:pid, shown by tools; at most 255 bytes"}};
+    }
+};
+
+struct hello_ok {
+    static constexpr frame_type type = frame_type::hello_ok;
+    static constexpr const char* doc = "Accepts a hello and states the terms.";
+    std::uint16_t version = 0;
+    std::uint64_t features = 0;
+    std::string broker_version;
+    std::string database_id;
+    broker_epoch epoch;
+    connection_id connection;
+    std::uint32_t heartbeat_ms = 0;
+    std::uint32_t dead_after_ms = 0;
+    std::uint32_t frame_bytes_max = 0;
+    std::uint32_t batch_records_max = 0;
+    std::uint32_t credit_messages = 0;
+    std::uint64_t credit_bytes = 0;
+    bool operator==(const hello_ok&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"version", &hello_ok::version, "the version both will speak"},
+            field{"features", &hello_ok::features, "feature bits in force"},
+            field{"broker_version", &hello_ok::broker_version, "for people"},
+            field{"database_id", &hello_ok::database_id,
+                  "identity of the data directory; another one means other data"},
+            field{"epoch", &hello_ok::epoch, "incremented at each start of the broker"},
+            field{"connection", &hello_ok::connection, "identity of this connection"},
+            field{"heartbeat_ms", &hello_ok::heartbeat_ms,
+                  "send something at least this often; ping when there is nothing else"},
+            field{"dead_after_ms", &hello_ok::dead_after_ms,
+                  "silence after which either side may close"},
+            field{"frame_bytes_max", &hello_ok::frame_bytes_max,
+                  "largest body the broker accepts"},
+            field{"batch_records_max", &hello_ok::batch_records_max,
+                  "most messages in one publish"},
+            field{"credit_messages", &hello_ok::credit_messages,
+                  "messages that may be published before more credit arrives"},
+            field{"credit_bytes", &hello_ok::credit_bytes,
+                  "bytes of record batches likewise; one message may always exceed what is left "
+                  "when no publish is in flight"}};
+    }
+};
+
+struct ping {
+    static constexpr frame_type type = frame_type::ping;
+    static constexpr const char* doc = "Either side; answered by pong with the same request id.";
+    bool operator==(const ping&) const = default;
+    static constexpr auto fields() { return std::tuple{}; }
+};
+
+struct pong {
+    static constexpr frame_type type = frame_type::pong;
+    static constexpr const char* doc = "Answers a ping.";
+    bool operator==(const pong&) const = default;
+    static constexpr auto fields() { return std::tuple{}; }
+};
+
+struct goodbye {
+    static constexpr frame_type type = frame_type::goodbye;
+    static constexpr const char* doc =
+        "The client leaves: its leases are released and count as no attempt. Answered by ok, "
+        "then the broker closes.";
+    bool operator==(const goodbye&) const = default;
+    static constexpr auto fields() { return std::tuple{}; }
+};
+
+struct draining {
+    static constexpr frame_type type = frame_type::draining;
+    static constexpr const char* doc =
+        "Pushed when the broker shuts down: no more deliveries and publishes; settle what is held.";
+    std::uint32_t grace_ms = 0;
+    bool operator==(const draining&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"grace_ms", &draining::grace_ms, "the broker closes after this time"}};
+    }
+};
+
+struct error {
+    static constexpr frame_type type = frame_type::error;
+    static constexpr const char* doc =
+        "Refuses the request with the same request id; id 0: concerns the connection.";
+    error_code code = error_code::internal;
+    std::string text;
+    bool operator==(const error&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"code", &error::code, "number from the error table"},
+                          field{"text", &error::text, "what happened, to what, what to do"}};
+    }
+};
+
+struct ok {
+    static constexpr frame_type type = frame_type::ok;
+    static constexpr const char* doc = "The request is done and, if it changed anything, durable.";
+    bool operator==(const ok&) const = default;
+    static constexpr auto fields() { return std::tuple{}; }
+};
+
+// ---------------------------------------------------------------------------------------------
+// Publish
+
+struct publish {
+    static constexpr frame_type type = frame_type::publish;
+    static constexpr const char* doc =
+        "Appends a record batch to a topic. Answered by published (perhaps together with others) "
+        "or error.";
+    std::string topic;
+    rest_bytes batch;
+    bool operator==(const publish&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &publish::topic, "name of the topic"},
+                          field{"batch", &publish::batch, "one record batch"}};
+    }
+};
+
+struct published_item {
+    std::uint32_t request = 0;
+    offset_t base_offset = 0;
+    durability level = durability::disk;
+    bool duplicate = false;
+    bool operator==(const published_item&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"request", &published_item::request, "request id of the publish"},
+            field{"base_offset", &published_item::base_offset,
+                  "offset of the first message; the others follow"},
+            field{"level", &published_item::level, "1 disk: synced; 2 memory: ephemeral broker"},
+            field{"duplicate", &published_item::duplicate,
+                  "the batch was stored earlier; base_offset is that of the first time"}};
+    }
+};
+
+struct published {
+    static constexpr frame_type type = frame_type::published;
+    static constexpr const char* doc = "Pushed with request id 0: answers one or more publishes.";
+    std::uint32_t credit_messages = 0;
+    std::uint64_t credit_bytes = 0;
+    std::vector<published_item> items;
+    bool operator==(const published&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"credit_messages", &published::credit_messages, "credit given back, in messages"},
+            field{"credit_bytes", &published::credit_bytes, "credit given back, in bytes"},
+            field{"items", &published::items, "one for each publish answered"}};
+    }
+};
+
+struct credit {
+    static constexpr frame_type type = frame_type::credit;
+    static constexpr const char* doc = "Pushed: gives publish credit (after refused publishes).";
+    std::uint32_t messages = 0;
+    std::uint64_t bytes = 0;
+    bool operator==(const credit&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"messages", &credit::messages, "messages"},
+                          field{"bytes", &credit::bytes, "bytes of record batches"}};
+    }
+};
+
+// ---------------------------------------------------------------------------------------------
+// Consume
+
+struct attach {
+    static constexpr frame_type type = frame_type::attach;
+    static constexpr const char* doc = "Attaches a consumer to a queue. Answered by attached.";
+    std::string queue;
+    consumer_id consumer;
+    std::uint32_t prefetch_messages = limits::prefetch_messages_default;
+    std::uint64_t prefetch_bytes = limits::prefetch_bytes_default;
+    std::uint64_t limit = 0;
+    std::vector<lease_run> held;
+    bool operator==(const attach&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"queue", &attach::queue, "TOPIC/QUEUE"},
+            field{"consumer", &attach::consumer, "chosen by the client, unique on its connection"},
+            field{"prefetch_messages", &attach::prefetch_messages,
+                  "most messages leased at once; 0 = none until set_prefetch"},
+            field{"prefetch_bytes", &attach::prefetch_bytes,
+                  "most bytes leased at once; one message is always allowed"},
+            field{"limit", &attach::limit,
+                  "deliveries after which the consumer gets no more; 0 = unlimited"},
+            field{"held", &attach::held,
+                  "leases of this client from a lost connection or an earlier epoch, taken up "
+                  "again if the messages were not leased since"}};
+    }
+};
+
+struct attached {
+    static constexpr frame_type type = frame_type::attached;
+    static constexpr const char* doc = "The consumer is attached.";
+    queue_id queue;
+    duration_us lease{0};
+    std::uint32_t attempts = 0;
+    std::vector<lease_run> gone;
+    bool operator==(const attached&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"queue", &attached::queue, "identity of the queue, for settle"},
+            field{"lease", &attached::lease, "how long a lease lasts unless extended"},
+            field{"attempts", &attached::attempts, "attempts before a message is dead"},
+            field{"gone", &attached::gone, "those of held that could not be taken up again"}};
+    }
+};
+
+struct detach {
+    static constexpr frame_type type = frame_type::detach;
+    static constexpr const char* doc =
+        "Ends a consumer: its leases are released and count as no attempt. Answered by ok.";
+    consumer_id consumer;
+    bool operator==(const detach&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"consumer", &detach::consumer, "the consumer"}};
+    }
+};
+
+struct detached {
+    static constexpr frame_type type = frame_type::detached;
+    static constexpr const char* doc = "Pushed: the broker ended a consumer.";
+    consumer_id consumer;
+    error_code code = error_code::queue_removed;
+    std::string text;
+    bool operator==(const detached&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"consumer", &detached::consumer, "the consumer"},
+                          field{"code", &detached::code, "why, from the error table"},
+                          field{"text", &detached::text, "why, for people"}};
+    }
+};
+
+struct set_prefetch {
+    static constexpr frame_type type = frame_type::set_prefetch;
+    static constexpr const char* doc = "Changes the prefetch of a consumer. Answered by ok.";
+    consumer_id consumer;
+    std::uint32_t messages = 0;
+    std::uint64_t bytes = 0;
+    bool operator==(const set_prefetch&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"consumer", &set_prefetch::consumer, "the consumer"},
+            field{"messages", &set_prefetch::messages, "most messages leased at once; 0 = none"},
+            field{"bytes", &set_prefetch::bytes, "most bytes leased at once"}};
+    }
+};
+
+// Neighbours delivered together: message i has offset first_offset + i and lease first_lease + i.
+struct delivery_run {
+    lease_run leases;
+    wall_time append_time{};
+    std::uint32_t attempt = 1;
+    bytes_field records;
+    bool operator==(const delivery_run&) const = default;
+};
+
+struct deliver {
+    static constexpr frame_type type = frame_type::deliver;
+    static constexpr const char* doc =
+        "Pushed: messages leased to a consumer. Body: consumer u32, then runs up to the end of the "
+        "body, each: lease run (24 bytes), append_time i64, attempt u32, records_bytes u32, "
+        "records.";
+    consumer_id consumer;
+    std::vector<delivery_run> runs;
+    bool operator==(const deliver&) const = default;
+};
+
+struct settle {
+    static constexpr frame_type type = frame_type::settle;
+    static constexpr const char* doc =
+        "Acks, nacks, rejects, releases or extends leases. With confirm answered by settled once "
+        "durable; without, answered only by error lease_gone if some lease was not held.";
+    queue_id queue;
+    settle_action action = settle_action::ack;
+    bool confirm = false;
+    duration_us delay{-1};
+    std::string reason;
+    producer_id producer;
+    std::uint64_t sequence = 0;
+    std::vector<lease_run> runs;
+    bool operator==(const settle&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"queue", &settle::queue, "identity of the queue, from attached"},
+            field{"action", &settle::action, "1 ack, 2 nack, 3 reject, 4 release, 5 extend"},
+            field{"confirm", &settle::confirm, "answer with settled when it is durable"},
+            field{"delay", &settle::delay,
+                  "nack: until the retry, -1 = the queue's back-off; extend: new time from now, "
+                  "-1 = the queue's lease time; else -1"},
+            field{"reason", &settle::reason, "nack and reject: kept in the history"},
+            field{"producer", &settle::producer, "with sequence: makes a resend harmless; 0 = none"},
+            field{"sequence", &settle::sequence, "ascending per producer and queue, from 1"},
+            field{"runs", &settle::runs, "the leases"}};
+    }
+};
+
+struct settled {
+    static constexpr frame_type type = frame_type::settled;
+    static constexpr const char* doc = "Answers a confirmed settle.";
+    std::uint64_t accepted = 0;
+    std::uint64_t refused = 0;
+    bool duplicate = false;
+    std::vector<lease_run> gone;
+    bool operator==(const settled&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"accepted", &settled::accepted, "leases that were held and are settled"},
+            field{"refused", &settled::refused, "leases that were not held any more"},
+            field{"duplicate", &settled::duplicate,
+                  "a resend: the counts are those of the first time, gone is empty"},
+            field{"gone", &settled::gone, "which were refused"}};
+    }
+};
+
+}  // namespace brokerd::codec
