@@ -31,9 +31,11 @@ set(brokerd_asio_targets
     asio::asio brokerd_transport brokerd_client broker_engine broker_session broker_admin broker_app
     test_support)
 
-# Adds a module's directory as soon as it has a CMakeLists.txt.
+# Adds a module's directory once it has a CMakeLists.txt; the glob makes the next build notice.
 macro(brokerd_add_directory directory)
-    if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${directory}/CMakeLists.txt")
+    file(GLOB brokerd_found CONFIGURE_DEPENDS
+        "${CMAKE_CURRENT_SOURCE_DIR}/${directory}/CMakeLists.txt")
+    if(brokerd_found)
         add_subdirectory(${directory})
     endif()
 endmacro()
