@@ -43,6 +43,7 @@ install(FILES
 # pkg-config's own place is relative to the prefix, so an installed tree can be moved.
 file(RELATIVE_PATH pc_prefix
     "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
 configure_file(
     "${PROJECT_SOURCE_DIR}/tools/cmake/brokerd-client.pc.in"
     "${PROJECT_BINARY_DIR}/brokerd-client.pc" @ONLY)
