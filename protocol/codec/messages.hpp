@@ -2,11 +2,12 @@
 // order with their documentation. Encoder, decoder, printer, fuzz input and the tables of
 // PROTOCOL.md are generated from these descriptions. Pure; no thread affinity.
 //
-// Wire types: integers little-endian; bool one byte, 0 or 1; enums their integer; times i64
-// microseconds since 1970 UTC; durations i64 microseconds; strings u16 length and bytes; byte
-// strings u32 length and bytes; lists u32 count and, per item, u16 length and the item (so that a
-// reader skips fields of later versions); lease runs in lists are plain 24-byte structs without
-// length. `rest` = all bytes up to the end of the body.
+// Wire types (see wire.hpp): integers little-endian; bool one byte, 0 or 1; enums their integer;
+// times i64 microseconds since 1970 UTC; durations i64 microseconds; strings u16 length and bytes;
+// byte strings u32 length and bytes; structs u16 length and their fields; lists u32 count and the
+// items, where an item that is a struct has a u32 length (so that a reader skips fields of later
+// versions) and strings and lease runs (24 bytes) lie as they are. `rest` = all bytes up to the end
+// of the body. Nothing may follow the last field of a body.
 //
 // To change a message: a frame's fields are fixed for a protocol version. Add a field with a new
 // version number or a feature bit, keep the old reader, add a golden file.
