@@ -179,20 +179,20 @@ class Lint:
                 self.report("include-library", path, number, f"<{included}> has no place here")
 
     def check_listed(self, sources):
-        """Every .cpp is named by the CMakeLists.txt next to it or above it."""
+        """Every .cpp is named by the CMakeLists.txt next to it or above it, or by tools/cmake."""
+        shared = "".join(file.read_text() for file in self.top.glob("tools/cmake/*.cmake"))
         for path in sources:
-            if not path.endswith(".cpp"):
+            if not path.endswith(".cpp") or path in shared:
                 continue
             directory = Path(path).parent
-            while directory != Path("."):
-                lists = self.top / directory / "CMakeLists.txt"
-                if lists.exists():
-                    name = Path(path).relative_to(directory).as_posix()
-                    if not re.search(rf"(^|[\s/(\"]){re.escape(name)}\b", lists.read_text()):
-                        self.report("not-built", path, 1,
-                                    f"not listed in {directory}/CMakeLists.txt")
-                    break
+            while directory != Path(".") and not (self.top / directory / "CMakeLists.txt").exists():
                 directory = directory.parent
+            if directory == Path("."):
+                continue
+            name = Path(path).relative_to(directory).as_posix()
+            lists = (self.top / directory / "CMakeLists.txt").read_text()
+            if not re.search(rf"(^|[\s/(\"]){re.escape(name)}\b", lists):
+                self.report("not-built", path, 1, f"not listed in {directory}/CMakeLists.txt")
 
 
 def main():

@@ -22,7 +22,7 @@
 #       the same LLVMFuzzerTestOneInput (main is tests/fuzz/replay_main.cpp).
 #
 #   brokerd_benchmark(NAME codec_bench SOURCES codec_bench.cpp DEPS brokerd_codec)
-#       a Google Benchmark program in bin/bench/.
+#       a Google Benchmark program in bin/bench/, not in sanitizer builds.
 
 include(GoogleTest)
 
@@ -181,7 +181,7 @@ endfunction()
 
 function(brokerd_benchmark)
     cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SOURCES;DEPS")
-    if(NOT TARGET benchmark::benchmark_main)
+    if(BROKERD_SANITIZE OR NOT TARGET benchmark::benchmark_main)
         return()
     endif()
     add_executable(${arg_NAME} ${arg_SOURCES})
