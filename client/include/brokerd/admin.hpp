@@ -1,0 +1,265 @@
+// Administration and inspection: what brokerctl is made of. Looking changes nothing.
+// The structs mirror the answers of the broker. C++20, no other library.
+//
+//     auto client = brokerd::connect("127.0.0.1:4650");
+//     brokerd::admin admin{client};
+//     for (const auto& queue : admin.queues()) { std::cout << queue.queue << queue.ready; }
+//
+// All functions block until the answer is there, and throw brokerd::error. Besides those named at
+// each function: closed, not_connected, and
+//   functions that only look: timed_out, no answer within request_timeout. They are asked again by
+//     themselves after a loss of the connection.
+//   functions that change something: outcome_unknown, no answer within request_timeout or the
+//     connection was lost after the request was sent. Those that say "repeatable" are repeated by
+//     themselves instead, as doing them twice is doing them once.
+// A function on a topic throws topic_not_found and invalid_name, one on a queue queue_not_found and
+// invalid_name, without saying so again.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <brokerd/client.hpp>
+#include <brokerd/types.hpp>
+
+namespace brokerd {
+
+struct topic_info {
+    std::string topic;
+    std::uint64_t id = 0;  ///< Incarnation: never reused.
+    topic_options settings;
+    timestamp created{};
+    std::uint64_t first_offset = 0;  ///< Oldest readable offset.
+    std::uint64_t next_offset = 0;   ///< Offset of the next message.
+    std::uint64_t messages = 0;      ///< Readable messages.
+    std::uint64_t bytes = 0;         ///< Their record bytes.
+    std::uint32_t queues = 0;
+    double in_per_second = 0;  ///< 10 s average.
+};
+
+struct queue_info {
+    std::string topic;
+    std::string queue;     ///< Name without the topic.
+    std::uint64_t id = 0;  ///< Incarnation: never reused.
+    std::string mode;      ///< `shared`.
+    queue_options settings;
+    timestamp created{};
+    std::uint64_t ready = 0;
+    std::uint64_t leased = 0;
+    std::uint64_t retrying = 0;
+    std::uint64_t dead = 0;
+    std::uint64_t done = 0;           ///< Since the queue was created.
+    timestamp oldest = no_timestamp;  ///< Append time of the oldest that is neither done nor dead.
+    double in_per_second = 0;         ///< 10 s average.
+    double out_per_second = 0;        ///< Done per second, 10 s average.
+    std::uint32_t consumers = 0;
+    bool paused = false;
+    std::uint64_t floor = 0;  ///< All messages below are done, retrying or dead.
+    std::string state;        ///< One word: why it moves or not.
+
+    [[nodiscard]] std::string path() const { return topic + '/' + queue; }
+};
+
+/// State of a message in a queue.
+enum class delivery_state : std::uint8_t {
+    ready = 1,     ///< Waits for a consumer.
+    leased = 2,    ///< A consumer holds it.
+    retrying = 3,  ///< An attempt failed; waits for its due time.
+    dead = 4,      ///< Attempts used up or rejected.
+    done = 5,      ///< Acknowledged, purged or sought past.
+};
+/// "ready", "leased", ...
+[[nodiscard]] std::string_view to_string(delivery_state state) noexcept;
+
+/// How an attempt ended.
+enum class attempt_end : std::uint8_t {
+    nacked = 1,
+    expired = 2,  ///< The lease ran out.
+    lost = 3,     ///< The connection went away without goodbye.
+    rejected = 4,
+};
+/// "nacked", "expired", ...
+[[nodiscard]] std::string_view to_string(attempt_end end) noexcept;
+
+struct failed_attempt {
+    timestamp time{};
+    attempt_end outcome = attempt_end::nacked;
+    std::string consumer;  ///< name@host:pid
+    std::string reason;    ///< The consumer's words; empty for expiry and loss.
+};
+
+/// A message in one queue.
+struct message_in_queue {
+    std::string queue;  ///< Name without the topic.
+    delivery_state state = delivery_state::ready;
+    std::uint32_t attempts = 0;            ///< Failed so far.
+    std::uint32_t attempts_max = 0;        ///< Dead after this many.
+    timestamp due = no_timestamp;          ///< Retrying: when it is ready again.
+    timestamp lease_until = no_timestamp;  ///< Leased: until when.
+    std::string consumer;                  ///< Leased: to whom.
+    lease_token lease;                     ///< Leased: its identity.
+    std::vector<failed_attempt> history;   ///< Oldest first.
+    std::string next;                      ///< What happens next, one sentence.
+};
+
+struct shown_message {
+    bool readable = false;  ///< False: removed, no queue keeps it.
+    std::optional<stored_message> message;
+    std::vector<message_in_queue> queues;
+};
+
+/// A page of a topic.
+struct read_page {
+    std::uint64_t first_offset = 0;  ///< Oldest readable offset of the topic.
+    std::uint64_t next_offset = 0;   ///< Offset of its next message.
+    std::uint64_t position = 0;      ///< Where to continue.
+    std::vector<stored_message> messages;
+};
+
+struct read_options {
+    std::uint32_t messages_max = 1024;
+    std::uint32_t bytes_max = 1024 * 1024;  ///< One message is always returned.
+    std::chrono::microseconds wait{0};      ///< Nothing there: wait for something, at most 30 s.
+};
+
+struct dead_message {
+    std::uint64_t offset = 0;
+    timestamp since{};
+    std::uint32_t attempts = 0;
+    std::string reason;    ///< Of the last attempt.
+    std::string consumer;  ///< Of the last attempt.
+};
+
+struct dead_page {
+    std::uint64_t next = 0;  ///< Continue from here.
+    bool more = false;       ///< There are further ones.
+    std::vector<dead_message> messages;
+};
+
+/// What an operation on many messages did in one slice.
+struct slice {
+    std::uint64_t messages = 0;  ///< Concerned in this slice.
+    std::uint64_t next = 0;      ///< Continue from here; seek: where it led.
+    bool more = false;           ///< There is more to do.
+};
+
+struct consumer_info {
+    std::string topic;
+    std::string queue;  ///< Name without the topic.
+    std::string name;   ///< name@host:pid
+    std::uint64_t connection = 0;
+    std::uint32_t consumer = 0;  ///< Unique on its connection.
+    std::uint32_t prefetch_messages = 0;
+    std::uint64_t prefetch_bytes = 0;
+    std::uint64_t leased = 0;        ///< Messages it holds.
+    std::uint64_t leased_bytes = 0;  ///< Their bytes.
+    std::uint64_t delivered = 0;     ///< Since it attached.
+    timestamp attached{};
+};
+
+struct connection_info {
+    std::uint64_t connection = 0;
+    std::string name;
+    std::string address;
+    timestamp connected{};
+    std::uint32_t consumers = 0;
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
+    std::uint64_t outbox_bytes = 0;
+    std::uint32_t credit_messages = 0;
+    std::uint64_t credit_bytes = 0;
+};
+
+struct health_info {
+    bool writable = false;              ///< A synced commit succeeded, publishes are accepted.
+    std::vector<std::string> warnings;  ///< What a person should look at.
+};
+
+struct stat {
+    std::string name;
+    double value = 0;
+    std::string help;  ///< What is counted, unit.
+};
+
+/// Administration through a client; a handle that shares its connection. It must not outlive the
+/// client. Thread safe.
+class admin {
+public:
+    explicit admin(client& client);
+
+    // Topics. Creating: client::ensure_topic().
+
+    /// All topics by name, or the one named (empty result if there is none).
+    [[nodiscard]] std::vector<topic_info> topics(std::string_view only = {});
+    /// One topic.
+    [[nodiscard]] topic_info topic(std::string_view topic);
+    /// Replaces all settings. Repeatable. Errors: invalid_setting.
+    void set_topic(std::string_view topic, const topic_options& settings);
+    /// Removes a topic, its queues and all its messages.
+    void remove_topic(std::string_view topic);
+
+    // Queues, named TOPIC/QUEUE. Creating: client::ensure_queue().
+
+    /// All queues by name, or those of one topic.
+    [[nodiscard]] std::vector<queue_info> queues(std::string_view topic = {});
+    /// One queue.
+    [[nodiscard]] queue_info queue(std::string_view queue);
+    /// Replaces all settings. Repeatable. Errors: invalid_setting.
+    void set_queue(std::string_view queue, const queue_options& settings);
+    /// Removes a queue with its state.
+    void remove_queue(std::string_view queue);
+    /// Stops dispatch; what is leased stays leased. Repeatable.
+    void pause_queue(std::string_view queue);
+    /// Starts dispatch again. Repeatable.
+    void resume_queue(std::string_view queue);
+    /// Moves a queue: messages below become done, from there on ready; dead ones stay; all leases
+    /// end. Returns how many are ready afterwards and where it led (the position is clamped to the
+    /// readable range). `dry_run`: change nothing, only count.
+    slice seek_queue(std::string_view queue, log_position to, bool dry_run = false);
+    /// Makes ready and retrying messages done, one slice per call: call again while `more`.
+    slice purge_queue(std::string_view queue, bool dry_run = false);
+    /// Why the queue, or one of its messages, does not move: one sentence.
+    [[nodiscard]] std::string explain(std::string_view queue,
+                                      std::optional<std::uint64_t> offset = std::nullopt);
+
+    // Messages.
+
+    /// Messages from a position on. Errors: gone: the offset is below the oldest readable one.
+    [[nodiscard]] read_page read(std::string_view topic, log_position from,
+                                 const read_options& options = {});
+    /// A message and its state in every queue. Errors: not_found: no message has this offset yet.
+    [[nodiscard]] shown_message show(std::string_view topic, std::uint64_t offset);
+
+    // Dead messages of a queue; ranges are [from, until).
+
+    [[nodiscard]] dead_page dead(std::string_view queue, std::uint64_t from = 0,
+                                 std::uint32_t limit = 1000);
+    /// Makes dead messages ready again with all attempts, one slice per call: call again from
+    /// `next` while `more`.
+    slice redrive_dead(std::string_view queue, std::uint64_t from = 0,
+                       std::uint64_t until = UINT64_MAX, bool dry_run = false);
+    /// Makes dead messages done, likewise.
+    slice purge_dead(std::string_view queue, std::uint64_t from = 0,
+                     std::uint64_t until = UINT64_MAX, bool dry_run = false);
+
+    // The broker.
+
+    /// All consumers, or those of one queue TOPIC/QUEUE.
+    [[nodiscard]] std::vector<consumer_info> consumers(std::string_view queue = {});
+    [[nodiscard]] std::vector<connection_info> connections();
+    /// Closes a connection of some client. Errors: connection_not_found.
+    void close_connection(std::uint64_t connection);
+    /// Proves that the broker can write: answered after a synced commit.
+    [[nodiscard]] health_info health();
+    [[nodiscard]] std::vector<stat> stats();
+
+private:
+    std::shared_ptr<client_core::blocking_client> state_;
+};
+
+}  // namespace brokerd

@@ -1,0 +1,243 @@
+// The blocking interface of brokerd: connect, publish, consume, read. It runs one thread of its own
+// for the network; no Asio is needed to use it. C++20, no other library.
+//
+//     auto client = brokerd::connect("127.0.0.1:4650");
+//     auto at = client.publish("orders.eu", {.key = "42", .payload = "..."});  // durable:
+//     orders.eu@812 client.ensure_queue("orders.eu/billing", {.lease = 30s});
+//     client.consume("orders.eu/billing", [](const brokerd::message& m) { handle(m); });
+//
+// The connection is the library's business: when it is lost, the client connects again with
+// jittered back-off, sends again what may be sent again, takes its leases up again, and what waits
+// simply waits longer, up to client_options::give_up_after.
+//
+// Every function that fails throws brokerd::error. Besides the errors named at each function, all
+// of them may throw: closed (the client was closed), not_connected (no connection for
+// give_up_after, nothing was done), invalid_argument (no broker would take this argument),
+// broker_errc::draining and internal.
+//
+// The objects here are handles. All functions may be called from any number of threads at once,
+// except the destructor and moves. None may be called from the callbacks of client_options or
+// submit(), unless it says so.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <brokerd/error.hpp>
+#include <brokerd/message.hpp>
+#include <brokerd/options.hpp>
+#include <brokerd/types.hpp>
+
+namespace brokerd {
+
+class admin;
+
+namespace client_core {
+class blocking_client;
+class blocking_consumer;
+class blocking_reader;
+}  // namespace client_core
+
+/// Fate of one submitted message. The views and the pointer are valid during the callback.
+struct publish_result {
+    std::string_view topic;
+    std::uint64_t offset = 0;        ///< Its address, if there is no failure.
+    bool duplicate = false;          ///< It had been stored by an earlier attempt of the client.
+    const error* failure = nullptr;  ///< Why it was not acknowledged; errors as for publish().
+
+    [[nodiscard]] explicit operator bool() const noexcept { return failure == nullptr; }
+};
+
+/// Called once for each submitted message, on the client's network thread. Must return soon, must
+/// not throw and must not call functions of the client that may block.
+using publish_callback = std::function<void(const publish_result&)>;
+
+/// What became of the answers of a consumer that asked for confirmation.
+struct settle_counts {
+    std::uint64_t accepted = 0;  ///< Durable.
+    std::uint64_t refused = 0;   ///< The lease was lost before; these messages may come again.
+};
+
+/// Takes messages from a queue one by one. Created by client::open_consumer().
+/// Thread safety: any threads; several threads in next() each get different messages.
+class consumer {
+public:
+    consumer(consumer&&) noexcept;
+    consumer& operator=(consumer&&) noexcept;
+    /// As close(), without waiting for confirmations.
+    ~consumer();
+
+    /// The next message, or nothing when none came within `timeout`, when `limit` messages were
+    /// returned, or when close() was called meanwhile. Zero: only what is already here.
+    /// Losing the connection is no error; the wait goes on over the next one.
+    /// Errors: queue_not_found, queue_removed, topic_removed: the queue went away.
+    [[nodiscard]] std::optional<message> next(std::chrono::microseconds timeout = forever);
+
+    /// Waits until every answer given so far is durable; needs consume_options::confirm. Returns
+    /// the counts since the consumer was opened.
+    /// Errors: invalid_argument without `confirm`. outcome_unknown: no connection for
+    /// give_up_after, so some answers may not have arrived.
+    settle_counts flush();
+
+    /// Ends the consumer: sends the answers given, with `confirm` waits for their confirmation, and
+    /// releases what was not handed out. Messages still held by the caller keep their lease, which
+    /// is no longer renewed, and can be answered. A second close does nothing.
+    /// Errors: outcome_unknown as for flush(); the consumer is closed nevertheless.
+    void close();
+
+    /// `TOPIC/QUEUE`.
+    [[nodiscard]] const std::string& queue() const noexcept;
+    /// How long a lease of this queue lasts unless renewed.
+    [[nodiscard]] std::chrono::microseconds lease() const;
+    /// Failed attempts after which a message of this queue is dead.
+    [[nodiscard]] std::uint32_t attempts() const;
+
+private:
+    friend class client;
+    explicit consumer(std::shared_ptr<client_core::blocking_consumer> state);
+
+    std::shared_ptr<client_core::blocking_consumer> state_;
+};
+
+/// Sees the messages of a topic from a position on. Leases nothing, changes nothing. Created by
+/// client::open_reader().
+/// Thread safety: one thread at a time; close() from any.
+class reader {
+public:
+    reader(reader&&) noexcept;
+    reader& operator=(reader&&) noexcept;
+    ~reader();
+
+    /// The next message, or nothing when none came within `timeout` or close() was called.
+    /// Zero: only what the broker has now.
+    /// Errors: gone: the next message was removed (see reader_options::skip_removed); the call may
+    /// be repeated after seek(). topic_not_found, topic_removed.
+    [[nodiscard]] std::optional<stored_message> next(std::chrono::microseconds timeout = forever);
+
+    /// Goes on at `where`.
+    void seek(log_position where);
+
+    /// Offset of the message next() returns next, if it exists by then. 0 before the first answer
+    /// unless the reader was opened at an offset.
+    [[nodiscard]] std::uint64_t position() const;
+
+    void close() noexcept;
+
+private:
+    friend class client;
+    explicit reader(std::shared_ptr<client_core::blocking_reader> state);
+
+    std::shared_ptr<client_core::blocking_reader> state_;
+};
+
+/// A connection to a broker, kept up by the library. Created by connect().
+class client {
+public:
+    client(client&&) noexcept;
+    client& operator=(client&&) noexcept;
+    /// As close(), ignoring failures: waits up to client_options::close_timeout for what is in
+    /// flight if there is a connection.
+    ~client();
+
+    /// Appends a message to a topic and returns its address once it is durable.
+    /// Messages published at the same time, from any threads, travel in common batches; a lone one
+    /// goes at once. Waits while in_flight_messages or in_flight_bytes are reached. Messages of one
+    /// topic handed in one after the other are stored in this order, unless the broker refuses one.
+    /// A loss of the connection is repaired by sending again: the broker recognizes what it has
+    /// stored, so the message is there once.
+    /// Errors: topic_not_found, topic_removed, invalid_name, message_too_large, too_many_headers,
+    /// key_too_large; resource_disk, resource_memory, busy: may be repeated later.
+    /// outcome_unknown: it was sent and no connection came for give_up_after, or the client was
+    /// closed: it may be stored.
+    address publish(std::string_view topic, const outgoing_message& message);
+
+    /// As publish(), without waiting for the acknowledgement: pipelining. Waits only while too much
+    /// is in flight. Errors are those of publish(): of the arguments and `closed` from the call,
+    /// all others from the future. A future may be dropped.
+    [[nodiscard]] std::future<address> publish_async(std::string_view topic,
+                                                     const outgoing_message& message);
+
+    /// As publish_async() with a callback: the cheapest way to publish much. The callbacks of one
+    /// topic come in the order of submission, unless the broker refuses a message. When submit()
+    /// throws, the callback is not called.
+    void submit(std::string_view topic, const outgoing_message& message,
+                publish_callback on_result);
+
+    /// Waits until nothing is in flight: every message handed in before has its result.
+    /// Errors: none besides those of every function; results are reported where they belong.
+    void flush();
+
+    /// Makes sure the topic exists. An existing one is left as it is, and what differs is returned.
+    /// May be sent again after a loss of the connection; `created` can then be false although it
+    /// was this call that created it.
+    /// Errors: invalid_name, invalid_setting; outcome_unknown: no answer within request_timeout.
+    ensured_topic ensure_topic(std::string_view topic, const topic_options& settings = {});
+
+    /// Makes sure the queue `TOPIC/QUEUE` exists, and its topic. `start`: where a new queue begins.
+    /// An existing one is left as it is, and what differs is returned. Resent as ensure_topic().
+    /// Errors: invalid_name, invalid_setting, queue_exists (with another mode), too_many_queues;
+    /// outcome_unknown.
+    ensured_queue ensure_queue(std::string_view queue, const queue_options& settings = {},
+                               log_position start = log_position::earliest());
+
+    /// Handles the messages of a queue: when `handler` returns, the message is acked; when it
+    /// throws reject_message, the message is rejected; when it throws anything else, the message is
+    /// nacked with what() as the reason. A handler that answered the message itself has decided.
+    /// Leases are renewed while handlers run (max_hold).
+    /// Returns the number of messages handled: when `options.limit` of them were, or a stop was
+    /// requested through `options.stop` (handlers that run are waited for, buffered messages are
+    /// released), or the client was closed. Never for want of messages or connection.
+    /// The handler runs on the calling thread and, with concurrency above 1, on further threads; it
+    /// may use the client.
+    /// Errors: queue_not_found, queue_removed, topic_removed, invalid_name; invalid_argument:
+    /// options out of bounds; outcome_unknown with `confirm`, as for consumer::close().
+    std::uint64_t consume(std::string_view queue, const std::function<void(message&)>& handler,
+                          const consume_options& options = {});
+
+    /// Attaches a consumer to the queue `TOPIC/QUEUE`; returns when the broker has accepted it.
+    /// Errors: queue_not_found, invalid_name, too_many_consumers; invalid_argument: options out of
+    /// bounds; timed_out.
+    [[nodiscard]] consumer open_consumer(std::string_view queue,
+                                         const consume_options& options = {});
+
+    /// Opens a reader. Does not wait: a missing topic is reported by the first next().
+    [[nodiscard]] reader open_reader(std::string_view topic,
+                                     log_position from = log_position::earliest(),
+                                     const reader_options& options = {});
+
+    /// Who is at the other end, as of the last hello.
+    [[nodiscard]] broker_info broker() const;
+
+    /// Whether there is a connection at this moment; for health displays. It may change at once.
+    [[nodiscard]] bool connected() const noexcept;
+
+    /// Ends everything in order: waits for the results of what is in flight (at most
+    /// close_timeout; the rest fails with outcome_unknown), sends the answers given, releases all
+    /// other leases, says goodbye. Other threads that wait in functions of this client, its
+    /// consumers or readers get `closed` or nothing. Returns when the network thread has ended; a
+    /// second close does nothing.
+    void close() noexcept;
+
+private:
+    friend class admin;
+    friend client connect(std::string_view server, client_options options);
+    explicit client(std::shared_ptr<client_core::blocking_client> state);
+
+    std::shared_ptr<client_core::blocking_client> state_;
+};
+
+/// Connects to the broker at `HOST:PORT`, `HOST` (port 4650) or `[IPV6]:PORT`. Tries until a broker
+/// accepts the hello, at most give_up_after.
+/// Errors: not_connected: no broker within give_up_after; the text says what went wrong last.
+/// invalid_argument: the address cannot be read, or an option is out of bounds. At once, as trying
+/// again is pointless: version_unsupported, feature_unsupported, protocol_error (something else
+/// than a broker answers).
+[[nodiscard]] client connect(std::string_view server, client_options options = {});
+
+}  // namespace brokerd

@@ -1,0 +1,157 @@
+// The plain values of the client library: addresses, messages to publish and as stored, positions,
+// settings. Owned data without behaviour; no thread affinity. C++20, no other library.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace brokerd {
+
+/// Wall time in UTC with microseconds.
+using timestamp = std::chrono::sys_time<std::chrono::microseconds>;
+
+/// "No such time": a due time that is not set, the oldest message of an empty queue.
+inline constexpr timestamp no_timestamp = timestamp::max();
+
+/// A wait without end.
+inline constexpr std::chrono::microseconds forever = std::chrono::microseconds::max();
+
+/// Where a message is: `orders.eu@812`.
+struct address {
+    std::string topic;
+    std::uint64_t offset = 0;
+
+    /// Reads `TOPIC@OFFSET`. Throws error (client_errc::invalid_argument) for anything else.
+    [[nodiscard]] static address parse(std::string_view text);
+
+    bool operator==(const address&) const = default;
+};
+/// Writes `TOPIC@OFFSET`.
+[[nodiscard]] std::string to_string(const address& at);
+std::ostream& operator<<(std::ostream& out, const address& at);
+
+/// Name and value. UTF-8 text without control characters.
+using header = std::pair<std::string, std::string>;
+
+/// A message to publish: `{.key = "42", .headers = {{"trace", id}}, .payload = body}`.
+/// Limits: key 4 KiB; 64 headers, 16 KiB of names and values; the whole message what the topic
+/// accepts (1 MiB unless the topic says otherwise).
+struct outgoing_message {
+    std::optional<std::string> key;  ///< Groups messages that belong together; any bytes.
+    std::vector<header> headers;
+    std::string payload;  ///< Any bytes.
+};
+
+/// A message as the topic stores it, seen by looking and not leased.
+struct stored_message {
+    std::string topic;
+    std::uint64_t offset = 0;
+    timestamp time{};  ///< When the broker appended it.
+    std::optional<std::string> key;
+    std::vector<header> headers;
+    std::string payload;
+
+    bool operator==(const stored_message&) const = default;
+};
+
+/// Identity of a lease and a fencing token: of two leases of one message the later compares
+/// greater, so a resource that remembers the greatest token it has seen can refuse a holder that
+/// was too slow.
+struct lease_token {
+    std::uint32_t epoch = 0;    ///< Incremented at each start of the broker.
+    std::uint64_t counter = 0;  ///< Per queue.
+
+    auto operator<=>(const lease_token&) const = default;
+};
+
+/// A place in a topic: where a reader or a new queue begins, where a seek goes.
+class log_position {
+public:
+    enum class kind : std::uint8_t { earliest = 1, latest = 2, offset = 3, time = 4 };
+
+    /// The oldest message that can be read. What a default-constructed position means.
+    [[nodiscard]] static log_position earliest() { return {}; }
+    /// Behind the newest message: only what is published from now on.
+    [[nodiscard]] static log_position latest() { return {kind::latest, 0, {}}; }
+    [[nodiscard]] static log_position at_offset(std::uint64_t offset) {
+        return {kind::offset, offset, {}};
+    }
+    /// The first message appended at or after `time`.
+    [[nodiscard]] static log_position at_time(timestamp time) { return {kind::time, 0, time}; }
+
+    log_position() = default;
+
+    [[nodiscard]] kind which() const { return kind_; }
+    [[nodiscard]] std::uint64_t offset() const { return offset_; }  ///< With kind::offset.
+    [[nodiscard]] timestamp time() const { return time_; }          ///< With kind::time.
+
+    bool operator==(const log_position&) const = default;
+
+private:
+    log_position(kind which, std::uint64_t offset, timestamp time)
+        : kind_(which), offset_(offset), time_(time) {}
+
+    kind kind_ = kind::earliest;
+    std::uint64_t offset_ = 0;
+    timestamp time_{};
+};
+
+/// Settings of a topic. The defaults are those of the broker.
+struct topic_options {
+    /// How long a message stays readable after every queue is done with it.
+    std::chrono::microseconds keep_done{0};
+    /// Largest message the topic accepts, in bytes; at most 64 MiB.
+    std::uint64_t max_message_bytes = 1024 * 1024;
+
+    bool operator==(const topic_options&) const = default;
+};
+
+/// Settings of a queue. The defaults are those of the broker.
+struct queue_options {
+    /// How long a lease lasts unless renewed: 100 ms to 12 h.
+    std::chrono::microseconds lease = std::chrono::seconds{30};
+    /// Failed attempts after which a message is dead: 1 to 1000.
+    std::uint32_t attempts = 16;
+    /// Delay before the first retry; it doubles with each.
+    std::chrono::microseconds backoff = std::chrono::seconds{1};
+    /// Longest delay before a retry.
+    std::chrono::microseconds backoff_max = std::chrono::minutes{10};
+    /// Retrying messages beyond which the queue pauses.
+    std::uint64_t max_retrying = 100'000;
+    /// Gaps between settled messages beyond which the queue pauses.
+    std::uint64_t max_runs = 100'000;
+
+    bool operator==(const queue_options&) const = default;
+};
+
+/// Answer of ensure_topic.
+struct ensured_topic {
+    bool created = false;                ///< False: it existed and was left as it is.
+    topic_options settings;              ///< In force.
+    std::vector<std::string> differing;  ///< Names of settings that are not as asked for.
+};
+
+/// Answer of ensure_queue.
+struct ensured_queue {
+    bool created = false;                ///< False: it existed and was left as it is.
+    bool topic_created = false;          ///< Its topic was missing and is new, too.
+    queue_options settings;              ///< In force.
+    std::vector<std::string> differing;  ///< Names of settings that are not as asked for.
+};
+
+/// Who answers at the other end.
+struct broker_info {
+    std::string version;           ///< For people.
+    std::string database_id;       ///< Identity of the data directory.
+    std::uint32_t epoch = 0;       ///< Incremented at each start of the broker.
+    std::uint64_t connection = 0;  ///< Identity of this connection.
+};
+
+}  // namespace brokerd
