@@ -54,6 +54,9 @@ inline constexpr std::size_t outbox_bytes_max = 8 * mib;              // per con
 inline constexpr std::size_t outbox_unauthenticated_bytes_max = 64 * kib;
 inline constexpr auto outbox_stalled_max = 30s;  // closed after this without progress
 
+inline constexpr auto drain_default = 10s;  // at shut-down, to settle what is held
+inline constexpr auto drain_max = 30s;
+
 // Flow control.
 inline constexpr std::uint32_t publish_credit_messages_default = 16384;
 inline constexpr std::uint32_t publish_credit_messages_max = 65536;
