@@ -68,18 +68,18 @@ ensure_packages() {
 }
 
 configure_preset() {
-    local preset=$1 cache=build/$1/CMakeCache.txt log=build/$1/configure.log
+    local preset=$1 log=build/$1/configure.log
     # Ninja notices changes of the build description itself, but not of the presets.
-    if [[ -f build/$preset/build.ninja && $cache -nt CMakePresets.json ]]; then
+    if [[ -f build/$preset/build.ninja && $log -nt CMakePresets.json ]]; then
         return 0
     fi
     say "Configuring build/$preset"
     mkdir -p "build/$preset"
     if ! cmake --preset "$preset" >"$log" 2>&1; then
         cat "$log" >&2
+        rm "$log"
         return 1
     fi
-    touch "$cache"
 }
 
 build_preset() {
