@@ -50,7 +50,8 @@ public:
     // Evenly in [0, bound); bound > 0. The bias of the multiplication is below 2^-32 for bounds
     // below 2^32 and does not matter here.
     constexpr std::uint64_t below(std::uint64_t bound) {
-        return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+        __extension__ using wide = unsigned __int128;
+        return static_cast<std::uint64_t>((static_cast<wide>(next()) * bound) >> 64);
     }
     // Evenly in [low, high].
     constexpr std::int64_t between(std::int64_t low, std::int64_t high) {

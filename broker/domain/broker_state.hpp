@@ -1,0 +1,119 @@
+// The aggregate root of the domain: all topics, queues, leases and producer windows, as a state
+// machine without clock, randomness or I/O. Owner: the engine strand; every function is called on
+// it, one at a time.
+//
+// Use, per turn of the engine:
+//   apply(command, now, out)   for each command that arrived
+//   tick(now, out)             when the deadline it returned last has come
+//   dispatch(now, out)         once, at the end of the turn: gives out what became ready
+// and when the commit thread is free and dirty() says that there is something to commit (at once if
+// out.urgent, else within limits::plain_ack_sync_max):
+//   seal(now, out)             closes the open chunks: out.mutations is now the batch; gives out
+//                              what it made ready (outputs that depend on this very commit)
+//   commit_cut(next)           later mutations belong to commit `next`
+//
+// At most one commit may be in flight: when commit_cut(n) is called, all commits up to n - 2 have
+// been applied to the store, so fetches issued from then on see them. What later commits hold is
+// kept in memory here.
+//
+// Outputs carry the commit they depend on. Reads of the store are fetches; their answers come back
+// as `fetched` commands. State can be thrown away and rebuilt by restore at any time between turns.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/domain/command.hpp"
+#include "broker/domain/effects.hpp"
+#include "broker/domain/mutation.hpp"
+#include "protocol/types/ids.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd::domain {
+
+struct domain_options {
+    std::uint64_t seed = 0;                          // of the retry jitter
+    std::size_t cache_bytes_max = 16 * 1024 * 1024;  // recent chunks kept in memory, all topics
+    std::size_t read_ahead_bytes = 1024 * 1024;      // per lagging queue
+    durability level = durability::disk;             // reported with publishes
+    std::size_t producers_max = limits::producers_max;
+};
+
+// What a store holds, as the domain needs it to start.
+struct topic_tail {
+    topic_id topic;
+    offset_t next_offset = 0;        // behind the last stored chunk, at least the trim point
+    wall_time last_append{};         // append times never run backwards
+    std::uint64_t stored_bytes = 0;  // of readable chunks, may be estimated
+};
+struct loaded_state {
+    broker_epoch epoch;  // the last one that was started
+    commit_number last_commit;
+    std::uint64_t next_id = 1;        // of topics and queues
+    std::vector<mutation> mutations;  // topics, trim points, queues, snapshots then deltas in order
+                                      // of number, producer slots; never appended or exceptions
+    std::vector<topic_tail> tails;
+};
+
+// Counters for stats; all since start.
+struct domain_counters {
+    std::uint64_t published_messages = 0;
+    std::uint64_t published_bytes = 0;
+    std::uint64_t duplicates = 0;
+    std::uint64_t refused_publishes = 0;
+    std::uint64_t delivered_messages = 0;
+    std::uint64_t acked_messages = 0;
+    std::uint64_t nacked_messages = 0;
+    std::uint64_t rejected_messages = 0;
+    std::uint64_t released_messages = 0;
+    std::uint64_t expired_leases = 0;
+    std::uint64_t lost_leases = 0;
+    std::uint64_t stale_settles = 0;
+    std::uint64_t dead_messages = 0;
+    std::uint64_t redriven_messages = 0;
+    std::uint64_t cached_bytes = 0;
+};
+
+class broker_state {
+public:
+    explicit broker_state(domain_options options);
+    ~broker_state();
+    broker_state(broker_state&&) noexcept;
+    broker_state& operator=(broker_state&&) noexcept;
+
+    // Rebuilds everything from a store and starts the next epoch (an epoch_started mutation, which
+    // must be durable before any connection is opened). `first_commit` = number of the commit being
+    // gathered.
+    void restore(const loaded_state& loaded, commit_number first_commit, instant now, effects& out);
+
+    void apply(command what, instant now, effects& out);
+
+    // Does what is due. Returns when it wants to be called next; mono_never = not before something
+    // else happens.
+    [[nodiscard]] mono_time tick(instant now, effects& out);
+
+    void dispatch(instant now, effects& out);
+
+    // Something waits to be committed. Chunks and the changes of queues become mutations only in
+    // seal, so out.mutations alone does not tell.
+    [[nodiscard]] bool dirty() const;
+    void seal(instant now, effects& out);
+    void commit_cut(commit_number next);
+
+    [[nodiscard]] broker_epoch epoch() const;
+    [[nodiscard]] const domain_counters& counters() const;
+    // Things a person should look at, for health.
+    [[nodiscard]] std::vector<std::string> warnings() const;
+
+    // Checks every invariant that can be checked in memory; a text for the first that fails.
+    // For tests and the simulator.
+    [[nodiscard]] outcome<void> check_invariants() const;
+
+private:
+    struct impl;
+    std::unique_ptr<impl> impl_;
+};
+
+}  // namespace brokerd::domain

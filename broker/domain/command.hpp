@@ -1,0 +1,98 @@
+// Commands: everything that can happen to the domain. A request is the decoded protocol message
+// with who asked; the rest are events of connections and answers of the store. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "broker/domain/chunk.hpp"
+#include "broker/domain/mutation.hpp"
+#include "protocol/codec/admin_messages.hpp"
+#include "protocol/codec/messages.hpp"
+#include "protocol/types/bytes.hpp"
+#include "protocol/types/ids.hpp"
+
+namespace brokerd::domain {
+
+struct connection_opened {
+    connection_id connection;
+    std::string name;  // name@host:pid
+};
+
+struct connection_closed {
+    connection_id connection;
+    bool goodbye = false;  // true: leases are released and count as no attempt
+};
+
+// A publish whose batch the session has verified (codec::check_batch).
+struct publish_request {
+    std::string topic;
+    shared_bytes batch;  // whole batch, header included
+    std::uint32_t count = 0;
+    producer_id producer;
+    std::uint64_t first_sequence = 0;
+    std::uint64_t largest_record = 0;  // bytes, for the topic's max_message_bytes
+};
+
+using request_body =
+    std::variant<publish_request, codec::attach, codec::detach, codec::set_prefetch, codec::settle,
+                 codec::topic_create, codec::topic_list, codec::topic_set, codec::topic_remove,
+                 codec::queue_create, codec::queue_list, codec::queue_set, codec::queue_remove,
+                 codec::queue_pause, codec::queue_seek, codec::queue_purge, codec::queue_explain,
+                 codec::read, codec::message_show, codec::dead_list, codec::dead_redrive,
+                 codec::dead_purge, codec::consumer_list>;
+
+struct request {
+    connection_id connection;
+    std::uint32_t id = 0;
+    request_body body;
+};
+
+// ---- what the store answers to a fetch (effects.hpp) ----
+
+struct log_fetched {
+    std::vector<chunk_ptr> chunks;  // ascending; empty = nothing stored from there on
+};
+
+// An exception with its record, if it still exists.
+struct exception_entry {
+    offset_t offset = 0;
+    exception_state value;
+    wall_time append_time{};
+    shared_bytes record;  // empty unless asked for
+};
+struct exceptions_fetched {
+    std::vector<exception_entry> entries;  // ascending by offset
+    bool more = false;                     // a scan stopped at its limit
+};
+
+struct due_item {
+    wall_time due{};
+    offset_t offset = 0;
+};
+struct due_fetched {
+    std::vector<due_item> items;  // ascending by due; those before `until`, at most the limit
+    bool more = false;
+};
+
+struct times_fetched {
+    std::vector<wall_time> times;  // in the order asked; wall_never where nothing is stored
+};
+
+struct offset_fetched {
+    offset_t offset = 0;
+};
+
+using fetch_result = std::variant<log_fetched, exceptions_fetched, due_fetched, times_fetched,
+                                  offset_fetched, failure>;
+
+struct fetched {
+    std::uint64_t id = 0;
+    fetch_result result;
+};
+
+using command = std::variant<connection_opened, connection_closed, request, fetched>;
+
+}  // namespace brokerd::domain

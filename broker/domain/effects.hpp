@@ -1,0 +1,129 @@
+// Effects: what a turn of the domain wants done. Mutations go into the commit being gathered;
+// outputs go to connections once the commit they depend on is durable; fetches go to the store and
+// come back as commands. Pure.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "broker/domain/command.hpp"
+#include "broker/domain/mutation.hpp"
+#include "protocol/codec/admin_messages.hpp"
+#include "protocol/codec/messages.hpp"
+
+namespace brokerd::domain {
+
+// Records to send with what keeps their bytes alive.
+struct record_run {
+    lease_run leases;  // for deliveries; only first_offset and count for reads
+    wall_time append_time{};
+    std::uint32_t attempt = 1;
+    shared_bytes records;
+};
+
+// A publish was accepted (or had been before). The session coalesces these into `published`.
+struct publish_accepted {
+    offset_t base_offset = 0;
+    std::uint32_t count = 0;
+    bool duplicate = false;
+};
+
+// A publish was refused. The session answers error and gives the credit back.
+struct publish_refused {
+    failure why;
+};
+
+struct delivery {
+    consumer_id consumer;
+    std::vector<record_run> runs;
+};
+
+struct read_result {
+    offset_t first_offset = 0;
+    offset_t next_offset = 0;
+    offset_t position = 0;
+    std::vector<record_run> runs;
+};
+
+// Like codec::shown, with the record's bytes kept alive.
+struct show_result {
+    codec::shown message;  // its record field is empty
+    shared_bytes record;
+};
+
+using output_body =
+    std::variant<publish_accepted, publish_refused, delivery, read_result, show_result, codec::ok,
+                 codec::error, codec::attached, codec::detached, codec::settled,
+                 codec::topic_created, codec::topics, codec::queue_created, codec::queues,
+                 codec::counted, codec::explained, codec::dead, codec::consumers>;
+
+struct output {
+    connection_id connection;
+    std::uint32_t request = 0;  // 0 = pushed
+    commit_number depends_on;   // 0 = none; send only when this commit is durable
+    output_body body;
+};
+
+// ---- what to read from the store ----
+
+struct fetch_log {
+    topic_id topic;
+    offset_t from = 0;          // the chunk that holds it, then those behind
+    std::size_t bytes_max = 0;  // stop after this many bytes, but at least one chunk
+    std::uint64_t reader = 0;   // same number for successive reads of one place: keeps an iterator
+};
+struct fetch_exceptions {
+    topic_id topic;
+    queue_id queue;
+    std::vector<offset_t> offsets;  // ascending
+    bool with_records = false;
+};
+// Exceptions of one state within [from, until), ascending.
+struct scan_exceptions {
+    topic_id topic;
+    queue_id queue;
+    message_state state = message_state::dead;
+    offset_t from = 0;
+    offset_t until = offset_end;
+    std::uint32_t limit = 0;
+};
+struct fetch_due {
+    topic_id topic;
+    queue_id queue;
+    wall_time from{};   // inclusive
+    wall_time until{};  // exclusive
+    std::uint32_t limit = 0;
+};
+// Append times of messages.
+struct fetch_times {
+    struct place {
+        topic_id topic;
+        offset_t offset = 0;
+    };
+    std::vector<place> places;
+};
+// First offset of a topic appended at or after a time; the end of the topic if there is none.
+struct fetch_offset {
+    topic_id topic;
+    wall_time time{};
+};
+
+using fetch_body = std::variant<fetch_log, fetch_exceptions, scan_exceptions, fetch_due,
+                                fetch_times, fetch_offset>;
+
+struct fetch {
+    std::uint64_t id = 0;
+    fetch_body body;
+};
+
+// Gathers effects; owned and emptied by the engine, reused from turn to turn.
+struct effects {
+    std::vector<mutation> mutations;  // since the last commit was cut
+    bool urgent = false;  // some mutation must be synced now; else within plain_ack_sync_max
+    std::vector<output> outputs;
+    std::vector<fetch> fetches;
+};
+
+}  // namespace brokerd::domain

@@ -1,0 +1,315 @@
+// Mutations: the durable facts a turn of the domain produces, in order. Logical and versioned: the
+// store turns them into keys and values, a replicated log could carry them; chunk boundaries, times
+// and ids are already chosen, so applying a batch is deterministic. Loading a store yields the same
+// mutations back and the domain replays them: one path for live and recovery. Pure.
+//
+// Their bytes (encode_batch) are golden-tested. To change one: give it a new kind number, keep
+// reading the old one, add a golden file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "broker/domain/chunk.hpp"
+#include "protocol/types/field.hpp"
+#include "protocol/types/ids.hpp"
+#include "protocol/types/settings.hpp"
+
+namespace brokerd::domain {
+
+enum class mutation_kind : std::uint8_t {
+    epoch_started = 1,
+    topic_created = 2,
+    topic_changed = 3,
+    topic_removed = 4,
+    queue_created = 5,
+    queue_changed = 6,
+    queue_removed = 7,
+    appended = 8,
+    trimmed = 9,
+    queue_delta = 10,
+    queue_snapshot = 11,
+    exception_put = 12,
+    exception_erased = 13,
+    kept_put = 14,
+    kept_erased = 15,
+    producer_put = 16,
+    producer_erased = 17,
+};
+
+struct epoch_started {
+    static constexpr mutation_kind kind = mutation_kind::epoch_started;
+    broker_epoch epoch;
+    bool operator==(const epoch_started&) const = default;
+    static constexpr auto fields() { return std::tuple{field{"epoch", &epoch_started::epoch, ""}}; }
+};
+
+struct topic_created {
+    static constexpr mutation_kind kind = mutation_kind::topic_created;
+    topic_id topic;
+    std::string name;
+    topic_settings settings;
+    wall_time created{};
+    bool operator==(const topic_created&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &topic_created::topic, ""},
+                          field{"name", &topic_created::name, ""},
+                          field{"settings", &topic_created::settings, ""},
+                          field{"created", &topic_created::created, ""}};
+    }
+};
+
+struct topic_changed {
+    static constexpr mutation_kind kind = mutation_kind::topic_changed;
+    topic_id topic;
+    topic_settings settings;
+    bool operator==(const topic_changed&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &topic_changed::topic, ""},
+                          field{"settings", &topic_changed::settings, ""}};
+    }
+};
+
+// The topic, its queues, their exceptions, kept records and producer windows go.
+struct topic_removed {
+    static constexpr mutation_kind kind = mutation_kind::topic_removed;
+    topic_id topic;
+    bool operator==(const topic_removed&) const = default;
+    static constexpr auto fields() { return std::tuple{field{"topic", &topic_removed::topic, ""}}; }
+};
+
+struct queue_created {
+    static constexpr mutation_kind kind = mutation_kind::queue_created;
+    topic_id topic;
+    queue_id queue;
+    std::string name;
+    queue_mode mode = queue_mode::shared;
+    queue_settings settings;
+    offset_t start = 0;
+    wall_time created{};
+    bool operator==(const queue_created&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &queue_created::topic, ""},
+                          field{"queue", &queue_created::queue, ""},
+                          field{"name", &queue_created::name, ""},
+                          field{"mode", &queue_created::mode, ""},
+                          field{"settings", &queue_created::settings, ""},
+                          field{"start", &queue_created::start, "offset of its first message"},
+                          field{"created", &queue_created::created, ""}};
+    }
+};
+
+struct queue_changed {
+    static constexpr mutation_kind kind = mutation_kind::queue_changed;
+    topic_id topic;
+    queue_id queue;
+    queue_settings settings;
+    bool paused = false;
+    lease_id fence;
+    bool operator==(const queue_changed&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"topic", &queue_changed::topic, ""}, field{"queue", &queue_changed::queue, ""},
+            field{"settings", &queue_changed::settings, ""},
+            field{"paused", &queue_changed::paused, ""},
+            field{"fence", &queue_changed::fence, "leases up to this one are void: moved by seek"}};
+    }
+};
+
+struct queue_removed {
+    static constexpr mutation_kind kind = mutation_kind::queue_removed;
+    topic_id topic;
+    queue_id queue;
+    bool operator==(const queue_removed&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &queue_removed::topic, ""},
+                          field{"queue", &queue_removed::queue, ""}};
+    }
+};
+
+// A chunk was appended to its topic. Encoded as the chunk's bytes.
+struct appended {
+    static constexpr mutation_kind kind = mutation_kind::appended;
+    chunk_ptr data;
+    bool operator==(const appended& other) const {
+        return as_text(data->bytes()) == as_text(other.data->bytes());
+    }
+};
+
+// Nothing below `first` is readable any more. Only ever grows.
+struct trimmed {
+    static constexpr mutation_kind kind = mutation_kind::trimmed;
+    topic_id topic;
+    offset_t first = 0;
+    bool operator==(const trimmed&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &trimmed::topic, ""},
+                          field{"first", &trimmed::first, "the trim point"}};
+    }
+};
+
+// Offsets that took a state. `ready` takes them back (only in memory ready; never below floor).
+struct state_run {
+    message_state state = message_state::done;
+    offset_t first = 0;
+    std::uint64_t count = 0;
+    bool operator==(const state_run&) const = default;
+};
+
+// What one commit changed in a queue: small. Applied in order of number, after the snapshot.
+struct queue_delta {
+    static constexpr mutation_kind kind = mutation_kind::queue_delta;
+    topic_id topic;
+    queue_id queue;
+    std::uint64_t number = 0;  // running, per queue
+    offset_t floor = 0;        // after it: every offset below is done, retrying or dead
+    std::uint64_t done_total = 0;
+    std::vector<state_run> runs;
+    bool operator==(const queue_delta&) const = default;
+};
+
+// The whole state of a queue after delta `number`; deltas up to it (those behind `replaces`, the
+// number of the snapshot before) are dropped in the same batch.
+struct queue_snapshot {
+    static constexpr mutation_kind kind = mutation_kind::queue_snapshot;
+    topic_id topic;
+    queue_id queue;
+    std::uint64_t number = 0;
+    std::uint64_t replaces = 0;
+    offset_t floor = 0;
+    std::uint64_t done_total = 0;
+    std::vector<state_run> runs;  // done at or above floor; retrying and dead anywhere
+    bool operator==(const queue_snapshot&) const = default;
+};
+
+// A message whose lease failed: retrying or dead, with its history.
+struct exception_state {
+    message_state state = message_state::retrying;
+    wall_time due{};  // retrying: when ready again; dead: when it died
+    std::uint32_t attempts = 0;
+    std::uint64_t key_hash = 0;    // 0 = no key
+    lease_id last_lease;           // the lease that failed last
+    std::vector<attempt> history;  // oldest first, at most limits::attempts_history_max
+    bool operator==(const exception_state&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"state", &exception_state::state, ""},
+                          field{"due", &exception_state::due, ""},
+                          field{"attempts", &exception_state::attempts, ""},
+                          field{"key_hash", &exception_state::key_hash, ""},
+                          field{"last_lease", &exception_state::last_lease, ""},
+                          field{"history", &exception_state::history, ""}};
+    }
+};
+
+// Writes or replaces an exception. `previous_due` = due of the value it replaces if that one was
+// retrying, else wall_never (the store removes the due-index entry with it).
+struct exception_put {
+    static constexpr mutation_kind kind = mutation_kind::exception_put;
+    topic_id topic;
+    queue_id queue;
+    offset_t offset = 0;
+    wall_time previous_due = wall_never;
+    exception_state value;
+    bool operator==(const exception_put&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &exception_put::topic, ""},
+                          field{"queue", &exception_put::queue, ""},
+                          field{"offset", &exception_put::offset, ""},
+                          field{"previous_due", &exception_put::previous_due, ""},
+                          field{"value", &exception_put::value, ""}};
+    }
+};
+
+struct exception_erased {
+    static constexpr mutation_kind kind = mutation_kind::exception_erased;
+    topic_id topic;
+    queue_id queue;
+    offset_t offset = 0;
+    wall_time previous_due = wall_never;
+    bool operator==(const exception_erased&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &exception_erased::topic, ""},
+                          field{"queue", &exception_erased::queue, ""},
+                          field{"offset", &exception_erased::offset, ""},
+                          field{"previous_due", &exception_erased::previous_due, ""}};
+    }
+};
+
+// The record of an exception, copied out of the log before the trim point passes it.
+struct kept_put {
+    static constexpr mutation_kind kind = mutation_kind::kept_put;
+    topic_id topic;
+    queue_id queue;
+    offset_t offset = 0;
+    wall_time append_time{};
+    std::string record;  // the record's bytes
+    bool operator==(const kept_put&) const = default;
+};
+
+struct kept_erased {
+    static constexpr mutation_kind kind = mutation_kind::kept_erased;
+    topic_id topic;
+    queue_id queue;
+    offset_t offset = 0;
+    bool operator==(const kept_erased&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &kept_erased::topic, ""},
+                          field{"queue", &kept_erased::queue, ""},
+                          field{"offset", &kept_erased::offset, ""}};
+    }
+};
+
+// Sequences first_sequence .. +count-1 of a producer had this outcome: for a topic the offset of
+// the first one; for a queue (confirmed settles) accepted and refused packed by the domain.
+struct producer_run {
+    std::uint64_t first_sequence = 0;
+    std::uint64_t count = 0;
+    std::uint64_t value = 0;
+    bool operator==(const producer_run&) const = default;
+};
+
+// One slot of the window of a producer: the window is a ring of slots of a few runs each, so that a
+// commit rewrites only the newest.
+struct producer_put {
+    static constexpr mutation_kind kind = mutation_kind::producer_put;
+    topic_id topic;
+    queue_id queue;  // 0: publishes to the topic; else confirmed settles of this queue
+    producer_id producer;
+    std::uint32_t slot = 0;
+    wall_time last_used{};
+    std::vector<producer_run> runs;
+    bool operator==(const producer_put&) const = default;
+};
+
+// The whole window of a producer goes (all its slots below `slots`).
+struct producer_erased {
+    static constexpr mutation_kind kind = mutation_kind::producer_erased;
+    topic_id topic;
+    queue_id queue;
+    producer_id producer;
+    std::uint32_t slots = 0;
+    bool operator==(const producer_erased&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &producer_erased::topic, ""},
+                          field{"queue", &producer_erased::queue, ""},
+                          field{"producer", &producer_erased::producer, ""},
+                          field{"slots", &producer_erased::slots, ""}};
+    }
+};
+
+using mutation = std::variant<epoch_started, topic_created, topic_changed, topic_removed,
+                              queue_created, queue_changed, queue_removed, appended, trimmed,
+                              queue_delta, queue_snapshot, exception_put, exception_erased,
+                              kept_put, kept_erased, producer_put, producer_erased>;
+
+// The bytes of a batch: u8 version 1, then per mutation u8 kind, u32 length, body.
+void encode_batch(byte_buffer& out, const std::vector<mutation>& batch);
+[[nodiscard]] outcome<std::vector<mutation>> decode_batch(byte_view bytes);
+
+// Rough size of what the store will write, for limits and statistics.
+[[nodiscard]] std::size_t payload_bytes(const mutation& m);
+
+}  // namespace brokerd::domain
