@@ -17,8 +17,8 @@ struct topic_create {
     static constexpr frame_type type = frame_type::topic_create;
     static constexpr const char* doc =
         "Creates a topic, or leaves an existing one unchanged. Answered by topic_created.";
-    std::string topic;
-    topic_settings settings;
+    std::string topic{};
+    topic_settings settings{};
     bool operator==(const topic_create&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"topic", &topic_create::topic, "its name"},
@@ -30,9 +30,9 @@ struct topic_created {
     static constexpr frame_type type = frame_type::topic_created;
     static constexpr const char* doc = "The topic exists.";
     bool created = false;
-    topic_id topic;
-    topic_settings settings;
-    std::vector<std::string> differing;
+    topic_id topic{};
+    topic_settings settings{};
+    std::vector<std::string> differing{};
     bool operator==(const topic_created&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -46,8 +46,8 @@ struct topic_created {
 struct topic_list {
     static constexpr frame_type type = frame_type::topic_list;
     static constexpr const char* doc = "Lists topics by name. Answered by topics.";
-    std::string topic;
-    std::string after;
+    std::string topic{};
+    std::string after{};
     std::uint32_t limit = limits::list_items_max;
     bool operator==(const topic_list&) const = default;
     static constexpr auto fields() {
@@ -58,9 +58,9 @@ struct topic_list {
 };
 
 struct topic_item {
-    std::string name;
-    topic_id topic;
-    topic_settings settings;
+    std::string name{};
+    topic_id topic{};
+    topic_settings settings{};
     wall_time created{};
     offset_t first_offset = 0;
     offset_t next_offset = 0;
@@ -88,7 +88,7 @@ struct topics {
     static constexpr frame_type type = frame_type::topics;
     static constexpr const char* doc = "A page of topics.";
     bool more = false;
-    std::vector<topic_item> items;
+    std::vector<topic_item> items{};
     bool operator==(const topics&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"more", &topics::more, "there are further ones"},
@@ -99,8 +99,8 @@ struct topics {
 struct topic_set {
     static constexpr frame_type type = frame_type::topic_set;
     static constexpr const char* doc = "Replaces the settings of a topic. Answered by ok.";
-    std::string topic;
-    topic_settings settings;
+    std::string topic{};
+    topic_settings settings{};
     bool operator==(const topic_set&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"topic", &topic_set::topic, ""},
@@ -112,7 +112,7 @@ struct topic_remove {
     static constexpr frame_type type = frame_type::topic_remove;
     static constexpr const char* doc =
         "Removes a topic, its queues and all its messages. Answered by ok.";
-    std::string topic;
+    std::string topic{};
     bool operator==(const topic_remove&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"topic", &topic_remove::topic, ""}};
@@ -127,10 +127,10 @@ struct queue_create {
     static constexpr const char* doc =
         "Creates a queue, or leaves an existing one of the same mode unchanged. Answered by "
         "queue_created.";
-    std::string queue;
+    std::string queue{};
     queue_mode mode = queue_mode::shared;
-    queue_settings settings;
-    brokerd::position start;
+    queue_settings settings{};
+    brokerd::position start{};
     bool create_topic = false;
     bool operator==(const queue_create&) const = default;
     static constexpr auto fields() {
@@ -149,9 +149,9 @@ struct queue_created {
     static constexpr const char* doc = "The queue exists.";
     bool created = false;
     bool topic_created = false;
-    queue_id queue;
-    queue_settings settings;
-    std::vector<std::string> differing;
+    queue_id queue{};
+    queue_settings settings{};
+    std::vector<std::string> differing{};
     bool operator==(const queue_created&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -166,9 +166,9 @@ struct queue_created {
 struct queue_list {
     static constexpr frame_type type = frame_type::queue_list;
     static constexpr const char* doc = "Lists queues by name. Answered by queues.";
-    std::string topic;
-    std::string queue;
-    std::string after;
+    std::string topic{};
+    std::string queue{};
+    std::string after{};
     std::uint32_t limit = limits::list_items_max;
     bool operator==(const queue_list&) const = default;
     static constexpr auto fields() {
@@ -180,11 +180,11 @@ struct queue_list {
 };
 
 struct queue_item {
-    std::string topic;
-    std::string queue;
-    queue_id id;
+    std::string topic{};
+    std::string queue{};
+    queue_id id{};
     queue_mode mode = queue_mode::shared;
-    queue_settings settings;
+    queue_settings settings{};
     wall_time created{};
     std::uint64_t ready = 0;
     std::uint64_t leased = 0;
@@ -197,7 +197,7 @@ struct queue_item {
     std::uint32_t consumers = 0;
     bool paused = false;
     offset_t floor = 0;
-    std::string state;
+    std::string state{};
     bool operator==(const queue_item&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -228,7 +228,7 @@ struct queues {
     static constexpr frame_type type = frame_type::queues;
     static constexpr const char* doc = "A page of queues.";
     bool more = false;
-    std::vector<queue_item> items;
+    std::vector<queue_item> items{};
     bool operator==(const queues&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"more", &queues::more, "there are further ones"},
@@ -239,8 +239,8 @@ struct queues {
 struct queue_set {
     static constexpr frame_type type = frame_type::queue_set;
     static constexpr const char* doc = "Replaces the settings of a queue. Answered by ok.";
-    std::string queue;
-    queue_settings settings;
+    std::string queue{};
+    queue_settings settings{};
     bool operator==(const queue_set&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"queue", &queue_set::queue, "TOPIC/QUEUE"},
@@ -251,7 +251,7 @@ struct queue_set {
 struct queue_remove {
     static constexpr frame_type type = frame_type::queue_remove;
     static constexpr const char* doc = "Removes a queue with its state. Answered by ok.";
-    std::string queue;
+    std::string queue{};
     bool operator==(const queue_remove&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"queue", &queue_remove::queue, "TOPIC/QUEUE"}};
@@ -261,7 +261,7 @@ struct queue_remove {
 struct queue_pause {
     static constexpr frame_type type = frame_type::queue_pause;
     static constexpr const char* doc = "Stops or restarts dispatch. Answered by ok.";
-    std::string queue;
+    std::string queue{};
     bool paused = false;
     bool operator==(const queue_pause&) const = default;
     static constexpr auto fields() {
@@ -275,8 +275,8 @@ struct queue_seek {
     static constexpr const char* doc =
         "Moves a queue: messages below become done, from there on ready; dead ones stay; all "
         "leases end. Answered by counted: how many are ready afterwards.";
-    std::string queue;
-    brokerd::position to;
+    std::string queue{};
+    brokerd::position to{};
     bool dry_run = false;
     bool operator==(const queue_seek&) const = default;
     static constexpr auto fields() {
@@ -291,7 +291,7 @@ struct queue_purge {
     static constexpr const char* doc =
         "Makes every ready and retrying message done; leased and dead ones stay. Answered by "
         "counted.";
-    std::string queue;
+    std::string queue{};
     bool dry_run = false;
     bool operator==(const queue_purge&) const = default;
     static constexpr auto fields() {
@@ -319,7 +319,7 @@ struct queue_explain {
     static constexpr frame_type type = frame_type::queue_explain;
     static constexpr const char* doc =
         "Why a queue or one of its messages does not move. Answered by explained.";
-    std::string queue;
+    std::string queue{};
     bool has_offset = false;
     offset_t offset = 0;
     bool operator==(const queue_explain&) const = default;
@@ -333,7 +333,7 @@ struct queue_explain {
 struct explained {
     static constexpr frame_type type = frame_type::explained;
     static constexpr const char* doc = "One true sentence.";
-    std::string sentence;
+    std::string sentence{};
     bool operator==(const explained&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"sentence", &explained::sentence, ""}};
@@ -347,8 +347,8 @@ struct read {
     static constexpr frame_type type = frame_type::read;
     static constexpr const char* doc =
         "Reads messages from a position on without leasing them. Answered by messages.";
-    std::string topic;
-    brokerd::position from;
+    std::string topic{};
+    brokerd::position from{};
     std::uint32_t messages_max = limits::batch_records_default;
     std::uint32_t bytes_max = 1024 * 1024;
     duration_us wait{0};
@@ -370,7 +370,7 @@ struct message_run {
     offset_t first_offset = 0;
     std::uint32_t count = 0;
     wall_time append_time{};
-    bytes_field records;
+    bytes_field records{};
     bool operator==(const message_run&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"first_offset", &message_run::first_offset, ""},
@@ -389,7 +389,7 @@ struct messages {
     offset_t first_offset = 0;
     offset_t next_offset = 0;
     offset_t position = 0;  // where to continue
-    std::vector<message_run> runs;
+    std::vector<message_run> runs{};
     bool operator==(const messages&) const = default;
 };
 
@@ -397,7 +397,7 @@ struct message_show {
     static constexpr frame_type type = frame_type::message_show;
     static constexpr const char* doc =
         "The state of a message in every queue of its topic. Answered by shown.";
-    std::string topic;
+    std::string topic{};
     offset_t offset = 0;
     bool operator==(const message_show&) const = default;
     static constexpr auto fields() {
@@ -407,16 +407,16 @@ struct message_show {
 };
 
 struct queue_state_item {
-    std::string queue;
+    std::string queue{};
     message_state state = message_state::ready;
     std::uint32_t attempts = 0;
     std::uint32_t attempts_max = 0;
     wall_time due = wall_never;
     wall_time lease_until = wall_never;
-    std::string consumer;
-    lease_id lease;
-    std::vector<attempt> history;
-    std::string next;
+    std::string consumer{};
+    lease_id lease{};
+    std::vector<attempt> history{};
+    std::string next{};
     bool operator==(const queue_state_item&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -439,8 +439,8 @@ struct shown {
     static constexpr const char* doc = "A message and its state in every queue.";
     bool readable = false;
     wall_time append_time{};
-    bytes_field record;
-    std::vector<queue_state_item> queues;
+    bytes_field record{};
+    std::vector<queue_state_item> queues{};
     bool operator==(const shown&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -457,7 +457,7 @@ struct shown {
 struct dead_list {
     static constexpr frame_type type = frame_type::dead_list;
     static constexpr const char* doc = "Lists dead messages of one queue. Answered by dead.";
-    std::string queue;
+    std::string queue{};
     offset_t from = 0;
     std::uint32_t limit = 1000;
     bool operator==(const dead_list&) const = default;
@@ -472,8 +472,8 @@ struct dead_item {
     offset_t offset = 0;
     wall_time since{};
     std::uint32_t attempts = 0;
-    std::string reason;
-    std::string consumer;
+    std::string reason{};
+    std::string consumer{};
     bool operator==(const dead_item&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"offset", &dead_item::offset, ""},
@@ -489,7 +489,7 @@ struct dead {
     static constexpr const char* doc = "A page of dead messages.";
     offset_t next = 0;
     bool more = false;
-    std::vector<dead_item> items;
+    std::vector<dead_item> items{};
     bool operator==(const dead&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"next", &dead::next, "continue from here"},
@@ -503,7 +503,7 @@ struct dead_redrive {
     static constexpr const char* doc =
         "Makes dead messages of a range ready again with all attempts, one slice per request. "
         "Answered by counted.";
-    std::string queue;
+    std::string queue{};
     offset_t from = 0;
     offset_t until = offset_end;
     bool dry_run = false;
@@ -520,7 +520,7 @@ struct dead_purge {
     static constexpr frame_type type = frame_type::dead_purge;
     static constexpr const char* doc =
         "Makes dead messages of a range done, one slice per request. Answered by counted.";
-    std::string queue;
+    std::string queue{};
     offset_t from = 0;
     offset_t until = offset_end;
     bool dry_run = false;
@@ -539,7 +539,7 @@ struct dead_purge {
 struct consumer_list {
     static constexpr frame_type type = frame_type::consumer_list;
     static constexpr const char* doc = "Lists consumers. Answered by consumers.";
-    std::string queue;
+    std::string queue{};
     bool operator==(const consumer_list&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"queue", &consumer_list::queue, "of this queue; empty = all"}};
@@ -547,11 +547,11 @@ struct consumer_list {
 };
 
 struct consumer_item {
-    std::string topic;
-    std::string queue;
-    std::string name;
-    connection_id connection;
-    consumer_id consumer;
+    std::string topic{};
+    std::string queue{};
+    std::string name{};
+    connection_id connection{};
+    consumer_id consumer{};
     std::uint32_t prefetch_messages = 0;
     std::uint64_t prefetch_bytes = 0;
     std::uint64_t leased = 0;
@@ -578,7 +578,7 @@ struct consumer_item {
 struct consumers {
     static constexpr frame_type type = frame_type::consumers;
     static constexpr const char* doc = "The consumers.";
-    std::vector<consumer_item> items;
+    std::vector<consumer_item> items{};
     bool operator==(const consumers&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"items", &consumers::items, ""}};
@@ -593,9 +593,9 @@ struct connection_list {
 };
 
 struct connection_item {
-    connection_id connection;
-    std::string name;
-    std::string address;
+    connection_id connection{};
+    std::string name{};
+    std::string address{};
     wall_time connected{};
     std::uint32_t consumers = 0;
     std::uint64_t bytes_in = 0;
@@ -622,7 +622,7 @@ struct connection_item {
 struct connections {
     static constexpr frame_type type = frame_type::connections;
     static constexpr const char* doc = "The connections.";
-    std::vector<connection_item> items;
+    std::vector<connection_item> items{};
     bool operator==(const connections&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"items", &connections::items, ""}};
@@ -632,7 +632,7 @@ struct connections {
 struct connection_close {
     static constexpr frame_type type = frame_type::connection_close;
     static constexpr const char* doc = "Closes a connection. Answered by ok.";
-    connection_id connection;
+    connection_id connection{};
     bool operator==(const connection_close&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"connection", &connection_close::connection, ""}};
@@ -651,7 +651,7 @@ struct health_report {
     static constexpr frame_type type = frame_type::health_report;
     static constexpr const char* doc = "State of the broker.";
     bool writable = false;
-    std::vector<std::string> warnings;
+    std::vector<std::string> warnings{};
     bool operator==(const health_report&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -669,9 +669,9 @@ struct stats {
 };
 
 struct stat_item {
-    std::string name;
+    std::string name{};
     double value = 0;
-    std::string help;
+    std::string help{};
     bool operator==(const stat_item&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"name", &stat_item::name, ""},
@@ -683,7 +683,7 @@ struct stat_item {
 struct stats_report {
     static constexpr frame_type type = frame_type::stats_report;
     static constexpr const char* doc = "The counters.";
-    std::vector<stat_item> items;
+    std::vector<stat_item> items{};
     bool operator==(const stats_report&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"items", &stats_report::items, ""}};

@@ -100,14 +100,14 @@ enum class frame_type : std::uint8_t {
 
 // All bytes up to the end of the body: a view into the frame it was decoded from.
 struct rest_bytes {
-    byte_view view;
+    byte_view view{};
     bool operator==(const rest_bytes& other) const {
         return as_text(view) == as_text(other.view);
     }
 };
 // A length-prefixed byte string: a view into the frame it was decoded from.
 struct bytes_field {
-    byte_view view;
+    byte_view view{};
     bool operator==(const bytes_field& other) const {
         return as_text(view) == as_text(other.view);
     }
@@ -124,7 +124,7 @@ struct hello {
     std::uint16_t version_max = protocol_version_max;
     std::uint64_t features_required = 0;
     std::uint64_t features_offered = 0;
-    std::string client_name;
+    std::string client_name{};
     bool operator==(const hello&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -145,10 +145,10 @@ struct hello_ok {
     static constexpr const char* doc = "Accepts a hello and states the terms.";
     std::uint16_t version = 0;
     std::uint64_t features = 0;
-    std::string broker_version;
-    std::string database_id;
-    broker_epoch epoch;
-    connection_id connection;
+    std::string broker_version{};
+    std::string database_id{};
+    broker_epoch epoch{};
+    connection_id connection{};
     std::uint32_t heartbeat_ms = 0;
     std::uint32_t dead_after_ms = 0;
     std::uint32_t frame_bytes_max = 0;
@@ -221,7 +221,7 @@ struct error {
     static constexpr const char* doc =
         "Refuses the request with the same request id; id 0: concerns the connection.";
     error_code code = error_code::internal;
-    std::string text;
+    std::string text{};
     bool operator==(const error&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"code", &error::code, "number from the error table"},
@@ -244,8 +244,8 @@ struct publish {
     static constexpr const char* doc =
         "Appends a record batch to a topic. Answered by published (perhaps together with others) "
         "or error.";
-    std::string topic;
-    rest_bytes batch;
+    std::string topic{};
+    rest_bytes batch{};
     bool operator==(const publish&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"topic", &publish::topic, "name of the topic"},
@@ -275,7 +275,7 @@ struct published {
     static constexpr const char* doc = "Pushed with request id 0: answers one or more publishes.";
     std::uint32_t credit_messages = 0;
     std::uint64_t credit_bytes = 0;
-    std::vector<published_item> items;
+    std::vector<published_item> items{};
     bool operator==(const published&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -303,12 +303,12 @@ struct credit {
 struct attach {
     static constexpr frame_type type = frame_type::attach;
     static constexpr const char* doc = "Attaches a consumer to a queue. Answered by attached.";
-    std::string queue;
-    consumer_id consumer;
+    std::string queue{};
+    consumer_id consumer{};
     std::uint32_t prefetch_messages = limits::prefetch_messages_default;
     std::uint64_t prefetch_bytes = limits::prefetch_bytes_default;
     std::uint64_t limit = 0;
-    std::vector<lease_run> held;
+    std::vector<lease_run> held{};
     bool operator==(const attach&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -329,10 +329,10 @@ struct attach {
 struct attached {
     static constexpr frame_type type = frame_type::attached;
     static constexpr const char* doc = "The consumer is attached.";
-    queue_id queue;
+    queue_id queue{};
     duration_us lease{0};
     std::uint32_t attempts = 0;
-    std::vector<lease_run> gone;
+    std::vector<lease_run> gone{};
     bool operator==(const attached&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -347,7 +347,7 @@ struct detach {
     static constexpr frame_type type = frame_type::detach;
     static constexpr const char* doc =
         "Ends a consumer: its leases are released and count as no attempt. Answered by ok.";
-    consumer_id consumer;
+    consumer_id consumer{};
     bool operator==(const detach&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"consumer", &detach::consumer, "the consumer"}};
@@ -357,9 +357,9 @@ struct detach {
 struct detached {
     static constexpr frame_type type = frame_type::detached;
     static constexpr const char* doc = "Pushed: the broker ended a consumer.";
-    consumer_id consumer;
+    consumer_id consumer{};
     error_code code = error_code::queue_removed;
-    std::string text;
+    std::string text{};
     bool operator==(const detached&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"consumer", &detached::consumer, "the consumer"},
@@ -371,7 +371,7 @@ struct detached {
 struct set_prefetch {
     static constexpr frame_type type = frame_type::set_prefetch;
     static constexpr const char* doc = "Changes the prefetch of a consumer. Answered by ok.";
-    consumer_id consumer;
+    consumer_id consumer{};
     std::uint32_t messages = 0;
     std::uint64_t bytes = 0;
     bool operator==(const set_prefetch&) const = default;
@@ -385,10 +385,10 @@ struct set_prefetch {
 
 // Neighbours delivered together: message i has offset first_offset + i and lease first_lease + i.
 struct delivery_run {
-    lease_run leases;
+    lease_run leases{};
     wall_time append_time{};
     std::uint32_t attempt = 1;
-    bytes_field records;
+    bytes_field records{};
     bool operator==(const delivery_run&) const = default;
 };
 
@@ -398,8 +398,8 @@ struct deliver {
         "Pushed: messages leased to a consumer. Body: consumer u32, then runs up to the end of the "
         "body, each: lease run (24 bytes), append_time i64, attempt u32, records_bytes u32, "
         "records.";
-    consumer_id consumer;
-    std::vector<delivery_run> runs;
+    consumer_id consumer{};
+    std::vector<delivery_run> runs{};
     bool operator==(const deliver&) const = default;
 };
 
@@ -408,14 +408,14 @@ struct settle {
     static constexpr const char* doc =
         "Acks, nacks, rejects, releases or extends leases. With confirm answered by settled once "
         "durable; without, answered only by error lease_gone if some lease was not held.";
-    queue_id queue;
+    queue_id queue{};
     settle_action action = settle_action::ack;
     bool confirm = false;
     duration_us delay{-1};
-    std::string reason;
-    producer_id producer;
+    std::string reason{};
+    producer_id producer{};
     std::uint64_t sequence = 0;
-    std::vector<lease_run> runs;
+    std::vector<lease_run> runs{};
     bool operator==(const settle&) const = default;
     static constexpr auto fields() {
         return std::tuple{
@@ -438,7 +438,7 @@ struct settled {
     std::uint64_t accepted = 0;
     std::uint64_t refused = 0;
     bool duplicate = false;
-    std::vector<lease_run> gone;
+    std::vector<lease_run> gone{};
     bool operator==(const settled&) const = default;
     static constexpr auto fields() {
         return std::tuple{

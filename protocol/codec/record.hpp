@@ -41,15 +41,15 @@ using header_view = std::pair<std::string_view, std::string_view>;  // name, val
 
 // A record taken apart; every view points into the record's bytes.
 struct record_view {
-    byte_view bytes;  // the whole record
+    byte_view bytes{};  // the whole record
     std::uint8_t flags = 0;
-    std::optional<std::string_view> key;
-    std::optional<std::uint64_t> ttl_ms;
-    std::optional<std::uint8_t> priority;
-    std::optional<std::string_view> id;
-    byte_view headers_bytes;  // behind the count
+    std::optional<std::string_view> key{};
+    std::optional<std::uint64_t> ttl_ms{};
+    std::optional<std::uint8_t> priority{};
+    std::optional<std::string_view> id{};
+    byte_view headers_bytes{};  // behind the count
     std::uint16_t headers_count = 0;
-    byte_view payload;
+    byte_view payload{};
 
     // Allocates; for those who look, not for the hot path.
     [[nodiscard]] std::vector<header_view> headers() const;
@@ -57,9 +57,9 @@ struct record_view {
 
 // What to write; views need to live only during the call.
 struct record_fields {
-    std::optional<std::string_view> key;
-    std::vector<header_view> headers;
-    byte_view payload;
+    std::optional<std::string_view> key{};
+    std::vector<header_view> headers{};
+    byte_view payload{};
 };
 
 // Bytes encode_record will append.

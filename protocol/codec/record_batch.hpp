@@ -37,7 +37,7 @@ struct batch_header {
     std::uint8_t flags = 0;
     std::uint32_t count = 0;
     std::uint32_t records_bytes = 0;
-    producer_id producer;
+    producer_id producer{};
     std::uint64_t first_sequence = 0;
     std::uint64_t earliest_ttl_ms = no_ttl;
     std::uint64_t latest_ttl_ms = no_ttl;
@@ -57,7 +57,7 @@ struct batch_limits {
 
 // A batch whose structure and checksums hold. `bytes` is the whole batch, header included.
 struct checked_batch {
-    byte_view bytes;
+    byte_view bytes{};
     batch_header header;
 };
 

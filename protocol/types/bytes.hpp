@@ -20,7 +20,7 @@ using byte_buffer = std::vector<std::byte>;
 // Immutable bytes with shared ownership: the view stays valid while the owner is held.
 struct shared_bytes {
     std::shared_ptr<const void> owner;
-    byte_view view;
+    byte_view view{};
 };
 
 [[nodiscard]] inline byte_view as_bytes(std::string_view text) {

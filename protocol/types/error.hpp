@@ -93,7 +93,7 @@ struct error_info {
 // What a refused operation answers: the code and a text that names the object and what to do.
 struct failure {
     error_code code = error_code::internal;
-    std::string text;
+    std::string text{};
 
     bool operator==(const failure&) const = default;
 };

@@ -51,7 +51,7 @@ struct offset_range {
 // The right of one consumer to one delivered message: the fencing token. Ordered: a later lease
 // of the same queue compares greater.
 struct lease_id {
-    broker_epoch epoch;
+    broker_epoch epoch{};
     std::uint64_t counter = 0;  // per queue, from 1; 0 = no lease
 
     constexpr auto operator<=>(const lease_id&) const = default;
@@ -61,7 +61,7 @@ struct lease_id {
 struct lease_run {
     offset_t first_offset = 0;
     std::uint32_t count = 0;
-    broker_epoch epoch;
+    broker_epoch epoch{};
     std::uint64_t first_lease = 0;
 
     constexpr bool operator==(const lease_run&) const = default;

@@ -22,8 +22,8 @@ namespace brokerd {
 
 // `topic/queue`, both valid.
 struct queue_path {
-    std::string topic;
-    std::string queue;
+    std::string topic{};
+    std::string queue{};
 
     bool operator==(const queue_path&) const = default;
 };
@@ -32,7 +32,7 @@ struct queue_path {
 
 // `topic@offset` or `topic/queue@offset`; the offset is optional only where said.
 struct message_address {
-    std::string topic;
+    std::string topic{};
     offset_t offset = 0;
 
     bool operator==(const message_address&) const = default;
@@ -42,8 +42,8 @@ struct message_address {
 
 // `topic/queue[@offset]`.
 struct queue_address {
-    queue_path path;
-    std::optional<offset_t> offset;
+    queue_path path{};
+    std::optional<offset_t> offset{};
 
     bool operator==(const queue_address&) const = default;
 };

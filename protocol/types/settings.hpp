@@ -149,8 +149,8 @@ struct position {
 struct attempt {
     wall_time time{};
     attempt_outcome outcome = attempt_outcome::nacked;
-    std::string consumer;  // name@host:pid
-    std::string reason;    // the consumer's words; empty for expiry and loss
+    std::string consumer{};  // name@host:pid
+    std::string reason{};    // the consumer's words; empty for expiry and loss
 
     bool operator==(const attempt&) const = default;
     static constexpr auto fields() {

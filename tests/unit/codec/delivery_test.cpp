@@ -1,0 +1,84 @@
+// The writers of deliver and messages frames against the generic encoder, and what their decoders
+// refuse.
+#include "protocol/codec/delivery.hpp"
+
+#include <gtest/gtest.h>
+
+#include "protocol/codec/encode.hpp"
+#include "protocol/codec/record.hpp"
+
+namespace brokerd::codec {
+namespace {
+
+byte_buffer records(std::size_t count) {
+    byte_buffer bytes;
+    for (std::size_t i = 0; i < count; ++i) {
+        encode_record(bytes, {.key = {}, .headers = {}, .payload = as_bytes("payload")});
+    }
+    return bytes;
+}
+
+TEST(deliver_writer, writes_what_the_encoder_writes) {
+    const byte_buffer first = records(3);
+    const byte_buffer second = records(1);
+    const deliver expected{.consumer = consumer_id(7),
+                           .runs = {{{10, 3, broker_epoch(2), 100}, wall_from_us(5), 1, {first}},
+                                    {{20, 1, broker_epoch(2), 103}, wall_from_us(6), 4, {second}}}};
+    byte_buffer by_encoder(5);
+    encode_frame(by_encoder, 0, expected);
+
+    byte_buffer by_writer(5);
+    deliver_writer writer(by_writer, consumer_id(7));
+    writer.append_run(expected.runs[0].leases, wall_from_us(5), 1, first);
+    const std::array<byte_view, 2> pieces{byte_view(second).first(4), byte_view(second).subspan(4)};
+    writer.append_run(expected.runs[1].leases, wall_from_us(6), 4, pieces);
+    EXPECT_EQ(writer.body_bytes(), body_size(expected));
+    writer.finish();
+    EXPECT_EQ(by_writer, by_encoder);
+
+    const auto decoded = decode<deliver>(byte_view(by_writer).subspan(5 + frame_header_bytes));
+    ASSERT_TRUE(decoded) << decoded.error().text;
+    EXPECT_EQ(*decoded, expected);
+}
+
+TEST(messages_writer, writes_what_the_encoder_writes) {
+    const byte_buffer some = records(2);
+    const messages expected{.first_offset = 1,
+                            .next_offset = 50,
+                            .position = 12,
+                            .runs = {{10, 2, wall_from_us(5), {some}}}};
+    byte_buffer by_encoder;
+    encode_frame(by_encoder, 33, expected);
+
+    byte_buffer by_writer;
+    messages_writer writer(by_writer, 33, 1, 50);
+    writer.append_run(10, 2, wall_from_us(5), some);
+    EXPECT_EQ(writer.body_bytes(), body_size(expected));
+    writer.finish(12);
+    EXPECT_EQ(by_writer, by_encoder);
+}
+
+TEST(delivery, runs_that_cannot_be_are_refused) {
+    const byte_buffer some = records(2);
+    const auto accepted = [&](lease_run leases) {
+        byte_buffer out;
+        deliver_writer writer(out, consumer_id(1));
+        writer.append_run(leases, {}, 1, some);
+        writer.finish();
+        return decode<deliver>(byte_view(out).subspan(frame_header_bytes)).has_value();
+    };
+    EXPECT_TRUE(accepted({.count = 2}));
+    EXPECT_FALSE(accepted({.count = 0}));
+    EXPECT_FALSE(accepted({.count = 1000}));
+    EXPECT_FALSE(accepted({.first_offset = offset_end, .count = 2}));
+}
+
+TEST(delivery, a_problem_names_its_place) {
+    const byte_buffer body(4 + 10);
+    const auto decoded = decode<deliver>(body);
+    ASSERT_FALSE(decoded);
+    EXPECT_EQ(decoded.error().text, "deliver.runs: the body ends inside it");
+}
+
+}  // namespace
+}  // namespace brokerd::codec

@@ -1,0 +1,243 @@
+// Encoder and decoder over every message: round trips of random values, exact sizes, truncation,
+// bytes too many; and the rules of single wire types, each with the bytes that break it.
+#include "protocol/codec/encode.hpp"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "protocol/codec/registry.hpp"
+#include "protocol/codec/wire.hpp"
+#include "tests/unit/codec/sample_values.hpp"
+
+namespace brokerd::codec {
+namespace {
+
+template <typename Message>
+byte_buffer body_of(const Message& message) {
+    byte_buffer frame;
+    encode_frame(frame, 1, message);
+    return {frame.begin() + frame_header_bytes, frame.end()};
+}
+
+template <typename Message>
+failure refused(byte_view body) {
+    auto decoded = decode<Message>(body);
+    EXPECT_FALSE(decoded.has_value());
+    return decoded ? failure{error_code::ok, ""} : decoded.error();
+}
+
+struct round_trip {
+    std::uint64_t seed;
+
+    template <typename Message>
+    void operator()() const {
+        SCOPED_TRACE(std::string(message_name<Message>) + " seed " + std::to_string(seed));
+        sample::filler fill{sample::random_source(seed)};
+        const auto value = fill.template make<Message>(message_name<Message>);
+        byte_buffer out(3, std::byte{0x77});
+        encode_frame(out, 42, value);
+        ASSERT_EQ(out.size(), 3 + frame_header_bytes + body_size(value));
+        const auto header = load_frame_header(byte_view(out).subspan(3));
+        ASSERT_TRUE(header);
+        EXPECT_EQ(header->type, static_cast<std::uint8_t>(Message::type));
+        EXPECT_EQ(header->flags, 0);
+        EXPECT_EQ(header->request_id, 42U);
+        EXPECT_EQ(header->body_bytes, body_size(value));
+        const auto decoded = decode<Message>(byte_view(out).subspan(3 + frame_header_bytes));
+        ASSERT_TRUE(decoded) << decoded.error().text;
+        EXPECT_EQ(*decoded, value);
+    }
+};
+
+TEST(encode, round_trip_of_random_values_of_every_message) {
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        all_messages::for_each(round_trip{seed});
+        if (HasFailure()) {
+            break;
+        }
+    }
+}
+
+struct default_round_trip {
+    template <typename Message>
+    void operator()() const {
+        const Message value{};
+        const auto decoded = decode<Message>(body_of(value));
+        ASSERT_TRUE(decoded) << message_name<Message>;
+        EXPECT_EQ(*decoded, value) << message_name<Message>;
+    }
+};
+
+TEST(encode, round_trip_of_default_values) {
+    all_messages::for_each(default_round_trip{});
+}
+
+// A message that ends in bytes or runs up to the end may be cut at places where it is whole.
+template <typename Message>
+constexpr bool open_ended = std::is_same_v<Message, publish> || std::is_same_v<Message, deliver> ||
+                            std::is_same_v<Message, messages>;
+
+struct truncation {
+    template <typename Message>
+    void operator()() const {
+        sample::filler fill{sample::fixed_source()};
+        const byte_buffer body = body_of(fill.template make<Message>(message_name<Message>));
+        for (std::size_t size = 0; size < body.size(); ++size) {
+            // A copy of just that size, so that a sanitizer sees a read beyond it.
+            const byte_buffer cut(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(size));
+            const auto decoded = decode<Message>(cut);
+            if (!decoded) {
+                EXPECT_EQ(decoded.error().code, error_code::malformed);
+                EXPECT_TRUE(decoded.error().text.starts_with(message_name<Message>))
+                    << decoded.error().text;
+            } else {
+                EXPECT_TRUE(open_ended<Message>) << message_name<Message> << " cut at " << size;
+            }
+        }
+    }
+};
+
+TEST(encode, every_truncation_of_every_message_is_refused) {
+    all_messages::for_each(truncation{});
+}
+
+struct trailing_byte {
+    template <typename Message>
+    void operator()() const {
+        if constexpr (!std::is_same_v<Message, publish>) {
+            sample::filler fill{sample::fixed_source()};
+            byte_buffer body = body_of(fill.template make<Message>(message_name<Message>));
+            body.push_back(std::byte{0});
+            EXPECT_EQ(refused<Message>(body).code, error_code::malformed) << message_name<Message>;
+        }
+    }
+};
+
+TEST(encode, a_byte_behind_the_last_field_is_refused) {
+    all_messages::for_each(trailing_byte{});
+}
+
+TEST(encode, malformed_names_message_and_field) {
+    byte_buffer body = body_of(topic_create{.topic = "a", .settings = {}});
+    body.resize(body.size() - 1);
+    EXPECT_EQ(refused<topic_create>(body).text,
+              "topic_create.settings: its length is larger than what is left of the body");
+    body = body_of(published{.items = {published_item{}}});
+    body[4 + 8 + 4 + 4 + 4 + 8] = std::byte{9};  // level of the first item
+    EXPECT_EQ(refused<published>(body).text, "published.items.level: its value is not known");
+}
+
+TEST(encode, a_bool_is_0_or_1) {
+    for (int value = 0; value < 256; ++value) {
+        byte_buffer body = body_of(queue_pause{.queue = "a/b"});
+        body.back() = static_cast<std::byte>(value);
+        EXPECT_EQ(decode<queue_pause>(body).has_value(), value <= 1) << value;
+    }
+}
+
+TEST(encode, unknown_enum_values_are_refused_but_for_error_codes) {
+    byte_buffer body = body_of(queue_create{.queue = "a/b", .settings = {}, .start = {}});
+    body[2 + 3] = std::byte{0};
+    EXPECT_EQ(refused<queue_create>(body).text, "queue_create.mode: its value is not known");
+    byte_buffer newer = body_of(error{.text = "t"});
+    newer[0] = std::byte{0xFF};
+    newer[1] = std::byte{0xFF};
+    ASSERT_TRUE(decode<error>(newer));
+    EXPECT_EQ(describe(decode<error>(newer)->code).code, error_code::internal);
+}
+
+TEST(encode, a_count_larger_than_the_body_is_refused_before_anything_is_reserved) {
+    for (const std::uint32_t count : {2U, 1000U, 0x7FFFFFFFU, 0x80000000U, 0xFFFFFFFFU}) {
+        byte_buffer body = body_of(attached{.gone = {lease_run{.count = 1}}});
+        store_le(body.data() + 8 + 8 + 4, count);
+        EXPECT_EQ(refused<attached>(body).code, error_code::malformed);
+        byte_buffer items = body_of(consumers{.items = {consumer_item{}}});
+        store_le(items.data(), count);
+        EXPECT_EQ(refused<consumers>(items).code, error_code::malformed);
+        byte_buffer texts = body_of(health_report{.warnings = {"w"}});
+        store_le(texts.data() + 1, count);
+        EXPECT_EQ(refused<health_report>(texts).code, error_code::malformed);
+    }
+}
+
+TEST(encode, lease_runs_are_not_empty_and_do_not_overflow) {
+    const auto accepted = [](lease_run run) {
+        return decode<settle>(body_of(settle{.runs = {run}})).has_value();
+    };
+    const std::uint64_t largest = ~std::uint64_t{0};
+    EXPECT_TRUE(accepted({.first_offset = 0, .count = 1, .first_lease = 0}));
+    EXPECT_FALSE(accepted({.first_offset = 0, .count = 0, .first_lease = 0}));
+    EXPECT_TRUE(accepted({.first_offset = largest - 5, .count = 5, .first_lease = 1}));
+    EXPECT_FALSE(accepted({.first_offset = largest - 5, .count = 6, .first_lease = 1}));
+    EXPECT_TRUE(accepted({.first_offset = 1, .count = 5, .first_lease = largest - 5}));
+    EXPECT_FALSE(accepted({.first_offset = 1, .count = 6, .first_lease = largest - 5}));
+}
+
+TEST(encode, fields_a_newer_peer_put_behind_an_item_are_skipped) {
+    const published value{
+        .credit_messages = 1, .credit_bytes = 2, .items = {published_item{.request = 7}}};
+    byte_buffer body = body_of(value);
+    const std::size_t length_at = 4 + 8 + 4;
+    const auto length = load_le<std::uint32_t>(body.data() + length_at);
+    store_le(body.data() + length_at, length + 3);
+    body.insert(body.end(), 3, std::byte{0xEE});
+    const auto decoded = decode<published>(body);
+    ASSERT_TRUE(decoded) << decoded.error().text;
+    EXPECT_EQ(*decoded, value);
+}
+
+TEST(encode, fields_a_newer_peer_put_behind_settings_are_skipped) {
+    const topic_set value{.topic = "a", .settings = {.max_message_bytes = 5}};
+    byte_buffer body = body_of(value);
+    const auto length = load_le<std::uint16_t>(body.data() + 3);
+    store_le(body.data() + 3, static_cast<std::uint16_t>(length + 2));
+    body.insert(body.end(), 2, std::byte{0xEE});
+    const auto decoded = decode<topic_set>(body);
+    ASSERT_TRUE(decoded) << decoded.error().text;
+    EXPECT_EQ(*decoded, value);
+}
+
+TEST(encode, strings_at_the_limit_of_their_length_field) {
+    const auto text_back = [](std::size_t size) {
+        const auto decoded = decode<explained>(body_of(explained{std::string(size, 'x')}));
+        return decoded ? decoded->sentence.size() : 0;
+    };
+    EXPECT_EQ(text_back(65535), 65535U);
+    EXPECT_EQ(text_back(65536), 65535U);  // cut
+}
+
+TEST(encode, an_item_may_exceed_64_kib) {
+    shown value;
+    value.queues.emplace_back().history.resize(300);
+    for (attempt& one : value.queues[0].history) {
+        one.reason = std::string(limits::reason_bytes_max, 'r');
+    }
+    const auto decoded = decode<shown>(body_of(value));
+    ASSERT_TRUE(decoded) << decoded.error().text;
+    EXPECT_EQ(*decoded, value);
+}
+
+TEST(encode, publish_by_hand_is_publish_by_description) {
+    const std::string batch(5000, 'b');
+    byte_buffer by_hand;
+    byte_buffer described_bytes;
+    encode_publish(by_hand, 9, "orders.eu", as_bytes(batch));
+    encode_frame(described_bytes, 9,
+                 publish{.topic = "orders.eu", .batch = rest_bytes{as_bytes(batch)}});
+    EXPECT_EQ(by_hand, described_bytes);
+}
+
+TEST(encode, described_structs_of_others) {
+    byte_buffer out;
+    const queue_settings settings{.attempts = 3};
+    append_struct(out, settings);
+    wire_reader reader(out);
+    queue_settings back;
+    ASSERT_TRUE(read_struct(reader, back));
+    EXPECT_TRUE(reader.empty());
+    EXPECT_EQ(back, settings);
+}
+
+}  // namespace
+}  // namespace brokerd::codec

@@ -1,0 +1,165 @@
+// Batches: what is built is accepted, each flipped bit is detected, limits, lying headers.
+#include "protocol/codec/record_batch.hpp"
+
+#include <functional>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace brokerd::codec {
+namespace {
+
+constexpr batch_limits wide{.records_max = 4096, .message_bytes_max = 1U << 20U};
+
+byte_buffer batch_of(std::uint32_t count, std::size_t payload_bytes = 10, producer_id producer = {},
+                     std::uint64_t first_sequence = 0) {
+    batch_builder builder;
+    const std::string payload(payload_bytes, 'p');
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const std::string key = "key" + std::to_string(i);
+        builder.add({.key = key, .headers = {}, .payload = as_bytes(payload)});
+    }
+    return builder.take(producer, first_sequence);
+}
+
+error_code code_of(byte_view bytes, const batch_limits& limits = wide) {
+    const auto checked = check_batch(bytes, limits);
+    return checked ? error_code::ok : checked.error().code;
+}
+
+// The batch with its header changed and the header's checksum made right.
+byte_buffer with_header(byte_buffer batch, const std::function<void(batch_header&)>& change) {
+    auto header = load_batch_header(batch);
+    EXPECT_TRUE(header);
+    change(*header);
+    store_batch_header(batch.data(), *header);
+    return batch;
+}
+
+TEST(record_batch, what_the_builder_makes_is_accepted) {
+    batch_builder builder;
+    EXPECT_TRUE(builder.empty());
+    builder.add({.key = "k", .headers = {}, .payload = as_bytes("one")});
+    builder.add({.key = {}, .headers = {{"n", "v"}}, .payload = as_bytes("two")});
+    EXPECT_EQ(builder.count(), 2U);
+    const std::size_t bytes = builder.bytes();
+    const byte_buffer batch = builder.take(producer_id(9), 100);
+    EXPECT_EQ(batch.size(), bytes);
+    EXPECT_TRUE(builder.empty());
+
+    std::vector<std::uint32_t> sizes{7};
+    const auto checked = check_batch(batch, wide, &sizes);
+    ASSERT_TRUE(checked) << checked.error().text;
+    EXPECT_EQ(checked->header.count, 2U);
+    EXPECT_EQ(checked->header.flags, record_has_key | record_has_headers);
+    EXPECT_EQ(checked->header.producer, producer_id(9));
+    EXPECT_EQ(checked->header.first_sequence, 100U);
+    EXPECT_EQ(checked->header.earliest_ttl_ms, no_ttl);
+    EXPECT_EQ(checked->bytes.data(), batch.data());
+    ASSERT_EQ(sizes.size(), 3U);
+    EXPECT_EQ(batch_header_bytes + sizes[1] + sizes[2], batch.size());
+}
+
+TEST(record_batch, the_builder_is_reusable) {
+    batch_builder builder;
+    builder.add({.key = "k", .headers = {}, .payload = {}});
+    static_cast<void>(builder.take(producer_id(0), 0));
+    builder.add({.key = {}, .headers = {}, .payload = as_bytes("x")});
+    const byte_buffer batch = builder.take(producer_id(0), 0);
+    const auto checked = check_batch(batch, wide);
+    ASSERT_TRUE(checked) << checked.error().text;
+    EXPECT_EQ(checked->header.flags, 0);
+    EXPECT_EQ(checked->header.count, 1U);
+}
+
+TEST(record_batch, header_round_trip) {
+    const batch_header header{.flags = 5,
+                              .count = 3,
+                              .records_bytes = 1000,
+                              .producer = producer_id(0x1122334455667788),
+                              .first_sequence = 77,
+                              .earliest_ttl_ms = 1,
+                              .latest_ttl_ms = 2};
+    byte_buffer bytes(batch_header_bytes);
+    store_batch_header(bytes.data(), header);
+    ASSERT_TRUE(load_batch_header(bytes));
+    EXPECT_EQ(*load_batch_header(bytes), header);
+}
+
+TEST(record_batch, every_flipped_bit_is_detected) {
+    byte_buffer batch = batch_of(3, 10, producer_id(5), 1);
+    ASSERT_EQ(code_of(batch), error_code::ok);
+    for (std::size_t bit = 0; bit < batch.size() * 8; ++bit) {
+        batch[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+        ASSERT_NE(code_of(batch), error_code::ok) << "bit " << bit;
+        batch[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+    }
+}
+
+TEST(record_batch, every_truncation_is_refused) {
+    const byte_buffer batch = batch_of(3);
+    for (std::size_t size = 0; size < batch.size(); ++size) {
+        const byte_buffer cut(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(size));
+        ASSERT_EQ(code_of(cut), error_code::bad_batch) << size;
+    }
+    byte_buffer longer = batch;
+    longer.push_back(std::byte{0});
+    EXPECT_EQ(code_of(longer), error_code::bad_batch);
+}
+
+TEST(record_batch, count_at_the_limit_and_one_beyond) {
+    EXPECT_EQ(code_of(batch_of(4096, 0)), error_code::ok);
+    EXPECT_EQ(code_of(batch_of(4097, 0)), error_code::too_many_records);
+    EXPECT_EQ(code_of(batch_of(0)), error_code::empty_batch);
+}
+
+TEST(record_batch, message_size_at_the_limit_and_one_beyond) {
+    const byte_buffer batch = batch_of(1, 500);
+    const std::uint64_t record = batch.size() - batch_header_bytes;
+    EXPECT_EQ(code_of(batch, {.records_max = 1, .message_bytes_max = record}), error_code::ok);
+    EXPECT_EQ(code_of(batch, {.records_max = 1, .message_bytes_max = record - 1}),
+              error_code::message_too_large);
+}
+
+TEST(record_batch, a_header_that_lies_is_refused) {
+    const byte_buffer batch = batch_of(2, 10, producer_id(5), 1);
+    const auto changed = [&](const std::function<void(batch_header&)>& change) {
+        return code_of(with_header(batch, change));
+    };
+    EXPECT_EQ(changed([](batch_header&) {}), error_code::ok);
+    EXPECT_EQ(changed([](batch_header& h) { h.version = 2; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.codec = 1; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.flags = 0; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.flags |= record_has_ttl; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.count = 1; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.count = 3; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.records_bytes += 1; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.earliest_ttl_ms = 0; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.latest_ttl_ms = 5; }), error_code::bad_batch);
+}
+
+TEST(record_batch, sequences_start_at_1_and_do_not_overflow) {
+    const auto with = [&](std::uint64_t producer, std::uint64_t first) {
+        return code_of(batch_of(2, 1, producer_id(producer), first));
+    };
+    EXPECT_EQ(with(0, 0), error_code::ok);
+    EXPECT_EQ(with(0, 1), error_code::bad_batch);
+    EXPECT_EQ(with(1, 0), error_code::bad_batch);
+    EXPECT_EQ(with(1, 1), error_code::ok);
+    EXPECT_EQ(with(1, ~std::uint64_t{0} - 2), error_code::ok);
+    EXPECT_EQ(with(1, ~std::uint64_t{0} - 1), error_code::bad_batch);
+}
+
+TEST(record_batch, a_count_bomb_costs_nothing) {
+    std::vector<std::uint32_t> sizes;
+    const byte_buffer batch =
+        with_header(batch_of(1), [](batch_header& h) { h.count = 0xFFFFFFFFU; });
+    const auto checked =
+        check_batch(batch, {.records_max = 0xFFFFFFFFU, .message_bytes_max = 1000}, &sizes);
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().code, error_code::bad_batch);
+    EXPECT_EQ(sizes.capacity(), 0U);
+}
+
+}  // namespace
+}  // namespace brokerd::codec

@@ -1,0 +1,161 @@
+// Records: round trips, limits at the limit and one beyond, damage.
+#include "protocol/codec/record.hpp"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "protocol/codec/record_parse.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::codec {
+namespace {
+
+byte_buffer encoded(const record_fields& fields) {
+    byte_buffer bytes;
+    encode_record(bytes, fields);
+    EXPECT_EQ(bytes.size(), record_size(fields));
+    return bytes;
+}
+
+error_code code_of(byte_view bytes) {
+    const auto checked = check_record(bytes);
+    return checked ? error_code::ok : checked.error().code;
+}
+
+// A record with these bytes behind the checksum, flags first.
+byte_buffer by_hand(std::string_view behind) {
+    byte_buffer bytes(record_prefix_bytes);
+    store_le(bytes.data(), static_cast<std::uint32_t>(behind.size() + 4));
+    const byte_view view = as_bytes(behind);
+    bytes.insert(bytes.end(), view.begin(), view.end());
+    store_le(bytes.data() + 4, record_checksum(bytes));
+    return bytes;
+}
+
+std::string headers_of(std::size_t count, std::size_t value_bytes) {
+    std::string text(1, static_cast<char>(record_has_headers));
+    const auto u16 = [&](std::size_t value) {
+        text += static_cast<char>(value & 0xFFU);
+        text += static_cast<char>(value >> 8U);
+    };
+    u16(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        u16(0);
+        u16(value_bytes);
+        text += std::string(value_bytes, 'v');
+    }
+    return text;
+}
+
+TEST(record, layout_on_the_wire) {
+    const byte_buffer bytes =
+        encoded({.key = "k1", .headers = {{"n", "vv"}}, .payload = as_bytes("payload")});
+    const std::string_view text = as_text(bytes);
+    EXPECT_EQ(load_le<std::uint32_t>(bytes.data()), bytes.size() - 4);
+    EXPECT_EQ(text.substr(8, 1), "\x03");
+    EXPECT_EQ(text.substr(9, 4), std::string_view("\x02\0k1", 4));
+    EXPECT_EQ(text.substr(13, 9), std::string_view("\x01\0\x01\0n\x02\0vv", 9));
+    EXPECT_EQ(text.substr(22), "payload");
+}
+
+TEST(record, round_trip) {
+    const byte_buffer bytes = encoded({.key = "key",
+                                       .headers = {{"a", "1"}, {"", ""}, {"b", "two"}},
+                                       .payload = as_bytes("payload")});
+    const auto record = check_record(bytes);
+    ASSERT_TRUE(record);
+    EXPECT_EQ(record->bytes.size(), bytes.size());
+    EXPECT_EQ(record->key, "key");
+    EXPECT_EQ(record->headers(), (std::vector<header_view>{{"a", "1"}, {"", ""}, {"b", "two"}}));
+    EXPECT_EQ(as_text(record->payload), "payload");
+    EXPECT_FALSE(record->ttl_ms || record->priority || record->id);
+}
+
+TEST(record, an_empty_key_is_not_no_key) {
+    const byte_buffer with_key = encoded({.key = "", .headers = {}, .payload = {}});
+    const byte_buffer without = encoded({});
+    EXPECT_EQ(check_record(with_key)->key, "");
+    EXPECT_EQ(check_record(without)->key, std::nullopt);
+    EXPECT_EQ(without.size(), record_bytes_min);
+}
+
+TEST(record, optional_fields_in_their_order) {
+    const byte_buffer bytes =
+        by_hand(std::string_view("\x1D\x05\0\0\0\0\0\0\0\x07\x02id\x01\0kpay", 19));
+    const auto record = check_record(bytes);
+    ASSERT_TRUE(record) << record.error().text;
+    EXPECT_EQ(record->ttl_ms, 5U);
+    EXPECT_EQ(record->priority, 7);
+    EXPECT_EQ(record->id, "id");
+    EXPECT_EQ(record->key, "k");
+    EXPECT_EQ(as_text(record->payload), "pay");
+}
+
+TEST(record, only_the_front_is_taken) {
+    byte_buffer bytes = encoded({.key = "a", .headers = {}, .payload = {}});
+    const std::size_t first = bytes.size();
+    encode_record(bytes, {.key = "b", .headers = {}, .payload = {}});
+    EXPECT_EQ(record_size_at(bytes), first);
+    EXPECT_EQ(check_record(bytes)->key, "a");
+    EXPECT_EQ(check_record(byte_view(bytes).subspan(first))->key, "b");
+}
+
+TEST(record, unknown_flags_are_refused) {
+    for (const char flag : {'\x20', '\x40', '\x80'}) {
+        EXPECT_EQ(code_of(by_hand(std::string(1, flag))), error_code::bad_batch);
+    }
+}
+
+TEST(record, every_truncation_is_refused) {
+    const byte_buffer bytes =
+        encoded({.key = "key", .headers = {{"a", "1"}}, .payload = as_bytes("payload")});
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+        const byte_buffer cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+        EXPECT_EQ(code_of(cut), error_code::bad_batch) << size;
+    }
+    // The same with a length that agrees, so that the inner lengths are what does not fit.
+    const std::string inner = std::string(as_text(bytes).substr(record_prefix_bytes));
+    for (std::size_t size = 1; size < inner.size() - 7; ++size) {
+        EXPECT_EQ(code_of(by_hand(inner.substr(0, size))), error_code::bad_batch) << size;
+    }
+    EXPECT_EQ(code_of(by_hand("")), error_code::bad_batch);
+}
+
+TEST(record, lengths_at_their_extremes) {
+    byte_buffer bytes = encoded({.key = "key", .headers = {}, .payload = {}});
+    for (const std::uint32_t length :
+         {0U, 1U, 4U, 0x7FFFFFFFU, 0x80000000U, 0xFFFFFFFCU, 0xFFFFFFFFU}) {
+        store_le(bytes.data(), length);
+        EXPECT_EQ(record_size_at(bytes), 0U) << length;
+        EXPECT_EQ(code_of(bytes), error_code::bad_batch) << length;
+    }
+}
+
+TEST(record, key_at_the_limit_and_one_beyond) {
+    const std::string key(limits::key_bytes_max + 1, 'k');
+    const std::string_view at_limit = std::string_view(key).substr(1);
+    EXPECT_EQ(code_of(encoded({.key = at_limit, .headers = {}, .payload = {}})), error_code::ok);
+    EXPECT_EQ(code_of(encoded({.key = key, .headers = {}, .payload = {}})),
+              error_code::key_too_large);
+}
+
+TEST(record, headers_at_the_limit_and_one_beyond) {
+    EXPECT_EQ(code_of(by_hand(headers_of(limits::headers_max, 1))), error_code::ok);
+    EXPECT_EQ(code_of(by_hand(headers_of(limits::headers_max + 1, 1))),
+              error_code::too_many_headers);
+    EXPECT_EQ(code_of(by_hand(headers_of(1, limits::headers_bytes_max))), error_code::ok);
+    EXPECT_EQ(code_of(by_hand(headers_of(1, limits::headers_bytes_max + 1))),
+              error_code::too_many_headers);
+}
+
+TEST(record, parse_does_not_look_at_the_checksum) {
+    byte_buffer bytes = encoded({.key = "key", .headers = {}, .payload = {}});
+    bytes[4] ^= std::byte{1};
+    EXPECT_EQ(code_of(bytes), error_code::bad_checksum);
+    ASSERT_TRUE(parse_record(bytes));
+    EXPECT_EQ(parse_record(bytes)->key, "key");
+}
+
+}  // namespace
+}  // namespace brokerd::codec
