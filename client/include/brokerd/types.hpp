@@ -44,9 +44,9 @@ using header = std::pair<std::string, std::string>;
 /// Limits: key 4 KiB; 64 headers, 16 KiB of names and values; the whole message what the topic
 /// accepts (1 MiB unless the topic says otherwise).
 struct outgoing_message {
-    std::optional<std::string> key;  ///< Groups messages that belong together; any bytes.
-    std::vector<header> headers;
-    std::string payload;  ///< Any bytes.
+    std::optional<std::string> key{};  ///< Groups messages that belong together; any bytes.
+    std::vector<header> headers{};
+    std::string payload{};  ///< Any bytes.
 };
 
 /// A message as the topic stores it, seen by looking and not leased.
