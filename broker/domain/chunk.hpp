@@ -101,7 +101,6 @@ private:
     offset_t base_offset_;
     byte_buffer bytes_;
     std::vector<std::uint32_t> positions_;
-    std::uint32_t crc_ = 0;  // over the record checksums; seal combines it with the header
 };
 
 }  // namespace brokerd::domain

@@ -305,6 +305,20 @@ using mutation = std::variant<epoch_started, topic_created, topic_changed, topic
                               queue_delta, queue_snapshot, exception_put, exception_erased,
                               kept_put, kept_erased, producer_put, producer_erased>;
 
+// Described mutations are encoded field by field (protocol/codec/wire.hpp), the others:
+//   appended        the bytes of the chunk
+//   queue_delta     u64 topic, u64 queue, varints number, floor, done_total, count of runs; per run
+//                   u8 state, zigzag varint of first minus the end of the run before, varint count
+//   queue_snapshot  the same with varint replaces behind number
+//   kept_put        u64 topic, u64 queue, u64 offset, i64 append_time, the record
+//   producer_put    u64 topic, u64 queue, u64 producer, u32 slot, i64 last_used, varint count of
+//                   runs; per run varints first_sequence, count, value
+[[nodiscard]] mutation_kind kind_of(const mutation& m);
+// Appends the body of one mutation; stores may use it as a value.
+void encode_body(byte_buffer& out, const mutation& m);
+// Errors: malformed, those of chunk::load.
+[[nodiscard]] outcome<mutation> decode_body(mutation_kind kind, byte_view body);
+
 // The bytes of a batch: u8 version 1, then per mutation u8 kind, u32 length, body.
 void encode_batch(byte_buffer& out, const std::vector<mutation>& batch);
 [[nodiscard]] outcome<std::vector<mutation>> decode_batch(byte_view bytes);

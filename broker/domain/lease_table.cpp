@@ -1,0 +1,177 @@
+// The leases of one queue.
+#include "broker/domain/lease_table.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <utility>
+
+#include "broker/base/assert.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+// `next` continues `span`: they share everything and are neighbours in offset and lease.
+bool continues(const lease_span& span, const lease_span& next) {
+    return span.holder == next.holder && span.deadline == next.deadline &&
+           span.attempt == next.attempt && !span.exception && !next.exception &&
+           span.run.epoch == next.run.epoch &&
+           span.run.first_offset + span.run.count == next.run.first_offset &&
+           span.run.first_lease + span.run.count == next.run.first_lease;
+}
+
+// Moves the first `count` messages of `span` out of it, with their share of the bytes.
+lease_span cut_front(lease_span& span, std::uint32_t count) {
+    lease_span front;
+    front.run = span.run;
+    front.run.count = count;
+    front.holder = span.holder;
+    front.deadline = span.deadline;
+    front.attempt = span.attempt;
+    front.bytes = span.bytes / span.run.count * count;
+    span.bytes -= front.bytes;
+    span.run.first_offset += count;
+    span.run.first_lease += count;
+    span.run.count -= count;
+    return front;
+}
+
+}  // namespace
+
+void lease_table::add(lease_span span) {
+    BROKERD_ASSERT(span.run.count > 0 && span.holder != nullptr);
+    BROKERD_ASSERT(!span.exception || span.run.count == 1);
+    earliest_ = spans_.empty() ? span.deadline : std::min(earliest_, span.deadline);
+    (span.exception ? retried_ : fresh_) += span.run.count;
+    const lease_id last = span.last_lease();
+    const auto behind = spans_.upper_bound(span.first_lease());
+    BROKERD_ASSERT(behind == spans_.end() || behind->second.first_lease() > last,
+                   "lease {} given twice", span.run.first_lease);
+    if (behind != spans_.begin()) {
+        const auto before = std::prev(behind);
+        if (continues(before->second, span)) {
+            auto node = spans_.extract(before);
+            node.key() = last;
+            node.mapped().run.count += span.run.count;
+            node.mapped().bytes += span.bytes;
+            spans_.insert(behind, std::move(node));
+            return;
+        }
+    }
+    spans_.emplace_hint(behind, last, std::move(span));
+}
+
+const lease_span* lease_table::find(lease_id lease) const {
+    const auto at = spans_.lower_bound(lease);
+    return at != spans_.end() && at->second.first_lease() <= lease &&
+                   at->second.run.epoch == lease.epoch
+               ? &at->second
+               : nullptr;
+}
+
+const lease_span* lease_table::find_offset(offset_t offset) const {
+    for (const auto& [last, span] : spans_) {
+        if (offset >= span.run.first_offset && offset < span.offsets().end()) {
+            return &span;
+        }
+    }
+    return nullptr;
+}
+
+lease_id lease_table::next_lease(lease_id lease) const {
+    const auto at = spans_.upper_bound(lease);
+    if (at == spans_.end()) {
+        return {broker_epoch{std::numeric_limits<std::uint32_t>::max()},
+                std::numeric_limits<std::uint64_t>::max()};
+    }
+    return std::max(at->second.first_lease(), lease_id{lease.epoch, lease.counter + 1});
+}
+
+void lease_table::uncount(const lease_span& span) {
+    (span.exception ? retried_ : fresh_) -= span.run.count;
+}
+
+lease_span lease_table::remove(span_map::iterator at) {
+    lease_span span = std::move(at->second);
+    spans_.erase(at);
+    uncount(span);
+    return span;
+}
+
+lease_span lease_table::take(lease_id lease, std::uint32_t count) {
+    const auto at = spans_.lower_bound(lease);
+    BROKERD_ASSERT(at != spans_.end() && at->second.first_lease() <= lease && count > 0 &&
+                       lease.counter + count - 1 <= at->second.last_lease().counter,
+                   "lease {} is not in the table", lease.counter);
+    lease_span& span = at->second;
+    if (count == span.run.count) {
+        return remove(at);
+    }
+    const auto before = static_cast<std::uint32_t>(lease.counter - span.run.first_lease);
+    lease_span front;
+    if (before > 0) {
+        front = cut_front(span, before);
+    }
+    if (count == span.run.count) {
+        // Taken from the end: the rest keeps its node under its new last lease.
+        auto node = spans_.extract(at);
+        lease_span taken = std::move(node.mapped());
+        node.key() = front.last_lease();
+        node.mapped() = std::move(front);
+        spans_.insert(std::move(node));
+        uncount(taken);
+        return taken;
+    }
+    lease_span taken = cut_front(span, count);
+    if (before > 0) {
+        spans_.emplace_hint(at, front.last_lease(), std::move(front));
+    }
+    uncount(taken);
+    return taken;
+}
+
+std::vector<lease_span> lease_table::take_expired(mono_time now) {
+    std::vector<lease_span> expired;
+    if (earliest() > now) {
+        return expired;
+    }
+    earliest_ = mono_never;
+    for (auto at = spans_.begin(); at != spans_.end();) {
+        const auto here = at++;
+        if (here->second.deadline <= now) {
+            expired.push_back(remove(here));
+        } else {
+            earliest_ = std::min(earliest_, here->second.deadline);
+        }
+    }
+    return expired;
+}
+
+std::vector<lease_span> lease_table::take_of(const consumer& holder) {
+    std::vector<lease_span> taken;
+    std::uint64_t left = holder.leased;
+    for (auto at = spans_.lower_bound(holder.oldest_lease); at != spans_.end() && left > 0;) {
+        const auto here = at++;
+        if (here->second.holder == &holder) {
+            left -= here->second.run.count;
+            taken.push_back(remove(here));
+        }
+    }
+    BROKERD_ASSERT(left == 0, "consumer {} has {} leases that are not in the table", holder.name,
+                   left);
+    return taken;
+}
+
+std::vector<lease_span> lease_table::take_all() {
+    std::vector<lease_span> taken;
+    taken.reserve(spans_.size());
+    for (auto& [last, span] : spans_) {
+        taken.push_back(std::move(span));
+    }
+    spans_.clear();
+    fresh_ = 0;
+    retried_ = 0;
+    return taken;
+}
+
+}  // namespace brokerd::domain

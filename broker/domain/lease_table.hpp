@@ -1,0 +1,86 @@
+// The leases of one queue, as spans of neighbours that share holder, deadline and attempt. Keyed by
+// the last lease of a span, so that acks in order shrink a span in place. Leases of earlier epochs,
+// taken up again after a restart, lie among the others. Pure.
+//
+// Invariants: spans do not overlap, neither in leases nor in offsets; a span with an exception
+// holds one message; no deadline is below earliest().
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <memory_resource>
+#include <vector>
+
+#include "broker/domain/consumer.hpp"
+#include "broker/domain/mutation.hpp"
+#include "protocol/types/ids.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd::domain {
+
+struct lease_span {
+    lease_run run;
+    consumer* holder = nullptr;
+    mono_time deadline{};
+    std::uint32_t attempt = 1;
+    std::uint64_t bytes = 0;  // of its records; shared out evenly when a part leaves
+    std::unique_ptr<exception_state> exception;  // of a retried message
+
+    [[nodiscard]] lease_id first_lease() const { return {run.epoch, run.first_lease}; }
+    [[nodiscard]] lease_id last_lease() const {
+        return {run.epoch, run.first_lease + run.count - 1};
+    }
+    [[nodiscard]] offset_range offsets() const { return {run.first_offset, run.count}; }
+};
+
+class lease_table {
+    using span_map = std::pmr::map<lease_id, lease_span>;  // last lease -> span
+
+public:
+    explicit lease_table(std::pmr::memory_resource* pool = std::pmr::get_default_resource())
+        : spans_(pool) {}
+
+    // Adds leases that are not in the table; extends the span before when that shares their fate.
+    void add(lease_span span);
+
+    // The span that holds `lease`, nullptr if none does.
+    [[nodiscard]] const lease_span* find(lease_id lease) const;
+    // The span that holds the message. Looks at every span: for those who look.
+    [[nodiscard]] const lease_span* find_offset(offset_t offset) const;
+    // The lowest lease in the table that is above `lease`; {max} if there is none.
+    [[nodiscard]] lease_id next_lease(lease_id lease) const;
+
+    // Takes `count` leases from `lease` on, which must lie in one span, out of the table.
+    [[nodiscard]] lease_span take(lease_id lease, std::uint32_t count);
+
+    [[nodiscard]] std::vector<lease_span> take_expired(mono_time now);
+    [[nodiscard]] std::vector<lease_span> take_of(const consumer& holder);
+    [[nodiscard]] std::vector<lease_span> take_all();
+
+    // No deadline is earlier; mono_never without leases.
+    [[nodiscard]] mono_time earliest() const { return spans_.empty() ? mono_never : earliest_; }
+
+    [[nodiscard]] bool empty() const { return spans_.empty(); }
+    [[nodiscard]] std::size_t spans() const { return spans_.size(); }
+    [[nodiscard]] std::uint64_t fresh() const { return fresh_; }      // first deliveries
+    [[nodiscard]] std::uint64_t retried() const { return retried_; }  // with an exception
+
+    template <typename Visit>
+    void for_each(Visit&& visit) const {
+        for (const auto& [last, span] : spans_) {
+            visit(span);
+        }
+    }
+
+private:
+    void uncount(const lease_span& span);
+    [[nodiscard]] lease_span remove(span_map::iterator at);
+
+    span_map spans_;
+    mono_time earliest_ = mono_never;
+    std::uint64_t fresh_ = 0;
+    std::uint64_t retried_ = 0;
+};
+
+}  // namespace brokerd::domain
