@@ -1,0 +1,282 @@
+// Generates the tables of PROTOCOL.md from the descriptions.
+#include "tests/golden/protocol/document.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "protocol/codec/encode.hpp"
+#include "protocol/codec/record_batch.hpp"
+#include "protocol/codec/registry.hpp"
+#include "protocol/codec/wire.hpp"
+#include "protocol/types/limits.hpp"
+#include "tests/golden/protocol/hex.hpp"
+
+namespace brokerd::codec::document {
+namespace {
+
+template <typename T>
+struct type_name {
+    static std::string get() {
+        if constexpr (std::is_same_v<T, bool>) {
+            return "bool";
+        } else if constexpr (std::is_enum_v<T>) {
+            return fmt::format("u{}", 8 * sizeof(T));
+        } else if constexpr (described<T>) {
+            return fmt::format("struct {}", message_name<T>);
+        } else {
+            return fmt::format("{}{}", std::is_signed_v<T> ? "i" : "u", 8 * sizeof(T));
+        }
+    }
+};
+template <typename Tag, typename Rep>
+struct type_name<strong_id<Tag, Rep>> : type_name<Rep> {};
+template <typename Item>
+struct type_name<std::vector<Item>> {
+    static std::string get() {
+        if constexpr (described<Item>) {
+            return fmt::format("list of {}", message_name<Item>);
+        } else {
+            return "list of " + type_name<Item>::get();
+        }
+    }
+};
+#define BROKERD_TYPE_NAME(type, text) \
+    template <>                       \
+    struct type_name<type> {          \
+        static std::string get() {    \
+            return text;              \
+        }                             \
+    };
+BROKERD_TYPE_NAME(std::string, "string")
+BROKERD_TYPE_NAME(double, "f64")
+BROKERD_TYPE_NAME(duration_us, "duration")
+BROKERD_TYPE_NAME(wall_time, "time")
+BROKERD_TYPE_NAME(bytes_field, "bytes")
+BROKERD_TYPE_NAME(rest_bytes, "rest")
+BROKERD_TYPE_NAME(lease_id, "lease id")
+BROKERD_TYPE_NAME(lease_run, "lease run")
+#undef BROKERD_TYPE_NAME
+
+template <typename T>
+void append_fields(std::string& out) {
+    constexpr auto fields = T::fields();
+    if constexpr (std::tuple_size_v<std::remove_cvref_t<decltype(fields)>> == 0) {
+        out += "No fields.\n\n";
+    } else {
+        out += "| field | type | meaning |\n|---|---|---|\n";
+        const auto row = [&](const auto& each) {
+            using member = std::remove_cvref_t<decltype(std::declval<T>().*each.member)>;
+            fmt::format_to(std::back_inserter(out), "| {} | {} | {} |\n", each.name,
+                           type_name<member>::get(), each.doc);
+        };
+        std::apply([&](const auto&... each) { (row(each), ...); }, fields);
+        out += '\n';
+    }
+}
+
+// The messages whose frame type is in a range, in order of the registry.
+struct append_messages {
+    std::string& out;
+    int first;
+    int last;
+
+    template <typename Message>
+    void operator()() const {
+        const int number = static_cast<int>(Message::type);
+        if (number < first || number > last) {
+            return;
+        }
+        fmt::format_to(std::back_inserter(out), "#### {} ({})\n\n{}\n\n", message_name<Message>,
+                       number, Message::doc);
+        if constexpr (described<Message>) {
+            append_fields<Message>(out);
+        }
+    }
+};
+
+struct append_part {
+    std::string& out;
+
+    template <typename Part>
+    void operator()() const {
+        fmt::format_to(std::back_inserter(out), "#### {}\n\n", message_name<Part>);
+        append_fields<Part>(out);
+    }
+};
+
+std::string messages_between(int first, int last) {
+    std::string out;
+    all_messages::for_each(append_messages{out, first, last});
+    return out;
+}
+
+std::string parts() {
+    std::string out;
+    all_parts::for_each(append_part{out});
+    return out;
+}
+
+std::string errors() {
+    std::string out =
+        "| number | name | text | a retry can help | closes the connection |\n"
+        "|---|---|---|---|---|\n";
+    for (const error_info& row : error_table()) {
+        fmt::format_to(std::back_inserter(out), "| {} | {} | {} | {} | {} |\n",
+                       static_cast<int>(row.code), row.name, row.text, row.retryable ? "yes" : "no",
+                       row.closes_connection ? "yes" : "no");
+    }
+    return out;
+}
+
+std::string size_text(std::uint64_t bytes) {
+    if (bytes >= limits::mib && bytes % limits::mib == 0) {
+        return fmt::format("{} MiB", bytes / limits::mib);
+    }
+    if (bytes >= limits::kib && bytes % limits::kib == 0) {
+        return fmt::format("{} KiB", bytes / limits::kib);
+    }
+    return fmt::format("{} bytes", bytes);
+}
+
+std::string time_text(std::chrono::milliseconds time) {
+    using namespace std::chrono_literals;
+    if (time >= 24h && time % 24h == 0ms) {
+        return fmt::format("{} days", time / 24h);
+    }
+    if (time >= 1h && time % 1h == 0ms) {
+        return fmt::format("{} h", time / 1h);
+    }
+    if (time >= 1min && time % 1min == 0ms) {
+        return fmt::format("{} min", time / 1min);
+    }
+    return time % 1s == 0ms ? fmt::format("{} s", time / 1s) : fmt::format("{} ms", time.count());
+}
+
+std::string limit_table() {
+    using namespace limits;
+    std::string out = "| what | default | hard maximum |\n|---|---|---|\n";
+    const auto row = [&](std::string_view what, const std::string& standard,
+                         const std::string& most) {
+        fmt::format_to(std::back_inserter(out), "| {} | {} | {} |\n", what, standard, most);
+    };
+    const auto count = [](std::uint64_t number) { return fmt::format("{}", number); };
+    const auto fixed = [&](std::string_view what, const std::string& value) {
+        row(what, value, value);
+    };
+    fixed("name of a topic or queue, bytes", count(topic_name_bytes_max));
+    fixed("words in a name", count(topic_name_words_max));
+    fixed("client name", size_text(client_name_bytes_max));
+    fixed("reason of a nack or reject", size_text(reason_bytes_max));
+    row("record (one message with all its parts); per topic", size_text(message_bytes_default),
+        size_text(message_bytes_max));
+    fixed("key", size_text(key_bytes_max));
+    fixed("headers of a message", count(headers_max));
+    fixed("names and values of all headers of a message", size_text(headers_bytes_max));
+    fixed("body of hello", size_text(hello_bytes_max));
+    row("body of any other frame", size_text(frame_bytes_default), size_text(frame_bytes_max));
+    row("records in a batch", count(batch_records_default), count(batch_records_max));
+    fixed("lease runs in a settle", count(settle_runs_max));
+    fixed("items in the answer to a listing", count(list_items_max));
+    row("handshake", time_text(handshake_default), time_text(handshake_max));
+    fixed("a frame, from its first byte to its last",
+          fmt::format("{} and its size at {}/s", time_text(frame_base_deadline),
+                      size_text(frame_bytes_per_second_min)));
+    row("heartbeat: send something at least this often", time_text(heartbeat_default),
+        time_text(heartbeat_max));
+    row("silence after which the connection is closed", time_text(dead_after_default), "");
+    fixed("bytes waiting for a peer that does not read", size_text(outbox_bytes_max));
+    fixed("no progress for a peer that does not read", time_text(outbox_stalled_max));
+    row("publish credit, messages", count(publish_credit_messages_default),
+        count(publish_credit_messages_max));
+    row("publish credit, bytes", size_text(publish_credit_bytes_default),
+        size_text(publish_credit_bytes_max));
+    row("prefetch, messages", count(prefetch_messages_default), count(prefetch_messages_max));
+    row("prefetch, bytes", size_text(prefetch_bytes_default), size_text(prefetch_bytes_max));
+    row("consumers of a connection", count(consumers_per_connection_default),
+        count(consumers_per_connection_max));
+    row("queues of a topic", count(queues_per_topic_default), count(queues_per_topic_max));
+    row("connections", count(connections_default), "what the system allows");
+    row("connections from one address", count(connections_per_ip_default), "");
+    row("lease", fmt::format("{} (at least {})", time_text(lease_default), time_text(lease_min)),
+        time_text(lease_max));
+    row("attempts before a message is dead", count(attempts_default), count(attempts_max));
+    fixed("attempts kept in a message's history", count(attempts_history_max));
+    fixed("delay of a nack", time_text(nack_delay_max));
+    fixed("batches remembered per producer and topic, in sequences", count(producer_window));
+    fixed("a plain ack is on disk at latest after", time_text(plain_ack_sync_max));
+    return out;
+}
+
+template <typename Message>
+std::string example(std::string_view what, std::uint32_t request_id, const Message& message) {
+    byte_buffer frame;
+    encode_frame(frame, request_id, message);
+    const byte_view bytes(frame);
+    return fmt::format("{}\n\n```\n{}{}```\n\n", what,
+                       golden::to_hex(bytes.first(frame_header_bytes)),
+                       golden::to_hex(bytes.subspan(frame_header_bytes)));
+}
+
+std::string examples() {
+    batch_builder builder;
+    builder.add({.key = "42", .headers = {{"a", "b"}}, .payload = as_bytes("hello")});
+    const byte_buffer batch = builder.take(producer_id(7), 1);
+    std::string out;
+    out += example("`hello` of a client named `me`, request id 1 (header, then body):", 1,
+                   hello{.client_name = "me"});
+    out += example(
+        "`publish` to `t`, request id 2: one record with key `42`, header `a: b` and "
+        "payload `hello`, producer 7, first sequence 1:",
+        2, publish{.topic = "t", .batch = {batch}});
+    out += example(
+        "its answer: stored at offset 0 on disk, one message and all its bytes of "
+        "credit back:",
+        0,
+        published{.credit_messages = 1,
+                  .credit_bytes = batch.size(),
+                  .items = {{.request = 2, .base_offset = 0}}});
+    out += example(
+        "`settle` without confirmation, request id 3: ack of offsets 0 to 4 of queue 5, "
+        "leases 1 to 5 of epoch 1:",
+        3, settle{.queue = queue_id(5), .runs = {{0, 5, broker_epoch(1), 1}}});
+    return out;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> blocks() {
+    return {{"connection messages", messages_between(1, 9)},
+            {"publish messages", messages_between(16, 18)},
+            {"consume messages", messages_between(24, 31)},
+            {"topic messages", messages_between(40, 45)},
+            {"queue messages", messages_between(48, 59)},
+            {"reading messages", messages_between(64, 67)},
+            {"dead messages", messages_between(72, 75)},
+            {"inspection messages", messages_between(80, 91)},
+            {"structs", parts()},
+            {"errors", errors()},
+            {"limits", limit_table()},
+            {"examples", examples()}};
+}
+
+std::string replace_blocks(std::string text, const std::map<std::string, std::string>& blocks,
+                           std::string& missing) {
+    for (const auto& [name, content] : blocks) {
+        const std::string begin = fmt::format("<!-- generated: {} -->\n", name);
+        const std::string end = fmt::format("<!-- end of {} -->", name);
+        const std::size_t from = text.find(begin);
+        const std::size_t until = text.find(end, from == std::string::npos ? 0 : from);
+        if (from == std::string::npos || until == std::string::npos) {
+            missing += name + "; ";
+            continue;
+        }
+        text.replace(from + begin.size(), until - from - begin.size(), "\n" + content + "\n");
+    }
+    return text;
+}
+
+}  // namespace brokerd::codec::document

@@ -1,0 +1,108 @@
+// One file per message and protocol version, <message>.v<version>.hex: a whole frame. It decodes to
+// the value it was made of and that value encodes to the same bytes. A message without a file, and
+// a file without a message, fail. New files: BROKERD_UPDATE_GOLDEN=1.
+#include <filesystem>
+#include <set>
+#include <string>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "protocol/codec/encode.hpp"
+#include "protocol/codec/record_batch.hpp"
+#include "protocol/codec/registry.hpp"
+#include "protocol/codec/text.hpp"
+#include "tests/golden/protocol/hex.hpp"
+#include "tests/unit/codec/sample_values.hpp"
+
+namespace brokerd::codec {
+namespace {
+
+const std::filesystem::path directory = "tests/golden/protocol";
+constexpr std::uint32_t request_id = 0x01020304;
+
+template <typename Message>
+std::filesystem::path file_of() {
+    return directory / fmt::format("{}.v{}.hex", message_name<Message>, protocol_version_max);
+}
+
+struct check_golden {
+    template <typename Message>
+    void operator()() const {
+        SCOPED_TRACE(file_of<Message>().string());
+        sample::filler fill{sample::fixed_source()};
+        const auto value = fill.template make<Message>(message_name<Message>);
+        byte_buffer encoded;
+        encode_frame(encoded, request_id, value);
+        if (golden::update_wanted()) {
+            golden::write_text(file_of<Message>(),
+                               fmt::format("# {}\n{}", to_text(value), golden::to_hex(encoded)));
+        }
+        const auto text = golden::read_text(file_of<Message>());
+        ASSERT_TRUE(text)
+            << "message "
+            << message_name<Message> << " has no golden file; BROKERD_UPDATE_GOLDEN=1 writes it";
+        const byte_buffer bytes = golden::from_hex(*text);
+        EXPECT_EQ(golden::to_hex(encoded), golden::to_hex(bytes))
+            << "the encoder writes other bytes than before: peers of this version would not "
+               "understand them";
+        const auto header = load_frame_header(bytes);
+        ASSERT_TRUE(header) << header.error().text;
+        EXPECT_EQ(header->type, static_cast<std::uint8_t>(Message::type));
+        EXPECT_EQ(header->request_id, request_id);
+        ASSERT_EQ(header->body_bytes, bytes.size() - frame_header_bytes);
+        const auto decoded = decode<Message>(byte_view(bytes).subspan(frame_header_bytes));
+        ASSERT_TRUE(decoded) << decoded.error().text;
+        EXPECT_EQ(*decoded, value);
+    }
+};
+
+TEST(golden_frames, every_message_decodes_and_encodes_as_before) {
+    all_messages::for_each(check_golden{});
+}
+
+struct collect_files {
+    std::set<std::string>& files;
+
+    template <typename Message>
+    void operator()() const {
+        for (int version = protocol_version_min; version <= protocol_version_max; ++version) {
+            files.insert(fmt::format("{}.v{}.hex", message_name<Message>, version));
+        }
+    }
+};
+
+TEST(golden_frames, every_file_belongs_to_a_message) {
+    std::set<std::string> expected{"batch.v1.hex"};
+    all_messages::for_each(collect_files{expected});
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+        if (entry.path().extension() == ".hex") {
+            EXPECT_TRUE(expected.contains(entry.path().filename().string())) << entry.path();
+        }
+    }
+}
+
+TEST(golden_frames, record_batch) {
+    batch_builder builder;
+    builder.add({.key = "customer-42",
+                 .headers = {{"content-type", "application/json"}, {"trace", "1"}},
+                 .payload = as_bytes("{\"total\": 12}")});
+    builder.add({.payload = as_bytes("no key")});
+    const byte_buffer encoded = builder.take(producer_id(0x1122334455667788), 7);
+    const auto path = directory / "batch.v1.hex";
+    if (golden::update_wanted()) {
+        golden::write_text(path, "# two records, producer 0x1122334455667788, first sequence 7\n" +
+                                     golden::to_hex(encoded));
+    }
+    const auto text = golden::read_text(path);
+    ASSERT_TRUE(text) << "BROKERD_UPDATE_GOLDEN=1 writes " << path;
+    const byte_buffer bytes = golden::from_hex(*text);
+    EXPECT_EQ(golden::to_hex(encoded), golden::to_hex(bytes));
+    const auto checked = check_batch(bytes, {.records_max = 2, .message_bytes_max = 1000});
+    ASSERT_TRUE(checked) << checked.error().text;
+    EXPECT_EQ(checked->header.count, 2U);
+    EXPECT_EQ(checked->header.first_sequence, 7U);
+}
+
+}  // namespace
+}  // namespace brokerd::codec
