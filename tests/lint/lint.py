@@ -101,7 +101,7 @@ class Lint:
         if not path.endswith(rules.TEXT_SUFFIXES) and not below_any(path, rules.TEXT_PREFIXES):
             return
         for number, line in enumerate(text.split("\n"), 1):
-            # The mark that continues a macro is placed by clang-format, beyond the limit if need be.
+            # clang-format may put the mark that continues a macro beyond the limit.
             columns = len(line.removesuffix("\\").rstrip())
             if columns > rules.COLUMNS_MAX:
                 self.report("columns", path, number, f"{columns} columns")
@@ -156,10 +156,10 @@ class Lint:
             if not match:
                 continue
             quote, included = match.groups()
-            if quote == '"':
-                self.check_own_include(path, number, included)
-            elif included.startswith("brokerd/"):
+            if included.startswith("brokerd/"):
                 self.check_own_include(path, number, "client/include/" + included)
+            elif quote == '"':
+                self.check_own_include(path, number, included)
             else:
                 self.check_library_include(path, number, included)
 

@@ -78,6 +78,7 @@ class LintTest(unittest.TestCase):
             ("protocol/transport/a.hpp", "<asio/awaitable.hpp>"),
             ("client/src/a.hpp", '"protocol/transport/stream.hpp"'),
             ("client/src/a.hpp", "<brokerd/client.hpp>"),
+            ("client/src/a.hpp", '"brokerd/client.hpp"'),
             ("client/include/brokerd/a.hpp", "<brokerd/message.hpp>"),
             ("broker/domain/a.hpp", '"broker/base/assert.hpp"'),
             ("broker/storage/a.hpp", "<rocksdb/db.h>"),
@@ -119,6 +120,7 @@ class LintTest(unittest.TestCase):
         self.assert_bites("trailing-space", "tools/cmake/a.cmake", "set(a b) \n")
         self.assert_bites("last-line", "broker/base/a.cpp", PURPOSE + "int a;")
         self.assert_clean("broker/base/a.cpp", PURPOSE + "// " + "\u00e4" * 97 + "\n")
+        self.assert_clean("broker/base/a.hpp", HEADER + "#define A " + "a" * 90 + " \\\n    a\n")
 
     def test_purpose(self):
         self.assert_bites("purpose", "broker/base/a.cpp", "int a;\n")
