@@ -101,16 +101,12 @@ enum class frame_type : std::uint8_t {
 // All bytes up to the end of the body: a view into the frame it was decoded from.
 struct rest_bytes {
     byte_view view{};
-    bool operator==(const rest_bytes& other) const {
-        return as_text(view) == as_text(other.view);
-    }
+    bool operator==(const rest_bytes& other) const { return as_text(view) == as_text(other.view); }
 };
 // A length-prefixed byte string: a view into the frame it was decoded from.
 struct bytes_field {
     byte_view view{};
-    bool operator==(const bytes_field& other) const {
-        return as_text(view) == as_text(other.view);
-    }
+    bool operator==(const bytes_field& other) const { return as_text(view) == as_text(other.view); }
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -169,8 +165,7 @@ struct hello_ok {
                   "send something at least this often; ping when there is nothing else"},
             field{"dead_after_ms", &hello_ok::dead_after_ms,
                   "silence after which either side may close"},
-            field{"frame_bytes_max", &hello_ok::frame_bytes_max,
-                  "largest body the broker accepts"},
+            field{"frame_bytes_max", &hello_ok::frame_bytes_max, "largest body the broker accepts"},
             field{"batch_records_max", &hello_ok::batch_records_max,
                   "most messages in one publish"},
             field{"credit_messages", &hello_ok::credit_messages,
@@ -426,7 +421,8 @@ struct settle {
                   "nack: until the retry, -1 = the queue's back-off; extend: new time from now, "
                   "-1 = the queue's lease time; else -1"},
             field{"reason", &settle::reason, "nack and reject: kept in the history"},
-            field{"producer", &settle::producer, "with sequence: makes a resend harmless; 0 = none"},
+            field{"producer", &settle::producer,
+                  "with sequence: makes a resend harmless; 0 = none"},
             field{"sequence", &settle::sequence, "ascending per producer and queue, from 1"},
             field{"runs", &settle::runs, "the leases"}};
     }

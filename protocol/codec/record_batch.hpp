@@ -64,8 +64,9 @@ struct checked_batch {
 // Verifies a whole received batch: header, exact length, each record (check_record), flags union.
 // Appends the size of each record to `record_sizes` if given.
 // Errors: those of the above, empty_batch, too_many_records, message_too_large.
-[[nodiscard]] outcome<checked_batch> check_batch(byte_view bytes, const batch_limits& limits,
-                                                 std::vector<std::uint32_t>* record_sizes = nullptr);
+[[nodiscard]] outcome<checked_batch> check_batch(
+    byte_view bytes, const batch_limits& limits,
+    std::vector<std::uint32_t>* record_sizes = nullptr);
 
 // Builds one batch, record by record; reusable after take(). Owner: one thread.
 class batch_builder {

@@ -18,7 +18,9 @@ static_assert(std::ranges::is_sorted(rows, {}, &error_info::code));
 
 }  // namespace
 
-std::span<const error_info> error_table() noexcept { return rows; }
+std::span<const error_info> error_table() noexcept {
+    return rows;
+}
 
 const error_info& describe(error_code code) noexcept {
     const auto* at = std::ranges::lower_bound(rows, code, {}, &error_info::code);

@@ -45,12 +45,12 @@ inline constexpr std::uint32_t connections_unauthenticated_default = 256;
 inline constexpr std::uint32_t connections_unauthenticated_per_ip_default = 32;
 inline constexpr auto handshake_default = 10s;
 inline constexpr auto handshake_max = 30s;
-inline constexpr auto frame_base_deadline = 10s;                      // plus size over this rate:
+inline constexpr auto frame_base_deadline = 10s;  // plus size over this rate:
 inline constexpr std::size_t frame_bytes_per_second_min = 64 * kib;
-inline constexpr auto heartbeat_default = 15s;                        // ping after this silence
+inline constexpr auto heartbeat_default = 15s;  // ping after this silence
 inline constexpr auto heartbeat_max = 300s;
-inline constexpr auto dead_after_default = 30s;                       // closed after this silence
-inline constexpr std::size_t outbox_bytes_max = 8 * mib;              // per connection
+inline constexpr auto dead_after_default = 30s;           // closed after this silence
+inline constexpr std::size_t outbox_bytes_max = 8 * mib;  // per connection
 inline constexpr std::size_t outbox_unauthenticated_bytes_max = 64 * kib;
 inline constexpr auto outbox_stalled_max = 30s;  // closed after this without progress
 
@@ -82,12 +82,12 @@ inline constexpr auto backoff_initial_default = 1s;
 inline constexpr auto backoff_max_default = 10min;
 inline constexpr std::uint32_t backoff_jitter_percent = 20;
 inline constexpr auto nack_delay_max = 365 * 24h;
-inline constexpr std::uint64_t retrying_default = 100000;   // per queue; dispatch pauses beyond
-inline constexpr std::uint64_t runs_default = 100000;       // intervals per queue; likewise
+inline constexpr std::uint64_t retrying_default = 100000;  // per queue; dispatch pauses beyond
+inline constexpr std::uint64_t runs_default = 100000;      // intervals per queue; likewise
 
 // Producers.
-inline constexpr std::uint64_t producer_window = 4096;   // sequences remembered per topic
-inline constexpr std::size_t producers_max = 10000;      // windows kept, least recently used go
+inline constexpr std::uint64_t producer_window = 4096;  // sequences remembered per topic
+inline constexpr std::size_t producers_max = 10000;     // windows kept, least recently used go
 
 // Durability.
 inline constexpr auto plain_ack_sync_max = 100ms;

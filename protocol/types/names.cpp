@@ -1,10 +1,10 @@
 // Checks and parsers of names and addresses.
 #include "protocol/types/names.hpp"
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <cstdint>
+
+#include <fmt/format.h>
 
 #include "protocol/types/limits.hpp"
 
@@ -12,8 +12,8 @@ namespace brokerd {
 namespace {
 
 constexpr bool is_name_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
 }
 
 outcome<void> check_words(std::string_view name, std::size_t bytes_max, std::string_view what) {
@@ -77,7 +77,7 @@ std::size_t utf8_sequence(std::string_view text) {
         const std::uint8_t low = lead == 0xF0 ? 0x90 : 0x80;
         const std::uint8_t high = lead == 0xF4 ? 0x8F : 0xBF;
         return continues(1, low, high) && continues(2, 0x80, 0xBF) && continues(3, 0x80, 0xBF) ? 4
-                                                                                                : 0;
+                                                                                               : 0;
     }
     return 0;
 }
@@ -144,7 +144,9 @@ outcome<queue_path> parse_queue_path(std::string_view text) {
     return path;
 }
 
-std::string to_string(const queue_path& path) { return path.topic + "/" + path.queue; }
+std::string to_string(const queue_path& path) {
+    return path.topic + "/" + path.queue;
+}
 
 outcome<message_address> parse_message_address(std::string_view text) {
     const std::size_t at = text.find('@');

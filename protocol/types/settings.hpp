@@ -137,11 +137,10 @@ struct position {
 
     bool operator==(const position&) const = default;
     static constexpr auto fields() {
-        return std::tuple{
-            field{"kind", &position::kind, "1 earliest, 2 latest, 3 offset, 4 time"},
-            field{"offset", &position::offset, "with kind 3"},
-            field{"time", &position::time,
-                  "with kind 4: the first message appended at or after it"}};
+        return std::tuple{field{"kind", &position::kind, "1 earliest, 2 latest, 3 offset, 4 time"},
+                          field{"offset", &position::offset, "with kind 3"},
+                          field{"time", &position::time,
+                                "with kind 4: the first message appended at or after it"}};
     }
 };
 

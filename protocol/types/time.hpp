@@ -31,7 +31,9 @@ struct instant {
 inline constexpr wall_time wall_never = wall_time::max();
 inline constexpr mono_time mono_never = mono_time::max();
 
-[[nodiscard]] constexpr std::int64_t to_us(wall_time t) { return t.time_since_epoch().count(); }
+[[nodiscard]] constexpr std::int64_t to_us(wall_time t) {
+    return t.time_since_epoch().count();
+}
 [[nodiscard]] constexpr wall_time wall_from_us(std::int64_t us) {
     return wall_time{duration_us{us}};
 }
