@@ -27,7 +27,9 @@ struct options {
 options parse_options(int argc, char** argv) {
     options chosen;
     CLI::App app{"Writes a line for each message of a topic."};
-    app.add_option("--broker", chosen.broker, "HOST:PORT of brokerd")->capture_default_str();
+    app.add_option("--broker", chosen.broker, "HOST:PORT of brokerd")
+        ->envname("BROKERD_SERVER")
+        ->capture_default_str();
     app.add_option("--queue", chosen.queue, "TOPIC/QUEUE to consume")->capture_default_str();
     app.add_option("--file", chosen.file, "file to append to (default: standard output)");
     try {

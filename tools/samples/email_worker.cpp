@@ -27,7 +27,9 @@ struct options {
 options parse_options(int argc, char** argv) {
     options chosen;
     CLI::App app{"Sends the e-mails of a queue through an SMTP server."};
-    app.add_option("--broker", chosen.broker, "HOST:PORT of brokerd")->capture_default_str();
+    app.add_option("--broker", chosen.broker, "HOST:PORT of brokerd")
+        ->envname("BROKERD_SERVER")
+        ->capture_default_str();
     app.add_option("--queue", chosen.queue, "TOPIC/QUEUE to consume")->capture_default_str();
     app.add_option("--smtp", chosen.smtp, "HOST:PORT of the SMTP server")->capture_default_str();
     app.add_option("--from", chosen.from, "sender of the e-mails")->capture_default_str();

@@ -27,7 +27,9 @@ struct options {
 options parse_options(int argc, char** argv) {
     options chosen;
     CLI::App app{"Takes e-mails over HTTP and publishes them to a topic."};
-    app.add_option("--broker", chosen.broker, "HOST:PORT of brokerd")->capture_default_str();
+    app.add_option("--broker", chosen.broker, "HOST:PORT of brokerd")
+        ->envname("BROKERD_SERVER")
+        ->capture_default_str();
     app.add_option("--host", chosen.host, "address to listen on")->capture_default_str();
     app.add_option("--port", chosen.port, "port to listen on; 0 takes a free one")
         ->check(CLI::Range(0, 65535))

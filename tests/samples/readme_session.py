@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Runs the session README.md opens with, command by command in one shell, and compares what the
+programs print with what README.md shows; times, names and ports are masked.
+
+Usage: readme_session.py DIRECTORY_OF_PROGRAMS
+"""
+import os
+import pathlib
+import queue
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+COMMAND_SECONDS_MAX = 30
+END = "--- end of command ---"
+MASKS = [
+    (r"127\.0\.0\.1:\d+", "ADDRESS"),
+    (r"brokerctl@[^ ]+:\d+", "CONSUMER"),
+    (r"\b\d+ ?(ms|s)\b", "TIME"),
+    (r" +", " "),
+]
+
+
+def masked(line):
+    for pattern, word in MASKS:
+        line = re.sub(pattern, word, line)
+    return line.rstrip()
+
+
+def session_of(readme):
+    """[(command, [line of output, ...]), ...] of the first console block."""
+    block = re.search(r"^```console\n(.*?)^```$", readme, re.S | re.M).group(1)
+    steps = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            steps.append((line[2:], []))
+        else:
+            steps[-1][1].append(line)
+    return steps
+
+
+def starts_broker(command):
+    return command.split("#")[0].rstrip().endswith("&")
+
+
+class Shell:
+    """One bash, and the lines it and its children print."""
+
+    def __init__(self, directory, environment):
+        self.process = subprocess.Popen(
+            ["bash"], cwd=directory, env=environment, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1,
+            start_new_session=True)
+        self.lines = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+
+    def run(self, command):
+        """What the command prints. One that starts the broker is done when it listens."""
+        self.process.stdin.write(f"{command}\necho '{END}'\n")
+        deadline = time.monotonic() + COMMAND_SECONDS_MAX
+        printed, ended, listening = [], False, not starts_broker(command)
+        while not (ended and listening):
+            try:
+                line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                sys.exit(f"no end of: {command}\nprinted so far: {printed}")
+            if line == END:
+                ended = True
+            else:
+                printed.append(line)
+                listening = listening or line.startswith("listening on ")
+        return printed
+
+    def stop(self):
+        os.killpg(self.process.pid, 9)
+        self.process.wait()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def main():
+    programs = pathlib.Path(sys.argv[1]).resolve()
+    steps = session_of(pathlib.Path("README.md").read_text())
+    address = f"127.0.0.1:{free_port()}"
+    environment = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}",
+                       BROKERD_LISTEN=address, BROKERD_SERVER=address)
+    wrong = 0
+    with tempfile.TemporaryDirectory(prefix="brokerd-readme-") as directory:
+        shell = Shell(directory, environment)
+        try:
+            for command, expected in steps:
+                printed = shell.run(command)
+                if [masked(line) for line in printed] != [masked(line) for line in expected]:
+                    wrong += 1
+                    print(f"$ {command}", *(f"expected: {line}" for line in expected),
+                          *(f"printed:  {line}" for line in printed), sep="\n")
+        finally:
+            shell.stop()
+    if wrong:
+        sys.exit(f"{wrong} of {len(steps)} commands printed something else than README.md shows")
+    print(f"{len(steps)} commands print what README.md shows")
+
+
+main()
