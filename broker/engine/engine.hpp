@@ -1,0 +1,104 @@
+// The engine: one thread that owns the domain, one commit thread, a small read pool.
+//
+// Any thread may call the public functions; handlers are called on the engine thread.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "broker/base/clock.hpp"
+#include "broker/base/log.hpp"
+#include "broker/engine/committer.hpp"
+#include "broker/engine/engine_core.hpp"
+#include "broker/engine/engine_parts.hpp"
+#include "broker/engine/read_pool.hpp"
+#include "broker/storage/commit_log.hpp"
+#include "broker/storage/store.hpp"
+
+namespace brokerd::engine {
+
+class engine {
+public:
+    struct parts {
+        storage::store& store;
+        storage::commit_log& commits;
+        const base::clock& clock;
+        std::vector<output_sink*> sinks;  // outlive the engine
+        fatal_handler fatal;
+        base::logger log;
+    };
+
+    engine(parts from, const domain::domain_options& options);
+    engine(const engine&) = delete;
+    engine& operator=(const engine&) = delete;
+    ~engine();
+
+    // Loads the store and starts the threads; returns once the new epoch is durable.
+    [[nodiscard]] outcome<load_summary> start();
+    // Commits what waits and ends the threads. No outputs are delivered after it returns.
+    void stop();
+
+    [[nodiscard]] broker_epoch epoch() const { return broker_epoch{epoch_.load()}; }
+
+    // One call per socket read. Commands of one connection keep their order.
+    void post(command_batch batch);
+    // Too many publishes wait: stop reading until the sink's inbox_relieved.
+    [[nodiscard]] bool congested() const { return congested_.load(std::memory_order_relaxed); }
+
+    void request_health(health_handler handler);
+    void request_statistics(stats_handler handler);
+    void drop_and_reload();
+
+private:
+    struct commit_answer {
+        commit_number number;
+        storage::append_result result;
+    };
+    using task = std::function<void(instant)>;
+    class late_starters;
+    // Everything that waits for the engine thread.
+    struct mail {
+        std::deque<command_batch> commands;
+        std::vector<fetch_answer> fetched;
+        std::vector<commit_answer> committed;
+        std::vector<task> tasks;
+        [[nodiscard]] bool empty(bool without_commands) const;
+    };
+
+    void run();
+    void turn(mail& arrived);
+    void take_mail(mail& into);
+    void post_task(task what);
+    template <typename Add>
+    void put(Add add);
+    void take_in(std::size_t bytes);
+
+    parts parts_;
+    std::unique_ptr<late_starters> starters_;
+    engine_core core_;
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    // Guarded by mutex_:
+    mail inbox_;
+    std::size_t inbox_bytes_ = 0;
+    bool sleeping_ = false;
+    bool stopping_ = false;
+
+    std::atomic<bool> congested_ = false;
+    std::atomic<std::uint32_t> epoch_ = 0;
+    mono_time wake_at_ = mono_never;  // engine thread
+
+    std::optional<committer> committer_;
+    std::optional<read_pool> reads_;
+    std::thread thread_;
+};
+
+}  // namespace brokerd::engine

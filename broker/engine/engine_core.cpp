@@ -1,0 +1,377 @@
+// The turn of the engine: what is applied, committed, held and released, in which order.
+#include "broker/engine/engine_core.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/base/assert.hpp"
+#include "broker/engine/engine_limits.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::engine {
+namespace {
+
+std::int64_t to_ms(duration_us d) {
+    return d.count() / 1000;
+}
+
+// Smallest of two times at which something has to happen.
+void wake_by(mono_time& wake, mono_time at) {
+    wake = std::min(wake, at);
+}
+
+}  // namespace
+
+engine_core::engine_core(core_parts parts, domain::domain_options options)
+    : parts_(std::move(parts)),
+      options_(options),
+      domain_(options),
+      gathering_bytes_limit_(gathering_bytes_max),
+      leaving_(parts_.sinks.size()) {
+    BROKERD_ASSERT(!parts_.sinks.empty());
+}
+
+outcome<load_summary> engine_core::load(instant now) {
+    auto loaded = parts_.store.load();
+    if (!loaded) {
+        return std::unexpected(loaded.error());
+    }
+    durable_ = loaded->last_commit;
+    gathering_ = commit_number{durable_.value() + 1};
+    ready_ = false;
+    domain_.restore(*loaded, gathering_, now, effects_);
+    start_commit(now);
+    load_summary summary{.epoch = domain_.epoch()};
+    for (const auto& each : loaded->mutations) {
+        summary.topics += std::holds_alternative<domain::topic_created>(each) ? 1U : 0U;
+        summary.queues += std::holds_alternative<domain::queue_created>(each) ? 1U : 0U;
+    }
+    return summary;
+}
+
+void engine_core::apply(command_batch batch, instant now) {
+    if (failed_ || reload_wanted_) {
+        return;  // its connection is about to be closed, or nothing may be promised any more
+    }
+    for (auto& command : batch.commands) {
+        if (std::holds_alternative<domain::connection_opened>(command)) {
+            open_.insert(batch.connection);
+        } else if (!open_.contains(batch.connection)) {
+            continue;  // from before a reload
+        } else if (std::holds_alternative<domain::connection_closed>(command)) {
+            open_.erase(batch.connection);
+        } else if (const auto* request = std::get_if<domain::request>(&command)) {
+            const auto* publish = std::get_if<domain::publish_request>(&request->body);
+            if (publish != nullptr && counts_.store.below_reserve) {
+                refuse_publish(*request);
+                continue;
+            }
+            gathered_bytes_ += publish != nullptr ? publish->batch.view.size() : 0;
+        }
+        domain_.apply(std::move(command), now, effects_);
+    }
+}
+
+void engine_core::answered(fetch_answer answer, instant now) {
+    if (failed_ || answer.generation != generation_) {
+        return;
+    }
+    domain_.apply(std::move(answer.what), now, effects_);
+}
+
+void engine_core::refuse_publish(const domain::request& from) {
+    ++counts_.disk_refusals;
+    release({.connection = from.connection,
+             .request = from.id,
+             .depends_on = {},
+             .body = domain::publish_refused{
+                 {error_code::resource_disk,
+                  fmt::format("the broker's disk has only {} MiB free; free space there, or lower "
+                              "its disk-reserve",
+                              counts_.store.disk_free_bytes / limits::mib)}}});
+}
+
+void engine_core::committed(commit_number number, const storage::append_result& result,
+                            instant now) {
+    BROKERD_ASSERT(number == running_, "commit {} came back, {} was running", number.value(),
+                   running_.value());
+    const auto took = now.mono - running_since_;
+    running_ = {};
+    counts_.commit_us += static_cast<std::uint64_t>(took.count());
+    switch (result.status) {
+        case storage::append_status::done: break;
+        case storage::append_status::unknown:
+            stop_for(fmt::format("commit {} failed, its outcome is unknown: {}", number.value(),
+                                 result.text));
+            return;
+        case storage::append_status::no_space:
+            // Memory is ahead of the disk and the disk does not follow: go back to what it holds.
+            drop_and_reload({error_code::resource_disk,
+                             fmt::format("the broker's disk is full: {}", result.text)});
+            reload_not_before_ = ready_ ? now.mono : now.mono + no_space_retry;
+            return;
+    }
+    ++counts_.commits;
+    durable_ = number;
+    ready_ = true;
+    if (took > commit_slow) {
+        ++counts_.slow_commits;
+        last_slow_commit_ = now.mono;
+        last_slow_duration_ = took;
+        parts_.log.warning("commit {} took {} ms: the disk is slow", number.value(), to_ms(took));
+    }
+    release_durable();
+    answer_health(now, true);
+    flush_sinks();
+}
+
+mono_time engine_core::finish_turn(instant now) {
+    if (failed_) {
+        return mono_never;
+    }
+    ++counts_.turns;
+    if (reload_wanted_ && !commit_running() && now.mono >= reload_not_before_) {
+        reload(now);
+    }
+    if (reload_wanted_ || failed_) {
+        return reload_wanted_ && !commit_running() ? reload_not_before_ : mono_never;
+    }
+    (void)domain_.tick(now, effects_);
+    if (commit_wanted(now)) {
+        start_commit(now);
+    }
+    domain_.dispatch(now, effects_);
+    // What dispatch leased has deadlines too.
+    tick_at_ = domain_.tick(now, effects_);
+    take_outputs();
+    start_fetches(now);
+    flush_sinks();
+    if (is_stuck(now)) {
+        answer_health(now, false);
+    }
+    if (!lazy_since_ && domain_.dirty()) {
+        lazy_since_ = now.mono;
+    }
+    return next_wake(now);
+}
+
+mono_time engine_core::next_wake(instant now) const {
+    mono_time wake = tick_at_;
+    if (!effects_.fetches.empty()) {
+        wake_by(wake, now.mono + fetch_retry);
+    }
+    if (commit_running()) {
+        wake_by(wake, health_waiters_.empty() ? mono_never : running_since_ + commit_stuck);
+    } else if (commit_wanted(now)) {
+        wake = now.mono;
+    } else if (lazy_since_) {
+        wake_by(wake, *lazy_since_ + limits::plain_ack_sync_max);
+    }
+    return wake;
+}
+
+bool engine_core::commit_wanted(instant now) const {
+    if (commit_running()) {
+        return false;
+    }
+    const bool proof_wanted = std::ranges::any_of(
+        health_waiters_, [](const health_waiter& waiter) { return waiter.needs.value() == 0; });
+    if (effects_.urgent || flushing_ || proof_wanted) {
+        return true;
+    }
+    return lazy_since_ && now.mono - *lazy_since_ >= limits::plain_ack_sync_max;
+}
+
+void engine_core::start_commit(instant now) {
+    domain_.seal(now, effects_);
+    take_outputs();
+    running_ = gathering_;
+    running_since_ = now.mono;
+    gathering_ = commit_number{running_.value() + 1};
+    domain_.commit_cut(gathering_);
+    for (auto& waiter : health_waiters_) {
+        if (waiter.needs.value() == 0) {
+            waiter.needs = running_;
+        }
+    }
+    written_since_measured_ += gathered_bytes_;
+    counts_.commit_bytes += gathered_bytes_;
+    gathered_bytes_ = 0;
+    lazy_since_.reset();
+    effects_.urgent = false;
+    flushing_ = false;
+    parts_.commits.start(running_, std::exchange(effects_.mutations, {}));
+    if (written_since_measured_ >= maintain_bytes) {
+        written_since_measured_ = 0;
+        parts_.fetches.maintain_soon();
+    }
+}
+
+void engine_core::take_outputs() {
+    for (auto& out : effects_.outputs) {
+        release(std::move(out));
+    }
+    effects_.outputs.clear();
+}
+
+void engine_core::release(domain::output out) {
+    if (out.depends_on <= durable_) {
+        leaving_[out.connection.value() % leaving_.size()].push_back(std::move(out));
+        return;
+    }
+    ++counts_.held_outputs;
+    auto bucket = std::ranges::find_if(
+        held_, [&](const held_bucket& b) { return b.number >= out.depends_on; });
+    if (bucket == held_.end() || bucket->number != out.depends_on) {
+        bucket = held_.insert(bucket, held_bucket{out.depends_on, {}});
+    }
+    bucket->outputs.push_back(std::move(out));
+}
+
+void engine_core::release_durable() {
+    while (!held_.empty() && held_.front().number <= durable_) {
+        for (auto& out : held_.front().outputs) {
+            --counts_.held_outputs;
+            leaving_[out.connection.value() % leaving_.size()].push_back(std::move(out));
+        }
+        held_.pop_front();
+    }
+}
+
+void engine_core::flush_sinks() {
+    for (std::size_t i = 0; i < leaving_.size(); ++i) {
+        if (!leaving_[i].empty()) {
+            parts_.sinks[i]->deliver(std::exchange(leaving_[i], {}));
+        }
+    }
+}
+
+void engine_core::start_fetches(instant now) {
+    for (auto& what : std::exchange(effects_.fetches, {})) {
+        ++counts_.fetches;
+        const auto id = what.id;
+        if (!parts_.fetches.start(std::move(what), generation_)) {
+            ++counts_.fetches_refused;
+            domain_.apply(domain::fetched{id, failure{error_code::busy,
+                                                      "too many reads are waiting; try again"}},
+                          now, effects_);
+        }
+    }
+    take_outputs();
+}
+
+bool engine_core::is_stuck(instant now) const {
+    return commit_running() && now.mono - running_since_ >= commit_stuck;
+}
+
+void engine_core::request_health(health_handler handler, instant now) {
+    if (failed_ || is_stuck(now)) {
+        handler(health(now, false));
+        return;
+    }
+    health_waiters_.push_back({std::move(handler), {}});
+}
+
+void engine_core::answer_health(instant now, bool proven) {
+    if (health_waiters_.empty()) {
+        return;
+    }
+    auto waiters = std::exchange(health_waiters_, {});
+    for (auto& waiter : waiters) {
+        const bool due = !proven || (waiter.needs.value() != 0 && waiter.needs <= durable_);
+        if (due) {
+            waiter.handler(health(now, proven));
+        } else {
+            health_waiters_.push_back(std::move(waiter));
+        }
+    }
+}
+
+health_state engine_core::health(instant now, bool proven) const {
+    health_state state{.writable = proven && !counts_.store.below_reserve,
+                       .warnings = domain_.warnings()};
+    if (failed_) {
+        state.warnings.emplace_back("the broker's storage failed; it is stopping");
+    }
+    if (is_stuck(now)) {
+        state.warnings.push_back(fmt::format("commit {} has not come back from the disk for {} s",
+                                             running_.value(),
+                                             to_ms(now.mono - running_since_) / 1000));
+    }
+    if (counts_.store.below_reserve) {
+        state.warnings.push_back(
+            fmt::format("publishes are refused: only {} MiB of the disk are free",
+                        counts_.store.disk_free_bytes / limits::mib));
+    }
+    if (last_slow_commit_ != mono_time::min() && now.mono - last_slow_commit_ < slow_commit_shown) {
+        state.warnings.push_back(
+            fmt::format("the disk is slow: a commit took {} ms", to_ms(last_slow_duration_)));
+    }
+    return state;
+}
+
+engine_statistics engine_core::statistics() const {
+    auto result = counts_;
+    result.domain = domain_.counters();
+    return result;
+}
+
+void engine_core::disk_measured(const storage::store_statistics& measured) {
+    if (measured.below_reserve != counts_.store.below_reserve) {
+        if (measured.below_reserve) {
+            parts_.log.warning("only {} MiB of the disk are free: publishes are refused",
+                               measured.disk_free_bytes / limits::mib);
+        } else {
+            parts_.log.info("the disk has room again: publishes are accepted");
+        }
+    }
+    counts_.store = measured;
+    if (!measured.failure.empty() && !failed_) {
+        stop_for(fmt::format("the store failed: {}", measured.failure));
+    }
+}
+
+void engine_core::drop_and_reload(failure why) {
+    reload_wanted_ = std::move(why);
+}
+
+void engine_core::reload(instant now) {
+    const failure why = *std::exchange(reload_wanted_, std::nullopt);
+    ++counts_.reloads;
+    ++generation_;
+    parts_.log.warning("dropping the state in memory and loading it again: {}", why.text);
+    for (auto* sink : parts_.sinks) {
+        sink->close_all(why);
+    }
+    open_.clear();
+    held_.clear();
+    for (auto& outputs : leaving_) {
+        outputs.clear();
+    }
+    counts_.held_outputs = 0;
+    effects_ = {};
+    gathered_bytes_ = 0;
+    lazy_since_.reset();
+    domain_ = domain::broker_state(options_);
+    if (auto loaded = load(now); !loaded) {
+        stop_for(fmt::format("the store cannot be loaded again: {}", loaded.error().text));
+    }
+}
+
+void engine_core::stop_for(const std::string& what) {
+    failed_ = true;
+    held_.clear();
+    for (auto& outputs : leaving_) {
+        outputs.clear();
+    }
+    parts_.log.error("{}", what);
+    parts_.fatal(what);
+}
+
+bool engine_core::idle() const {
+    return failed_ || (!commit_running() && !flushing_ && !effects_.urgent && !lazy_since_);
+}
+
+}  // namespace brokerd::engine

@@ -1,0 +1,137 @@
+// The engine without its threads: turns commands into commits and outputs. Single writer: it owns
+// the domain. Owner: the engine thread; a test drives it by hand.
+//
+// A turn:   apply(...) and answered(...) for what arrived, committed(...) if a commit came back,
+//           then finish_turn(): tick, seal and start the next commit, dispatch, fetch, release.
+//
+// Invariants
+//   * an output leaves only when the commit it depends on is durable;
+//   * one commit runs at a time, the next one gathers meanwhile (natural group commit);
+//   * after a commit whose outcome is unknown nothing leaves any more: fail stop.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "broker/base/log.hpp"
+#include "broker/domain/broker_state.hpp"
+#include "broker/engine/engine_parts.hpp"
+#include "broker/storage/store.hpp"
+#include "protocol/types/error.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd::engine {
+
+struct core_parts {
+    storage::store& store;  // only to load; reads and writes go through the starters
+    commit_starter& commits;
+    fetch_starter& fetches;
+    std::vector<output_sink*> sinks;  // at least one
+    fatal_handler fatal;
+    base::logger log;
+};
+
+// What was found in the store.
+struct load_summary {
+    broker_epoch epoch;  // the one that starts now
+    std::uint64_t topics = 0;
+    std::uint64_t queues = 0;
+};
+
+class engine_core {
+public:
+    engine_core(core_parts parts, domain::domain_options options);
+
+    // Loads the store and starts the commit of the new epoch; ready() once that is durable.
+    [[nodiscard]] outcome<load_summary> load(instant now);
+    [[nodiscard]] bool ready() const { return ready_; }
+    [[nodiscard]] broker_epoch epoch() const { return domain_.epoch(); }
+
+    void apply(command_batch batch, instant now);
+    void answered(fetch_answer answer, instant now);
+    void committed(commit_number number, const storage::append_result& result, instant now);
+
+    // Ends the turn. Returns when the next one must be held at the latest.
+    [[nodiscard]] mono_time finish_turn(instant now);
+
+    // No further commands, please: enough is gathered for the next commit, or the epoch of a
+    // loaded state is not durable yet.
+    [[nodiscard]] bool saturated() const {
+        return !ready_ || gathered_bytes_ >= gathering_bytes_limit_;
+    }
+
+    // Answered after a synced commit that starts after this call, or when that cannot be had.
+    void request_health(health_handler handler, instant now);
+    [[nodiscard]] engine_statistics statistics() const;
+    void disk_measured(const storage::store_statistics& measured);
+
+    // Throws the domain away and loads it again, once no commit is running. Connections are closed.
+    void drop_and_reload(failure why);
+
+    // Commits everything that waits, however lazy; idle() when it is done.
+    void flush() { flushing_ = true; }
+    [[nodiscard]] bool idle() const;
+
+    [[nodiscard]] const domain::broker_state& domain() const { return domain_; }
+
+private:
+    struct held_bucket {
+        commit_number number;
+        std::vector<domain::output> outputs;
+    };
+    struct health_waiter {
+        health_handler handler;
+        commit_number needs;  // 0 until the commit that proves it has started
+    };
+
+    [[nodiscard]] bool commit_running() const { return running_.value() != 0; }
+    [[nodiscard]] bool is_stuck(instant now) const;
+    [[nodiscard]] bool commit_wanted(instant now) const;
+    void start_commit(instant now);
+    void take_outputs();
+    void release(domain::output out);
+    void release_durable();
+    void flush_sinks();
+    void start_fetches(instant now);
+    void refuse_publish(const domain::request& from);
+    void answer_health(instant now, bool proven);
+    [[nodiscard]] health_state health(instant now, bool proven) const;
+    [[nodiscard]] mono_time next_wake(instant now) const;
+    void reload(instant now);
+    void stop_for(const std::string& what);
+
+    core_parts parts_;
+    domain::domain_options options_;
+    domain::broker_state domain_;
+    domain::effects effects_;
+    std::unordered_set<connection_id> open_;
+
+    commit_number durable_;
+    commit_number gathering_{1};  // the number the next commit will have
+    commit_number running_;       // 0 = none
+    mono_time running_since_{};
+    std::size_t gathered_bytes_ = 0;
+    std::size_t gathering_bytes_limit_;
+    std::size_t written_since_measured_ = 0;
+    std::optional<mono_time> lazy_since_;  // something waits to be committed since then
+    mono_time tick_at_ = mono_never;
+
+    std::deque<held_bucket> held_;                      // ascending by number
+    std::vector<std::vector<domain::output>> leaving_;  // per sink, this turn
+    std::vector<health_waiter> health_waiters_;
+
+    std::optional<failure> reload_wanted_;
+    mono_time reload_not_before_{};
+    std::uint64_t generation_ = 1;  // of the domain; answers for an earlier one are dropped
+    mono_time last_slow_commit_ = mono_time::min();
+    duration_us last_slow_duration_{0};
+    engine_statistics counts_;
+    bool ready_ = false;
+    bool failed_ = false;
+    bool flushing_ = false;
+};
+
+}  // namespace brokerd::engine

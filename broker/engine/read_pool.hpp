@@ -1,0 +1,56 @@
+// The read pool: a few threads that read the store for the domain and do its background work, so
+// that neither the engine nor an I/O thread ever waits for the disk.
+// start() and maintain_soon() are called on the engine thread; handlers run on pool threads.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "broker/engine/engine_parts.hpp"
+#include "broker/storage/store.hpp"
+
+namespace brokerd::engine {
+
+class read_pool final : public fetch_starter {
+public:
+    struct handlers {
+        std::function<void(fetch_answer)> answered;
+        std::function<void(const storage::store_statistics&)> maintained;
+    };
+
+    read_pool(storage::store& from, handlers to);
+    ~read_pool() override;
+
+    [[nodiscard]] bool start(domain::fetch what, std::uint64_t generation) override;
+    void maintain_soon() override;
+    void stop();
+
+private:
+    struct read {
+        domain::fetch what;
+        std::uint64_t generation = 0;
+    };
+    using time_point = std::chrono::steady_clock::time_point;
+
+    void run();
+    void maintain();
+
+    storage::store& from_;
+    handlers to_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    // Guarded by mutex_:
+    std::deque<read> waiting_;
+    time_point maintain_at_;
+    bool maintaining_ = false;
+    bool stopping_ = false;
+
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace brokerd::engine

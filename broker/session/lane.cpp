@@ -1,0 +1,209 @@
+// The lane's thread, its one timer, and the way of outputs to their connections.
+#include "broker/session/lane.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <pthread.h>
+#include <utility>
+
+#include <asio/post.hpp>
+
+#include "protocol/transport/read.hpp"
+#include "protocol/types/names.hpp"
+
+namespace brokerd::session {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// Deadlines are met within this; a sweep visits every connection.
+constexpr auto sweep_interval_min = 50ms;
+constexpr auto drain_sweep_interval = 5ms;
+// At shut-down nobody waits long for peers that do not hang up.
+constexpr auto drain_linger = 200ms;
+
+std::string text_of(const std::exception_ptr& why) {
+    try {
+        std::rethrow_exception(why);
+    } catch (const std::exception& e) {
+        return e.what();
+    } catch (...) {
+        return "unknown exception";
+    }
+}
+
+}  // namespace
+
+lane::lane(server_context& shared, std::uint64_t index, std::uint64_t lanes)
+    : shared_(shared),
+      work_(context_.get_executor()),
+      tasks_(context_.get_executor(),
+             [this](std::string_view name, const std::exception_ptr& why) {
+                 shared_.log.error("a connection's {} task failed: {}", name, text_of(why));
+             }),
+      timer_(context_),
+      next_id_(index == 0 ? lanes : index),
+      lanes_(lanes) {}
+
+lane::~lane() = default;
+
+void lane::start_thread() {
+    thread_ = std::thread([this] { context_.run(); });
+    pthread_setname_np(thread_.native_handle(), "io");
+}
+
+void lane::join() {
+    work_.reset();
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+}
+
+void lane::post(std::function<void(lane&)> what) {
+    asio::post(context_, [this, what = std::move(what)] { what(*this); });
+}
+
+void lane::spawn(std::string name, transport::awaitable<> task) {
+    tasks_.spawn(std::move(name), std::move(task));
+}
+
+void lane::accept(transport::tcp::socket socket, std::string ip, std::string address) {
+    const connection_id id{std::exchange(next_id_, next_id_ + lanes_)};
+    if (drained_ || transport::prepare(socket)) {
+        shared_.limits.release(ip, false);
+        return;  // the socket closes itself
+    }
+    const auto added = std::make_shared<connection>(*this, std::move(socket), std::move(ip),
+                                                    std::move(address), id);
+    connections_.emplace(id, added);
+    added->start();
+}
+
+connection* lane::find(connection_id id) {
+    const auto at = connections_.find(id);
+    return at == connections_.end() || at->second->closing() ? nullptr : at->second.get();
+}
+
+void lane::ended(connection_id id) {
+    connections_.erase(id);
+    if (connections_.empty()) {
+        timer_.cancel();
+        timer_at_ = mono_never;
+        if (drained_) {
+            std::exchange(drained_, nullptr)();
+        }
+    }
+}
+
+void lane::deliver(std::vector<domain::output> outputs) {
+    asio::post(context_, [this, outputs = std::move(outputs)]() mutable {
+        handle_outputs(std::move(outputs));
+    });
+}
+
+void lane::handle_outputs(std::vector<domain::output> outputs) {
+    std::vector<connection*> touched;
+    connection* current = nullptr;
+    for (auto& out : outputs) {
+        if (current == nullptr || current->id() != out.connection) {
+            current = find(out.connection);
+            if (current == nullptr) {
+                continue;  // it has gone meanwhile
+            }
+        }
+        if (!current->touched()) {
+            touched.push_back(current);
+        }
+        current->output(std::move(out));
+    }
+    for (auto* each : touched) {
+        each->outputs_end();
+    }
+}
+
+void lane::close_all(const failure& why) {
+    post([why](lane& of) {
+        for (const auto& [id, each] : of.connections_) {
+            each->close(closed_reason::state_reloaded, &why);
+        }
+    });
+}
+
+void lane::inbox_relieved() {
+    post([](lane& of) {
+        for (const auto& [id, each] : of.connections_) {
+            each->resume();
+        }
+    });
+}
+
+void lane::drain(duration_us grace, std::function<void()> done) {
+    drained_ = std::move(done);
+    if (connections_.empty()) {
+        std::exchange(drained_, nullptr)();
+        return;
+    }
+    drain_until_ = now().mono + grace;
+    for (const auto& [id, each] : connections_) {
+        each->drain(grace);
+    }
+    wake_by(now().mono);
+}
+
+duration_us lane::linger() const {
+    return drain_until_ == mono_never ? duration_us{close_linger} : duration_us{drain_linger};
+}
+
+void lane::wake_by(mono_time at) {
+    if (at >= timer_at_) {
+        return;
+    }
+    timer_at_ = at;
+    timer_.expires_at(std::chrono::steady_clock::time_point(at.time_since_epoch()));
+    timer_.async_wait([this](std::error_code error) {
+        if (!error && timer_at_ <= now().mono) {
+            sweep();
+        }
+    });
+}
+
+void lane::sweep() {
+    timer_at_ = mono_never;
+    const auto started = now().mono;
+    mono_time next = mono_never;
+    for (const auto& [id, each] : connections_) {
+        next = std::min(next, each->tick());
+    }
+    if (drain_until_ != mono_never) {
+        sweep_drained(started);
+        next = started + drain_sweep_interval;
+    }
+    if (next != mono_never && !connections_.empty()) {
+        const auto pause = drain_until_ != mono_never ? duration_us{drain_sweep_interval}
+                                                      : duration_us{sweep_interval_min};
+        wake_by(std::max(next, started + pause));
+    }
+}
+
+void lane::sweep_drained(mono_time at) {
+    const failure why{error_code::draining, "the broker is shutting down; connect again later"};
+    for (const auto& [id, each] : connections_) {
+        if (!each->closing() && (each->drained() || at >= drain_until_)) {
+            each->close(closed_reason::draining, &why);
+        }
+    }
+}
+
+void lane::log_closed(const session& of, const std::string& address) {
+    const auto suppressed = closed_log_.allow(now().mono);
+    if (!suppressed) {
+        return;
+    }
+    shared_.log.info("connection {} {} from {} closed: {}{}{}{}", of.id().value(),
+                     printable(of.client_name()), address, describe(of.reason()).name,
+                     of.close_text().empty() ? "" : ": ", printable(of.close_text()),
+                     *suppressed > 0 ? fmt::format(" ({} more were not logged)", *suppressed) : "");
+}
+
+}  // namespace brokerd::session

@@ -1,0 +1,57 @@
+// The requests a client may send, as one table: frame type, name, the states it is allowed in, its
+// handler. Handlers live in one file per family. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "broker/session/session.hpp"
+#include "protocol/codec/frame.hpp"
+#include "protocol/codec/messages.hpp"
+
+namespace brokerd::session {
+
+using request_handler = void (*)(session& of, const codec::frame& frame, session_io& io);
+
+struct request_row {
+    codec::frame_type type;
+    std::string_view name;
+    session_state allowed;
+    request_handler handler;
+};
+
+// Null for a type that no client may send.
+[[nodiscard]] const request_row* find_request(std::uint8_t type);
+
+namespace handlers {
+// handlers_connection.cpp
+void hello(session& of, const codec::frame& frame, session_io& io);
+void ping(session& of, const codec::frame& frame, session_io& io);
+void pong(session& of, const codec::frame& frame, session_io& io);
+void goodbye(session& of, const codec::frame& frame, session_io& io);
+// handlers_publish.cpp
+void publish(session& of, const codec::frame& frame, session_io& io);
+// handlers_consume.cpp
+void attach(session& of, const codec::frame& frame, session_io& io);
+void detach(session& of, const codec::frame& frame, session_io& io);
+void settle(session& of, const codec::frame& frame, session_io& io);
+void read(session& of, const codec::frame& frame, session_io& io);
+// handlers_observe.cpp
+void connection_list(session& of, const codec::frame& frame, session_io& io);
+void connection_close(session& of, const codec::frame& frame, session_io& io);
+void health(session& of, const codec::frame& frame, session_io& io);
+void stats(session& of, const codec::frame& frame, session_io& io);
+
+// Decodes and hands over to the engine, which checks the rest.
+template <codec::frame_message T>
+void pass_on(session& of, const codec::frame& frame, session_io& io) {
+    auto message = codec::decode<T>(frame.body);
+    if (!message) {
+        of.refuse(frame.request_id, message.error(), io);
+        return;
+    }
+    of.pass_on(frame.request_id, *std::move(message), true, io);
+}
+}  // namespace handlers
+
+}  // namespace brokerd::session

@@ -1,0 +1,372 @@
+// The input side of the session machine: frames, requests, deadlines, the end.
+#include "broker/session/session.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/base/assert.hpp"
+#include "broker/session/request_table.hpp"
+#include "protocol/codec/record_batch.hpp"
+#include "protocol/codec/registry.hpp"
+#include "protocol/types/names.hpp"
+
+namespace brokerd::session {
+namespace {
+
+// Offset of the count in a batch header; read even where the header's checksum does not hold, to
+// take and give back the credit the client has counted.
+constexpr std::size_t batch_count_offset = 4;
+
+std::uint32_t claimed_count(byte_view batch, std::uint32_t max) {
+    if (batch.size() < batch_count_offset + sizeof(std::uint32_t)) {
+        return 0;
+    }
+    return std::min(load_le<std::uint32_t>(batch.data() + batch_count_offset), max);
+}
+
+std::uint64_t largest_of(const std::vector<std::uint32_t>& sizes) {
+    const auto at = std::ranges::max_element(sizes);
+    return at == sizes.end() ? 0 : *at;
+}
+
+std::uint64_t leases_in(const std::vector<lease_run>& runs) {
+    std::uint64_t count = 0;
+    for (const auto& run : runs) {
+        count += run.count;
+    }
+    return count;
+}
+
+}  // namespace
+
+session::session(const session_settings& settings, connection_id id, instant now)
+    : settings_(settings),
+      id_(id),
+      parser_(limits::hello_bytes_max),
+      publishes_(settings.credit_messages, settings.credit_bytes),
+      opened_(now.mono),
+      last_received_(now.mono),
+      last_sent_(now.mono),
+      last_ping_(now.mono) {}
+
+void session::transition(session_state to) {
+    const bool legal = (state_ == session_state::handshake && to == session_state::open) ||
+                       (state_ != session_state::closing && to == session_state::closing);
+    BROKERD_ASSERT(legal, "connection {}: state {} to {}", id_.value(), static_cast<int>(state_),
+                   static_cast<int>(to));
+    state_ = to;
+}
+
+void session::received(byte_view piece, session_io& io) {
+    if (closing()) {
+        return;
+    }
+    last_received_ = io.now.mono;
+    piece_ = piece;
+    parser_.feed(piece);
+    while (!closing()) {
+        const auto next = parser_.next();
+        if (!next) {
+            refuse(0, next.error(), io);
+            break;
+        }
+        if (!*next) {
+            break;
+        }
+        handle(**next, io);
+    }
+    piece_ = {};
+    kept_piece_.reset();
+    watch_frame(io.now);
+}
+
+void session::watch_frame(instant now) {
+    const std::uint64_t current = parser_.in_progress() ? parser_.frames() + 1 : 0;
+    if (current != frame_in_progress_) {
+        frame_in_progress_ = current;
+        frame_began_ = now.mono;
+    }
+}
+
+void session::handle(const codec::frame& frame, session_io& io) {
+    if (leaving_) {
+        return;  // nothing counts behind a goodbye
+    }
+    body_ = frame.body;
+    const auto* row = find_request(frame.type);
+    if (state_ == session_state::handshake && (row == nullptr || row->allowed != state_)) {
+        refuse(frame.request_id,
+               {error_code::unexpected,
+                fmt::format("the first frame must be hello, this one has type {}", frame.type)},
+               io);
+    } else if (row == nullptr && !codec::is_known_type(frame.type)) {
+        refuse(frame.request_id,
+               {error_code::unknown_type, fmt::format("frame type {} is not known to brokerd {}",
+                                                      frame.type, settings_.broker_version)},
+               io);
+    } else if (row == nullptr || (row->allowed != state_)) {
+        const auto name = codec::frame_type_name(static_cast<codec::frame_type>(frame.type));
+        refuse(frame.request_id,
+               {error_code::unexpected,
+                fmt::format("a client cannot send {} {}", name,
+                            row == nullptr ? "at all" : "once the connection is open")},
+               io);
+    } else if (frame.flags != 0) {
+        refuse(frame.request_id,
+               {error_code::bad_flags,
+                fmt::format("{} with flags {:#x}; this version has none", row->name, frame.flags)},
+               io);
+    } else {
+        row->handler(*this, frame, io);
+    }
+}
+
+void session::refuse(std::uint32_t request, const failure& why, session_io& io) {
+    // Before the handshake every error ends the connection: nothing else can follow.
+    if (brokerd::describe(why.code).closes_connection || state_ == session_state::handshake) {
+        const codec::error last{why.code, why.text};
+        codec::encode_frame(io.outbox, request, last);
+        close_text_ = why.text;
+        close(reason_for(why.code), io);
+        return;
+    }
+    answer(request, codec::error{why.code, why.text}, io);
+}
+
+void session::pass_on(std::uint32_t request, domain::request_body body, bool answered,
+                      session_io& io) {
+    requests_unanswered_ += answered ? 1 : 0;
+    io.commands.emplace_back(domain::request{id_, request, std::move(body)});
+}
+
+void session::accept_hello(std::uint32_t request, const codec::hello& hello, session_io& io) {
+    const auto bad = [&](error_code code, std::string text) {
+        refuse(request, {code, std::move(text)}, io);
+    };
+    if (hello.magic != codec::hello_magic) {
+        return bad(error_code::bad_frame, "the hello does not begin with BRKD");
+    }
+    const auto version = std::min(hello.version_max, codec::protocol_version_max);
+    if (version < std::max(hello.version_min, codec::protocol_version_min)) {
+        return bad(error_code::version_unsupported,
+                   fmt::format("brokerd {} speaks protocol versions {} to {}, the client {} to {}",
+                               settings_.broker_version, codec::protocol_version_min,
+                               codec::protocol_version_max, hello.version_min, hello.version_max));
+    }
+    if (const auto missing = hello.features_required & ~known_features; missing != 0) {
+        return bad(error_code::feature_unsupported,
+                   fmt::format("brokerd {} does not know the required features {:#x}",
+                               settings_.broker_version, missing));
+    }
+    const auto name = check_text(hello.client_name, limits::client_name_bytes_max, "client name");
+    if (!name) {
+        return bad(name.error().code, name.error().text);
+    }
+    if (draining_) {
+        return bad(error_code::draining, "the broker is shutting down; connect again later");
+    }
+    client_name_ = hello.client_name.empty() ? "unnamed" : hello.client_name;
+    transition(session_state::open);
+    parser_.set_body_bytes_max(settings_.frame_bytes_max);
+    io.commands.emplace_back(domain::connection_opened{id_, client_name_});
+    answer(request,
+           codec::hello_ok{
+               .version = version,
+               .features = hello.features_offered & known_features,
+               .broker_version = settings_.broker_version,
+               .database_id = settings_.database_id,
+               .epoch = io.epoch,
+               .connection = id_,
+               .heartbeat_ms = static_cast<std::uint32_t>(settings_.heartbeat.count() / 1000),
+               .dead_after_ms = static_cast<std::uint32_t>(settings_.dead_after.count() / 1000),
+               .frame_bytes_max = static_cast<std::uint32_t>(settings_.frame_bytes_max),
+               .batch_records_max = settings_.batch_records_max,
+               .credit_messages = settings_.credit_messages,
+               .credit_bytes = settings_.credit_bytes},
+           io);
+}
+
+void session::take_publish(std::uint32_t request, codec::publish message, session_io& io) {
+    const auto batch = message.batch.view;
+    const auto number =
+        publishes_.open(request, claimed_count(batch, settings_.batch_records_max), batch.size());
+    if (!number) {
+        refuse(request, number.error(), io);
+        return;
+    }
+    static thread_local std::vector<std::uint32_t> sizes;
+    sizes.clear();
+    const auto checked = codec::check_batch(batch,
+                                            {.records_max = settings_.batch_records_max,
+                                             .message_bytes_max = settings_.message_bytes_max},
+                                            &sizes);
+    if (!checked) {
+        give_back(publishes_.close(*number));
+        refuse(request, checked.error(), io);
+        outputs_end(io);
+        return;
+    }
+    io.publish_bytes += batch.size();
+    io.commands.emplace_back(
+        domain::request{id_, *number,
+                        domain::publish_request{.topic = std::move(message.topic),
+                                                .batch = keep(batch),
+                                                .count = checked->header.count,
+                                                .producer = checked->header.producer,
+                                                .first_sequence = checked->header.first_sequence,
+                                                .largest_record = largest_of(sizes)}});
+}
+
+// Bytes of the frame at hand that outlive it. Those that lie in the piece just read share one copy
+// of it: one allocation per read, however many frames it holds.
+shared_bytes session::keep(byte_view part_of_body) {
+    const bool in_piece = !body_.empty() && body_.data() >= piece_.data() &&
+                          body_.data() + body_.size() <= piece_.data() + piece_.size();
+    if (!in_piece) {
+        const shared_bytes whole = parser_.take_body();
+        const auto at = static_cast<std::size_t>(part_of_body.data() - body_.data());
+        return {whole.owner, whole.view.subspan(at, part_of_body.size())};
+    }
+    if (!kept_piece_) {
+        kept_piece_ = std::make_shared_for_overwrite<std::byte[]>(piece_.size());
+        std::memcpy(kept_piece_.get(), piece_.data(), piece_.size());
+    }
+    const auto at = static_cast<std::size_t>(part_of_body.data() - piece_.data());
+    return {kept_piece_, {kept_piece_.get() + at, part_of_body.size()}};
+}
+
+void session::take_attach(std::uint32_t request, codec::attach message, session_io& io) {
+    if (message.held.size() > limits::settle_runs_max) {
+        refuse(request,
+               {error_code::invalid_argument,
+                fmt::format("attach names {} held runs, at most {} are allowed",
+                            message.held.size(), limits::settle_runs_max)},
+               io);
+        return;
+    }
+    if (draining_) {
+        // No error code that closes: what the client holds it can still settle.
+        refuse(request, {error_code::busy, "the broker is shutting down; attach again later"}, io);
+        return;
+    }
+    attaches_.push_back({request, message.consumer});
+    pass_on(request, std::move(message), true, io);
+}
+
+void session::take_settle(std::uint32_t request, codec::settle message, session_io& io) {
+    if (message.runs.size() > limits::settle_runs_max) {
+        refuse(request,
+               {error_code::invalid_argument,
+                fmt::format("settle has {} runs, at most {} are allowed: send several",
+                            message.runs.size(), limits::settle_runs_max)},
+               io);
+        return;
+    }
+    if (auto text = check_text(message.reason, limits::reason_bytes_max, "reason"); !text) {
+        refuse(request, text.error(), io);
+        return;
+    }
+    if (message.action != settle_action::extend) {
+        leased_ -= std::min(leased_, leases_in(message.runs));
+    }
+    const bool answered = message.confirm;
+    pass_on(request, std::move(message), answered, io);
+}
+
+void session::forget_consumer(consumer_id consumer) {
+    std::erase(consumers_, consumer);
+}
+
+void session::take_goodbye(std::uint32_t request, session_io& io) {
+    if (leaving_) {
+        return;
+    }
+    leaving_ = true;
+    goodbye_request_ = request;
+    io.commands.emplace_back(domain::connection_closed{id_, true});
+    finish_goodbye(io);
+}
+
+void session::finish_goodbye(session_io& io) {
+    if (leaving_ && !closing() && publishes_.empty()) {
+        answer(goodbye_request_, codec::ok{}, io);
+        close(closed_reason::goodbye, io);
+    }
+}
+
+mono_time session::tick(session_io& io) {
+    const auto now = io.now.mono;
+    if (closing()) {
+        return mono_never;
+    }
+    mono_time next = mono_never;
+    const auto due = [&](mono_time at) {
+        next = std::min(next, at);
+        return now >= at;
+    };
+    if (state_ == session_state::handshake && due(opened_ + settings_.handshake)) {
+        refuse(0, {error_code::handshake_timeout, "no hello arrived in time"}, io);
+        return mono_never;
+    }
+    if (frame_in_progress_ != 0) {
+        const auto allowed =
+            limits::frame_base_deadline +
+            std::chrono::seconds(parser_.declared_bytes() / limits::frame_bytes_per_second_min);
+        if (due(frame_began_ + allowed)) {
+            refuse(0, {error_code::frame_timeout, "a frame did not complete in time"}, io);
+            return mono_never;
+        }
+    }
+    if (state_ == session_state::open) {
+        if (due(last_received_ + settings_.dead_after)) {
+            refuse(0, {error_code::idle_timeout, "nothing was heard from the client in time"}, io);
+            return mono_never;
+        }
+        const auto quiet_since = std::max(std::min(last_received_, last_sent_), last_ping_);
+        if (due(quiet_since + settings_.heartbeat)) {
+            last_ping_ = now;
+            answer(0, codec::ping{}, io);
+            next = std::min(next, now + settings_.heartbeat);
+        }
+    }
+    return next;
+}
+
+void session::drain(duration_us grace, session_io& io) {
+    draining_ = true;
+    if (state_ == session_state::handshake) {
+        refuse(0, {error_code::draining, "the broker is shutting down; connect again later"}, io);
+        return;
+    }
+    answer(0, codec::draining{static_cast<std::uint32_t>(grace.count() / 1000)}, io);
+    for (const auto consumer : consumers_) {
+        pass_on(0, codec::set_prefetch{consumer, 0, 0}, false, io);
+    }
+}
+
+bool session::drained() const {
+    return closing() ||
+           (publishes_.empty() && requests_unanswered_ == 0 && leased_ == 0 && waiting_.empty());
+}
+
+void session::close(closed_reason reason, session_io& io, const failure* why) {
+    if (closing()) {
+        return;
+    }
+    if (why != nullptr) {
+        close_text_ = why->text;
+        answer(0, codec::error{why->code, why->text}, io);
+    }
+    const bool was_open = state_ == session_state::open;
+    transition(session_state::closing);
+    reason_ = reason;
+    waiting_.clear();
+    if (was_open && !leaving_) {
+        io.commands.emplace_back(domain::connection_closed{id_, describe(reason).no_attempt});
+    }
+}
+
+}  // namespace brokerd::session

@@ -1,0 +1,154 @@
+// The output side of the session machine: what the engine released becomes frames.
+#include <algorithm>
+#include <utility>
+
+#include "broker/session/session.hpp"
+#include "protocol/codec/delivery.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::session {
+
+void session::output(domain::output out, session_io& io) {
+    if (closing()) {
+        return;
+    }
+    if (blocked() || io.outbox_pending + io.outbox.size() > limits::outbox_bytes_max) {
+        waiting_.push_back(std::move(out));
+        return;
+    }
+    encode_output(out, io);
+}
+
+void session::pump(session_io& io) {
+    while (blocked() && io.outbox_pending + io.outbox.size() <= limits::outbox_bytes_max) {
+        auto out = std::move(waiting_.front());
+        waiting_.pop_front();
+        encode_output(out, io);
+    }
+    outputs_end(io);
+}
+
+void session::encode_output(domain::output& out, session_io& io) {
+    std::visit([&](auto& body) { encode_body(out.request, body, io); }, out.body);
+}
+
+void session::outputs_end(session_io& io) {
+    if (closing()) {
+        return;
+    }
+    if (!published_.items.empty()) {
+        published_.credit_messages = std::exchange(credit_back_messages_, 0);
+        published_.credit_bytes = std::exchange(credit_back_bytes_, 0);
+        answer(0, published_, io);
+        published_.items.clear();
+    } else if (credit_back_messages_ > 0 || credit_back_bytes_ > 0) {
+        answer(0,
+               codec::credit{std::exchange(credit_back_messages_, 0),
+                             std::exchange(credit_back_bytes_, 0)},
+               io);
+    }
+    finish_goodbye(io);
+}
+
+void session::give_back(const publish_window::entry& answered) {
+    credit_back_messages_ += answered.messages;
+    credit_back_bytes_ += answered.bytes;
+}
+
+void session::encode_body(std::uint32_t request, const domain::publish_accepted& body,
+                          session_io&) {
+    const auto publish = publishes_.close(request);
+    give_back(publish);
+    published_.items.push_back({.request = publish.request,
+                                .base_offset = body.base_offset,
+                                .level = settings_.level,
+                                .duplicate = body.duplicate});
+}
+
+void session::encode_body(std::uint32_t request, const domain::publish_refused& body,
+                          session_io& io) {
+    const auto publish = publishes_.close(request);
+    give_back(publish);
+    refuse(publish.request, body.why, io);
+}
+
+void session::encode_body(std::uint32_t, const domain::delivery& body, session_io& io) {
+    if (leaving_) {
+        return;
+    }
+    std::size_t at = 0;
+    while (at < body.runs.size()) {
+        codec::deliver_writer writer(io.outbox, body.consumer);
+        // A frame takes at least one run and no more than any peer accepts by default.
+        do {
+            const auto& run = body.runs[at++];
+            leased_ += run.leases.count;
+            writer.append_run(run.leases, run.append_time, run.attempt, run.records.view);
+        } while (at < body.runs.size() && writer.body_bytes() + codec::delivery_run_bytes +
+                                                  body.runs[at].records.view.size() <=
+                                              limits::frame_bytes_default);
+        writer.finish();
+    }
+    note_sent(io);
+}
+
+void session::encode_body(std::uint32_t request, const domain::read_result& body, session_io& io) {
+    requests_unanswered_ -= std::min<std::uint64_t>(requests_unanswered_, 1);
+    codec::messages_writer writer(io.outbox, request, body.first_offset, body.next_offset);
+    for (const auto& run : body.runs) {
+        writer.append_run(run.leases.first_offset, run.leases.count, run.append_time,
+                          run.records.view);
+    }
+    writer.finish(body.position);
+    note_sent(io);
+}
+
+void session::encode_body(std::uint32_t request, domain::show_result& body, session_io& io) {
+    body.message.record.view = body.record.view;
+    encode_body(request, body.message, io);
+}
+
+template <codec::frame_message T>
+void session::encode_body(std::uint32_t request, const T& body, session_io& io) {
+    requests_unanswered_ -= std::min<std::uint64_t>(requests_unanswered_, 1);
+    answer(request, body, io);
+}
+
+// Request id 0 of `ok` and `consumer_not_found`: answers to what drain() asked for by itself.
+void session::encode_body(std::uint32_t request, const codec::ok& body, session_io& io) {
+    if (request != 0 || !draining_) {
+        encode_body<codec::ok>(request, body, io);
+    }
+}
+
+void session::encode_body(std::uint32_t request, const codec::error& body, session_io& io) {
+    if (request == 0 && draining_ && body.code == error_code::consumer_not_found) {
+        return;
+    }
+    settle_attach(request, false);
+    requests_unanswered_ -= std::min<std::uint64_t>(requests_unanswered_, 1);
+    refuse(request, {body.code, body.text}, io);
+}
+
+void session::encode_body(std::uint32_t request, const codec::attached& body, session_io& io) {
+    settle_attach(request, true);
+    encode_body<codec::attached>(request, body, io);
+}
+
+void session::encode_body(std::uint32_t, const codec::detached& body, session_io& io) {
+    forget_consumer(body.consumer);
+    answer(0, body, io);
+}
+
+void session::settle_attach(std::uint32_t request, bool attached) {
+    const auto at = std::ranges::find(attaches_, request, &pending_attach::request);
+    if (at == attaches_.end()) {
+        return;
+    }
+    if (attached) {
+        consumers_.push_back(at->consumer);
+    }
+    attaches_.erase(at);
+}
+
+}  // namespace brokerd::session

@@ -1,0 +1,33 @@
+// The terms every session of this broker has; fixed before the first connection. Plain data.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "protocol/types/ids.hpp"
+#include "protocol/types/limits.hpp"
+#include "protocol/types/settings.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd::session {
+
+struct session_settings {
+    std::string broker_version;
+    std::string database_id;
+    durability level = durability::disk;
+
+    std::size_t frame_bytes_max = limits::frame_bytes_default;
+    std::uint64_t message_bytes_max = limits::message_bytes_default;
+    std::uint32_t batch_records_max = limits::batch_records_default;
+    std::uint32_t credit_messages = limits::publish_credit_messages_default;
+    std::uint64_t credit_bytes = limits::publish_credit_bytes_default;
+    duration_us heartbeat = limits::heartbeat_default;
+    duration_us dead_after = limits::dead_after_default;
+    duration_us handshake = limits::handshake_default;
+};
+
+// Feature bits this broker knows; none are defined in this version.
+inline constexpr std::uint64_t known_features = 0;
+
+}  // namespace brokerd::session
