@@ -24,7 +24,7 @@ packages_of() {
     awk -v wanted=" $* " '
         { sub(/#.*/, "") }
         /^\[.*\]/ { section = substr($1, 2, length($1) - 2); next }
-        NF && index(wanted, " " section " ") { print $1 }' tools/packages
+        NF && index(wanted, " " section " ") && !listed[$1]++ { print $1 }' tools/packages
 }
 
 # Those among the given packages that are not installed.
