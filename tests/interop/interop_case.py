@@ -1,0 +1,103 @@
+"""The base of the interoperability tests: a broker per class, names and a deadline per test."""
+
+import asyncio
+import functools
+import unittest
+
+import brokerd_protocol as protocol
+from broker_process import Broker
+from brokerd_client import Client, Consumer, Delivery
+from brokerd_connection import Connection
+from brokerd_protocol import SECOND, Message
+
+DEADLINE_S = 60
+TOPIC_SETTINGS = dict(keep_done=0, max_message_bytes=1 << 20)
+QUEUE_SETTINGS = dict(
+    lease=30 * SECOND,
+    attempts=16,
+    backoff=SECOND,
+    backoff_max=600 * SECOND,
+    max_retrying=100_000,
+    max_runs=100_000,
+)
+
+
+def _with_deadline(test):
+    @functools.wraps(test)
+    async def bounded(self):
+        async with asyncio.timeout(DEADLINE_S):
+            await test(self)
+
+    return bounded
+
+
+class InteropCase(unittest.IsolatedAsyncioTestCase):
+    broker: Broker
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name, member in list(vars(cls).items()):
+            if name.startswith("test_"):
+                setattr(cls, name, _with_deadline(member))
+
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = Broker()
+        cls.addClassCleanup(cls.broker.close)
+        cls.broker.start()
+
+    def setUp(self):
+        self.topic = self.id().rpartition(".")[2]
+        self.queue = self.topic + "/work"
+
+    async def connect(self, port: int = 0, **options) -> Client:
+        client = Client(self.broker.host, port or self.broker.port, **options)
+        return await self.enterAsyncContext(client)
+
+    async def raw(self, **options) -> Connection:
+        """A connection without the client's care, for one that breaks the rules."""
+        connection = await Connection.open(self.broker.host, self.broker.port, **options)
+        self.addCleanup(connection.abort)
+        return connection
+
+    async def topic_item(self, client: Client):
+        topics = await client.request("topic_list", topic=self.topic, after="", limit=10)
+        return topics.items[0]
+
+    async def queue_item(self, client: Client):
+        fields = dict(topic="", queue=self.queue, after="", limit=10)
+        return (await client.request("queue_list", **fields)).items[0]
+
+    async def counts(self, client: Client) -> dict[str, int]:
+        """How many messages of the queue are in each state, without the zeros."""
+        item = await self.queue_item(client)
+        counts = {name: getattr(item, name) for name in protocol.STATES.values()}
+        return {name: count for name, count in counts.items() if count}
+
+    async def until(self, client: Client, **counts: int) -> None:
+        """Asks until the queue's counts are these."""
+        while await self.counts(client) != counts:
+            pass
+
+    async def stored(self, client: Client, messages: int) -> None:
+        """Asks until the topic has so many messages."""
+        while (await self.topic_item(client)).next_offset < messages:
+            pass
+
+    async def state(self, client: Client, offset: int = 0):
+        shown = await client.request("message_show", topic=self.topic, offset=offset)
+        return shown.queues[0]
+
+    async def create(self, client: Client, **settings) -> None:
+        await client.create_topic(self.topic, TOPIC_SETTINGS)
+        await client.create_queue(self.queue, QUEUE_SETTINGS | settings)
+
+    async def publish(self, client: Client, *payloads: str) -> None:
+        await client.publish(self.topic, *(Message(payload.encode()) for payload in payloads))
+
+    async def one(self, client: Client, **settings) -> tuple[Consumer, Delivery]:
+        """A queue with one message, delivered to a consumer that does not renew its lease."""
+        await self.create(client, **settings)
+        await self.publish(client, "one")
+        consumer = await client.consume(self.queue, renew=False)
+        return consumer, await consumer.get()

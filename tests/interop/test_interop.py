@@ -1,0 +1,402 @@
+"""The Python client against the real brokerd: what works, and what survives a lost connection."""
+
+import asyncio
+import time
+import unittest
+
+from broker_process import Broker, Proxy
+from brokerd_client import Published
+from brokerd_connection import Connection, ConnectionLost
+from brokerd_protocol import OUTCOMES, SECOND, STATES, BrokerError, Message, encode_record
+from interop_case import InteropCase
+
+
+class Publishing(InteropCase):
+    async def test_publish_consume_ack(self):
+        client = await self.connect()
+        await self.create(client)
+        sent = [
+            Message(b'{"id":42}', key=b"42", headers=[("type", "order"), ("lang", "fi")]),
+            Message(b"", ttl_ms=60_000, priority=7, message_id=b"m-2"),
+            Message(bytes(range(256))),
+        ]
+        before = time.time() * SECOND
+        answer = await client.publish(self.topic, *sent)
+        self.assertEqual(answer, Published(offset=0, level=1, duplicate=False))
+        consumer = await client.consume(self.queue)
+        received = [await consumer.get() for _ in sent]
+        self.assertEqual([delivery.message for delivery in received], sent)
+        self.assertEqual([delivery.offset for delivery in received], [0, 1, 2])
+        self.assertEqual({delivery.attempt for delivery in received}, {1})
+        self.assertLess(abs(received[0].append_time - before), 60 * SECOND)
+        settled = await consumer.confirm("ack", *received)
+        self.assertEqual((settled.accepted, settled.refused, settled.gone), (3, 0, []))
+        self.assertEqual(await self.counts(client), {"done": 3})
+
+    async def test_unconfirmed_acks_are_counted(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.publish(client, *map(str, range(1000)))
+        consumer = await client.consume(self.queue, prefetch_messages=100)
+        for i in range(1000):
+            delivery = await consumer.get()
+            self.assertEqual(delivery.message.payload, str(i).encode())
+            consumer.ack(delivery)
+        consumer.flush()
+        # Requests of one connection are handled in order: the acks come before the question.
+        self.assertEqual(await self.counts(client), {"done": 1000})
+
+    async def test_publishes_of_a_connection_keep_their_order(self):
+        client = await self.connect()
+        await self.create(client)
+        answers = [client.publish(self.topic, Message(str(i).encode())) for i in range(500)]
+        self.assertEqual([(await answer).offset for answer in answers], list(range(500)))
+        _, messages = await client.read(self.topic, 0, limit=1000)
+        self.assertEqual([int(message.payload) for _, message in messages], list(range(500)))
+
+    async def test_publishing_beyond_the_credit_waits(self):
+        client = await self.connect()
+        await self.create(client)
+        terms = client.connection.terms
+        records = [encode_record(Message())] * terms.batch_records_max
+        batches = 2 * terms.credit_messages // len(records) + 1
+        answers = [client.publish_records(self.topic, records) for _ in range(batches)]
+        self.assertGreater(client.credit_waits, 0)
+        offsets = [(await answer).offset for answer in answers]
+        self.assertEqual(offsets, [i * len(records) for i in range(batches)])
+        self.assertEqual(client.credit_messages, terms.credit_messages)
+        self.assertEqual(client.credit_bytes, terms.credit_bytes)
+
+    async def test_a_refused_publish_gives_its_credit_back(self):
+        client = await self.connect()
+        terms = client.connection.terms
+        record = encode_record(Message(bytes(1000)))
+        size = 1000
+        for _ in range(terms.credit_messages // size + 1):
+            with self.assertRaises(BrokerError):
+                await client.publish_records("missing", [record] * size)
+
+    async def test_every_queue_gets_every_message(self):
+        client = await self.connect()
+        await self.create(client)
+        self.queue = self.topic + "/second"
+        await self.create(client)
+        await self.publish(client, "a")
+        for name in ("work", "second"):
+            consumer = await client.consume(f"{self.topic}/{name}")
+            self.assertEqual((await consumer.get()).message.payload, b"a")
+
+    async def test_creating_again_changes_nothing_and_says_what_differs(self):
+        client = await self.connect()
+        await self.create(client)
+        settings = vars((await self.queue_item(client)).settings)
+        same = await client.create_queue(self.queue, settings)
+        self.assertEqual((same.created, same.topic_created, same.differing), (False, False, []))
+        other = await client.create_queue(self.queue, settings | {"attempts": 3})
+        self.assertEqual(len(other.differing), 1)
+        self.assertIn("attempts", other.differing[0])
+        self.assertEqual(vars(other.settings), settings)
+
+
+class Settling(InteropCase):
+    async def test_nack_with_delay_is_delivered_again_as_attempt_2(self):
+        client = await self.connect()
+        consumer, first = await self.one(client)
+        consumer.settle("nack", first, delay=SECOND // 20, reason="card service down")
+        again = await consumer.get()
+        self.assertEqual((again.offset, again.attempt), (0, 2))
+        self.assertNotEqual(again.lease, first.lease)
+        (attempt,) = (await self.state(client)).history
+        self.assertEqual(OUTCOMES[attempt.outcome], "nacked")
+        self.assertEqual(attempt.reason, "card service down")
+
+    async def test_nack_with_a_long_delay_is_retrying_until_then(self):
+        client = await self.connect()
+        consumer, first = await self.one(client)
+        before = time.time() * SECOND
+        await consumer.confirm("nack", first, delay=3600 * SECOND)
+        state = await self.state(client)
+        self.assertEqual(STATES[state.state], "retrying")
+        self.assertAlmostEqual(state.due, before + 3600 * SECOND, delta=60 * SECOND)
+
+    async def test_reject_is_dead_at_once_and_redriven(self):
+        client = await self.connect()
+        consumer, first = await self.one(client)
+        await consumer.confirm("reject", first, reason="no such card")
+        dead = await client.request("dead_list", queue=self.queue, **{"from": 0, "limit": 10})
+        self.assertEqual([(d.offset, d.attempts, d.reason) for d in dead.items],
+                         [(0, 1, "no such card")])  # fmt: skip
+        self.assertEqual(await self.counts(client), {"dead": 1})
+        fields = {"queue": self.queue, "from": 0, "until": 1, "dry_run": False}
+        self.assertEqual((await client.request("dead_redrive", **fields)).messages, 1)
+        self.assertEqual((await consumer.get()).offset, 0)
+
+    async def test_release_is_no_attempt(self):
+        client = await self.connect()
+        consumer, first = await self.one(client)
+        consumer.settle("release", first)
+        again = await consumer.get()
+        self.assertEqual((again.offset, again.attempt), (0, 1))
+        self.assertEqual((await self.state(client)).history, [])
+
+    async def test_goodbye_and_detach_are_no_attempts(self):
+        client = await self.connect()
+        async with await self.connect() as other:
+            await self.one(other)
+        consumer = await client.consume(self.queue)
+        self.assertEqual((await consumer.get()).attempt, 1)
+        await consumer.detach()
+        consumer = await client.consume(self.queue)
+        self.assertEqual((await consumer.get()).attempt, 1)
+
+    async def test_extend_moves_the_deadline(self):
+        client = await self.connect()
+        consumer, delivery = await self.one(client)
+        before = time.time() * SECOND
+        settled = await consumer.confirm("extend", delivery, delay=3600 * SECOND)
+        self.assertEqual(settled.accepted, 1)
+        state = await self.state(client)
+        self.assertAlmostEqual(state.lease_until, before + 3600 * SECOND, delta=60 * SECOND)
+        self.assertEqual((await consumer.confirm("ack", delivery)).accepted, 1)
+
+    async def test_a_renewed_lease_outlives_its_lease_time(self):
+        client = await self.connect()
+        await self.create(client, lease=SECOND // 2, backoff=SECOND // 100)
+        await self.publish(client, "long work", "forgotten")
+        renewing = await client.consume(self.queue, prefetch_messages=1)
+        long_work = await renewing.get()
+        other = await client.consume(self.queue, prefetch_messages=1, renew=False)
+        # The lease of the second message starts later: when it is over, the first one was due.
+        self.assertEqual([(await other.get()).attempt for _ in range(2)], [1, 2])
+        self.assertEqual((await renewing.confirm("ack", long_work)).accepted, 1)
+        self.assertEqual((await self.state(client)).history, [])
+
+    async def test_an_expired_lease_is_an_attempt_and_gone(self):
+        client = await self.connect()
+        consumer, first = await self.one(client, lease=SECOND // 10, backoff=SECOND // 100)
+        again = await consumer.get()
+        self.assertEqual((again.offset, again.attempt), (0, 2))
+        settled = await consumer.confirm("ack", first)
+        self.assertEqual((settled.accepted, settled.refused), (0, 1))
+        self.assertEqual(settled.gone, [(0, 1, *first.lease)])
+        number = consumer.settle("nack", first)
+        refused, error = await client.refused.get()
+        self.assertEqual((refused, error.name), (number, "lease_gone"))
+
+    async def test_a_run_with_gone_leases_settles_the_others(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.publish(client, "a", "b", "c")
+        consumer = await client.consume(self.queue)
+        held = [await consumer.get() for _ in range(3)]
+        await consumer.confirm("ack", held[1])
+        settled = await consumer.confirm("ack", *held)
+        self.assertEqual((settled.accepted, settled.refused), (2, 1))
+        self.assertEqual(settled.gone, [(1, 1, *held[1].lease)])
+        self.assertEqual(await self.counts(client), {"done": 3})
+
+    async def test_prefetch_bounds_what_is_held(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.publish(client, *"abcde")
+        consumer = await client.consume(self.queue, prefetch_messages=2)
+        first, second = await consumer.get(), await consumer.get()
+        self.assertEqual(await self.counts(client), {"leased": 2, "ready": 3})
+        await consumer.confirm("ack", first)
+        self.assertEqual((await consumer.get()).offset, 2)
+        await client.request("set_prefetch", consumer=consumer.number, messages=0, bytes=1)
+        await consumer.confirm("ack", second)
+        self.assertEqual(await self.counts(client), {"done": 2, "leased": 1, "ready": 2})
+
+    async def test_a_removed_queue_ends_its_consumer(self):
+        client = await self.connect()
+        consumer, _ = await self.one(client)
+        await client.request("queue_remove", queue=self.queue)
+        with self.assertRaises(BrokerError) as raised:
+            await consumer.get()
+        self.assertEqual(raised.exception.name, "queue_removed")
+
+
+class Reading(InteropCase):
+    async def test_read_leases_nothing_and_pages(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.publish(client, *"abcde")
+        answer, messages = await client.read(self.topic, 1, limit=2)
+        self.assertEqual([(at, m.payload) for at, m in messages], [(1, b"b"), (2, b"c")])
+        self.assertEqual((answer.first_offset, answer.next_offset), (0, 5))
+        answer, messages = await client.read(self.topic, answer.position, limit=10)
+        self.assertEqual([(at, m.payload) for at, m in messages], [(3, b"d"), (4, b"e")])
+        self.assertEqual(answer.position, 5)
+        self.assertEqual(await self.counts(client), {"ready": 5})
+
+    async def test_read_waits_for_the_next_message(self):
+        client, publisher = await self.connect(), await self.connect()
+        await self.create(client)
+        reading = client.connection.send(
+            "read",
+            topic=self.topic,
+            **{"from": dict(kind=2, offset=0, time=0)},
+            messages_max=1,
+            bytes_max=1000,
+            wait=30 * SECOND,
+        )
+        await self.publish(publisher, "late")
+        answer = await client.connection.answer(reading)
+        self.assertEqual(answer.runs[0].first_offset, 0)
+
+    async def test_read_below_the_trim_point_is_gone(self):
+        client = await self.connect()
+        consumer, first = await self.one(client)
+        await consumer.confirm("ack", first)
+        while not (await self.topic_item(client)).first_offset:
+            pass
+        with self.assertRaises(BrokerError) as raised:
+            await client.read(self.topic, 0)
+        self.assertEqual(raised.exception.name, "gone")
+        self.assertIn("1", raised.exception.text)
+        self.assertEqual((await client.read(self.topic, 1))[1], [])
+
+    async def test_ping_is_answered_by_pong(self):
+        client = await self.connect()
+        pong = await client.request("ping")
+        self.assertEqual(vars(pong), {})
+
+
+class LostConnections(InteropCase):
+    async def test_a_lost_connection_is_an_attempt(self):
+        client, doomed = await self.connect(), await self.raw()
+        await self.create(client, backoff=SECOND // 100)
+        await self.publish(client, "x")
+        await self.attach(doomed)
+        await self.until(client, leased=1)
+        doomed.abort()
+        consumer = await client.consume(self.queue)
+        self.assertEqual((await consumer.get()).attempt, 2)
+        (attempt,) = (await self.state(client)).history
+        self.assertEqual(OUTCOMES[attempt.outcome], "lost")
+
+    async def attach(self, connection: Connection):
+        fields = dict(prefetch_messages=10, prefetch_bytes=1 << 20, limit=0, held=[])
+        return await connection.request("attach", queue=self.queue, consumer=1, **fields)
+
+    async def test_a_late_ack_over_another_connection_holds(self):
+        client = await self.connect()
+        async with Proxy(self.broker) as proxy:
+            doomed = await self.connect(proxy.port)
+            _, delivery = await self.one(doomed, backoff=60 * SECOND)
+            doomed.connection.abort()
+            consumer = await client.consume(self.queue)
+            settled = await consumer.confirm("ack", delivery)
+        self.assertEqual((settled.accepted, settled.refused), (1, 0))
+        self.assertEqual(await self.counts(client), {"done": 1})
+
+    async def test_what_is_held_is_taken_up_again(self):
+        admin = await self.connect()
+        async with Proxy(self.broker) as proxy, await self.connect(proxy.port) as client:
+            await self.create(client, backoff=60 * SECOND)
+            await self.publish(client, "a", "b", "c")
+            consumer = await client.consume(self.queue)
+            held = [await consumer.get() for _ in range(3)]
+            proxy.cut()
+            await client.connection.closed.wait()
+            number = held[1].lease
+            fields = dict(queue=consumer.attached.queue, action=1, confirm=True, delay=-1)
+            fields |= dict(reason="", producer=0, sequence=0, runs=[(1, 1, *number)])
+            await admin.request("settle", **fields)
+            settled = await consumer.confirm("ack", held[0], held[2])
+            self.assertEqual(client.connects, 2)
+            self.assertEqual(settled.accepted, 2)
+            self.assertEqual([tuple(run) for run in consumer.attached.gone], [(1, 1, *number)])
+            self.assertEqual(await self.counts(admin), {"done": 3})
+
+    async def test_unanswered_publishes_are_sent_again_and_stored_once(self):
+        witness = await self.connect()
+        await self.create(witness)
+        async with Proxy(self.broker) as proxy, await self.connect(proxy.port) as client:
+            proxy.lose_answers = True
+            answers = [client.publish(self.topic, Message(str(i).encode())) for i in range(3)]
+            await self.stored(witness, 3)
+            proxy.lose_answers = False
+            proxy.cut()
+            self.assertEqual(
+                [await answer for answer in answers], [Published(i, 1, True) for i in range(3)]
+            )
+            await client.publish(self.topic, Message(b"3"))
+        _, messages = await witness.read(self.topic, 0)
+        self.assertEqual([m.payload for _, m in messages], [b"0", b"1", b"2", b"3"])
+
+    async def test_a_confirmed_settle_is_sent_again_and_counted_once(self):
+        witness = await self.connect()
+        async with Proxy(self.broker) as proxy, await self.connect(proxy.port) as client:
+            consumer, delivery = await self.one(client)
+            proxy.lose_answers = True
+            confirmed = asyncio.create_task(consumer.confirm("ack", delivery))
+            await self.until(witness, done=1)
+            proxy.lose_answers = False
+            proxy.cut()
+            settled = await confirmed
+        self.assertEqual((settled.accepted, settled.refused), (1, 0))
+        self.assertTrue(settled.duplicate)
+
+class Restarts(InteropCase):
+    def setUp(self):
+        super().setUp()
+        self.broker = Broker()
+        self.addCleanup(self.broker.close)
+        self.broker.start()
+
+    async def test_a_killed_broker_stores_each_publish_once(self):
+        witness = await self.connect()
+        await self.create(witness)
+        async with Proxy(self.broker) as proxy, await self.connect(proxy.port) as client:
+            terms = client.connection.terms
+            for i in range(50):
+                await client.publish(self.topic, Message(str(i).encode()))
+            proxy.lose_answers = True
+            answers = [
+                client.publish(self.topic, Message(str(i).encode())) for i in range(50, 100)
+            ]
+            await self.stored(witness, 75)
+            self.broker.kill()
+            proxy.lose_answers = False
+            self.broker.start()
+            self.assertEqual([(await a).offset for a in answers], list(range(50, 100)))
+            self.assertTrue((await answers[0]).duplicate)
+            self.assertEqual(client.connection.terms.database_id, terms.database_id)
+            self.assertEqual(client.connection.terms.epoch, terms.epoch + 1)
+            _, messages = await client.read(self.topic, 0, limit=1000)
+        self.assertEqual([int(m.payload) for _, m in messages], list(range(100)))
+
+    async def test_leases_and_confirmed_acks_survive_a_kill(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.publish(client, "a", "b", "c")
+        consumer = await client.consume(self.queue, prefetch_messages=2)
+        first, second = await consumer.get(), await consumer.get()
+        await consumer.confirm("ack", first)
+        self.broker.kill()
+        self.broker.start()
+        self.assertEqual((await consumer.confirm("ack", second)).accepted, 1)
+        third = await consumer.get()
+        while third.offset != 2:  # its first lease may be from before the restart
+            third = await consumer.get()
+        self.assertEqual(third.attempt, 1)
+        await consumer.confirm("ack", third)
+        self.assertEqual(await self.counts(client), {"done": 3})
+
+    async def test_a_stopping_broker_drains(self):
+        connection = await self.raw()
+        pushed = []
+        connection.on_push = lambda name, number, message: pushed.append(name)
+        self.broker.process.terminate()
+        await connection.closed.wait()
+        self.assertEqual(self.broker.process.wait(30), 0)
+        self.assertEqual(pushed[0], "draining")
+        self.assertEqual(connection.error.name, "draining")
+        with self.assertRaises(ConnectionLost):
+            connection.send("ping")
+
+
+if __name__ == "__main__":
+    unittest.main()
