@@ -103,6 +103,20 @@ void print_fields(std::string& out, const T& value) {
     out += '}';
 }
 
+void print(std::string& out, const deliver& message) {
+    fmt::format_to(std::back_inserter(out), "{{consumer={} runs=", message.consumer.value());
+    print(out, message.runs);
+    out += '}';
+}
+
+void print(std::string& out, const messages& message) {
+    fmt::format_to(std::back_inserter(out),
+                   "{{first_offset={} next_offset={} position={} runs=", message.first_offset,
+                   message.next_offset, message.position);
+    print(out, message.runs);
+    out += '}';
+}
+
 // Numbers, enums, structs.
 template <typename T>
 void print(std::string& out, const T& value) {
@@ -125,21 +139,6 @@ std::string to_text(const T& message) {
     std::string out(message_name<T>);
     print(out, message);
     return out;
-}
-
-template <>
-std::string to_text(const deliver& message) {
-    std::string out = fmt::format("deliver{{consumer={} runs=", message.consumer.value());
-    print(out, message.runs);
-    return out + '}';
-}
-
-template <>
-std::string to_text(const messages& message) {
-    std::string out = fmt::format("messages{{first_offset={} next_offset={} position={} runs=",
-                                  message.first_offset, message.next_offset, message.position);
-    print(out, message.runs);
-    return out + '}';
 }
 
 #define BROKERD_INSTANTIATE(name) template std::string to_text<name>(const name&);
