@@ -1,0 +1,139 @@
+// The command line: what is usage and what is not, help with examples, texts that say what to do.
+// No broker is needed: nothing here gets as far as connecting.
+#include <sstream>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tools/brokerctl/exit_code.hpp"
+#include "tools/brokerctl/run.hpp"
+
+namespace brokerd::ctl {
+namespace {
+
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+struct result {
+    int code;
+    std::string out;
+    std::string err;
+};
+
+result brokerctl(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "brokerctl");
+    std::istringstream in;
+    std::ostringstream out;
+    std::ostringstream err;
+    const int code = run(static_cast<int>(arguments.size()), arguments.data(),
+                         {.in = in, .out = out, .err = err});
+    return {code, out.str(), err.str()};
+}
+
+constexpr int done = 0;
+constexpr int usage = 2;
+
+TEST(command_line, help_goes_to_standard_output) {
+    const auto help = brokerctl({"--help"});
+    EXPECT_EQ(help.code, done);
+    EXPECT_THAT(help.out, AllOf(HasSubstr("topic"), HasSubstr("BROKERD_SERVER")));
+    EXPECT_EQ(help.err, "");
+}
+
+TEST(command_line, every_verb_has_help_with_examples) {
+    const std::vector<std::pair<const char*, std::vector<const char*>>> nouns{
+        {"topic", {"ls", "create", "info", "set", "rm"}},
+        {"queue",
+         {"ls", "create", "info", "set", "rm", "pause", "resume", "seek", "purge", "explain"}},
+        {"message", {"publish", "consume", "get", "peek", "find", "show", "tail"}},
+        {"dead", {"ls", "redrive", "purge"}},
+        {"consumer", {"ls"}},
+        {"connection", {"ls", "close"}},
+    };
+    for (const auto& [noun, verbs] : nouns) {
+        for (const char* verb : verbs) {
+            const auto help = brokerctl({noun, verb, "--help"});
+            EXPECT_EQ(help.code, done) << noun << ' ' << verb;
+            const auto name = std::string("brokerctl ") + noun + " " + verb;
+            EXPECT_THAT(help.out, AllOf(HasSubstr("Usage: " + name), HasSubstr("Examples:\n  ")));
+        }
+    }
+    for (const char* verb : {"health", "stats", "version"}) {
+        EXPECT_THAT(brokerctl({verb, "--help"}).out, HasSubstr("Examples:\n  brokerctl"));
+    }
+}
+
+TEST(command_line, mutations_of_many_messages_have_a_dry_run) {
+    for (const auto& [noun, verb] :
+         std::vector<std::pair<const char*, const char*>>{{"topic", "rm"},
+                                                          {"queue", "rm"},
+                                                          {"queue", "seek"},
+                                                          {"queue", "purge"},
+                                                          {"dead", "redrive"},
+                                                          {"dead", "purge"}}) {
+        EXPECT_THAT(brokerctl({noun, verb, "--help"}).out, HasSubstr("--dry-run"))
+            << noun << ' ' << verb;
+    }
+}
+
+TEST(command_line, says_what_it_has) {
+    EXPECT_THAT(brokerctl({}).err, HasSubstr("needs a command: topic, queue, message"));
+    EXPECT_THAT(brokerctl({"topic"}).err, HasSubstr("needs a verb: ls, create"));
+    EXPECT_THAT(brokerctl({"topic", "list"}).err, HasSubstr("has no verb 'list'; it has ls,"));
+    EXPECT_THAT(brokerctl({"topics"}).err, HasSubstr("has no command 'topics'"));
+}
+
+TEST(command_line, mistakes_are_usage) {
+    const std::vector<std::pair<std::vector<const char*>, const char*>> mistakes{
+        {{}, "needs a command"},
+        {{"topic", "create"}, "TOPIC is required"},
+        {{"topic", "create", "a", "b"}, "does not know 'b'"},
+        {{"topic", "ls", "--colour"}, "does not know '--colour'"},
+        {{"topic", "create", "a", "--keep-done", "7"}, "has no unit"},
+        {{"topic", "set", "a"}, "nothing to set"},
+        {{"queue", "set", "a/b"}, "nothing to set"},
+        {{"queue", "seek", "a/b"}, "--to is required"},
+        {{"queue", "seek", "a/b", "--to", "then"}, "no position"},
+        {{"queue", "explain", "orders"}, "TOPIC/QUEUE"},
+        {{"queue", "create", "a/b", "--attempts", "-1"}, "--attempts"},
+        {{"queue", "ls", "-o", "xml"}, "table, json or ndjson"},
+        {{"--server", "nowhere", "queue", "ls"}, "HOST:PORT"},
+        {{"message", "get", "orders"}, "TOPIC@OFFSET"},
+        {{"message", "publish", "a", "x", "--header", "trace"}, "NAME=VALUE"},
+        {{"message", "publish", "a", "x", "--lines"}, "leave out PAYLOAD"},
+        {{"message", "publish", "a", "--lines", "--in-flight", "0"}, "--in-flight"},
+        {{"message", "find", "a", "--since", "12"}, "no time"},
+        {{"message", "peek", "a", "--limit", "0"}, "from 1 on"},
+        {{"message", "consume", "a/b"}, "one of --ack, --nack, --reject, --release"},
+        {{"message", "consume", "a/b", "--ack", "--nack"}, "one of --ack"},
+        {{"message", "consume", "a/b", "--ack", "--count", "0"}, "from 1 on"},
+        {{"message", "consume", "a/b", "--ack", "--delay", "5s"}, "--delay is for --nack"},
+        {{"message", "consume", "a/b", "--ack", "--reason", "x"}, "--reason is for"},
+        {{"message", "consume", "a/b", "--ack", "--wait", "-1"}, "--wait"},
+        {{"dead", "ls", "--by", "key"}, "--by"},
+        {{"dead", "redrive", "a/b@1", "--reason", "x"}, "not both"},
+        {{"connection", "close"}, "CONNECTION is required"},
+    };
+    for (const auto& [arguments, text] : mistakes) {
+        const auto answer = brokerctl(arguments);
+        EXPECT_EQ(answer.code, usage) << answer.err;
+        EXPECT_THAT(answer.err, AllOf(StartsWith("brokerctl: "), HasSubstr(text), EndsWith("\n")));
+        EXPECT_EQ(answer.out, "");
+    }
+}
+
+TEST(exit_codes, tell_refusal_from_failure) {
+    EXPECT_EQ(exit_code_of({broker_errc::topic_not_found, ""}), exit_code::refused);
+    EXPECT_EQ(exit_code_of({broker_errc::storage_failed, ""}), exit_code::outcome_unknown);
+    EXPECT_EQ(exit_code_of({client_errc::not_connected, ""}), exit_code::no_connection);
+    EXPECT_EQ(exit_code_of({client_errc::timed_out, ""}), exit_code::no_connection);
+    EXPECT_EQ(exit_code_of({client_errc::protocol_error, ""}), exit_code::no_connection);
+    EXPECT_EQ(exit_code_of({client_errc::outcome_unknown, ""}), exit_code::outcome_unknown);
+    EXPECT_EQ(exit_code_of({client_errc::invalid_argument, ""}), exit_code::usage);
+}
+
+}  // namespace
+}  // namespace brokerd::ctl

@@ -1,0 +1,151 @@
+// Messages as JSON and as text.
+#include "tools/brokerctl/message_view.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace brokerd::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+constexpr timestamp now =
+    std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + std::chrono::hours{12};
+
+stored_message order() {
+    return {.topic = "orders",
+            .offset = 0,
+            .time = now - 2s,
+            .key = "42",
+            .headers = {{"trace", "abc"}},
+            .payload = R"({"id":42})"};
+}
+
+TEST(message_view, json_of_the_contract) {
+    EXPECT_EQ(message_json(view_of(order())).dump(),
+              R"({"topic":"orders","offset":0,"time":"2026-03-01T11:59:58.000000Z","key":"42",)"
+              R"("headers":{"trace":"abc"},"payload":"{\"id\":42}"})");
+}
+
+TEST(message_view, attempt_when_leased) {
+    auto view = view_of(order());
+    view.attempt = 3;
+    EXPECT_EQ(message_json(view)["attempt"], 3);
+}
+
+TEST(message_view, no_key_is_null_and_an_empty_key_is_one) {
+    auto message = order();
+    message.key.reset();
+    EXPECT_TRUE(message_json(view_of(message)).at("key").is_null());
+    message.key = "";
+    EXPECT_EQ(message_json(view_of(message)).at("key"), "");
+}
+
+TEST(message_view, bytes_that_are_no_text_are_base64) {
+    auto message = order();
+    message.key = "\xff";
+    message.payload = std::string("\xff\xfe\0", 3);
+    const json result = message_json(view_of(message));
+    EXPECT_EQ(result.at("payload_base64"), "//4A");
+    EXPECT_EQ(result.at("key_base64"), "/w==");
+    EXPECT_FALSE(result.contains("payload"));
+    EXPECT_FALSE(result.contains("key"));
+}
+
+TEST(message_view, repeated_headers_are_an_array) {
+    auto message = order();
+    message.headers = {{"to", "a"}, {"cc", "x"}, {"to", "b"}, {"to", "c"}};
+    EXPECT_EQ(message_json(view_of(message)).at("headers"),
+              (json{{"to", {"a", "b", "c"}}, {"cc", "x"}}));
+}
+
+TEST(message_view, line_as_in_the_readme) {
+    auto message = order();
+    message.headers.clear();
+    auto view = view_of(message);
+    view.attempt = 1;
+    EXPECT_EQ(message_line(view), "orders@0  key 42  attempt 1  {\"id\":42}\n");
+}
+
+TEST(message_view, line_with_headers_and_without_payload) {
+    auto message = order();
+    message.key.reset();
+    message.payload.clear();
+    EXPECT_EQ(message_line(view_of(message)), "orders@0  trace=abc\n");
+}
+
+TEST(message_view, payloads_stay_on_their_line) {
+    auto message = order();
+    message.payload = "two\nlines\x1b[31m";
+    EXPECT_THAT(message_line(view_of(message)), HasSubstr("  two\\nlines\\x1b[31m\n"));
+}
+
+TEST(message_view, details) {
+    EXPECT_EQ(message_details_text(view_of(order()), now, false),
+              "message  orders@0\n"
+              "time     2026-03-01T11:59:58.000000Z (2s ago)\n"
+              "key      42\n"
+              "header   trace=abc\n"
+              "payload  {\"id\":42}\n");
+}
+
+shown_message retrying() {
+    shown_message shown{.readable = true, .message = order(), .queues = {}};
+    message_in_queue at;
+    at.queue = "billing";
+    at.state = delivery_state::retrying;
+    at.attempts = 1;
+    at.attempts_max = 16;
+    at.due = now + 4s;
+    at.history = {{now - 1s, attempt_end::nacked, "brokerctl@laptop:812", "card service down"}};
+    at.next = "due in 4 s";
+    shown.queues = {at};
+    return shown;
+}
+
+TEST(shown_view, json_has_the_state_in_each_queue) {
+    const auto shown = retrying();
+    const json result = shown_json(view_of(*shown.message), shown);
+    EXPECT_EQ(result["offset"], 0);
+    EXPECT_EQ(result["queues"].dump(),
+              R"([{"queue":"billing","state":"retrying","attempts":[)"
+              R"({"time":"2026-03-01T11:59:59.000000Z","consumer":"brokerctl@laptop:812",)"
+              R"("outcome":"nacked","reason":"card service down"}],"attempts_count":1,)"
+              R"("attempts_max":16,"next":"due in 4 s","next_at":"2026-03-01T12:00:04.000000Z"}])");
+}
+
+TEST(shown_view, leased_names_its_consumer) {
+    auto shown = retrying();
+    shown.queues[0].state = delivery_state::leased;
+    shown.queues[0].consumer = "w@host:1";
+    shown.queues[0].lease = {2, 9};
+    shown.queues[0].lease_until = now + 30s;
+    const json at = shown_json(view_of(*shown.message), shown)["queues"][0];
+    EXPECT_EQ(at["consumer"], "w@host:1");
+    EXPECT_EQ(at["lease"]["counter"], 9);
+    EXPECT_EQ(at["next_at"], "2026-03-01T12:00:30.000000Z");
+}
+
+TEST(shown_view, nothing_happens_to_dead_messages_by_themselves) {
+    auto shown = retrying();
+    shown.queues[0].state = delivery_state::dead;
+    EXPECT_TRUE(shown_json(view_of(*shown.message), shown)["queues"][0]["next_at"].is_null());
+}
+
+TEST(shown_view, text) {
+    const auto shown = retrying();
+    EXPECT_THAT(shown_text(view_of(*shown.message), shown, now, false),
+                HasSubstr("orders/billing  retrying: due in 4 s\n"
+                          "  1s ago nacked by brokerctl@laptop:812: card service down\n"));
+}
+
+TEST(shown_view, text_without_queues_says_how_to_create_one) {
+    auto shown = retrying();
+    shown.queues.clear();
+    EXPECT_THAT(shown_text(view_of(*shown.message), shown, now, false),
+                HasSubstr("brokerctl queue create orders/QUEUE"));
+}
+
+}  // namespace
+}  // namespace brokerd::ctl

@@ -1,0 +1,54 @@
+// Settings as options: only what is given counts.
+#include "tools/brokerctl/settings.hpp"
+
+#include <gtest/gtest.h>
+
+namespace brokerd::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(settings, only_what_is_given_is_applied) {
+    topic_changes changes;
+    EXPECT_TRUE(changes.empty());
+    changes.keep_done = 168h;
+    EXPECT_FALSE(changes.empty());
+    topic_options settings{.keep_done = 5s, .max_message_bytes = 77};
+    changes.apply_to(settings);
+    EXPECT_EQ(settings, (topic_options{.keep_done = 168h, .max_message_bytes = 77}));
+    EXPECT_EQ(changes.text(), "keep-done 7d");
+}
+
+TEST(settings, all_settings_of_a_queue) {
+    const queue_changes changes{.lease = 2min,
+                                .attempts = 5,
+                                .backoff = 100ms,
+                                .backoff_max = 1h,
+                                .max_retrying = 10,
+                                .max_runs = 20};
+    queue_options settings;
+    changes.apply_to(settings);
+    EXPECT_EQ(settings, (queue_options{.lease = 2min,
+                                       .attempts = 5,
+                                       .backoff = 100ms,
+                                       .backoff_max = 1h,
+                                       .max_retrying = 10,
+                                       .max_runs = 20}));
+    EXPECT_EQ(changes.text(),
+              "lease 2min, attempts 5, backoff 100ms, backoff-max 1h, max-retrying 10, "
+              "max-runs 20");
+    EXPECT_EQ(changes.conflict(settings), "");
+}
+
+TEST(settings, only_what_is_given_can_conflict) {
+    const topic_options in_force{.keep_done = 0s, .max_message_bytes = 4096};
+    EXPECT_EQ(topic_changes{}.conflict(in_force), "");
+    EXPECT_EQ((topic_changes{.keep_done = 0s, .max_message_bytes = {}}).conflict(in_force), "");
+    EXPECT_EQ((topic_changes{.keep_done = 1h, .max_message_bytes = 4096}).conflict(in_force),
+              "keep-done 0s, not 1h");
+    EXPECT_EQ((topic_changes{.keep_done = 1h, .max_message_bytes = 512}).conflict(in_force),
+              "keep-done 0s, not 1h; max-message-bytes 4KiB, not 512B");
+}
+
+}  // namespace
+}  // namespace brokerd::ctl

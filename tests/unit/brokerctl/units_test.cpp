@@ -1,0 +1,71 @@
+// Numbers as people read them.
+#include "tools/brokerctl/units.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tools/brokerctl/values.hpp"
+
+namespace brokerd::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(units, short_durations_have_at_most_two_units) {
+    EXPECT_EQ(short_duration(0s), "0s");
+    EXPECT_EQ(short_duration(400us), "0s");
+    EXPECT_EQ(short_duration(350ms), "350ms");
+    EXPECT_EQ(short_duration(1999ms), "1s");
+    EXPECT_EQ(short_duration(119s), "1min59s");
+    EXPECT_EQ(short_duration(1h + 5s), "1h");
+    EXPECT_EQ(short_duration(76h + 10min), "3d4h");
+    EXPECT_EQ(short_duration(-5s), "-5s");
+}
+
+TEST(units, exact_durations_are_read_back) {
+    for (const auto duration : std::initializer_list<std::chrono::microseconds>{
+             0s, 30s, 1500ms, 100ms, 10min, 26h, 1us, 61s + 7us}) {
+        EXPECT_EQ(parse_duration(exact_duration(duration)), duration) << exact_duration(duration);
+    }
+    EXPECT_EQ(exact_duration(30s), "30s");
+    EXPECT_EQ(exact_duration(90s), "1min30s");
+}
+
+TEST(units, counts_are_cut_and_never_say_more) {
+    EXPECT_EQ(short_count(0), "0");
+    EXPECT_EQ(short_count(99'999), "99999");
+    EXPECT_EQ(short_count(100'000), "100k");
+    EXPECT_EQ(short_count(999'999), "999k");
+    EXPECT_EQ(short_count(1'239'999), "1.23M");
+    EXPECT_EQ(short_count(12'399'999), "12.3M");
+    EXPECT_EQ(short_count(5e12), "5.00T");
+}
+
+TEST(units, rates) {
+    EXPECT_EQ(short_rate(0), "0");
+    EXPECT_EQ(short_rate(0.01), "<0.1");
+    EXPECT_EQ(short_rate(12.34), "12.3");
+    EXPECT_EQ(short_rate(4512.4), "4512");
+    EXPECT_EQ(short_rate(123'456), "123k");
+}
+
+TEST(units, bytes) {
+    EXPECT_EQ(short_bytes(0), "0B");
+    EXPECT_EQ(short_bytes(1023), "1023B");
+    EXPECT_EQ(short_bytes(1536), "1.50KiB");
+    EXPECT_EQ(short_bytes(1023.0 * 1024), "1.00MiB");
+    EXPECT_EQ(short_bytes(64.0 * 1024 * 1024), "64.0MiB");
+    EXPECT_EQ(exact_bytes(1024 * 1024), "1MiB");
+    EXPECT_EQ(exact_bytes(1536 * 1024), "1536KiB");
+    EXPECT_EQ(exact_bytes(1000), "1000B");
+    EXPECT_EQ(exact_bytes(0), "0B");
+    EXPECT_EQ(parse_size(exact_bytes(1536 * 1024)), 1536U * 1024U);
+}
+
+TEST(units, times_are_rfc3339) {
+    constexpr auto day = std::chrono::sys_days{std::chrono::year{2026} / 3 / 1};
+    EXPECT_EQ(rfc3339_text(day + 12h + 5min + 9s + 42us), "2026-03-01T12:05:09.000042Z");
+    EXPECT_EQ(parse_time(rfc3339_text(day + 42us), day), day + 42us);
+}
+
+}  // namespace
+}  // namespace brokerd::ctl

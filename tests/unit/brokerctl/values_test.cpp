@@ -1,0 +1,125 @@
+// What people may write on the command line, and what is said about the rest.
+#include "tools/brokerctl/values.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace brokerd::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+constexpr timestamp now =
+    std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + std::chrono::hours{12};
+
+TEST(durations, units) {
+    EXPECT_EQ(parse_duration("5s"), 5s);
+    EXPECT_EQ(parse_duration("100ms"), 100ms);
+    EXPECT_EQ(parse_duration("250us"), 250us);
+    EXPECT_EQ(parse_duration("10min"), 10min);
+    EXPECT_EQ(parse_duration("2h"), 2h);
+    EXPECT_EQ(parse_duration("7d"), 168h);
+    EXPECT_EQ(parse_duration("1h30min"), 90min);
+    EXPECT_EQ(parse_duration("1.5s"), 1500ms);
+    EXPECT_EQ(parse_duration("0"), 0s);
+    EXPECT_EQ(parse_duration("0s"), 0s);
+}
+
+TEST(durations, refused) {
+    for (const auto* text : {"", "s", "5x", "-5s", "5 s", "5s ", "1..5s", "five", "5sms"}) {
+        EXPECT_FALSE(parse_duration(text)) << text;
+    }
+    EXPECT_THAT(parse_duration("7").error(), HasSubstr("no unit"));
+    EXPECT_THAT(parse_duration("7m").error(), HasSubstr("min"));
+    EXPECT_THAT(parse_duration("999999999999d").error(), HasSubstr("too long"));
+}
+
+TEST(durations, waiting_times_may_be_plain_seconds) {
+    EXPECT_EQ(parse_seconds("6"), 6s);
+    EXPECT_EQ(parse_seconds("0.5"), 500ms);
+    EXPECT_EQ(parse_seconds("2min"), 2min);
+    EXPECT_FALSE(parse_seconds("-1"));
+    EXPECT_FALSE(parse_seconds("soon"));
+}
+
+TEST(sizes, units) {
+    EXPECT_EQ(parse_size("512"), 512U);
+    EXPECT_EQ(parse_size("512B"), 512U);
+    EXPECT_EQ(parse_size("64KiB"), 65536U);
+    EXPECT_EQ(parse_size("1.5MiB"), 1572864U);
+    EXPECT_EQ(parse_size("2GiB"), 2147483648U);
+    EXPECT_EQ(parse_size("64KB"), 64000U);
+    EXPECT_EQ(parse_size("18446744073709551615"), 18446744073709551615U);
+}
+
+TEST(sizes, refused) {
+    for (const auto* text : {"", "KiB", "-1", "1kb", "1 MiB", "99999999TiB"}) {
+        EXPECT_FALSE(parse_size(text)) << text;
+    }
+}
+
+TEST(times, rfc3339) {
+    EXPECT_EQ(parse_time("2026-03-01T12:00:00Z", now), now);
+    EXPECT_EQ(parse_time("2026-03-01T12:00:00.25Z", now), now + 250ms);
+    EXPECT_EQ(parse_time("2026-03-01T12:00:00.123456789Z", now), now + 123456us);
+    EXPECT_EQ(parse_time("2026-03-01T14:30:00+02:30", now), now);
+    EXPECT_EQ(parse_time("2026-03-01T07:00:00-05:00", now), now);
+    EXPECT_EQ(parse_time("2026-03-01 12:00:00z", now), now);
+}
+
+TEST(times, relative) {
+    EXPECT_EQ(parse_time("-10min", now), now - 10min);
+    EXPECT_EQ(parse_time("now", now), now);
+}
+
+TEST(times, refused) {
+    for (const auto* text :
+         {"", "10min", "-10", "yesterday", "2026-03-01", "2026-03-01T12:00:00",
+          "2026-02-30T12:00:00Z", "2026-03-01T25:00:00Z", "2026-03-01T12:00:00.Z",
+          "2026-03-01T12:00:00+0230", "2026-13-01T12:00:00Z"}) {
+        EXPECT_FALSE(parse_time(text, now)) << text;
+    }
+}
+
+TEST(positions, forms) {
+    EXPECT_EQ(parse_position("earliest", now), log_position::earliest());
+    EXPECT_EQ(parse_position("latest", now), log_position::latest());
+    EXPECT_EQ(parse_position("812", now), log_position::at_offset(812));
+    EXPECT_EQ(parse_position("@812", now), log_position::at_offset(812));
+    EXPECT_EQ(parse_position("-1h", now), log_position::at_time(now - 1h));
+    EXPECT_EQ(parse_position("2026-03-01T12:00:00Z", now), log_position::at_time(now));
+    EXPECT_FALSE(parse_position("first", now));
+}
+
+TEST(addresses, forms) {
+    EXPECT_EQ(parse_address("orders.eu@812"), (address{"orders.eu", 812}));
+    for (const auto* text : {"orders", "orders@", "@812", "orders@-1", "orders@8x", ""}) {
+        EXPECT_FALSE(parse_address(text)) << text;
+    }
+    EXPECT_EQ(parse_queue_target("orders/billing"), (queue_target{"orders/billing", {}}));
+    EXPECT_EQ(parse_queue_target("orders/billing@7"), (queue_target{"orders/billing", 7}));
+    for (const auto* text : {"orders", "orders@7", "orders/billing@", "orders/billing@x"}) {
+        EXPECT_FALSE(parse_queue_target(text)) << text;
+    }
+}
+
+TEST(headers, name_and_value) {
+    EXPECT_EQ(parse_header("trace=1"), (header{"trace", "1"}));
+    EXPECT_EQ(parse_header("q=a=b"), (header{"q", "a=b"}));
+    EXPECT_EQ(parse_header("empty="), (header{"empty", ""}));
+    EXPECT_FALSE(parse_header("trace"));
+    EXPECT_FALSE(parse_header("=1"));
+}
+
+TEST(servers, host_and_port) {
+    EXPECT_EQ(parse_server("127.0.0.1:4650"), "127.0.0.1:4650");
+    EXPECT_EQ(parse_server("[::1]:4650"), "[::1]:4650");
+    EXPECT_EQ(parse_server("broker.example:1"), "broker.example:1");
+    for (const auto* text : {"", "host", "host:", ":4650", "host:0", "host:65536", "::1:4650"}) {
+        EXPECT_FALSE(parse_server(text)) << text;
+    }
+}
+
+}  // namespace
+}  // namespace brokerd::ctl

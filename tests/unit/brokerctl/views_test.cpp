@@ -1,0 +1,177 @@
+// Rows of listings: the member names and their order are a contract with scripts, and JSON carries
+// what every column shows.
+#include "tools/brokerctl/views.hpp"
+
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace brokerd::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr timestamp now =
+    std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + std::chrono::hours{12};
+
+std::vector<std::string> members(const json& row) {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : row.items()) {
+        names.push_back(name);
+    }
+    return names;
+}
+
+std::string table(std::span<const column> columns, const json& row) {
+    return render_table(columns, std::span{&row, 1}, false);
+}
+
+queue_info busy_queue() {
+    queue_info queue;
+    queue.topic = "orders";
+    queue.queue = "billing";
+    queue.mode = "shared";
+    queue.ready = 120'000;
+    queue.leased = 3;
+    queue.retrying = 2;
+    queue.dead = 1;
+    queue.done = 40;
+    queue.oldest = now - 90s;
+    queue.in_per_second = 100;
+    queue.out_per_second = 1100;
+    queue.consumers = 2;
+    queue.state = "moving";
+    return queue;
+}
+
+TEST(queue_view, members_of_the_contract) {
+    EXPECT_THAT(members(queue_row(busy_queue(), now)),
+                ElementsAre("topic", "queue", "mode", "ready", "leased", "retrying", "dead", "done",
+                            "oldest_seconds", "in_per_second", "out_per_second", "drain_seconds",
+                            "consumers", "paused", "state"));
+}
+
+TEST(queue_view, raw_numbers_in_json) {
+    const json row = queue_row(busy_queue(), now);
+    EXPECT_EQ(row["ready"], 120'000);
+    EXPECT_EQ(row["oldest_seconds"], 90.0);
+    EXPECT_EQ(row["drain_seconds"], 120.0);
+    EXPECT_EQ(row["paused"], false);
+}
+
+TEST(queue_view, human_units_in_the_table) {
+    EXPECT_EQ(table(queue_columns(), queue_row(busy_queue(), now)),
+              "QUEUE           MODE    READY  LEASED  RETRYING  DEAD   OLDEST  IN/s  OUT/s  "
+              "DRAIN  CONSUMERS  STATE\n"
+              "orders/billing  shared   120k       3         2     1  1min30s   100   1100   "
+              "2min          2  moving\n");
+}
+
+TEST(queue_view, an_empty_queue_has_no_oldest_and_nothing_to_drain) {
+    auto queue = busy_queue();
+    queue.ready = 0;
+    queue.oldest = no_timestamp;
+    const json row = queue_row(queue, now);
+    EXPECT_TRUE(row["oldest_seconds"].is_null());
+    EXPECT_EQ(row["drain_seconds"], 0);
+    EXPECT_THAT(table(queue_columns(), row), HasSubstr("     -   100   1100      -"));
+}
+
+TEST(queue_view, a_growing_queue_never_drains) {
+    auto queue = busy_queue();
+    queue.out_per_second = 100;
+    const json row = queue_row(queue, now);
+    EXPECT_TRUE(row["drain_seconds"].is_null());
+    EXPECT_THAT(table(queue_columns(), row), HasSubstr("never"));
+}
+
+TEST(queue_view, clocks_may_differ) {
+    auto queue = busy_queue();
+    queue.oldest = now + 5s;
+    EXPECT_EQ(queue_row(queue, now)["oldest_seconds"], 0.0);
+}
+
+TEST(queue_view, details_name_settings_as_the_options_do) {
+    const auto text = queue_details_text(busy_queue(), now, false);
+    for (const auto* line :
+         {"queue         orders/billing\n", "ready         120000\n", "lease         30s\n",
+          "attempts      16\n", "backoff-max   10min\n", "max-runs      100000\n"}) {
+        EXPECT_THAT(text, HasSubstr(line));
+    }
+    const json details = queue_details(busy_queue(), now);
+    EXPECT_EQ(details["settings"]["lease_seconds"], 30);
+    EXPECT_EQ(details["settings"]["backoff_max_seconds"], 600);
+}
+
+TEST(topic_view, members_of_the_contract) {
+    topic_info topic;
+    topic.topic = "orders";
+    topic.first_offset = 5;
+    topic.next_offset = 812;
+    topic.messages = 807;
+    topic.bytes = 1536;
+    topic.queues = 2;
+    const json row = topic_row(topic);
+    EXPECT_THAT(members(row), ElementsAre("topic", "first_offset", "next_offset", "messages",
+                                          "bytes", "queues", "in_per_second"));
+    EXPECT_EQ(table(topic_columns(), row),
+              "TOPIC   MESSAGES    BYTES  FIRST  NEXT  IN/s  QUEUES\n"
+              "orders       807  1.50KiB      5   812     0       2\n");
+}
+
+TEST(dead_view, by_reason_as_in_the_readme) {
+    const json row{{"topic", "orders"}, {"queue", "billing"},    {"reason", "no such card"},
+                   {"count", 1},        {"oldest_seconds", 1.2}, {"sample", "orders@0"}};
+    EXPECT_EQ(table(dead_reason_columns(), row),
+              "QUEUE           REASON        COUNT  OLDEST  SAMPLE\n"
+              "orders/billing  no such card      1      1s  orders@0\n");
+}
+
+TEST(dead_view, reasons_cannot_act_upon_the_terminal) {
+    const dead_message message{812, now - 3s, 16, "\x1b[2Jgone", "w@host:1"};
+    EXPECT_EQ(table(dead_columns(), dead_row("orders", "billing", message, now)),
+              "MESSAGE     QUEUE           ATTEMPTS  DEAD FOR  REASON       CONSUMER\n"
+              "orders@812  orders/billing        16        3s  \\x1b[2Jgone  w@host:1\n");
+}
+
+TEST(consumer_view, row_and_table_agree) {
+    consumer_info consumer;
+    consumer.topic = "orders";
+    consumer.queue = "billing";
+    consumer.name = "worker@host:812";
+    consumer.connection = 7;
+    consumer.prefetch_messages = 256;
+    consumer.leased = 3;
+    consumer.leased_bytes = 300;
+    consumer.delivered = 12;
+    consumer.attached = now - 61s;
+    EXPECT_EQ(table(consumer_columns(), consumer_row(consumer, now)),
+              "CONSUMER         QUEUE           LEASED  BYTES  PREFETCH  DELIVERED  ATTACHED  "
+              "CONNECTION\n"
+              "worker@host:812  orders/billing       3   300B       256         12    1min1s  "
+              "         7\n");
+}
+
+TEST(connection_view, row_and_table_agree) {
+    connection_info connection;
+    connection.connection = 7;
+    connection.name = "worker@host:812";
+    connection.address = "127.0.0.1:50000";
+    connection.connected = now - 1h;
+    EXPECT_EQ(table(connection_columns(), connection_row(connection, now)),
+              "CONNECTION  CLIENT           ADDRESS          CONSUMERS  IN  OUT  OUTBOX  CREDIT  "
+              "CONNECTED\n"
+              "         7  worker@host:812  127.0.0.1:50000          0  0B   0B      0B       0  "
+              "       1h\n");
+}
+
+TEST(stat_view, whole_numbers_are_whole) {
+    EXPECT_EQ(stat_row({"commits", 12, "synced commits"})["value"].dump(), "12");
+    EXPECT_EQ(stat_row({"latency_seconds", 0.25, "of a commit"})["value"].dump(), "0.25");
+}
+
+}  // namespace
+}  // namespace brokerd::ctl

@@ -1,0 +1,198 @@
+// Messages as JSON and as text.
+#include "tools/brokerctl/message_view.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "tools/brokerctl/text.hpp"
+#include "tools/brokerctl/units.hpp"
+#include "tools/brokerctl/views.hpp"
+
+namespace brokerd::ctl {
+namespace {
+
+void add_bytes(json& to, const std::string& name, std::string_view bytes) {
+    if (is_utf8(bytes)) {
+        to[name] = bytes;
+    } else {
+        to[name + "_base64"] = base64(bytes);
+    }
+}
+
+json headers_json(const message_view& view) {
+    json headers = json::object();
+    for (const auto& [name, value] : view.headers) {
+        json& at = headers[std::string(name)];
+        if (at.is_null()) {
+            at = value;
+        } else if (at.is_array()) {
+            at.push_back(value);
+        } else {
+            at = json::array({at, value});
+        }
+    }
+    return headers;
+}
+
+std::string headers_text(const message_view& view) {
+    std::string text;
+    for (const auto& [name, value] : view.headers) {
+        text += fmt::format("{}{}={}", text.empty() ? "" : " ", terminal_text(name),
+                            terminal_text(value));
+    }
+    return text;
+}
+
+std::string ago(timestamp time, timestamp now) {
+    return short_duration(std::max(now - time, std::chrono::microseconds{0})) + " ago";
+}
+
+// The moment at which something happens without anybody's doing.
+timestamp next_time(const message_in_queue& at) {
+    switch (at.state) {
+        case delivery_state::leased: return at.lease_until;
+        case delivery_state::retrying: return at.due;
+        case delivery_state::ready:
+        case delivery_state::dead:
+        case delivery_state::done: break;
+    }
+    return no_timestamp;
+}
+
+json attempt_json(const failed_attempt& attempt) {
+    return {{"time", time_json(attempt.time)},
+            {"consumer", attempt.consumer},
+            {"outcome", to_string(attempt.outcome)},
+            {"reason", attempt.reason}};
+}
+
+json in_queue_json(const message_in_queue& at) {
+    json result{{"queue", at.queue}, {"state", to_string(at.state)}};
+    json& attempts = result["attempts"] = json::array();
+    for (const auto& attempt : at.history) {
+        attempts.push_back(attempt_json(attempt));
+    }
+    result["attempts_count"] = at.attempts;
+    result["attempts_max"] = at.attempts_max;
+    result["next"] = at.next;
+    result["next_at"] = time_json(next_time(at));
+    if (at.state == delivery_state::leased) {
+        result["consumer"] = at.consumer;
+        result["lease"] = json{{"epoch", at.lease.epoch}, {"counter", at.lease.counter}};
+    }
+    return result;
+}
+
+tone tone_of(delivery_state state) {
+    switch (state) {
+        case delivery_state::dead: return tone::bad;
+        case delivery_state::retrying: return tone::warning;
+        case delivery_state::done: return tone::good;
+        case delivery_state::ready:
+        case delivery_state::leased: break;
+    }
+    return tone::strong;
+}
+
+std::string in_queue_text(std::string_view topic, const message_in_queue& at, timestamp now,
+                          bool colours) {
+    auto text = fmt::format("{}/{}  {}{}\n", topic, at.queue,
+                            painted(to_string(at.state), tone_of(at.state), colours),
+                            at.next.empty() ? "" : ": " + terminal_text(at.next));
+    if (at.attempts > at.history.size()) {
+        text +=
+            fmt::format("  {} of {} failed attempts are kept\n", at.history.size(), at.attempts);
+    }
+    for (const auto& attempt : at.history) {
+        text += fmt::format("  {} {} by {}", ago(attempt.time, now), to_string(attempt.outcome),
+                            terminal_text(attempt.consumer));
+        text += attempt.reason.empty() ? "\n" : ": " + terminal_text(attempt.reason) + "\n";
+    }
+    return text;
+}
+
+}  // namespace
+
+message_view view_of(const stored_message& message) {
+    message_view view{message.topic,   message.offset, message.time, message.key, {},
+                      message.payload, std::nullopt};
+    view.headers.assign(message.headers.begin(), message.headers.end());
+    return view;
+}
+
+message_view view_of(const message& leased) {
+    return {leased.topic(),   leased.offset(),  leased.time(),   leased.key(),
+            leased.headers(), leased.payload(), leased.attempt()};
+}
+
+json message_json(const message_view& view) {
+    json result{{"topic", view.topic}, {"offset", view.offset}, {"time", time_json(view.time)}};
+    if (view.key) {
+        add_bytes(result, "key", *view.key);
+    } else {
+        result["key"] = nullptr;
+    }
+    result["headers"] = headers_json(view);
+    add_bytes(result, "payload", view.payload);
+    if (view.attempt) {
+        result["attempt"] = *view.attempt;
+    }
+    return result;
+}
+
+std::string message_line(const message_view& view) {
+    auto line = fmt::format("{}@{}", view.topic, view.offset);
+    if (view.key) {
+        line += "  key " + terminal_text(*view.key);
+    }
+    if (!view.headers.empty()) {
+        line += "  " + headers_text(view);
+    }
+    if (view.attempt) {
+        line += fmt::format("  attempt {}", *view.attempt);
+    }
+    if (!view.payload.empty()) {
+        line += "  " + terminal_text(view.payload);
+    }
+    return line + "\n";
+}
+
+std::string message_details_text(const message_view& view, timestamp now, bool colours) {
+    std::vector<detail> details{
+        {"message", fmt::format("{}@{}", view.topic, view.offset)},
+        {"time", fmt::format("{} ({})", rfc3339_text(view.time), ago(view.time, now))}};
+    if (view.key) {
+        details.push_back({"key", terminal_text(*view.key)});
+    }
+    for (const auto& [name, value] : view.headers) {
+        details.push_back(
+            {"header", fmt::format("{}={}", terminal_text(name), terminal_text(value))});
+    }
+    details.push_back({"payload", terminal_text(view.payload)});
+    return render_details(details, colours);
+}
+
+json shown_json(const message_view& view, const shown_message& shown) {
+    json result = message_json(view);
+    json& queues = result["queues"] = json::array();
+    for (const auto& at : shown.queues) {
+        queues.push_back(in_queue_json(at));
+    }
+    return result;
+}
+
+std::string shown_text(const message_view& view, const shown_message& shown, timestamp now,
+                       bool colours) {
+    auto text = message_details_text(view, now, colours);
+    if (shown.queues.empty()) {
+        return text + fmt::format("no queue yet; 'brokerctl queue create {}/QUEUE' creates one\n",
+                                  view.topic);
+    }
+    for (const auto& at : shown.queues) {
+        text += in_queue_text(view.topic, at, now, colours);
+    }
+    return text;
+}
+
+}  // namespace brokerd::ctl

@@ -1,0 +1,289 @@
+// brokerctl queue: ls, create, info, set, rm, pause, resume, seek, purge, explain.
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "tools/brokerctl/command_line.hpp"
+#include "tools/brokerctl/queue_name.hpp"
+#include "tools/brokerctl/settings.hpp"
+#include "tools/brokerctl/units.hpp"
+#include "tools/brokerctl/views.hpp"
+
+namespace brokerd::ctl {
+namespace {
+
+struct ls_options {
+    std::string topic;
+};
+
+exit_code ls(context& ctx, const ls_options& options) {
+    std::vector<json> rows;
+    const auto now = wall_now();
+    for (const auto& queue : ctx.admin().queues(options.topic)) {
+        rows.push_back(queue_row(queue, now));
+    }
+    ctx.out().list(queue_columns(), rows);
+    if (rows.empty()) {
+        ctx.out().remark("no queues yet; 'brokerctl queue create TOPIC/QUEUE' creates one");
+    }
+    return exit_code::done;
+}
+
+struct create_options {
+    std::string queue;
+    std::optional<log_position> from;
+    queue_changes settings;
+};
+
+exit_code create(context& ctx, const create_options& options) {
+    queue_options settings;
+    options.settings.apply_to(settings);
+    const auto answer = ctx.broker().ensure_queue(options.queue, settings,
+                                                  options.from.value_or(log_position::earliest()));
+    if (const auto conflict = options.settings.conflict(answer.settings); !conflict.empty()) {
+        throw refusal(fmt::format("queue {0} exists with {1}; 'brokerctl queue set {0}' changes it",
+                                  options.queue, conflict));
+    }
+    json result = queue_json(options.queue);
+    result["created"] = answer.created;
+    result["topic_created"] = answer.topic_created;
+    result["settings"] = settings_json(answer.settings);
+    std::string text = fmt::format("queue {} exists\n", options.queue);
+    if (answer.created) {
+        const std::string topic = result["topic"];
+        text = fmt::format("created {}queue {}\n",
+                           answer.topic_created ? "topic " + topic + ", " : "", options.queue);
+    }
+    ctx.out().object(result, text);
+    return exit_code::done;
+}
+
+struct name_options {
+    std::string queue;
+};
+
+exit_code info(context& ctx, const name_options& options) {
+    const auto queue = ctx.admin().queue(options.queue);
+    const auto now = wall_now();
+    ctx.out().object(queue_details(queue, now),
+                     queue_details_text(queue, now, ctx.out().colours()));
+    return exit_code::done;
+}
+
+struct set_options {
+    std::string queue;
+    queue_changes settings;
+};
+
+exit_code set(context& ctx, const set_options& options) {
+    if (options.settings.empty()) {
+        throw usage_error("nothing to set; give a setting such as --lease or --attempts");
+    }
+    auto settings = ctx.admin().queue(options.queue).settings;
+    options.settings.apply_to(settings);
+    ctx.admin().set_queue(options.queue, settings);
+    json result = queue_json(options.queue);
+    result["settings"] = settings_json(settings);
+    ctx.out().object(result,
+                     fmt::format("set queue {}: {}\n", options.queue, options.settings.text()));
+    return exit_code::done;
+}
+
+struct rm_options {
+    std::string queue;
+    bool dry_run = false;
+};
+
+exit_code rm(context& ctx, const rm_options& options) {
+    const auto queue = ctx.admin().queue(options.queue);
+    if (!options.dry_run) {
+        ctx.admin().remove_queue(options.queue);
+    }
+    const auto open = queue.ready + queue.leased + queue.retrying;
+    json result = queue_json(options.queue);
+    result["removed"] = !options.dry_run;
+    result["open"] = open;
+    result["dead"] = queue.dead;
+    ctx.out().object(result, fmt::format("{} queue {} with {} to do and {} dead\n",
+                                         options.dry_run ? "would remove" : "removed",
+                                         options.queue, plural(open, "message"), queue.dead));
+    return exit_code::done;
+}
+
+exit_code report_paused(context& ctx, const std::string& queue, bool paused) {
+    json result = queue_json(queue);
+    result["paused"] = paused;
+    ctx.out().object(result, fmt::format("{} queue {}\n", paused ? "paused" : "resumed", queue));
+    return exit_code::done;
+}
+
+exit_code pause(context& ctx, const name_options& options) {
+    ctx.admin().pause_queue(options.queue);
+    return report_paused(ctx, options.queue, true);
+}
+
+exit_code resume(context& ctx, const name_options& options) {
+    ctx.admin().resume_queue(options.queue);
+    return report_paused(ctx, options.queue, false);
+}
+
+struct seek_options {
+    std::string queue;
+    std::optional<log_position> to;
+    bool dry_run = false;
+};
+
+exit_code seek(context& ctx, const seek_options& options) {
+    const auto moved = ctx.admin().seek_queue(options.queue, *options.to, options.dry_run);
+    json result = queue_json(options.queue);
+    result["offset"] = moved.next;
+    result["ready"] = moved.messages;
+    result["dry_run"] = options.dry_run;
+    ctx.out().object(result, fmt::format("{} queue {} to {}@{}: {} ready\n",
+                                         options.dry_run ? "would move" : "moved", options.queue,
+                                         result["topic"].get<std::string>(), moved.next,
+                                         plural(moved.messages, "message")));
+    return exit_code::done;
+}
+
+struct purge_options {
+    std::string queue;
+    bool dry_run = false;
+};
+
+exit_code purge(context& ctx, const purge_options& options) {
+    std::uint64_t purged = 0;
+    for (bool more = true; more;) {
+        const auto part = ctx.admin().purge_queue(options.queue, options.dry_run);
+        purged += part.messages;
+        more = part.more && !options.dry_run;  // a dry run leaves all where it is: no progress
+        ctx.out().progress("messages purged", purged);
+    }
+    ctx.out().end_progress();
+    json result = queue_json(options.queue);
+    result["messages"] = purged;
+    result["dry_run"] = options.dry_run;
+    ctx.out().object(result,
+                     fmt::format("{} {} of queue {}\n", options.dry_run ? "would purge" : "purged",
+                                 plural(purged, "message"), options.queue));
+    return exit_code::done;
+}
+
+struct explain_options {
+    queue_target target;
+};
+
+exit_code explain(context& ctx, const explain_options& options) {
+    const auto sentence = ctx.admin().explain(options.target.queue, options.target.offset);
+    json result = queue_json(options.target.queue);
+    if (options.target.offset) {
+        result["offset"] = *options.target.offset;
+    }
+    result["sentence"] = sentence;
+    ctx.out().object(result, sentence + "\n");
+    return exit_code::done;
+}
+
+void add_settings_verbs(command_line& line, CLI::App& noun) {
+    auto create_verb =
+        line.add_verb(noun,
+                      {"create",
+                       "Create a queue, and its topic when missing. One that exists with the same "
+                       "settings is fine.",
+                       "  brokerctl queue create orders/billing\n"
+                       "  brokerctl queue create orders/mail --lease 2min --attempts 5 --from "
+                       "latest\n"},
+                      create);
+    add_name(create_verb.app, "TOPIC/QUEUE", create_verb.options.queue, "Its name");
+    add_position(create_verb.app, "--from", create_verb.options.from,
+                 "First message of a new queue (default earliest)");
+    create_verb.options.settings.add_to(create_verb.app);
+
+    auto set_verb = line.add_verb(noun,
+                                  {"set", "Change settings of a queue; the others stay.",
+                                   "  brokerctl queue set orders/billing --lease 2min\n"},
+                                  set);
+    add_name(set_verb.app, "TOPIC/QUEUE", set_verb.options.queue, "Its name");
+    set_verb.options.settings.add_to(set_verb.app);
+}
+
+void add_moving_verbs(command_line& line, CLI::App& noun) {
+    auto seek_verb =
+        line.add_verb(noun,
+                      {"seek",
+                       "Move a queue: messages below become done, from there on ready; dead ones "
+                       "stay, all leases end.",
+                       "  brokerctl queue seek orders/billing --to 812 --dry-run\n"
+                       "  brokerctl queue seek orders/billing --to -1h\n"
+                       "  brokerctl queue seek orders/billing --to earliest\n"},
+                      seek);
+    add_name(seek_verb.app, "TOPIC/QUEUE", seek_verb.options.queue, "The queue");
+    add_position(seek_verb.app, "--to", seek_verb.options.to, "Where to")->required();
+    seek_verb.app.add_flag("--dry-run", seek_verb.options.dry_run, "Only say what would happen");
+
+    auto purge_verb = line.add_verb(
+        noun,
+        {"purge", "Make every ready and retrying message done; leased and dead ones stay.",
+         "  brokerctl queue purge orders/billing --dry-run\n"
+         "  brokerctl queue purge orders/billing\n"},
+        purge);
+    add_name(purge_verb.app, "TOPIC/QUEUE", purge_verb.options.queue, "The queue");
+    purge_verb.app.add_flag("--dry-run", purge_verb.options.dry_run, "Only count");
+
+    auto rm_verb = line.add_verb(noun,
+                                 {"rm", "Remove a queue with its state.",
+                                  "  brokerctl queue rm orders/billing --dry-run\n"
+                                  "  brokerctl queue rm orders/billing\n"},
+                                 rm);
+    add_name(rm_verb.app, "TOPIC/QUEUE", rm_verb.options.queue, "The queue");
+    rm_verb.app.add_flag("--dry-run", rm_verb.options.dry_run, "Only say what would be removed");
+}
+
+}  // namespace
+
+void add_queue_verbs(command_line& line) {
+    auto& noun = line.add_noun(
+        "queue", "Queues: ls, create, info, set, rm, pause, resume, seek, purge, explain");
+
+    auto ls_verb = line.add_verb(noun,
+                                 {"ls", "List the queues with the state of their messages.",
+                                  "  brokerctl queue ls\n"
+                                  "  brokerctl queue ls orders -o json\n"},
+                                 ls);
+    ls_verb.app.add_option("TOPIC", ls_verb.options.topic, "Only the queues of this topic");
+
+    auto info_verb = line.add_verb(
+        noun,
+        {"info", "Show a queue with its settings.", "  brokerctl queue info orders/billing\n"},
+        info);
+    add_name(info_verb.app, "TOPIC/QUEUE", info_verb.options.queue, "The queue");
+
+    add_settings_verbs(line, noun);
+
+    auto pause_verb = line.add_verb(noun,
+                                    {"pause", "Stop dispatch; what is leased stays leased.",
+                                     "  brokerctl queue pause orders/billing\n"},
+                                    pause);
+    add_name(pause_verb.app, "TOPIC/QUEUE", pause_verb.options.queue, "The queue");
+
+    auto resume_verb = line.add_verb(
+        noun, {"resume", "Start dispatch again.", "  brokerctl queue resume orders/billing\n"},
+        resume);
+    add_name(resume_verb.app, "TOPIC/QUEUE", resume_verb.options.queue, "The queue");
+
+    add_moving_verbs(line, noun);
+
+    auto explain_verb =
+        line.add_verb(noun,
+                      {"explain",
+                       "Say in one sentence why a queue, or a message in it, does not "
+                       "move.",
+                       "  brokerctl queue explain orders/billing\n"
+                       "  brokerctl queue explain orders/billing@812\n"},
+                      explain);
+    add_value(explain_verb.app, "TOPIC/QUEUE[@OFFSET]", explain_verb.options.target,
+              parse_queue_target, "", "The queue or the message")
+        ->required();
+}
+
+}  // namespace brokerd::ctl

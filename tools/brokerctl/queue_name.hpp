@@ -1,0 +1,25 @@
+// TOPIC/QUEUE in the answers of commands. Pure.
+#pragma once
+
+#include <string_view>
+#include <utility>
+
+#include "tools/brokerctl/table.hpp"
+
+namespace brokerd::ctl {
+
+// Topic and queue; a name without slash, which the broker refuses, has no queue.
+[[nodiscard]] inline std::pair<std::string_view, std::string_view> split_queue(
+    std::string_view name) {
+    const auto slash = name.find('/');
+    return {name.substr(0, slash),
+            slash == std::string_view::npos ? std::string_view{} : name.substr(slash + 1)};
+}
+
+// The members every row about a queue begins with.
+[[nodiscard]] inline json queue_json(std::string_view name) {
+    const auto [topic, queue] = split_queue(name);
+    return {{"topic", topic}, {"queue", queue}};
+}
+
+}  // namespace brokerd::ctl

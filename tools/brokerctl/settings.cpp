@@ -1,0 +1,105 @@
+// Settings given on the command line, against those in force.
+#include "tools/brokerctl/settings.hpp"
+
+#include <fmt/format.h>
+
+#include "tools/brokerctl/command_line.hpp"
+#include "tools/brokerctl/units.hpp"
+
+namespace brokerd::ctl {
+namespace {
+
+std::string plain(std::uint64_t value) {
+    return fmt::format("{}", value);
+}
+
+// Calls visit(name, given, in force, text of a value) for each setting.
+template <typename Settings, typename Visit>
+void each(const topic_changes& given, Settings& settings, Visit visit) {
+    visit("keep-done", given.keep_done, settings.keep_done, exact_duration);
+    visit("max-message-bytes", given.max_message_bytes, settings.max_message_bytes, exact_bytes);
+}
+
+template <typename Settings, typename Visit>
+void each(const queue_changes& given, Settings& settings, Visit visit) {
+    visit("lease", given.lease, settings.lease, exact_duration);
+    visit("attempts", given.attempts, settings.attempts, plain);
+    visit("backoff", given.backoff, settings.backoff, exact_duration);
+    visit("backoff-max", given.backoff_max, settings.backoff_max, exact_duration);
+    visit("max-retrying", given.max_retrying, settings.max_retrying, plain);
+    visit("max-runs", given.max_runs, settings.max_runs, plain);
+}
+
+template <typename Changes, typename Settings>
+void apply(const Changes& given, Settings& settings) {
+    each(given, settings, [](const char*, const auto& wanted, auto& setting, auto) {
+        if (wanted) {
+            setting = *wanted;
+        }
+    });
+}
+
+template <typename Changes, typename Settings>
+std::string describe(const Changes& given, const Settings& settings) {
+    std::string text;
+    each(given, settings, [&](const char* name, const auto& wanted, const auto&, auto spell) {
+        if (wanted) {
+            text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, spell(*wanted));
+        }
+    });
+    return text;
+}
+
+template <typename Changes, typename Settings>
+std::string describe_conflict(const Changes& given, const Settings& in_force) {
+    std::string text;
+    each(given, in_force,
+         [&](const char* name, const auto& wanted, const auto& setting, auto spell) {
+             if (wanted && *wanted != setting) {
+                 text += fmt::format("{}{} {}, not {}", text.empty() ? "" : "; ", name,
+                                     spell(setting), spell(*wanted));
+             }
+         });
+    return text;
+}
+
+}  // namespace
+
+void topic_changes::add_to(CLI::App& app) {
+    add_duration(app, "--keep-done", keep_done,
+                 "How long a message stays readable after every queue is done with it");
+    add_size(app, "--max-message-bytes", max_message_bytes, "Largest message the topic accepts");
+}
+
+void topic_changes::apply_to(topic_options& settings) const {
+    apply(*this, settings);
+}
+std::string topic_changes::text() const {
+    return describe(*this, topic_options{});
+}
+std::string topic_changes::conflict(const topic_options& in_force) const {
+    return describe_conflict(*this, in_force);
+}
+
+void queue_changes::add_to(CLI::App& app) {
+    add_duration(app, "--lease", lease, "How long a lease lasts unless renewed, 100ms to 12h");
+    app.add_option("--attempts", attempts, "Failed attempts after which a message is dead");
+    add_duration(app, "--backoff", backoff, "Delay before the first retry; it doubles with each");
+    add_duration(app, "--backoff-max", backoff_max, "Longest delay before a retry");
+    add_count(app, "--max-retrying", max_retrying,
+              "Retrying messages beyond which the queue pauses");
+    add_count(app, "--max-runs", max_runs,
+              "Gaps between settled messages beyond which the queue pauses");
+}
+
+void queue_changes::apply_to(queue_options& settings) const {
+    apply(*this, settings);
+}
+std::string queue_changes::text() const {
+    return describe(*this, queue_options{});
+}
+std::string queue_changes::conflict(const queue_options& in_force) const {
+    return describe_conflict(*this, in_force);
+}
+
+}  // namespace brokerd::ctl

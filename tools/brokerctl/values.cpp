@@ -1,0 +1,312 @@
+// Parsers of command line values.
+#include "tools/brokerctl/values.hpp"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace brokerd::ctl {
+namespace {
+
+constexpr bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+template <typename Number>
+std::optional<Number> whole_number(std::string_view text) {
+    Number value{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (text.empty() || !is_digit(text.front()) || error != std::errc{} ||
+        end != text.data() + text.size()) {
+        return std::nullopt;
+    }
+    return value;
+}
+
+// Takes the number (digits, perhaps with a fraction) from the front of `text`.
+std::optional<double> take_number(std::string_view& text) {
+    std::size_t length = 0;
+    while (length < text.size() && (is_digit(text[length]) || text[length] == '.')) {
+        ++length;
+    }
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + length, value);
+    if (length == 0 || error != std::errc{} || end != text.data() + length) {
+        return std::nullopt;
+    }
+    text.remove_prefix(length);
+    return value;
+}
+
+std::string_view take_unit(std::string_view& text) {
+    std::size_t length = 0;
+    while (length < text.size() && !is_digit(text[length]) && text[length] != '.') {
+        ++length;
+    }
+    const auto unit = text.substr(0, length);
+    text.remove_prefix(length);
+    return unit;
+}
+
+struct unit {
+    std::string_view name;
+    double factor;
+};
+
+constexpr std::array duration_units{
+    unit{"us", 1},     unit{"ms", 1e3},   unit{"s", 1e6},
+    unit{"min", 60e6}, unit{"h", 3600e6}, unit{"d", 86400e6},
+};
+
+constexpr std::array size_units{
+    unit{"", 1},
+    unit{"B", 1},
+    unit{"KiB", 1024},
+    unit{"MiB", 1048576},
+    unit{"GiB", 1073741824},
+    unit{"TiB", 1099511627776},
+    unit{"KB", 1e3},
+    unit{"MB", 1e6},
+    unit{"GB", 1e9},
+    unit{"TB", 1e12},
+};
+
+template <std::size_t Count>
+std::optional<double> factor_of(const std::array<unit, Count>& units, std::string_view name) {
+    for (const unit& known : units) {
+        if (known.name == name) {
+            return known.factor;
+        }
+    }
+    return std::nullopt;
+}
+
+std::unexpected<std::string> no_duration(std::string_view text) {
+    return std::unexpected(
+        fmt::format("\"{}\" is no duration; write for example 100ms, 5s, 10min, 2h or 7d", text));
+}
+
+// Two digits at `at`, as a number not above `most`.
+std::optional<unsigned> two_digits(std::string_view text, std::size_t at, unsigned most) {
+    if (at + 2 > text.size()) {
+        return std::nullopt;
+    }
+    const auto value = whole_number<unsigned>(text.substr(at, 2));
+    return value && *value <= most ? value : std::nullopt;
+}
+
+// `Z` or `+hh:mm`: what to subtract to get UTC.
+std::optional<std::chrono::minutes> zone_offset(std::string_view text) {
+    if (text == "Z" || text == "z") {
+        return std::chrono::minutes{0};
+    }
+    if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':') {
+        return std::nullopt;
+    }
+    const auto hours = two_digits(text, 1, 23);
+    const auto minutes = two_digits(text, 4, 59);
+    if (!hours || !minutes) {
+        return std::nullopt;
+    }
+    const auto offset = std::chrono::hours{*hours} + std::chrono::minutes{*minutes};
+    return text[0] == '+' ? offset : -offset;
+}
+
+std::optional<timestamp> rfc3339(std::string_view text) {
+    // YYYY-MM-DDThh:mm:ss, then a fraction, then a zone.
+    constexpr std::size_t seconds_end = 19;
+    if (text.size() < seconds_end + 1 || text[4] != '-' || text[7] != '-' ||
+        (text[10] != 'T' && text[10] != 't' && text[10] != ' ') || text[13] != ':' ||
+        text[16] != ':') {
+        return std::nullopt;
+    }
+    const auto year = whole_number<int>(text.substr(0, 4));
+    const auto month = two_digits(text, 5, 12);
+    const auto day = two_digits(text, 8, 31);
+    const auto hour = two_digits(text, 11, 23);
+    const auto minute = two_digits(text, 14, 59);
+    const auto second = two_digits(text, 17, 60);  // 60: a leap second
+    if (!year || !month || !day || !hour || !minute || !second) {
+        return std::nullopt;
+    }
+    const std::chrono::year_month_day date{std::chrono::year{*year}, std::chrono::month{*month},
+                                           std::chrono::day{*day}};
+    if (!date.ok()) {
+        return std::nullopt;
+    }
+    auto rest = text.substr(seconds_end);
+    std::int64_t fraction_us = 0;
+    if (rest.front() == '.') {
+        rest.remove_prefix(1);
+        std::size_t digits = 0;
+        for (std::int64_t scale = 100'000; digits < rest.size() && is_digit(rest[digits]);
+             ++digits, scale /= 10) {
+            fraction_us += (rest[digits] - '0') * scale;
+        }
+        if (digits == 0) {
+            return std::nullopt;
+        }
+        rest.remove_prefix(digits);
+    }
+    const auto zone = zone_offset(rest);
+    if (!zone) {
+        return std::nullopt;
+    }
+    return timestamp{std::chrono::sys_days{date}} + std::chrono::hours{*hour} +
+           std::chrono::minutes{*minute} + std::chrono::seconds{*second} +
+           microseconds{fraction_us} - *zone;
+}
+
+}  // namespace
+
+parsed<microseconds> parse_duration(std::string_view text) {
+    if (text == "0") {
+        return microseconds{0};
+    }
+    auto rest = text;
+    double total_us = 0;
+    do {
+        const auto number = take_number(rest);
+        const auto name = take_unit(rest);
+        const auto factor = factor_of(duration_units, name);
+        if (number && name == "m") {
+            return std::unexpected(
+                fmt::format("\"{}\" is no duration; minutes are written min, as in 10min", text));
+        }
+        if (number && name.empty()) {
+            return std::unexpected(
+                fmt::format("\"{0}\" has no unit; write for example {0}s or {0}min", text));
+        }
+        if (!number || !factor) {
+            return no_duration(text);
+        }
+        total_us += *number * *factor;
+    } while (!rest.empty());
+    if (total_us > 9e18) {
+        return std::unexpected(fmt::format("\"{}\" is too long", text));
+    }
+    return microseconds{std::llround(total_us)};
+}
+
+parsed<microseconds> parse_seconds(std::string_view text) {
+    auto rest = text;
+    const auto number = take_number(rest);
+    if (number && rest.empty() && *number < 9e12) {
+        return microseconds{std::llround(*number * 1e6)};
+    }
+    return parse_duration(text);
+}
+
+parsed<std::uint64_t> parse_size(std::string_view text) {
+    auto rest = text;
+    const auto number = take_number(rest);
+    const auto factor = factor_of(size_units, rest);
+    if (!number || !factor) {
+        return std::unexpected(
+            fmt::format("\"{}\" is no size; write for example 512, 64KiB or 1MiB", text));
+    }
+    if (const auto bytes = whole_number<std::uint64_t>(text)) {
+        return *bytes;  // exact also beyond what a double holds
+    }
+    const double bytes = *number * *factor;
+    if (bytes >= 18e18) {
+        return std::unexpected(fmt::format("\"{}\" is too large", text));
+    }
+    return static_cast<std::uint64_t>(bytes);
+}
+
+parsed<std::uint64_t> parse_count(std::string_view text) {
+    if (const auto count = whole_number<std::uint64_t>(text); count && *count > 0) {
+        return *count;
+    }
+    return std::unexpected(fmt::format("\"{}\" is no count; write a number from 1 on", text));
+}
+
+parsed<timestamp> parse_time(std::string_view text, timestamp now) {
+    if (text == "now") {
+        return now;
+    }
+    if (text.starts_with('-')) {
+        if (const auto before = parse_duration(text.substr(1))) {
+            return now - *before;
+        }
+    } else if (const auto time = rfc3339(text)) {
+        return *time;
+    }
+    return std::unexpected(fmt::format(
+        "\"{}\" is no time; write 2026-03-01T12:00:00Z, or -10min for ten minutes ago", text));
+}
+
+parsed<log_position> parse_position(std::string_view text, timestamp now) {
+    if (text == "earliest") {
+        return log_position::earliest();
+    }
+    if (text == "latest") {
+        return log_position::latest();
+    }
+    const auto digits = text.starts_with('@') ? text.substr(1) : text;
+    if (const auto offset = whole_number<std::uint64_t>(digits)) {
+        return log_position::at_offset(*offset);
+    }
+    if (const auto time = parse_time(text, now)) {
+        return log_position::at_time(*time);
+    }
+    return std::unexpected(
+        fmt::format("\"{}\" is no position; write earliest, latest, an offset, a time such as "
+                    "2026-03-01T12:00:00Z, or -10min",
+                    text));
+}
+
+parsed<address> parse_address(std::string_view text) {
+    const auto at = text.find('@');
+    const auto offset = at == std::string_view::npos
+                            ? std::nullopt
+                            : whole_number<std::uint64_t>(text.substr(at + 1));
+    if (!offset || at == 0) {
+        return std::unexpected(
+            fmt::format("\"{}\" is no message; write TOPIC@OFFSET, for example orders@812", text));
+    }
+    return address{std::string(text.substr(0, at)), *offset};
+}
+
+parsed<queue_target> parse_queue_target(std::string_view text) {
+    const auto at = text.find('@');
+    queue_target target{std::string(text.substr(0, at)), std::nullopt};
+    if (at != std::string_view::npos) {
+        target.offset = whole_number<std::uint64_t>(text.substr(at + 1));
+    }
+    if (target.queue.find('/') == std::string::npos ||
+        (at != std::string_view::npos && !target.offset)) {
+        return std::unexpected(
+            fmt::format("\"{}\" is no queue; write TOPIC/QUEUE or TOPIC/QUEUE@OFFSET, for example "
+                        "orders/billing@812",
+                        text));
+    }
+    return target;
+}
+
+parsed<header> parse_header(std::string_view text) {
+    const auto equals = text.find('=');
+    if (equals == std::string_view::npos || equals == 0) {
+        return std::unexpected(fmt::format("\"{}\" is no header; write NAME=VALUE", text));
+    }
+    return header{text.substr(0, equals), text.substr(equals + 1)};
+}
+
+parsed<std::string> parse_server(std::string_view text) {
+    const auto colon = text.rfind(':');
+    const auto host = text.substr(0, colon);
+    const bool bracketed = host.starts_with('[') && host.ends_with(']') && host.size() > 2;
+    const bool host_ok = bracketed || (!host.empty() && host.find(':') == std::string_view::npos);
+    if (colon == std::string_view::npos || !host_ok ||
+        whole_number<std::uint16_t>(text.substr(colon + 1)).value_or(0) == 0) {
+        return std::unexpected(fmt::format(
+            "\"{}\" is no server address; write HOST:PORT, for example 127.0.0.1:4650", text));
+    }
+    return std::string(text);
+}
+
+}  // namespace brokerd::ctl

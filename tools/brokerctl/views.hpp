@@ -1,0 +1,48 @@
+// Topics, queues, consumers, connections and dead messages as JSON rows, and the tables made of
+// these rows. The member names and their order are a contract with scripts. Pure.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "tools/brokerctl/table.hpp"
+#include <brokerd/admin.hpp>
+
+namespace brokerd::ctl {
+
+[[nodiscard]] json topic_row(const topic_info& topic);
+[[nodiscard]] std::span<const column> topic_columns();
+// The row with settings and identity.
+[[nodiscard]] json topic_details(const topic_info& topic);
+[[nodiscard]] std::string topic_details_text(const topic_info& topic, timestamp now, bool colours);
+
+[[nodiscard]] json queue_row(const queue_info& queue, timestamp now);
+[[nodiscard]] std::span<const column> queue_columns();
+[[nodiscard]] json queue_details(const queue_info& queue, timestamp now);
+[[nodiscard]] std::string queue_details_text(const queue_info& queue, timestamp now, bool colours);
+
+[[nodiscard]] json consumer_row(const consumer_info& consumer, timestamp now);
+[[nodiscard]] std::span<const column> consumer_columns();
+
+[[nodiscard]] json connection_row(const connection_info& connection, timestamp now);
+[[nodiscard]] std::span<const column> connection_columns();
+
+[[nodiscard]] json dead_row(std::string_view topic, std::string_view queue,
+                            const dead_message& message, timestamp now);
+[[nodiscard]] std::span<const column> dead_columns();
+[[nodiscard]] std::span<const column> dead_reason_columns();
+
+[[nodiscard]] json stat_row(const stat& counter);
+[[nodiscard]] std::span<const column> stat_columns();
+
+// Settings with their units in the names.
+[[nodiscard]] json settings_json(const topic_options& settings);
+[[nodiscard]] json settings_json(const queue_options& settings);
+
+[[nodiscard]] json time_json(timestamp time);  // RFC 3339, null for "no such time"
+[[nodiscard]] double seconds_of(std::chrono::microseconds duration);
+// Age of something that happened at `time`, never negative: clocks differ between machines.
+[[nodiscard]] double age_seconds(timestamp time, timestamp now);
+
+}  // namespace brokerd::ctl
