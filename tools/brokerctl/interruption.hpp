@@ -14,4 +14,7 @@ public:
     [[nodiscard]] bool requested() const;
 };
 
+// A reader of our output that goes away must not kill us: it shows when the output is flushed.
+void outlive_closed_output();
+
 }  // namespace brokerd::ctl

@@ -152,7 +152,6 @@ exit_code find(context& ctx, const find_options& options) {
                        if (!matches(message, options.labels.key, headers)) {
                            return true;
                        }
-                       ctx.out().end_progress();
                        print(ctx, message);
                        return ++found < options.limit;
                    });

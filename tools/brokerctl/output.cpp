@@ -53,6 +53,7 @@ void output::begin_stream() {
 }
 
 void output::stream_item(const json& value, std::string_view text) {
+    end_progress();
     switch (options_.format) {
         case output_format::table: out_ << text; break;
         case output_format::array:
@@ -103,6 +104,7 @@ void output::progress(std::string_view what, std::uint64_t done) {
     }
     progress_at_ = now;
     progress_shown_ = true;
+    out_.flush();  // or results would appear behind this line on the same terminal
     err_ << fmt::format("\r\x1b[K{} {}", done, what) << std::flush;
 }
 

@@ -43,6 +43,12 @@ TEST(command_line, help_goes_to_standard_output) {
     EXPECT_EQ(help.err, "");
 }
 
+TEST(command_line, version_without_a_broker) {
+    const auto version = brokerctl({"--version"});
+    EXPECT_EQ(version.code, done);
+    EXPECT_THAT(version.out, StartsWith("brokerctl "));
+}
+
 TEST(command_line, every_verb_has_help_with_examples) {
     const std::vector<std::pair<const char*, std::vector<const char*>>> nouns{
         {"topic", {"ls", "create", "info", "set", "rm"}},
