@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "tools/brokerctl/version.hpp"
+
 namespace brokerd::ctl {
 namespace {
 
@@ -41,6 +43,8 @@ std::string names_of(const CLI::App& noun) {
 command_line::command_line()
     : app_("Looks into a brokerd and works with its queues.", "brokerctl") {
     app_.require_subcommand(1);
+    app_.set_version_flag("--version", fmt::format("brokerctl {}", program_version),
+                          "Print the version of brokerctl");
     app_.fallthrough();  // brokerctl queue ls -o json
     app_.footer(
         "Examples:\n"
@@ -114,6 +118,9 @@ std::expected<command_line::action, exit_code> command_line::parse(int argc,
     } catch (const CLI::CallForHelp&) {
         const CLI::App& at = selected();
         out << at.help(at.get_parent() == nullptr ? "" : full_name(*at.get_parent()));
+        return std::unexpected(exit_code::done);
+    } catch (const CLI::CallForVersion& version) {
+        out << version.what() << '\n';
         return std::unexpected(exit_code::done);
     } catch (const CLI::ParseError& error) {
         err << "brokerctl: " << explain_error(error) << '\n';

@@ -30,4 +30,8 @@ bool interruption::requested() const {
     return signalled != 0;
 }
 
+void outlive_closed_output() {
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
 }  // namespace brokerd::ctl

@@ -1,7 +1,6 @@
 // brokerctl message consume: takes messages from a queue, prints them, then answers them; every
 // answer is confirmed before exit. What was leased and could not be printed is released.
 #include <algorithm>
-#include <csignal>
 
 #include <fmt/format.h>
 
@@ -188,8 +187,7 @@ private:
 
 exit_code consume(context& ctx, const consume_verb_options& options) {
     check(options);
-    // A closed pipe must not kill us with leases in hand: it shows when the output is flushed.
-    std::signal(SIGPIPE, SIG_IGN);
+    outlive_closed_output();  // there are leases to give back
     return consumption{ctx, options}.run();
 }
 

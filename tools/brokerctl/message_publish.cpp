@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "tools/brokerctl/interruption.hpp"
 #include "tools/brokerctl/message.hpp"
 #include "tools/brokerctl/units.hpp"
 
@@ -152,6 +153,7 @@ private:
 };
 
 exit_code publish_lines(context& ctx, const publish_options& options) {
+    outlive_closed_output();
     client& broker = ctx.broker(options.in_flight);
     outgoing_message message{options.labels.key, options.labels.parsed_headers(), {}};
     ctx.out().begin_stream();
