@@ -1,0 +1,283 @@
+#include "broker/storage/catalog.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/storage/keys.hpp"
+#include "broker/storage/rocks_options.hpp"
+
+namespace brokerd::storage {
+
+namespace {
+
+using iterator_ptr = std::unique_ptr<rocksdb::Iterator>;
+
+iterator_ptr iterate(const rocks_database& database, family where) {
+    iterator_ptr it(database.db().NewIterator(make_read_options(), database.handle(where)));
+    it->SeekToFirst();
+    return it;
+}
+
+std::unexpected<failure> damaged(family where, std::string_view what, const std::string& why) {
+    return refuse(error_code::storage_failed,
+                  fmt::format("the {} stored in column family {} is damaged: {}; restore the data "
+                              "directory from a copy",
+                              what, family_names[static_cast<std::size_t>(where)], why));
+}
+
+outcome<void> check(const rocksdb::Status& status) {
+    if (!status.ok() && !status.IsNotFound()) {
+        return refuse(error_code::storage_failed,
+                      fmt::format("cannot read the database: {}", status.ToString()));
+    }
+    return {};
+}
+
+// Reads one value of the shard; leaves `value` alone if there is none.
+template <typename Value>
+outcome<void> read_shard_value(const rocks_database& database, meta_kind kind, Value& value) {
+    std::string bytes;
+    const auto status =
+        database.db().Get(make_read_options(), database.handle(family::meta),
+                          to_slice(meta_key::of_shard(kind).encode().view()), &bytes);
+    if (status.IsNotFound()) {
+        return {};
+    }
+    if (auto read = check(status); !read) {
+        return read;
+    }
+    if (auto decoded = decode_value(bytes, value); !decoded) {
+        return damaged(family::meta, fmt::format("entry {}", static_cast<unsigned>(kind)),
+                       decoded.error().text);
+    }
+    return {};
+}
+
+// Decodes a mutation and adds it.
+template <typename Mutation>
+outcome<void> add(std::vector<domain::mutation>& to, family where, std::string_view bytes,
+                  Mutation mutation) {
+    if (auto decoded = decode_value(bytes, mutation); !decoded) {
+        return damaged(where, "state", decoded.error().text);
+    }
+    to.emplace_back(std::move(mutation));
+    return {};
+}
+
+outcome<void> read_meta(const rocks_database& database, const topic_table& topics,
+                        std::vector<domain::mutation>& to) {
+    const auto it = iterate(database, family::meta);
+    for (; it->Valid(); it->Next()) {
+        const auto key = meta_key::parse(to_view(it->key()));
+        const auto bytes = to_view(it->value());
+        outcome<void> added;
+        if (!key) {
+            return damaged(family::meta, "key", "it has another form");
+        }
+        switch (key->kind) {
+            case meta_kind::topic:
+                added = add(to, family::meta, bytes, domain::topic_created{});
+                break;
+            case meta_kind::topic_settings:
+                added = add(to, family::meta, bytes, domain::topic_changed{});
+                break;
+            case meta_kind::trim: {
+                const offset_t first = topics.facts(key->topic).trim;
+                if (first != offset_end) {  // else the topic was removed
+                    to.emplace_back(domain::trimmed{key->topic, first});
+                }
+                break;
+            }
+            case meta_kind::queue:
+                added = add(to, family::meta, bytes, domain::queue_created{});
+                break;
+            case meta_kind::queue_settings:
+                added = add(to, family::meta, bytes, domain::queue_changed{});
+                break;
+            case meta_kind::identity:
+            case meta_kind::commit:
+            case meta_kind::epoch:
+            case meta_kind::next_id: break;
+        }
+        if (!added) {
+            return added;
+        }
+    }
+    return check(it->status());
+}
+
+outcome<void> read_cursors(const rocks_database& database, std::vector<domain::mutation>& to) {
+    const auto it = iterate(database, family::cursors);
+    queue_id snapshot_of;
+    std::uint64_t snapshot_number = 0;
+    for (; it->Valid(); it->Next()) {
+        const auto key = cursor_key::parse(to_view(it->key()));
+        if (!key) {
+            return damaged(family::cursors, "key", "it has another form");
+        }
+        outcome<void> added;
+        if (key->kind == cursor_kind::snapshot) {
+            domain::queue_snapshot snapshot;
+            snapshot.topic = key->topic;
+            snapshot.queue = key->queue;
+            added = add(to, family::cursors, to_view(it->value()), std::move(snapshot));
+            if (added) {
+                snapshot_of = key->queue;
+                snapshot_number = std::get<domain::queue_snapshot>(to.back()).number;
+            }
+        } else if (key->queue != snapshot_of || key->number > snapshot_number) {
+            domain::queue_delta delta;
+            delta.topic = key->topic;
+            delta.queue = key->queue;
+            delta.number = key->number;
+            added = add(to, family::cursors, to_view(it->value()), std::move(delta));
+        }
+        if (!added) {
+            return added;
+        }
+    }
+    return check(it->status());
+}
+
+outcome<void> read_dedup(const rocks_database& database, std::vector<domain::mutation>& to) {
+    const auto it = iterate(database, family::dedup);
+    for (; it->Valid(); it->Next()) {
+        const auto key = dedup_key::parse(to_view(it->key()));
+        if (!key) {
+            return damaged(family::dedup, "key", "it has another form");
+        }
+        domain::producer_put put;
+        put.topic = key->topic;
+        put.queue = key->queue;
+        put.producer = key->producer;
+        put.slot = key->slot;
+        if (auto added = add(to, family::dedup, to_view(it->value()), std::move(put)); !added) {
+            return added;
+        }
+    }
+    return check(it->status());
+}
+
+// The last chunk of a topic.
+outcome<void> read_tail(rocksdb::Iterator& log, topic_id topic, topic_table& topics) {
+    log.SeekForPrev(to_slice(log_key{topic, offset_end}.encode().view()));
+    if (!log.Valid()) {
+        return check(log.status());
+    }
+    const auto key = log_key::parse(to_view(log.key()));
+    if (!key || key->topic != topic) {
+        return {};
+    }
+    chunk_place place;
+    auto decoded = decode_value(to_view(log.value()), place);
+    if (decoded &&
+        (place.topic != topic || place.base_offset + place.count != key->last_offset + 1)) {
+        decoded = refuse(error_code::bad_checksum, "it does not belong to its key");
+    }
+    if (!decoded) {
+        return damaged(family::log, "chunk of " + topics.place(topic, key->last_offset),
+                       decoded.error().text);
+    }
+    topics.append(topic, key->last_offset + 1, place.append_time);
+    return {};
+}
+
+}  // namespace
+
+outcome<shard_facts> read_shard_facts(const rocks_database& database) {
+    shard_facts facts;
+    std::uint64_t epoch = 0;
+    auto read = read_shard_value(database, meta_kind::identity, facts.identity);
+    if (read) read = read_shard_value(database, meta_kind::commit, facts.commit);
+    if (read) read = read_shard_value(database, meta_kind::epoch, epoch);
+    if (read) read = read_shard_value(database, meta_kind::next_id, facts.next_id);
+    if (!read) {
+        return std::unexpected(read.error());
+    }
+    facts.epoch = broker_epoch{static_cast<std::uint32_t>(epoch)};
+    return facts;
+}
+
+outcome<std::vector<topic_id>> read_topics(const rocks_database& database, topic_table& topics) {
+    std::vector<topic_id> removed;
+    topics.clear();
+    const auto it = iterate(database, family::meta);
+    for (; it->Valid(); it->Next()) {
+        const auto key = meta_key::parse(to_view(it->key()));
+        outcome<void> decoded;
+        if (key && key->kind == meta_kind::topic) {
+            domain::topic_created created;
+            decoded = decode_value(to_view(it->value()), created);
+            topics.create(key->topic, created.name);
+        } else if (key && key->kind == meta_kind::trim) {
+            trim_value trim;
+            decoded = decode_value(to_view(it->value()), trim);
+            if (trim.first == offset_end) {
+                removed.push_back(key->topic);
+            } else {
+                topics.append(key->topic, 0, trim.last_append);
+                topics.trim(key->topic, trim.first);
+            }
+        }
+        if (!decoded) {
+            return damaged(family::meta, "topic", decoded.error().text);
+        }
+    }
+    if (auto read = check(it->status()); !read) {
+        return std::unexpected(read.error());
+    }
+    auto options = make_read_options();
+    options.total_order_seek = true;
+    const iterator_ptr log(database.db().NewIterator(options, database.handle(family::log)));
+    for (const auto& [topic, facts] : topics.all()) {
+        if (auto read = read_tail(*log, topic, topics); !read) {
+            return std::unexpected(read.error());
+        }
+    }
+    return removed;
+}
+
+outcome<domain::loaded_state> read_state(const rocks_database& database,
+                                         const topic_table& topics) {
+    const auto shard = read_shard_facts(database);
+    if (!shard) {
+        return std::unexpected(shard.error());
+    }
+    domain::loaded_state state;
+    state.epoch = shard->epoch;
+    state.last_commit = shard->commit.number;
+    state.next_id = shard->next_id;
+    auto read = read_meta(database, topics, state.mutations);
+    if (read) read = read_cursors(database, state.mutations);
+    if (read) read = read_dedup(database, state.mutations);
+    if (!read) {
+        return std::unexpected(read.error());
+    }
+    for (const auto& [topic, facts] : topics.all()) {
+        domain::topic_tail& tail = state.tails.emplace_back();
+        tail.topic = topic;
+        tail.next_offset = facts.next_offset;
+        tail.last_append = facts.last_append;
+        tail.stored_bytes = log_bytes(database, topic, facts.trim, offset_end, true);
+    }
+    return state;
+}
+
+std::uint64_t log_bytes(const rocks_database& database, topic_id topic, offset_t first,
+                        offset_t end, bool memtables) {
+    const auto from = log_key{topic, first}.encode();
+    const auto to = log_key{topic, end}.encode();
+    const rocksdb::Range range(to_slice(from.view()), to_slice(to.view()));
+    rocksdb::SizeApproximationOptions options;
+    options.include_files = true;
+    options.include_memtables = memtables;
+    std::uint64_t bytes = 0;
+    const auto status =
+        database.db().GetApproximateSizes(options, database.handle(family::log), &range, 1, &bytes);
+    return status.ok() ? bytes : 0;
+}
+
+}  // namespace brokerd::storage

@@ -1,0 +1,164 @@
+// Every key of the database as a type with encode and parse, and the table of column families.
+// Numbers are big-endian, so that the order of bytes is the order of the fields; times are shifted
+// so that negative ones come first. Pure; any thread.
+//
+//   family      key                                                    value (values.hpp)
+//   meta        shard u16, topic u64, kind u8, queue u64               see meta_kind
+//   log         shard u16, topic u64, lane u8, LAST offset u64         chunk (domain/chunk.hpp)
+//   kept        shard u16, topic u64, queue u64, offset u64            kept record
+//   cursors     shard u16, topic u64, queue u64, kind u8, number u64   snapshot or delta
+//   exceptions  shard u16, topic u64, queue u64, 1, offset u64         exception
+//               shard u16, topic u64, queue u64, 2, due i64, offset    due entry
+//   dedup       shard u16, topic u64, queue u64, producer u64, slot u32   producer slot
+//
+// Topic 0 is the shard itself, queue 0 the topic itself: real ids begin at 1.
+//
+// To change: durable. New kinds take new numbers; a key's layout never changes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "protocol/types/bytes.hpp"
+#include "protocol/types/ids.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd::storage {
+
+// The column families, in the order of their handles. RocksDB wants one named "default": meta.
+enum class family : std::uint8_t { meta, log, kept, cursors, exceptions, dedup };
+inline constexpr std::array<std::string_view, 6> family_names{"default", "log",        "kept",
+                                                              "cursors", "exceptions", "dedup"};
+
+inline constexpr shard_id the_shard{0};  // one engine today
+
+// An encoded key or the start of one; on the stack, no allocation.
+class key_bytes {
+public:
+    [[nodiscard]] std::string_view view() const { return {data_.data(), size_}; }
+
+    key_bytes& u8(std::uint8_t value) { return put(value, 1); }
+    key_bytes& u16(std::uint16_t value) { return put(value, 2); }
+    key_bytes& u32(std::uint32_t value) { return put(value, 4); }
+    key_bytes& u64(std::uint64_t value) { return put(value, 8); }
+    key_bytes& time(wall_time value) {
+        return u64(static_cast<std::uint64_t>(to_us(value)) ^ (std::uint64_t{1} << 63));
+    }
+
+private:
+    key_bytes& put(std::uint64_t value, std::size_t bytes) {
+        for (std::size_t i = 0; i < bytes; ++i) {
+            data_[size_ + i] = static_cast<char>(value >> (8 * (bytes - 1 - i)));
+        }
+        size_ += bytes;
+        return *this;
+    }
+
+    std::array<char, 40> data_{};
+    std::size_t size_ = 0;
+};
+
+// The first key behind all that begin with `prefix`.
+[[nodiscard]] key_bytes behind(const key_bytes& prefix);
+
+// What is known about a shard (topic 0), a topic (queue 0) or a queue.
+enum class meta_kind : std::uint8_t {
+    // of the shard
+    identity = 1,  // database id and feature bits
+    commit = 2,    // number of the last commit
+    epoch = 3,     // last broker epoch
+    next_id = 4,   // next topic or queue id
+    // of a topic
+    topic = 16,           // as created
+    topic_settings = 17,  // as changed last
+    trim = 18,            // trim point
+    // of a queue
+    queue = 32,           // as created
+    queue_settings = 33,  // as changed last
+};
+
+struct meta_key {
+    topic_id topic;
+    meta_kind kind = meta_kind::identity;
+    queue_id queue;
+
+    [[nodiscard]] static meta_key of_shard(meta_kind kind) { return {{}, kind, {}}; }
+    [[nodiscard]] key_bytes encode() const;
+    [[nodiscard]] static std::optional<meta_key> parse(std::string_view key);
+    bool operator==(const meta_key&) const = default;
+};
+
+struct log_key {
+    static constexpr std::size_t prefix_bytes = 11;  // shard, topic, lane
+    static constexpr std::size_t bytes = 19;
+
+    topic_id topic;
+    offset_t last_offset = 0;  // of the chunk: a seek to any offset lands on the chunk holding it
+
+    [[nodiscard]] key_bytes encode() const;
+    [[nodiscard]] static std::optional<log_key> parse(std::string_view key);
+    bool operator==(const log_key&) const = default;
+};
+
+struct kept_key {
+    topic_id topic;
+    queue_id queue;
+    offset_t offset = 0;
+
+    [[nodiscard]] key_bytes encode() const;
+    [[nodiscard]] static std::optional<kept_key> parse(std::string_view key);
+    bool operator==(const kept_key&) const = default;
+};
+
+enum class cursor_kind : std::uint8_t { snapshot = 1, delta = 2 };
+
+struct cursor_key {
+    topic_id topic;
+    queue_id queue;
+    cursor_kind kind = cursor_kind::snapshot;
+    std::uint64_t number = 0;  // of the delta; the snapshot has one segment, number 0
+
+    [[nodiscard]] key_bytes encode() const;
+    [[nodiscard]] static std::optional<cursor_key> parse(std::string_view key);
+    bool operator==(const cursor_key&) const = default;
+};
+
+struct exception_key {
+    topic_id topic;
+    queue_id queue;
+    offset_t offset = 0;
+
+    [[nodiscard]] key_bytes encode() const;
+    [[nodiscard]] static std::optional<exception_key> parse(std::string_view key);
+    bool operator==(const exception_key&) const = default;
+};
+
+struct due_key {
+    topic_id topic;
+    queue_id queue;
+    wall_time due{};
+    offset_t offset = 0;
+
+    [[nodiscard]] key_bytes encode() const;
+    [[nodiscard]] static std::optional<due_key> parse(std::string_view key);
+    bool operator==(const due_key&) const = default;
+};
+
+struct dedup_key {
+    topic_id topic;
+    queue_id queue;  // 0: publishes to the topic
+    producer_id producer;
+    std::uint32_t slot = 0;
+
+    [[nodiscard]] key_bytes encode() const;
+    [[nodiscard]] static std::optional<dedup_key> parse(std::string_view key);
+    bool operator==(const dedup_key&) const = default;
+};
+
+// The start of all keys of a topic, and of a queue, in every family but meta.
+[[nodiscard]] key_bytes topic_prefix(topic_id topic);
+[[nodiscard]] key_bytes queue_prefix(topic_id topic, queue_id queue);
+
+}  // namespace brokerd::storage

@@ -1,0 +1,398 @@
+#include "broker/storage/memory_store.hpp"
+
+#include <algorithm>
+#include <variant>
+
+#include "broker/base/assert.hpp"
+#include "broker/base/seeded_fault.hpp"
+#include "broker/storage/delta_fault.hpp"
+#include "broker/storage/needs_space.hpp"
+
+namespace brokerd::storage {
+
+namespace {
+
+constexpr const char* injected_failure = "the store was told to fail";
+
+}  // namespace
+
+// ---- memory_image: writing ----
+
+void memory_image::apply(commit_number number, std::span<const domain::mutation> batch) {
+    BROKERD_ASSERT(number.value() == last_commit_.value() + 1, "commit {} after {}", number.value(),
+                   last_commit_.value());
+    last_commit_ = number;
+    for (const domain::mutation& m : batch) {
+        std::visit(*this, m);
+    }
+}
+
+memory_image::topic_image& memory_image::topic(topic_id id) {
+    const auto found = topics_.find(id);
+    BROKERD_ASSERT(found != topics_.end(), "no topic {}", id.value());
+    return found->second;
+}
+
+memory_image::queue_image& memory_image::queue(topic_id id, queue_id queue) {
+    auto& queues = topic(id).queues;
+    const auto found = queues.find(queue);
+    BROKERD_ASSERT(found != queues.end(), "no queue {} of topic {}", queue.value(), id.value());
+    return found->second;
+}
+
+void memory_image::operator()(const domain::epoch_started& m) {
+    epoch_ = m.epoch;
+}
+
+void memory_image::operator()(const domain::topic_created& m) {
+    use_id(m.topic.value());
+    topics_[m.topic].created = m;
+}
+
+void memory_image::operator()(const domain::topic_changed& m) {
+    topic(m.topic).changed = m;
+}
+
+void memory_image::operator()(const domain::topic_removed& m) {
+    topics_.erase(m.topic);
+}
+
+void memory_image::operator()(const domain::queue_created& m) {
+    use_id(m.queue.value());
+    topic(m.topic).queues[m.queue].created = m;
+}
+
+void memory_image::operator()(const domain::queue_changed& m) {
+    queue(m.topic, m.queue).changed = m;
+}
+
+void memory_image::operator()(const domain::queue_removed& m) {
+    topic_image& of = topic(m.topic);
+    of.queues.erase(m.queue);
+    std::erase_if(of.producers,
+                  [&](const auto& slot) { return std::get<queue_id>(slot.first) == m.queue; });
+}
+
+void memory_image::operator()(const domain::appended& m) {
+    topic_image& to = topic(m.data->topic());
+    to.log[m.data->last_offset()] = m.data;
+    to.next_offset = std::max(to.next_offset, m.data->end_offset());
+    to.last_append = std::max(to.last_append, m.data->append_time());
+}
+
+void memory_image::operator()(const domain::trimmed& m) {
+    topic_image& of = topic(m.topic);
+    if (!of.trim || m.first > of.trim->first) {
+        of.trim = m;
+    }
+    of.next_offset = std::max(of.next_offset, m.first);
+    of.log.erase(of.log.begin(), of.log.lower_bound(m.first));
+}
+
+void memory_image::operator()(const domain::queue_delta& m) {
+    queue(m.topic, m.queue).deltas[m.number] = loses_runs(m) ? without_runs(m) : m;
+}
+
+void memory_image::operator()(const domain::queue_snapshot& m) {
+    queue_image& of = queue(m.topic, m.queue);
+    of.snapshot = m;
+    of.deltas.erase(of.deltas.upper_bound(m.replaces), of.deltas.upper_bound(m.number));
+}
+
+void memory_image::operator()(const domain::exception_put& m) {
+    queue_image& of = queue(m.topic, m.queue);
+    of.exceptions[m.offset] = m.value;
+    of.due.erase({m.previous_due, m.offset});
+    if (m.value.state == message_state::retrying) {
+        of.due.emplace(m.value.due, m.offset);
+    }
+}
+
+void memory_image::operator()(const domain::exception_erased& m) {
+    queue_image& of = queue(m.topic, m.queue);
+    of.exceptions.erase(m.offset);
+    of.due.erase({m.previous_due, m.offset});
+}
+
+void memory_image::operator()(const domain::kept_put& m) {
+    queue(m.topic, m.queue).kept[m.offset] = m;
+}
+
+void memory_image::operator()(const domain::kept_erased& m) {
+    queue(m.topic, m.queue).kept.erase(m.offset);
+}
+
+void memory_image::operator()(const domain::producer_put& m) {
+    topic(m.topic).producers[{m.queue, m.producer, m.slot}] = m;
+}
+
+void memory_image::operator()(const domain::producer_erased& m) {
+    auto& producers = topic(m.topic).producers;
+    for (std::uint32_t slot = 0; slot < m.slots; ++slot) {
+        producers.erase({m.queue, m.producer, slot});
+    }
+}
+
+// ---- memory_image: reading ----
+
+domain::loaded_state memory_image::load() const {
+    domain::loaded_state state;
+    state.epoch = epoch_;
+    state.last_commit = last_commit_;
+    state.next_id = next_id_;
+    auto& to = state.mutations;
+    for (const auto& [id, topic] : topics_) {
+        to.emplace_back(topic.created);
+        if (topic.changed) to.emplace_back(*topic.changed);
+        if (topic.trim) to.emplace_back(*topic.trim);
+        for (const auto& [queue_number, queue] : topic.queues) {
+            to.emplace_back(queue.created);
+        }
+        for (const auto& [queue_number, queue] : topic.queues) {
+            if (queue.changed) to.emplace_back(*queue.changed);
+        }
+        domain::topic_tail& tail = state.tails.emplace_back();
+        tail = {id, topic.next_offset, topic.last_append, 0};
+        for (const auto& [last_offset, chunk] : topic.log) {
+            tail.stored_bytes += chunk->bytes().size();
+        }
+    }
+    for (const auto& [id, topic] : topics_) {
+        for (const auto& [queue_number, queue] : topic.queues) {
+            if (queue.snapshot) to.emplace_back(*queue.snapshot);
+            for (const auto& [number, delta] : queue.deltas) {
+                to.emplace_back(delta);
+            }
+        }
+    }
+    for (const auto& [id, topic] : topics_) {
+        for (const auto& [slot, put] : topic.producers) {
+            to.emplace_back(put);
+        }
+    }
+    return state;
+}
+
+std::uint64_t memory_image::stored_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const auto& [id, topic] : topics_) {
+        for (const auto& [last_offset, chunk] : topic.log) {
+            bytes += chunk->bytes().size();
+        }
+    }
+    return bytes;
+}
+
+domain::chunk_ptr memory_image::topic_image::chunk_with(offset_t offset) const {
+    const auto found = log.lower_bound(offset);
+    const bool readable =
+        found != log.end() && offset >= first() && found->second->contains(offset);
+    return readable ? found->second : nullptr;
+}
+
+const memory_image::topic_image* memory_image::find(topic_id id) const {
+    const auto found = topics_.find(id);
+    return found != topics_.end() ? &found->second : nullptr;
+}
+
+const memory_image::queue_image* memory_image::find(topic_id id, queue_id queue) const {
+    const topic_image* const topic = find(id);
+    if (topic == nullptr) {
+        return nullptr;
+    }
+    const auto found = topic->queues.find(queue);
+    return found != topic->queues.end() ? &found->second : nullptr;
+}
+
+domain::fetch_result memory_image::read(const domain::fetch_body& what) const {
+    return std::visit([this](const auto& one) -> domain::fetch_result { return read_one(one); },
+                      what);
+}
+
+domain::log_fetched memory_image::read_one(const domain::fetch_log& what) const {
+    domain::log_fetched result;
+    const topic_image* const topic = find(what.topic);
+    if (topic == nullptr) {
+        return result;
+    }
+    std::size_t bytes = 0;
+    for (auto each = topic->log.lower_bound(std::max(what.from, topic->first()));
+         each != topic->log.end(); ++each) {
+        if (!result.chunks.empty() && bytes >= what.bytes_max) {
+            break;
+        }
+        bytes += each->second->bytes().size();
+        result.chunks.push_back(each->second);
+    }
+    return result;
+}
+
+domain::exceptions_fetched memory_image::read_one(const domain::fetch_exceptions& what) const {
+    domain::exceptions_fetched result;
+    const queue_image* const queue = find(what.topic, what.queue);
+    if (queue == nullptr) {
+        return result;
+    }
+    for (const offset_t offset : what.offsets) {
+        const auto found = queue->exceptions.find(offset);
+        if (found == queue->exceptions.end()) {
+            continue;
+        }
+        domain::exception_entry& entry = result.entries.emplace_back();
+        entry.offset = offset;
+        entry.value = found->second;
+        if (!what.with_records) {
+            continue;
+        }
+        const auto kept = queue->kept.find(offset);
+        if (const auto chunk = find(what.topic)->chunk_with(offset)) {
+            entry.append_time = chunk->append_time();
+            entry.record = {chunk, chunk->record(offset)};
+        } else if (kept != queue->kept.end()) {
+            const auto copy = std::make_shared<const std::string>(kept->second.record);
+            entry.append_time = kept->second.append_time;
+            entry.record = {copy, as_bytes(*copy)};
+        }
+    }
+    return result;
+}
+
+domain::exceptions_fetched memory_image::read_one(const domain::scan_exceptions& what) const {
+    domain::exceptions_fetched result;
+    const queue_image* const queue = find(what.topic, what.queue);
+    if (queue == nullptr) {
+        return result;
+    }
+    for (auto each = queue->exceptions.lower_bound(what.from);
+         each != queue->exceptions.end() && each->first < what.until; ++each) {
+        if (each->second.state != what.state) {
+            continue;
+        }
+        if (result.entries.size() >= what.limit) {
+            result.more = true;
+            break;
+        }
+        domain::exception_entry& entry = result.entries.emplace_back();
+        entry.offset = each->first;
+        entry.value = each->second;
+    }
+    return result;
+}
+
+domain::due_fetched memory_image::read_one(const domain::fetch_due& what) const {
+    domain::due_fetched result;
+    const queue_image* const queue = find(what.topic, what.queue);
+    if (queue == nullptr) {
+        return result;
+    }
+    for (auto each = queue->due.lower_bound({what.from, 0});
+         each != queue->due.end() && each->first < what.until; ++each) {
+        if (result.items.size() >= what.limit) {
+            result.more = true;
+            break;
+        }
+        result.items.push_back({each->first, each->second});
+    }
+    return result;
+}
+
+domain::times_fetched memory_image::read_one(const domain::fetch_times& what) const {
+    domain::times_fetched result;
+    for (const auto& [id, offset] : what.places) {
+        const topic_image* const topic = find(id);
+        const auto chunk = topic != nullptr ? topic->chunk_with(offset) : nullptr;
+        result.times.push_back(chunk ? chunk->append_time() : wall_never);
+    }
+    return result;
+}
+
+domain::offset_fetched memory_image::read_one(const domain::fetch_offset& what) const {
+    const topic_image* const topic = find(what.topic);
+    if (topic == nullptr) {
+        return {offset_end};
+    }
+    const auto late = std::ranges::find_if(
+        topic->log, [&](const auto& each) { return each.second->append_time() >= what.time; });
+    return {late != topic->log.end() ? std::max(late->second->base_offset(), topic->first())
+                                     : topic->next_offset};
+}
+
+// ---- memory_store ----
+
+outcome<domain::loaded_state> memory_store::load() {
+    const std::lock_guard lock(mutex_);
+    return live_.load();
+}
+
+append_result memory_store::apply(commit_number number, std::span<const domain::mutation> batch,
+                                  bool sync) {
+    const std::lock_guard lock(mutex_);
+    if (failed_) {
+        return {append_status::unknown, injected_failure};
+    }
+    if (full_ && needs_space(batch)) {
+        return {append_status::no_space, "the store is full"};
+    }
+    failed_ = std::exchange(fail_next_, false);
+    if (!failed_ || fail_applied_) {
+        live_.apply(number, batch);
+        unsynced_.push_back({number, {batch.begin(), batch.end()}});
+    }
+    if (failed_) {
+        return {append_status::unknown, injected_failure};
+    }
+    if (sync && !base::seeded_fault(base::fault::ack_before_sync)) {
+        for (const auto& each : unsynced_) {
+            durable_.apply(each.number, each.mutations);
+        }
+        unsynced_.clear();
+    }
+    return {};
+}
+
+domain::fetch_result memory_store::read(const domain::fetch_body& what) {
+    const std::lock_guard lock(mutex_);
+    return live_.read(what);
+}
+
+store_statistics memory_store::statistics() const {
+    const std::lock_guard lock(mutex_);
+    store_statistics result;
+    result.disk_bytes = live_.stored_bytes();
+    result.below_reserve = full_;
+    result.failure = failed_ ? injected_failure : "";
+    return result;
+}
+
+std::string memory_store::database_id() const {
+    return std::string(32, '0');
+}
+
+void memory_store::crash(std::size_t unsynced_kept) {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < std::min(unsynced_kept, unsynced_.size()); ++i) {
+        durable_.apply(unsynced_[i].number, unsynced_[i].mutations);
+    }
+    live_ = durable_;
+    unsynced_.clear();
+    fail_next_ = false;
+    failed_ = false;
+}
+
+std::size_t memory_store::unsynced_commits() const {
+    const std::lock_guard lock(mutex_);
+    return unsynced_.size();
+}
+
+void memory_store::set_full(bool full) {
+    const std::lock_guard lock(mutex_);
+    full_ = full;
+}
+
+void memory_store::fail_next(bool applied) {
+    const std::lock_guard lock(mutex_);
+    fail_next_ = true;
+    fail_applied_ = applied;
+}
+
+}  // namespace brokerd::storage

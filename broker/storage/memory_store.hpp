@@ -1,0 +1,132 @@
+// The store in memory: for the simulator, and the model that RocksDB is compared with. What was
+// not synced is lost by crash(). Deterministic.
+//
+// Any thread; one mutex.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "broker/storage/store.hpp"
+
+namespace brokerd::storage {
+
+// The state a sequence of mutations leads to. Copying shares the chunks.
+class memory_image {
+public:
+    void apply(commit_number number, std::span<const domain::mutation> batch);
+
+    [[nodiscard]] domain::loaded_state load() const;
+    [[nodiscard]] domain::fetch_result read(const domain::fetch_body& what) const;
+    [[nodiscard]] commit_number last_commit() const { return last_commit_; }
+    [[nodiscard]] std::uint64_t stored_bytes() const;
+
+    void operator()(const domain::epoch_started& m);
+    void operator()(const domain::topic_created& m);
+    void operator()(const domain::topic_changed& m);
+    void operator()(const domain::topic_removed& m);
+    void operator()(const domain::queue_created& m);
+    void operator()(const domain::queue_changed& m);
+    void operator()(const domain::queue_removed& m);
+    void operator()(const domain::appended& m);
+    void operator()(const domain::trimmed& m);
+    void operator()(const domain::queue_delta& m);
+    void operator()(const domain::queue_snapshot& m);
+    void operator()(const domain::exception_put& m);
+    void operator()(const domain::exception_erased& m);
+    void operator()(const domain::kept_put& m);
+    void operator()(const domain::kept_erased& m);
+    void operator()(const domain::producer_put& m);
+    void operator()(const domain::producer_erased& m);
+
+private:
+    struct queue_image {
+        domain::queue_created created;
+        std::optional<domain::queue_changed> changed;
+        std::optional<domain::queue_snapshot> snapshot;
+        std::map<std::uint64_t, domain::queue_delta> deltas;
+        std::map<offset_t, domain::exception_state> exceptions;
+        std::set<std::pair<wall_time, offset_t>> due;
+        std::map<offset_t, domain::kept_put> kept;
+    };
+    using producer_slot = std::tuple<queue_id, producer_id, std::uint32_t>;
+    struct topic_image {
+        domain::topic_created created;
+        std::optional<domain::topic_changed> changed;
+        std::optional<domain::trimmed> trim;
+        std::map<offset_t, domain::chunk_ptr> log;  // by last offset
+        offset_t next_offset = 0;
+        wall_time last_append{};
+        std::map<queue_id, queue_image> queues;
+        std::map<producer_slot, domain::producer_put> producers;
+
+        [[nodiscard]] offset_t first() const { return trim ? trim->first : 0; }
+        // The chunk that holds an offset, if it is there and readable.
+        [[nodiscard]] domain::chunk_ptr chunk_with(offset_t offset) const;
+    };
+
+    topic_image& topic(topic_id id);
+    queue_image& queue(topic_id id, queue_id queue);
+    [[nodiscard]] const topic_image* find(topic_id id) const;
+    [[nodiscard]] const queue_image* find(topic_id id, queue_id queue) const;
+    void use_id(std::uint64_t id) { next_id_ = std::max(next_id_, id + 1); }
+
+    [[nodiscard]] domain::log_fetched read_one(const domain::fetch_log& what) const;
+    [[nodiscard]] domain::exceptions_fetched read_one(const domain::fetch_exceptions& what) const;
+    [[nodiscard]] domain::exceptions_fetched read_one(const domain::scan_exceptions& what) const;
+    [[nodiscard]] domain::due_fetched read_one(const domain::fetch_due& what) const;
+    [[nodiscard]] domain::times_fetched read_one(const domain::fetch_times& what) const;
+    [[nodiscard]] domain::offset_fetched read_one(const domain::fetch_offset& what) const;
+
+    broker_epoch epoch_;
+    commit_number last_commit_;
+    std::uint64_t next_id_ = 1;
+    std::map<topic_id, topic_image> topics_;
+};
+
+class memory_store final : public store {
+public:
+    [[nodiscard]] outcome<domain::loaded_state> load() override;
+    [[nodiscard]] append_result apply(commit_number number, std::span<const domain::mutation> batch,
+                                      bool sync) override;
+    [[nodiscard]] domain::fetch_result read(const domain::fetch_body& what) override;
+    void maintain() override {}
+    [[nodiscard]] store_statistics statistics() const override;
+    [[nodiscard]] std::string database_id() const override;
+
+    // As a power cut: everything since the last synced commit is lost, except its first
+    // `unsynced_kept` commits, which had reached the disk by themselves.
+    void crash(std::size_t unsynced_kept = 0);
+    [[nodiscard]] std::size_t unsynced_commits() const;
+
+    // The disk is below its reserve, or not any more.
+    void set_full(bool full);
+    // The next apply fails as a disk does: unknown, and every later one too, until crash().
+    // With `applied` the batch is there afterwards, although not synced.
+    void fail_next(bool applied);
+
+private:
+    struct unsynced_commit {
+        commit_number number;
+        std::vector<domain::mutation> mutations;
+    };
+
+    mutable std::mutex mutex_;  // guards all below
+    memory_image live_;
+    memory_image durable_;                   // at the last synced commit
+    std::vector<unsynced_commit> unsynced_;  // applied to live_ since
+    bool full_ = false;
+    bool fail_next_ = false;
+    bool fail_applied_ = false;
+    bool failed_ = false;
+};
+
+}  // namespace brokerd::storage

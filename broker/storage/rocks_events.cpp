@@ -1,0 +1,71 @@
+#include "broker/storage/rocks_events.hpp"
+
+#include <array>
+#include <cstdarg>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace brokerd::storage {
+
+namespace {
+
+constexpr std::size_t log_line_bytes_max = 1024;
+
+std::string_view name_of(rocksdb::BackgroundErrorReason reason) {
+    switch (reason) {
+        case rocksdb::BackgroundErrorReason::kFlush:
+        case rocksdb::BackgroundErrorReason::kFlushNoWAL: return "flush";
+        case rocksdb::BackgroundErrorReason::kCompaction: return "compaction";
+        case rocksdb::BackgroundErrorReason::kWriteCallback: return "write callback";
+        case rocksdb::BackgroundErrorReason::kMemTable: return "memtable";
+        case rocksdb::BackgroundErrorReason::kManifestWrite:
+        case rocksdb::BackgroundErrorReason::kManifestWriteNoWAL: return "manifest write";
+    }
+    return "write";
+}
+
+}  // namespace
+
+void failure_latch::set(std::string text) {
+    const std::lock_guard lock(mutex_);
+    if (text_.empty()) {
+        text_ = std::move(text);
+        set_.store(true, std::memory_order_release);
+    }
+}
+
+std::string failure_latch::text() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+}
+
+void rocks_listener::OnFlushCompleted(rocksdb::DB* /*db*/, const rocksdb::FlushJobInfo& info) {
+    table_bytes_.fetch_add(info.table_properties.data_size + info.table_properties.index_size,
+                           std::memory_order_relaxed);
+    generation_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void rocks_listener::OnCompactionCompleted(rocksdb::DB* /*db*/,
+                                           const rocksdb::CompactionJobInfo& info) {
+    table_bytes_.fetch_add(info.stats.total_output_bytes, std::memory_order_relaxed);
+    generation_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void rocks_listener::OnBackgroundError(rocksdb::BackgroundErrorReason reason,
+                                       rocksdb::Status* error) {
+    failed_->set(fmt::format("RocksDB {} failed: {}", name_of(reason), error->ToString()));
+}
+
+void rocks_logger::Logv(const char* format, va_list arguments) {
+    if (!warn_) {
+        return;
+    }
+    std::array<char, log_line_bytes_max> line{};
+    const int size = std::vsnprintf(line.data(), line.size(), format, arguments);
+    if (size > 0) {
+        warn_({line.data(), std::min(static_cast<std::size_t>(size), line.size() - 1)});
+    }
+}
+
+}  // namespace brokerd::storage

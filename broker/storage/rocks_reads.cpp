@@ -1,0 +1,405 @@
+#include "broker/storage/rocks_reads.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include <fmt/format.h>
+
+#include "broker/storage/keys.hpp"
+#include "broker/storage/rocks_options.hpp"
+#include "broker/storage/values.hpp"
+
+namespace brokerd::storage {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr auto iterator_age_max = std::chrono::seconds(3);
+constexpr std::size_t iterators_kept_max = 64;
+constexpr std::size_t readahead_bytes = std::size_t{512} << 10;
+
+// An iterator over the keys in [first, end) of a family.
+class bounded_iterator {
+public:
+    bounded_iterator(const rocks_database& database, family where, const key_bytes& first,
+                     const key_bytes& end)
+        : end_(end), upper_(to_slice(end_.view())) {
+        auto options = make_read_options();
+        options.iterate_upper_bound = &upper_;
+        it_.reset(database.db().NewIterator(options, database.handle(where)));
+        it_->Seek(to_slice(first.view()));
+    }
+    bounded_iterator(const bounded_iterator&) = delete;
+    bounded_iterator& operator=(const bounded_iterator&) = delete;
+
+    rocksdb::Iterator* operator->() const { return it_.get(); }
+    rocksdb::Iterator& operator*() const { return *it_; }
+
+private:
+    key_bytes end_;
+    rocksdb::Slice upper_;
+    std::unique_ptr<rocksdb::Iterator> it_;
+};
+
+failure read_failure(const std::string& place, const rocksdb::Status& status) {
+    if (status.IsCorruption()) {
+        return {error_code::bad_checksum,
+                fmt::format("the data stored around {} is damaged: {}; restore the data directory "
+                            "from a copy",
+                            place, status.ToString())};
+    }
+    return {error_code::storage_failed,
+            fmt::format("cannot read around {}: {}", place, status.ToString())};
+}
+
+failure value_failure(const std::string& place, std::string_view what, const failure& why) {
+    return {error_code::bad_checksum,
+            fmt::format("the {} stored for {} is damaged: {}; restore the data directory from a "
+                        "copy",
+                        what, place, why.text)};
+}
+
+// The chunk header the iterator stands on, checked against its key.
+outcome<chunk_place> place_at(const rocksdb::Iterator& it) {
+    const auto key = log_key::parse(to_view(it.key()));
+    chunk_place place;
+    if (auto decoded = decode_value(to_view(it.value()), place); !decoded) {
+        return std::unexpected(decoded.error());
+    }
+    if (!key || key->topic != place.topic ||
+        key->last_offset + 1 != place.base_offset + place.count || place.count == 0) {
+        return refuse(error_code::bad_checksum, "the chunk does not belong to its key");
+    }
+    return place;
+}
+
+}  // namespace
+
+domain::fetch_result rocks_reads::read(const domain::fetch_body& what) {
+    return std::visit(
+        [this](const auto& one) -> domain::fetch_result {
+            auto result = read_one(one);
+            if (!result) {
+                return std::move(result.error());
+            }
+            return std::move(*result);
+        },
+        what);
+}
+
+void rocks_reads::drop_old_iterators() {
+    std::vector<log_iterator_ptr> dropped;  // destroyed without the lock
+    const std::lock_guard lock(mutex_);
+    const auto now = steady_clock::now();
+    for (auto each = kept_.begin(); each != kept_.end();) {
+        if (now - each->second->opened > iterator_age_max) {
+            dropped.push_back(std::move(each->second));
+            each = kept_.erase(each);
+        } else {
+            ++each;
+        }
+    }
+}
+
+rocks_reads::log_iterator_ptr rocks_reads::open_log(topic_id topic, bool backlog) const {
+    auto log = std::make_unique<log_iterator>();
+    log->topic = topic;
+    log->opened = steady_clock::now();
+    log->upper_bytes = behind(topic_prefix(topic)).view();
+    log->upper = to_slice(log->upper_bytes);
+    auto options = make_read_options();
+    options.iterate_upper_bound = &log->upper;
+    if (backlog) {
+        // Read once, in order: it would only push useful blocks out of the cache.
+        options.fill_cache = false;
+        options.readahead_size = readahead_bytes;
+    }
+    log->it.reset(database_.db().NewIterator(options, database_.handle(family::log)));
+    return log;
+}
+
+rocks_reads::log_iterator_ptr rocks_reads::take_iterator(std::uint64_t reader, topic_id topic) {
+    const std::lock_guard lock(mutex_);
+    const auto found = reader != 0 ? kept_.find(reader) : kept_.end();
+    if (found == kept_.end()) {
+        return nullptr;
+    }
+    auto log = std::move(found->second);
+    kept_.erase(found);
+    const bool usable =
+        log->topic == topic && steady_clock::now() - log->opened <= iterator_age_max;
+    return usable ? std::move(log) : nullptr;
+}
+
+void rocks_reads::keep_iterator(std::uint64_t reader, log_iterator_ptr iterator) {
+    if (reader == 0) {
+        return;
+    }
+    log_iterator_ptr dropped;  // destroyed without the lock
+    const std::lock_guard lock(mutex_);
+    if (kept_.size() >= iterators_kept_max) {
+        const auto oldest = std::ranges::min_element(
+            kept_, {}, [](const auto& each) { return each.second->opened; });
+        dropped = std::move(oldest->second);
+        kept_.erase(oldest);
+    }
+    std::swap(kept_[reader], iterator);
+}
+
+outcome<void> rocks_reads::status_of(const rocksdb::Iterator& it, topic_id topic,
+                                     offset_t offset) const {
+    const rocksdb::Status status = it.status();
+    if (!status.ok()) {
+        return std::unexpected(read_failure(topics_.place(topic, offset), status));
+    }
+    return {};
+}
+
+outcome<domain::chunk_ptr> rocks_reads::chunk_at(const log_iterator& log) const {
+    const auto place = place_at(*log.it);
+    if (!place) {
+        const auto key = log_key::parse(to_view(log.it->key()));
+        return std::unexpected(value_failure(topics_.place(log.topic, key ? key->last_offset : 0),
+                                             "chunk", place.error()));
+    }
+    const byte_view bytes = as_bytes(to_view(log.it->value()));
+    auto chunk = domain::chunk::load(byte_buffer(bytes.begin(), bytes.end()), true);
+    if (!chunk) {
+        return std::unexpected(
+            value_failure(topics_.place(log.topic, place->base_offset), "chunk", chunk.error()));
+    }
+    return chunk;
+}
+
+outcome<domain::log_fetched> rocks_reads::read_one(const domain::fetch_log& what) {
+    domain::log_fetched result;
+    const topic_facts facts = topics_.facts(what.topic);
+    const offset_t from = std::max(what.from, facts.trim);
+    if (from >= facts.next_offset) {
+        return result;
+    }
+    auto log = take_iterator(what.reader, what.topic);
+    bool fresh = false;
+    for (;;) {
+        if (!log) {
+            log = open_log(what.topic, what.reader != 0);
+            fresh = true;
+        }
+        if (fresh || log->next != from || !log->it->Valid()) {
+            log->it->Seek(to_slice(log_key{what.topic, from}.encode().view()));
+        }
+        if (log->it->Valid() || fresh) {
+            break;
+        }
+        log.reset();  // it does not see what was appended since it was opened
+    }
+    for (std::size_t bytes = 0; log->it->Valid(); log->it->Next()) {
+        if (!result.chunks.empty() && bytes >= what.bytes_max) {
+            break;
+        }
+        auto chunk = chunk_at(*log);
+        if (!chunk) {
+            return std::unexpected(chunk.error());
+        }
+        bytes += (*chunk)->bytes().size();
+        log->next = (*chunk)->end_offset();
+        result.chunks.push_back(std::move(*chunk));
+    }
+    if (auto status = status_of(*log->it, what.topic, from); !status) {
+        return std::unexpected(status.error());
+    }
+    keep_iterator(what.reader, std::move(log));
+    return result;
+}
+
+outcome<void> rocks_reads::add_record(topic_id topic, queue_id queue,
+                                      domain::exception_entry& entry, log_iterator& log,
+                                      domain::chunk_ptr& recent) const {
+    const offset_t offset = entry.offset;
+    if (!recent || !recent->contains(offset)) {
+        log.it->Seek(to_slice(log_key{topic, offset}.encode().view()));
+        if (auto status = status_of(*log.it, topic, offset); !status) {
+            return status;
+        }
+        if (log.it->Valid() && offset >= topics_.facts(topic).trim) {
+            auto chunk = chunk_at(log);
+            if (!chunk) {
+                return std::unexpected(chunk.error());
+            }
+            recent = std::move(*chunk);
+        }
+    }
+    if (recent && recent->contains(offset)) {
+        entry.append_time = recent->append_time();
+        entry.record = {recent, recent->record(offset)};
+        return {};
+    }
+    auto owner = std::make_shared<std::string>();
+    const auto status =
+        database_.db().Get(make_read_options(), database_.handle(family::kept),
+                           to_slice(kept_key{topic, queue, offset}.encode().view()), owner.get());
+    if (status.IsNotFound()) {
+        return {};
+    }
+    if (!status.ok()) {
+        return std::unexpected(read_failure(topics_.place(topic, offset), status));
+    }
+    kept_value value;
+    if (auto decoded = decode_value(*owner, value); !decoded) {
+        return std::unexpected(
+            value_failure(topics_.place(topic, offset), "kept record", decoded.error()));
+    }
+    entry.append_time = value.append_time;
+    entry.record = {owner, as_bytes(value.record)};
+    return {};
+}
+
+outcome<domain::exceptions_fetched> rocks_reads::read_one(const domain::fetch_exceptions& what) {
+    domain::exceptions_fetched result;
+    log_iterator_ptr log;
+    domain::chunk_ptr recent;
+    rocksdb::PinnableSlice bytes;
+    for (const offset_t offset : what.offsets) {
+        bytes.Reset();
+        const auto key = exception_key{what.topic, what.queue, offset}.encode();
+        const auto status =
+            database_.db().Get(make_read_options(), database_.handle(family::exceptions),
+                               to_slice(key.view()), &bytes);
+        if (status.IsNotFound()) {
+            continue;
+        }
+        if (!status.ok()) {
+            return std::unexpected(read_failure(topics_.place(what.topic, offset), status));
+        }
+        domain::exception_entry entry;
+        entry.offset = offset;
+        if (auto decoded = decode_value(to_view(bytes), entry.value); !decoded) {
+            return std::unexpected(
+                value_failure(topics_.place(what.topic, offset), "attempts", decoded.error()));
+        }
+        if (what.with_records) {
+            if (!log) {
+                log = open_log(what.topic, false);
+            }
+            if (auto added = add_record(what.topic, what.queue, entry, *log, recent); !added) {
+                return std::unexpected(added.error());
+            }
+        }
+        result.entries.push_back(std::move(entry));
+    }
+    return result;
+}
+
+outcome<domain::exceptions_fetched> rocks_reads::read_one(const domain::scan_exceptions& what) {
+    domain::exceptions_fetched result;
+    const bounded_iterator it(database_, family::exceptions,
+                              exception_key{what.topic, what.queue, what.from}.encode(),
+                              exception_key{what.topic, what.queue, what.until}.encode());
+    for (; it->Valid(); it->Next()) {
+        domain::exception_entry entry;
+        const auto key = exception_key::parse(to_view(it->key()));
+        const auto decoded = decode_value(to_view(it->value()), entry.value);
+        entry.offset = key ? key->offset : 0;
+        if (!decoded) {
+            return std::unexpected(value_failure(topics_.place(what.topic, entry.offset),
+                                                 "attempts", decoded.error()));
+        }
+        if (entry.value.state != what.state) {
+            continue;
+        }
+        if (result.entries.size() >= what.limit) {
+            result.more = true;
+            return result;
+        }
+        result.entries.push_back(std::move(entry));
+    }
+    if (auto status = status_of(*it, what.topic, what.from); !status) {
+        return std::unexpected(status.error());
+    }
+    return result;
+}
+
+outcome<domain::due_fetched> rocks_reads::read_one(const domain::fetch_due& what) {
+    domain::due_fetched result;
+    const bounded_iterator it(database_, family::exceptions,
+                              due_key{what.topic, what.queue, what.from, 0}.encode(),
+                              due_key{what.topic, what.queue, what.until, 0}.encode());
+    for (; it->Valid(); it->Next()) {
+        if (result.items.size() >= what.limit) {
+            result.more = true;
+            return result;
+        }
+        if (const auto key = due_key::parse(to_view(it->key()))) {
+            result.items.push_back({key->due, key->offset});
+        }
+    }
+    if (auto status = status_of(*it, what.topic, 0); !status) {
+        return std::unexpected(status.error());
+    }
+    return result;
+}
+
+outcome<domain::times_fetched> rocks_reads::read_one(const domain::fetch_times& what) {
+    domain::times_fetched result;
+    log_iterator_ptr log;
+    for (const auto& [topic, offset] : what.places) {
+        wall_time& time = result.times.emplace_back(wall_never);
+        if (offset < topics_.facts(topic).trim) {
+            continue;
+        }
+        if (!log || log->topic != topic) {
+            log = open_log(topic, false);
+        }
+        log->it->Seek(to_slice(log_key{topic, offset}.encode().view()));
+        if (auto status = status_of(*log->it, topic, offset); !status) {
+            return std::unexpected(status.error());
+        }
+        if (!log->it->Valid()) {
+            continue;
+        }
+        const auto place = place_at(*log->it);
+        if (!place) {
+            return std::unexpected(
+                value_failure(topics_.place(topic, offset), "chunk", place.error()));
+        }
+        if (place->base_offset <= offset) {
+            time = place->append_time;
+        }
+    }
+    return result;
+}
+
+outcome<domain::offset_fetched> rocks_reads::read_one(const domain::fetch_offset& what) {
+    // Append times never run backwards within a topic: search for the first late enough chunk.
+    const topic_facts facts = topics_.facts(what.topic);
+    offset_t low = facts.trim;          // everything below is too early
+    offset_t high = facts.next_offset;  // everything from here on is late enough
+    const auto log = open_log(what.topic, false);
+    while (low < high) {
+        const offset_t middle = low + (high - low) / 2;
+        log->it->Seek(to_slice(log_key{what.topic, middle}.encode().view()));
+        if (auto status = status_of(*log->it, what.topic, middle); !status) {
+            return std::unexpected(status.error());
+        }
+        if (!log->it->Valid()) {
+            high = middle;
+            continue;
+        }
+        const auto place = place_at(*log->it);
+        if (!place) {
+            return std::unexpected(
+                value_failure(topics_.place(what.topic, middle), "chunk", place.error()));
+        }
+        if (place->append_time >= what.time) {
+            high = std::min(middle, std::max(place->base_offset, low));
+        } else {
+            low = place->base_offset + place->count;
+        }
+    }
+    return domain::offset_fetched{low};
+}
+
+}  // namespace brokerd::storage

@@ -1,0 +1,74 @@
+// The store: durable home of the domain's mutations, and the reads the domain asks for. Two
+// implementations (memory, RocksDB) under one conformance suite.
+//
+// Threads: open and load at start on any one thread; apply only on the commit thread; reads and
+// maintain on any thread, concurrently with apply.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "broker/domain/broker_state.hpp"
+#include "broker/domain/command.hpp"
+#include "broker/domain/effects.hpp"
+#include "broker/domain/mutation.hpp"
+#include "protocol/types/error.hpp"
+#include "protocol/types/ids.hpp"
+
+namespace brokerd::storage {
+
+// What became of a batch. Anything but done is final for this process, except no_space.
+enum class append_status : std::uint8_t {
+    done,      // applied and, if asked for, synced
+    no_space,  // refused before anything was written: the disk is below its reserve
+    unknown,   // failed: it may or may not be there after a restart; stop and exit
+};
+
+struct append_result {
+    append_status status = append_status::done;
+    std::string text;  // what failed, for the log and the exit message
+};
+
+struct store_statistics {
+    std::uint64_t bytes_written = 0;  // WAL, flush and compaction
+    std::uint64_t disk_bytes = 0;     // size of the data directory
+    std::uint64_t disk_free_bytes = 0;
+    std::uint64_t wal_bytes = 0;
+    std::uint64_t memtable_bytes = 0;
+    bool below_reserve = false;  // publishes are to be refused with resource_disk
+    std::string failure;         // not empty: the store failed for good; stop and exit 70
+};
+
+class store {
+public:
+    store() = default;
+    store(const store&) = delete;
+    store& operator=(const store&) = delete;
+    virtual ~store() = default;
+
+    // The state at the last commit. Errors: storage_failed with what was found.
+    [[nodiscard]] virtual outcome<domain::loaded_state> load() = 0;
+
+    // Applies a batch atomically under its number (numbers ascend by one) and, with `sync`, makes
+    // it and all before it durable. Deterministic. Commit thread only.
+    [[nodiscard]] virtual append_result apply(commit_number number,
+                                              std::span<const domain::mutation> batch,
+                                              bool sync) = 0;
+
+    // Answers one fetch. Never fails with exceptions; errors come as `failure` (storage_failed, or
+    // bad_checksum naming the place). Any thread.
+    [[nodiscard]] virtual domain::fetch_result read(const domain::fetch_body& what) = 0;
+
+    // Background work that may block: frees the space of trimmed chunks, measures the disk. Called
+    // every second or so on a pool thread, never twice at once.
+    virtual void maintain() = 0;
+
+    [[nodiscard]] virtual store_statistics statistics() const = 0;
+    // Identity of the data: 32 hex digits, chosen when the store was created.
+    [[nodiscard]] virtual std::string database_id() const = 0;
+};
+
+}  // namespace brokerd::storage

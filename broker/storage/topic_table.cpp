@@ -1,0 +1,65 @@
+#include "broker/storage/topic_table.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace brokerd::storage {
+
+void topic_table::create(topic_id topic, std::string name) {
+    const std::unique_lock lock(mutex_);
+    topics_[topic].name = std::move(name);
+}
+
+void topic_table::remove(topic_id topic) {
+    const std::unique_lock lock(mutex_);
+    topics_.erase(topic);
+}
+
+void topic_table::append(topic_id topic, offset_t next_offset, wall_time time) {
+    const std::unique_lock lock(mutex_);
+    topic_facts& facts = topics_[topic];
+    facts.next_offset = std::max(facts.next_offset, next_offset);
+    facts.last_append = std::max(facts.last_append, time);
+}
+
+void topic_table::trim(topic_id topic, offset_t first) {
+    const std::unique_lock lock(mutex_);
+    topic_facts& facts = topics_[topic];
+    facts.trim = std::max(facts.trim, first);
+    facts.next_offset = std::max(facts.next_offset, first);
+}
+
+void topic_table::clear() {
+    const std::unique_lock lock(mutex_);
+    topics_.clear();
+}
+
+topic_facts topic_table::facts(topic_id topic) const {
+    const std::shared_lock lock(mutex_);
+    const auto found = topics_.find(topic);
+    if (found != topics_.end()) {
+        return found->second;
+    }
+    topic_facts removed;
+    removed.trim = offset_end;
+    removed.next_offset = offset_end;
+    return removed;
+}
+
+std::map<topic_id, topic_facts> topic_table::all() const {
+    const std::shared_lock lock(mutex_);
+    return topics_;
+}
+
+std::string topic_table::place(topic_id topic, offset_t offset) const {
+    const std::shared_lock lock(mutex_);
+    const auto found = topics_.find(topic);
+    return found != topics_.end() && !found->second.name.empty()
+               ? fmt::format("{}@{}", found->second.name, offset)
+               : fmt::format("topic {}@{}", topic.value(), offset);
+}
+
+}  // namespace brokerd::storage

@@ -1,0 +1,42 @@
+// What a store keeps in memory about each topic: its name for messages to people, its trim point,
+// its end. Changed by the commit thread only; any thread may ask.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "protocol/types/ids.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd::storage {
+
+struct topic_facts {
+    std::string name;
+    offset_t trim = 0;         // nothing below is readable
+    offset_t next_offset = 0;  // behind the last chunk, at least the trim point
+    wall_time last_append{};   // times of a topic never run backwards
+};
+
+class topic_table {
+public:
+    void create(topic_id topic, std::string name);
+    void remove(topic_id topic);
+    void append(topic_id topic, offset_t next_offset, wall_time time);
+    void trim(topic_id topic, offset_t first);
+    void clear();
+
+    // Facts of a topic that is not there: nothing readable.
+    [[nodiscard]] topic_facts facts(topic_id topic) const;
+    [[nodiscard]] std::map<topic_id, topic_facts> all() const;
+    // `orders@812`, for texts.
+    [[nodiscard]] std::string place(topic_id topic, offset_t offset) const;
+
+private:
+    mutable std::shared_mutex mutex_;
+    std::map<topic_id, topic_facts> topics_;  // guarded by mutex_
+};
+
+}  // namespace brokerd::storage

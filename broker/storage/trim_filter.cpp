@@ -1,0 +1,108 @@
+#include "broker/storage/trim_filter.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "broker/base/seeded_fault.hpp"
+#include "broker/storage/keys.hpp"
+
+namespace brokerd::storage {
+
+namespace {
+
+using base::fault;
+using base::seeded_fault;
+
+class trim_filter : public rocksdb::CompactionFilter {
+public:
+    // `unknown` is the trim point of topics that have none.
+    trim_filter(std::shared_ptr<const durable_trim_points::table> points, offset_t unknown)
+        : points_(std::move(points)), unknown_(unknown) {}
+
+    Decision FilterV2(int /*level*/, const rocksdb::Slice& key, ValueType /*type*/,
+                      const rocksdb::Slice& /*value*/, std::string* /*new_value*/,
+                      std::string* skip_until) const override {
+        const auto parsed = log_key::parse({key.data(), key.size()});
+        if (!parsed) {
+            return Decision::kKeep;
+        }
+        const offset_t first = trim_point_of(parsed->topic);
+        if (parsed->last_offset >= first) {
+            return Decision::kKeep;
+        }
+        // Not kRemove: at a flush that leaves a tombstone for each key.
+        *skip_until = log_key{parsed->topic, first}.encode().view();
+        return Decision::kRemoveAndSkipUntil;
+    }
+
+    [[nodiscard]] const char* Name() const override { return "brokerd.trim_filter"; }
+
+private:
+    // Keys come in order, so the topic is mostly the one asked for last.
+    [[nodiscard]] offset_t trim_point_of(topic_id topic) const {
+        if (last_topic_ != topic) {
+            const auto found = std::ranges::lower_bound(
+                *points_, topic, {}, &durable_trim_points::table::value_type::first);
+            last_topic_ = topic;
+            const bool known = found != points_->end() && found->first == topic;
+            last_point_ = known ? found->second : unknown_;
+        }
+        return last_point_;
+    }
+
+    std::shared_ptr<const durable_trim_points::table> points_;
+    offset_t unknown_;
+    mutable std::optional<topic_id> last_topic_;  // a filter runs on one thread
+    mutable offset_t last_point_ = 0;
+};
+
+}  // namespace
+
+void durable_trim_points::advance(topic_id topic, offset_t first) {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::ranges::lower_bound(points_, topic, {}, &table::value_type::first);
+    if (found == points_.end() || found->first != topic) {
+        points_.insert(found, {topic, first});
+    } else {
+        found->second = std::max(found->second, first);
+    }
+    shared_.reset();
+}
+
+void durable_trim_points::forget(topic_id topic) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(points_, [&](const auto& point) { return point.first == topic; });
+    shared_.reset();
+}
+
+std::shared_ptr<const durable_trim_points::table> durable_trim_points::snapshot() const {
+    const std::lock_guard lock(mutex_);
+    if (!shared_) {
+        shared_ = std::make_shared<const table>(points_);
+    }
+    return shared_;
+}
+
+bool trim_filter_factory::ShouldFilterTableFileCreation(
+    rocksdb::TableFileCreationReason reason) const {
+    switch (reason) {
+        case rocksdb::TableFileCreationReason::kFlush:
+        case rocksdb::TableFileCreationReason::kCompaction: return points_->active();
+        case rocksdb::TableFileCreationReason::kRecovery:
+            return seeded_fault(fault::filter_active_in_recovery);
+        case rocksdb::TableFileCreationReason::kMisc: break;
+    }
+    return false;
+}
+
+std::unique_ptr<rocksdb::CompactionFilter> trim_filter_factory::CreateCompactionFilter(
+    const rocksdb::CompactionFilter::Context& context) {
+    if (seeded_fault(fault::filter_active_in_recovery) &&
+        context.reason == rocksdb::TableFileCreationReason::kRecovery) {
+        return std::make_unique<trim_filter>(points_->snapshot(), offset_end);
+    }
+    return points_->active() ? std::make_unique<trim_filter>(points_->snapshot(), 0) : nullptr;
+}
+
+}  // namespace brokerd::storage
