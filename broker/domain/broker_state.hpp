@@ -4,7 +4,7 @@
 //
 // Use, per turn of the engine:
 //   apply(command, now, out)   for each command that arrived
-//   tick(now, out)             when the deadline it returned last has come
+//   tick(now, out)             when next_deadline() has come
 //   dispatch(now, out)         once, at the end of the turn: gives out what became ready
 // and when the commit thread is free and dirty() says that there is something to commit (at once if
 // out.urgent, else within limits::plain_ack_sync_max):
@@ -39,6 +39,8 @@ struct domain_options {
     std::size_t read_ahead_bytes = 1024 * 1024;      // per lagging queue
     durability level = durability::disk;             // reported with publishes
     std::size_t producers_max = limits::producers_max;
+    std::size_t consumers_per_connection_max = limits::consumers_per_connection_default;
+    std::size_t queues_per_topic_max = limits::queues_per_topic_default;
 };
 
 // What a store holds, as the domain needs it to start.
@@ -90,9 +92,11 @@ public:
 
     void apply(command what, instant now, effects& out);
 
-    // Does what is due. Returns when it wants to be called next; mono_never = not before something
-    // else happens.
-    [[nodiscard]] mono_time tick(instant now, effects& out);
+    // Does what is due. Returns next_deadline().
+    mono_time tick(instant now, effects& out);
+    // When tick wants to be called next; mono_never = not before something else happens. Every
+    // apply, dispatch and seal may bring it forward, so look after each turn.
+    [[nodiscard]] mono_time next_deadline() const;
 
     void dispatch(instant now, effects& out);
 

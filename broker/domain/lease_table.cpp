@@ -78,6 +78,22 @@ const lease_span* lease_table::find_offset(offset_t offset) const {
     return nullptr;
 }
 
+lease_part find_part(const lease_table& table, const lease_run& run) {
+    const lease_id lease{run.epoch, run.first_lease};
+    const lease_span* span = table.find(lease);
+    std::uint64_t count = run.count;
+    if (span == nullptr) {
+        const lease_id next = table.next_lease(lease);
+        if (next.epoch == run.epoch) {
+            count = std::min<std::uint64_t>(count, next.counter - lease.counter);
+        }
+        return {static_cast<std::uint32_t>(count), false};
+    }
+    count = std::min<std::uint64_t>(count, span->last_lease().counter - lease.counter + 1);
+    const offset_t offset = span->run.first_offset + (lease.counter - span->run.first_lease);
+    return {static_cast<std::uint32_t>(count), offset == run.first_offset};
+}
+
 lease_id lease_table::next_lease(lease_id lease) const {
     const auto at = spans_.upper_bound(lease);
     if (at == spans_.end()) {

@@ -83,4 +83,11 @@ private:
     std::uint64_t retried_ = 0;
 };
 
+// The front of `run` that shares one place: within one span of the table, or not in it at all.
+struct lease_part {
+    std::uint32_t count = 0;
+    bool held = false;
+};
+[[nodiscard]] lease_part find_part(const lease_table& table, const lease_run& run);
+
 }  // namespace brokerd::domain

@@ -19,7 +19,7 @@ void retry_schedule::remove(offset_t offset, wall_time due) {
 void retry_schedule::clear() {
     soon_.clear();
     due_.clear();
-    known_until_ = wall_time::min();
+    known_until_ = {};
 }
 
 bool retry_schedule::advance(wall_time now) {

@@ -55,7 +55,7 @@ public:
 private:
     std::pmr::set<std::pair<wall_time, offset_t>> soon_;
     interval_set due_;
-    wall_time known_until_ = wall_time::min();
+    wall_time known_until_{};
 };
 
 }  // namespace brokerd::domain

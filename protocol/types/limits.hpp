@@ -37,6 +37,9 @@ inline constexpr std::uint32_t batch_records_max = 16384;
 inline constexpr std::size_t chunk_bytes_max = 256 * kib;  // or one batch
 inline constexpr std::uint32_t settle_runs_max = 16384;    // lease runs in one settle request
 inline constexpr std::uint32_t list_items_max = 10000;     // items of one listing reply
+inline constexpr std::uint64_t read_bytes_max = 3 * mib;   // of one reply to a read, or one message
+inline constexpr auto read_wait_max = 30s;
+inline constexpr std::uint32_t waiting_reads_max = 16;  // per connection
 
 // Connections.
 inline constexpr std::uint32_t connections_default = 10000;
@@ -84,6 +87,9 @@ inline constexpr std::uint32_t backoff_jitter_percent = 20;
 inline constexpr auto nack_delay_max = 365 * 24h;
 inline constexpr std::uint64_t retrying_default = 100000;  // per queue; dispatch pauses beyond
 inline constexpr std::uint64_t runs_default = 100000;      // intervals per queue; likewise
+inline constexpr std::uint64_t retrying_max = 10000000;
+inline constexpr std::uint64_t runs_max = 10000000;
+inline constexpr auto keep_done_max = 100 * 365 * 24h;
 
 // Producers.
 inline constexpr std::uint64_t producer_window = 4096;  // sequences remembered per topic

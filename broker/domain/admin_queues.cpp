@@ -1,0 +1,205 @@
+// Creating, changing, pausing and removing queues.
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/domain/operations.hpp"
+#include "broker/domain/settings_check.hpp"
+#include "protocol/types/limits.hpp"
+#include "protocol/types/names.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+void emit_changed(core& c, turn& t, const queue& q) {
+    c.emit(t, queue_changed{.topic = q.owner.id,
+                            .queue = q.id,
+                            .settings = q.settings,
+                            .paused = q.paused,
+                            .fence = q.fence});
+}
+
+void answer_existing(core& c, turn& t, asker who, const codec::queue_create& what, const queue& q) {
+    if (q.mode != what.mode) {
+        c.refuse(t, who,
+                 {error_code::queue_exists,
+                  fmt::format("queue {} exists with mode {}, which cannot be changed; remove it "
+                              "first or choose another name",
+                              q.path(), to_string(q.mode))});
+        return;
+    }
+    c.answer(t, who, std::max(q.owner.changed, q.changed),
+             codec::queue_created{.created = false,
+                                  .topic_created = false,
+                                  .queue = q.id,
+                                  .settings = q.settings,
+                                  .differing = differing(what.settings, q.settings)});
+}
+
+// The queue does not exist, its topic does.
+void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
+                const std::string& name, topic& of, bool topic_is_new, offset_t start) {
+    auto made = std::make_unique<queue>(queue_id{c.next_id++}, of, start, c.memory());
+    queue& q = *made;
+    q.name = name;
+    q.mode = what.mode;
+    q.settings = what.settings;
+    q.created = t.wall;
+    q.changed = c.gathering;
+    of.queues.emplace(name, std::move(made));
+    c.queues.emplace(q.id, &q);
+    c.emit(t, queue_created{.topic = of.id,
+                            .queue = q.id,
+                            .name = q.name,
+                            .mode = q.mode,
+                            .settings = q.settings,
+                            .start = start,
+                            .created = q.created});
+    c.note_trim(of);
+    c.answer(t, who, c.gathering,
+             codec::queue_created{.created = true,
+                                  .topic_created = topic_is_new,
+                                  .queue = q.id,
+                                  .settings = q.settings,
+                                  .differing = {}});
+}
+
+failure too_many_queues(const topic& of) {
+    return {error_code::too_many_queues,
+            fmt::format("topic {} has {} queues, as many as it may; remove some", of.name,
+                        of.queues.size())};
+}
+
+}  // namespace
+
+outcome<void> check_settings(const queue_settings& s) {
+    const auto checks = {
+        check_bounds<duration_us>("lease", s.lease, limits::lease_min, limits::lease_max),
+        check_bounds<std::uint64_t>("attempts", s.attempts, 1, limits::attempts_max),
+        check_bounds<duration_us>("backoff", s.backoff, duration_us{0}, limits::nack_delay_max),
+        check_bounds<duration_us>("backoff_max", s.backoff_max, s.backoff, limits::nack_delay_max),
+        check_bounds<std::uint64_t>("max_retrying", s.max_retrying, 1, limits::retrying_max),
+        check_bounds<std::uint64_t>("max_runs", s.max_runs, 1, limits::runs_max),
+    };
+    for (const auto& checked : checks) {
+        if (!checked) {
+            return checked;
+        }
+    }
+    return {};
+}
+
+void create_queue(core& c, turn& t, asker who, const codec::queue_create& what) {
+    const auto path = parse_queue_path(what.queue);
+    if (!path) {
+        c.refuse(t, who, path.error());
+        return;
+    }
+    if (const auto existing = c.find_queue(what.queue)) {
+        answer_existing(c, t, who, what, **existing);
+        return;
+    }
+    if (auto checked = check_settings(what.settings); !checked) {
+        c.refuse(t, who, checked.error());
+        return;
+    }
+    const auto found = c.find_topic(path->topic);
+    if (!found) {
+        if (!what.create_topic) {
+            c.refuse(t, who, found.error());
+            return;
+        }
+        topic& made = make_topic(c, t, path->topic, topic_settings{});
+        make_queue(c, t, who, what, path->queue, made, true, 0);
+        return;
+    }
+    topic& of = **found;
+    if (of.queues.size() >= c.options.queues_per_topic_max) {
+        c.refuse(t, who, too_many_queues(of));
+        return;
+    }
+    // By time the answer comes later; then everything may be different.
+    resolve_position(
+        c, t, of, what.start,
+        [&c, who, what, name = path->queue, id = of.id](turn& later, outcome<offset_t> start) {
+            topic* owner = c.topic_by_id(id);
+            if (!start || owner == nullptr) {
+                c.refuse(later, who,
+                         !start ? start.error()
+                                : failure{error_code::topic_removed, "the topic was removed"});
+                return;
+            }
+            if (const auto existing = owner->queues.find(name); existing != owner->queues.end()) {
+                answer_existing(c, later, who, what, *existing->second);
+                return;
+            }
+            if (owner->queues.size() >= c.options.queues_per_topic_max) {
+                c.refuse(later, who, too_many_queues(*owner));
+                return;
+            }
+            make_queue(c, later, who, what, name, *owner, false, *start);
+        });
+}
+
+void set_queue(core& c, turn& t, asker who, const codec::queue_set& what) {
+    const auto found = c.find_queue(what.queue);
+    if (!found) {
+        c.refuse(t, who, found.error());
+        return;
+    }
+    if (auto checked = check_settings(what.settings); !checked) {
+        c.refuse(t, who, checked.error());
+        return;
+    }
+    queue& q = **found;
+    if (q.settings != what.settings) {
+        q.settings = what.settings;
+        q.changed = c.gathering;
+        emit_changed(c, t, q);
+        c.wake(q);
+    }
+    c.answer(t, who, q.changed, codec::ok{});
+}
+
+void pause_queue(core& c, turn& t, asker who, const codec::queue_pause& what) {
+    const auto found = c.find_queue(what.queue);
+    if (!found) {
+        c.refuse(t, who, found.error());
+        return;
+    }
+    queue& q = **found;
+    if (q.paused != what.paused) {
+        q.paused = what.paused;
+        q.changed = c.gathering;
+        emit_changed(c, t, q);
+        c.wake(q);
+    }
+    c.answer(t, who, q.changed, codec::ok{});
+}
+
+void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& text) {
+    end_consumers(c, t, q, code, text);
+    std::erase(c.woken, &q);
+    std::erase(c.changed_queues, &q);
+    std::erase(c.queues_with_exceptions, &q);
+    c.timers.erase({q.timer, q.id});
+    topic& of = q.owner;
+    c.producers.remove_queue(of.id, q.id);
+    c.queues.erase(q.id);
+    c.note_trim(of);
+    of.queues.erase(std::string(q.name));
+}
+
+void remove_queue(core& c, turn& t, asker who, const codec::queue_remove& what) {
+    const auto found = c.find_queue(what.queue);
+    if (!found) {
+        c.refuse(t, who, found.error());
+        return;
+    }
+    queue& q = **found;
+    c.emit(t, queue_removed{q.owner.id, q.id});
+    drop_queue(c, t, q, error_code::queue_removed, fmt::format("queue {} was removed", q.path()));
+    c.answer(t, who, c.gathering, codec::ok{});
+}
+
+}  // namespace brokerd::domain

@@ -1,0 +1,103 @@
+// Creating, changing and removing topics.
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/domain/operations.hpp"
+#include "broker/domain/settings_check.hpp"
+#include "protocol/types/limits.hpp"
+#include "protocol/types/names.hpp"
+
+namespace brokerd::domain {
+
+outcome<void> check_settings(const topic_settings& settings) {
+    if (auto checked = check_bounds<duration_us>("keep_done", settings.keep_done, duration_us{0},
+                                                 limits::keep_done_max);
+        !checked) {
+        return checked;
+    }
+    return check_bounds<std::uint64_t>("max_message_bytes", settings.max_message_bytes, 1,
+                                       limits::message_bytes_max);
+}
+
+topic& make_topic(core& c, turn& t, const std::string& name, const topic_settings& settings) {
+    auto made = std::make_unique<topic>(topic_id{c.next_id++});
+    topic& of = *made;
+    of.name = name;
+    of.settings = settings;
+    of.created = t.wall;
+    of.changed = c.gathering;
+    c.topics.emplace(of.id, std::move(made));
+    c.topics_by_name.emplace(name, &of);
+    c.emit(t, topic_created{of.id, of.name, of.settings, of.created});
+    return of;
+}
+
+void create_topic(core& c, turn& t, asker who, const codec::topic_create& what) {
+    auto checked = check_topic_name(what.topic);
+    if (checked) {
+        checked = check_settings(what.settings);
+    }
+    if (!checked) {
+        c.refuse(t, who, checked.error());
+        return;
+    }
+    const auto found = c.topics_by_name.find(what.topic);
+    const bool is_new = found == c.topics_by_name.end();
+    const topic& of = is_new ? make_topic(c, t, what.topic, what.settings) : *found->second;
+    c.answer(t, who, of.changed,
+             codec::topic_created{.created = is_new,
+                                  .topic = of.id,
+                                  .settings = of.settings,
+                                  .differing = differing(what.settings, of.settings)});
+}
+
+void set_topic(core& c, turn& t, asker who, const codec::topic_set& what) {
+    const auto found = c.find_topic(what.topic);
+    if (!found) {
+        c.refuse(t, who, found.error());
+        return;
+    }
+    if (auto checked = check_settings(what.settings); !checked) {
+        c.refuse(t, who, checked.error());
+        return;
+    }
+    topic& of = **found;
+    if (of.settings != what.settings) {
+        of.settings = what.settings;
+        of.changed = c.gathering;
+        c.emit(t, topic_changed{of.id, of.settings});
+        c.note_trim(of);
+    }
+    c.answer(t, who, of.changed, codec::ok{});
+}
+
+void remove_topic(core& c, turn& t, asker who, const codec::topic_remove& what) {
+    const auto found = c.find_topic(what.topic);
+    if (!found) {
+        c.refuse(t, who, found.error());
+        return;
+    }
+    topic& of = **found;
+    const std::string text = fmt::format("topic {} was removed", of.name);
+    while (!of.queues.empty()) {
+        drop_queue(c, t, *of.queues.begin()->second, error_code::topic_removed, text);
+    }
+    for (const waiting_read& each : of.waiting) {
+        c.refuse(t, {each.connection, each.request}, {error_code::topic_removed, text});
+        if (connection* from = c.find_connection(each.connection)) {
+            --from->waiting_reads;
+        }
+    }
+    c.producers.remove_topic(of.id);
+    c.cache.drop_all(of.tail);
+    std::erase(c.open_topics, &of);
+    std::erase(c.topics_to_trim, &of);
+    c.topics_waiting.erase(of.id);
+    c.emit(t, topic_removed{of.id});
+    c.answer(t, who, c.gathering, codec::ok{});
+    c.topics_by_name.erase(of.name);
+    c.topics.erase(topic_id{of.id});
+}
+
+}  // namespace brokerd::domain

@@ -1,0 +1,252 @@
+// Connections and their consumers: attaching (with the leases a client still holds from before),
+// detaching, and what becomes of the leases when a connection ends.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/domain/operations.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+outcome<void> check_prefetch(std::uint64_t messages, std::uint64_t bytes) {
+    if (messages > limits::prefetch_messages_max || bytes > limits::prefetch_bytes_max) {
+        return refuse(error_code::invalid_argument,
+                      fmt::format("a prefetch of {} messages or {} bytes is more than the {} "
+                                  "messages and {} bytes allowed",
+                                  messages, bytes, limits::prefetch_messages_max,
+                                  limits::prefetch_bytes_max));
+    }
+    return {};
+}
+
+outcome<void> check_attach(core& c, const connection* from, const codec::attach& what) {
+    if (from == nullptr) {
+        return refuse(error_code::unexpected, "the connection is not known to the broker any more");
+    }
+    if (from->consumers.contains(what.consumer)) {
+        return refuse(error_code::consumer_exists,
+                      fmt::format("consumer {} is in use on this connection; choose another id",
+                                  what.consumer.value()));
+    }
+    if (from->consumers.size() >= c.options.consumers_per_connection_max) {
+        return refuse(error_code::too_many_consumers,
+                      fmt::format("this connection has {} consumers, as many as it may; detach "
+                                  "some or use another connection",
+                                  from->consumers.size()));
+    }
+    if (what.held.size() > limits::settle_runs_max) {
+        return refuse(error_code::invalid_argument,
+                      fmt::format("{} runs of held leases; at most {} are allowed",
+                                  what.held.size(), limits::settle_runs_max));
+    }
+    return check_prefetch(what.prefetch_messages, what.prefetch_bytes);
+}
+
+// ---- held leases ----
+
+void move_span(core& c, queue& q, consumer& one, lease_span span, mono_time deadline) {
+    give_back_room(q, span);
+    if (one.leased == 0 || span.first_lease() < one.oldest_lease) {
+        one.oldest_lease = span.first_lease();
+    }
+    one.leased += span.run.count;
+    one.leased_bytes += span.bytes;
+    one.alone = one.alone || (span.exception && must_be_alone(*span.exception));
+    span.holder = &one;
+    span.deadline = deadline;
+    q.leases.add(std::move(span));
+    c.arm(q, deadline);
+}
+
+// Messages of `run` from `first` on that are not in the table.
+void take_up_late(core& c, turn& t, queue& q, consumer& one, const lease_run& run,
+                  const exception_map& exceptions, std::vector<lease_run>& gone,
+                  mono_time deadline) {
+    const offset_t end = run.first_offset + run.count;
+    for (offset_t offset = run.first_offset; offset < end;) {
+        const lease_id lease{run.epoch, run.first_lease + (offset - run.first_offset)};
+        const auto known = exceptions.find(offset);
+        if (take_up(c, t, q, one, offset, lease,
+                    known == exceptions.end() ? nullptr : &known->second.value, deadline)) {
+            ++offset;
+            continue;
+        }
+        const std::uint64_t count = offset >= q.owner.end         ? end - offset
+                                    : q.book.is_exception(offset) ? 1
+                                                                  : same_fate(q, offset, end);
+        gone.push_back({offset, static_cast<std::uint32_t>(count), run.epoch, lease.counter});
+        offset += count;
+    }
+}
+
+std::vector<lease_run> take_up_held(core& c, turn& t, queue& q, consumer& one,
+                                    const std::vector<lease_run>& held,
+                                    const exception_map& exceptions) {
+    std::vector<lease_run> gone;
+    const mono_time deadline = t.now.mono + q.settings.lease;
+    for (lease_run run : held) {
+        while (run.count > 0) {
+            const lease_part part = find_part(q.leases, run);
+            const lease_run piece{run.first_offset, part.count, run.epoch, run.first_lease};
+            if (part.held) {
+                move_span(c, q, one, q.leases.take({run.epoch, run.first_lease}, part.count),
+                          deadline);
+            } else {
+                take_up_late(c, t, q, one, piece, exceptions, gone, deadline);
+            }
+            run.first_offset += part.count;
+            run.first_lease += part.count;
+            run.count -= part.count;
+        }
+    }
+    return gone;
+}
+
+void finish_attach(core& c, turn& t, asker who, const codec::attach& what, queue& q,
+                   const exception_map& exceptions) {
+    connection* from = c.find_connection(who.connection);
+    if (auto checked = check_attach(c, from, what); !checked) {
+        if (from != nullptr) {
+            c.refuse(t, who, checked.error());
+        }
+        return;
+    }
+    auto made = std::make_unique<consumer>();
+    consumer& one = *made;
+    one.connection = who.connection;
+    one.id = what.consumer;
+    one.name = from->name;
+    one.from = &q;
+    one.attached = t.wall;
+    one.prefetch_messages = what.prefetch_messages;
+    one.prefetch_bytes = what.prefetch_bytes;
+    one.limit = what.limit;
+    from->consumers.emplace(what.consumer, std::move(made));
+    q.consumers.push_back(&one);
+    auto gone = take_up_held(c, t, q, one, what.held, exceptions);
+    // Attempts taken back are not durable yet, but a client may act on them at once: at worst they
+    // count again after a crash.
+    c.answer(t, who, q.changed,
+             codec::attached{.queue = q.id,
+                             .lease = q.settings.lease,
+                             .attempts = q.settings.attempts,
+                             .gone = std::move(gone)});
+    q.offer(one);
+    c.wake(q);
+}
+
+// Ends a consumer: its leases go back to the queue, as an attempt each if it was `lost`.
+void end_consumer(core& c, turn& t, consumer& one, bool lost) {
+    queue& q = *one.from;
+    std::vector<lease_span> spans = q.leases.take_of(one);
+    q.forget(one);
+    for (lease_span& span : spans) {
+        if (lost) {
+            fail_span(c, t, q, span,
+                      {.outcome = attempt_outcome::lost, .consumer = one.name, .reason = {}});
+        } else {
+            release_span(c, t, q, std::move(span));
+        }
+    }
+    c.wake(q);
+}
+
+}  // namespace
+
+void attach(core& c, turn& t, asker who, const codec::attach& what) {
+    const auto q = c.find_queue(what.queue);
+    if (!q) {
+        c.refuse(t, who, q.error());
+        return;
+    }
+    if (auto checked = check_attach(c, c.find_connection(who.connection), what); !checked) {
+        c.refuse(t, who, checked.error());
+        return;
+    }
+    with_exceptions(
+        c, t, **q, unleased_exceptions(**q, what.held), false,
+        [who, what](core& then, turn& later, queue& of, outcome<exception_map> exceptions) {
+            if (!exceptions) {
+                then.refuse(later, who, exceptions.error());
+                return;
+            }
+            finish_attach(then, later, who, what, of, *exceptions);
+        },
+        [&c, who, path = what.queue](turn& later) {
+            c.refuse(later, who,
+                     {error_code::queue_removed, fmt::format("queue {} was removed", path)});
+        });
+}
+
+void detach(core& c, turn& t, asker who, const codec::detach& what) {
+    connection* from = c.find_connection(who.connection);
+    if (from != nullptr) {
+        const auto at = from->consumers.find(what.consumer);
+        if (at != from->consumers.end()) {
+            end_consumer(c, t, *at->second, false);
+            from->consumers.erase(at);
+            c.answer(t, who, {}, codec::ok{});
+            return;
+        }
+    }
+    c.refuse(t, who,
+             {error_code::consumer_not_found,
+              fmt::format("there is no consumer {} on this connection", what.consumer.value())});
+}
+
+void set_prefetch(core& c, turn& t, asker who, const codec::set_prefetch& what) {
+    connection* from = c.find_connection(who.connection);
+    const auto at =
+        from == nullptr ? decltype(from->consumers.end()){} : from->consumers.find(what.consumer);
+    if (from == nullptr || at == from->consumers.end()) {
+        c.refuse(
+            t, who,
+            {error_code::consumer_not_found,
+             fmt::format("there is no consumer {} on this connection", what.consumer.value())});
+        return;
+    }
+    if (auto checked = check_prefetch(what.messages, what.bytes); !checked) {
+        c.refuse(t, who, checked.error());
+        return;
+    }
+    consumer& one = *at->second;
+    one.prefetch_messages = what.messages;
+    one.prefetch_bytes = what.bytes;
+    one.from->offer(one);
+    c.wake(*one.from);
+    c.answer(t, who, {}, codec::ok{});
+}
+
+void close_connection(core& c, turn& t, const connection_closed& what) {
+    connection* from = c.find_connection(what.connection);
+    if (from == nullptr) {
+        return;
+    }
+    for (const auto& [id, one] : from->consumers) {
+        end_consumer(c, t, *one, !what.goodbye);
+    }
+    if (from->waiting_reads > 0) {
+        for (const topic_id id : c.topics_waiting) {
+            std::erase_if(c.topics.at(id)->waiting, [&](const waiting_read& each) {
+                return each.connection == what.connection;
+            });
+        }
+    }
+    c.connections.erase(what.connection);
+}
+
+void end_consumers(core& c, turn& t, queue& q, error_code code, const std::string& text) {
+    const std::vector<consumer*> ended = q.consumers;
+    for (consumer* one : ended) {
+        t.out.outputs.push_back({one->connection, 0, c.depend(c.gathering),
+                                 codec::detached{.consumer = one->id, .code = code, .text = text}});
+        connection* from = c.find_connection(one->connection);
+        q.forget(*one);
+        from->consumers.erase(one->id);
+    }
+}
+
+}  // namespace brokerd::domain

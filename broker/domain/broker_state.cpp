@@ -1,0 +1,201 @@
+// The aggregate root: takes each command to its operation.
+#include "broker/domain/broker_state.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/domain/core.hpp"
+#include "broker/domain/operations.hpp"
+
+namespace brokerd::domain {
+
+struct broker_state::impl {
+    explicit impl(domain_options wanted) : state(wanted) {}
+
+    turn begin(instant now, effects& out) {
+        if (!state.clock_started) {
+            state.clock.start(now, now.wall);
+            state.clock_started = true;
+        }
+        return {.now = now,
+                .wall = state.clock.observe(now),
+                .retry_now = state.clock.retry_time(now.mono),
+                .out = out};
+    }
+
+    core state;
+};
+
+namespace {
+
+// One overload per request of request_body.
+struct handle_request {
+    core& c;
+    turn& t;
+    asker who;
+
+    void operator()(publish_request& what) const { publish(c, t, who, what); }
+    void operator()(codec::attach& what) const { attach(c, t, who, what); }
+    void operator()(codec::detach& what) const { detach(c, t, who, what); }
+    void operator()(codec::set_prefetch& what) const { set_prefetch(c, t, who, what); }
+    void operator()(codec::settle& what) const { settle(c, t, who, std::move(what)); }
+    void operator()(codec::topic_create& what) const { create_topic(c, t, who, what); }
+    void operator()(codec::topic_list& what) const { list_topics(c, t, who, what); }
+    void operator()(codec::topic_set& what) const { set_topic(c, t, who, what); }
+    void operator()(codec::topic_remove& what) const { remove_topic(c, t, who, what); }
+    void operator()(codec::queue_create& what) const { create_queue(c, t, who, what); }
+    void operator()(codec::queue_list& what) const { list_queues(c, t, who, what); }
+    void operator()(codec::queue_set& what) const { set_queue(c, t, who, what); }
+    void operator()(codec::queue_remove& what) const { remove_queue(c, t, who, what); }
+    void operator()(codec::queue_pause& what) const { pause_queue(c, t, who, what); }
+    void operator()(codec::queue_seek& what) const { seek_queue(c, t, who, what); }
+    void operator()(codec::queue_purge& what) const { purge_queue(c, t, who, what); }
+    void operator()(codec::queue_explain& what) const { explain(c, t, who, what); }
+    void operator()(codec::read& what) const { read_messages(c, t, who, what); }
+    void operator()(codec::message_show& what) const { show_message(c, t, who, what); }
+    void operator()(codec::dead_list& what) const { list_dead(c, t, who, what); }
+    void operator()(codec::dead_redrive& what) const { redrive_dead(c, t, who, what); }
+    void operator()(codec::dead_purge& what) const { purge_dead(c, t, who, what); }
+    void operator()(codec::consumer_list& what) const { list_consumers(c, t, who, what); }
+};
+
+struct handle_command {
+    core& c;
+    turn& t;
+
+    void operator()(connection_opened& what) const {
+        c.connections.try_emplace(what.connection).first->second.name = std::move(what.name);
+    }
+    void operator()(connection_closed& what) const { close_connection(c, t, what); }
+    void operator()(request& what) const {
+        std::visit(handle_request{c, t, {what.connection, what.id}}, what.body);
+    }
+    void operator()(fetched& what) const {
+        const auto at = c.fetches.find(what.id);
+        if (at == c.fetches.end()) {
+            return;  // asked before the state was reloaded
+        }
+        const core::fetch_handler handler = std::move(at->second);
+        c.fetches.erase(at);
+        handler(t, what.result);
+    }
+};
+
+// Leases that expire and retries that become due.
+void look_at_timers(core& c, turn& t) {
+    while (!c.timers.empty() && c.timers.begin()->first <= t.now.mono) {
+        queue* q = c.queue_by_id(c.timers.begin()->second);
+        c.timers.erase(c.timers.begin());
+        q->timer = mono_never;
+        expire_leases(c, t, *q);
+        const mono_time next = std::min(advance_schedule(c, t, *q), q->leases.earliest());
+        // Never again in this very turn.
+        c.arm(*q, std::max(next, t.now.mono + duration_us{1}));
+        c.wake(*q);
+    }
+}
+
+}  // namespace
+
+broker_state::broker_state(domain_options options) : impl_(std::make_unique<impl>(options)) {}
+broker_state::~broker_state() = default;
+broker_state::broker_state(broker_state&&) noexcept = default;
+broker_state& broker_state::operator=(broker_state&&) noexcept = default;
+
+void broker_state::restore(const loaded_state& loaded, commit_number first_commit, instant now,
+                           effects& out) {
+    const domain_options options = impl_->state.options;
+    const domain_counters counters = impl_->state.counters;
+    impl_ = std::make_unique<impl>(options);
+    core& c = impl_->state;
+    c.counters = counters;
+    c.gathering = first_commit;
+    wall_time latest{};
+    for (const topic_tail& tail : loaded.tails) {
+        latest = std::max(latest, tail.last_append);
+    }
+    c.clock.start(now, latest);
+    c.clock_started = true;
+    c.jitter = base::random(options.seed ^ (loaded.epoch.value() + 1));
+    turn t = impl_->begin(now, out);
+    domain::restore(c, t, loaded);
+}
+
+void broker_state::apply(command what, instant now, effects& out) {
+    turn t = impl_->begin(now, out);
+    std::visit(handle_command{impl_->state, t}, what);
+}
+
+mono_time broker_state::tick(instant now, effects& out) {
+    core& c = impl_->state;
+    turn t = impl_->begin(now, out);
+    look_at_timers(c, t);
+    if (c.trim_again <= now.mono) {
+        trim_topics(c, t);
+    }
+    answer_overdue(c, t);
+    return next_deadline();
+}
+
+mono_time broker_state::next_deadline() const {
+    const core& c = impl_->state;
+    const mono_time timer = c.timers.empty() ? mono_never : c.timers.begin()->first;
+    return std::min({timer, c.trim_again, c.waiting_until});
+}
+
+void broker_state::dispatch(instant now, effects& out) {
+    turn t = impl_->begin(now, out);
+    dispatch_all(impl_->state, t);
+}
+
+bool broker_state::dirty() const {
+    return impl_->state.dirty;
+}
+
+void broker_state::seal(instant now, effects& out) {
+    turn t = impl_->begin(now, out);
+    seal_commit(impl_->state, t);
+}
+
+void broker_state::commit_cut(commit_number next) {
+    cut_commit(impl_->state, next);
+}
+
+broker_epoch broker_state::epoch() const {
+    return impl_->state.epoch;
+}
+
+const domain_counters& broker_state::counters() const {
+    return impl_->state.counters;
+}
+
+std::vector<std::string> broker_state::warnings() const {
+    const core& c = impl_->state;
+    std::vector<std::string> warnings;
+    if (c.clock.behind() != duration_us{0}) {
+        warnings.push_back(fmt::format("the system's clock was set {} s {}; times follow it slowly",
+                                       std::chrono::abs(c.clock.behind()).count() / 1000000,
+                                       c.clock.behind() > duration_us{0} ? "forward" : "back"));
+    }
+    for (const auto& [id, of] : c.topics) {
+        for (const auto& [name, q] : of->queues) {
+            if (!q->read_error.empty()) {
+                warnings.push_back(fmt::format("queue {}: {}", q->path(), q->read_error));
+            }
+            if (q->too_many_retrying() || q->too_many_runs()) {
+                warnings.push_back(fmt::format(
+                    "queue {} gives out no new messages: {}", q->path(),
+                    q->too_many_retrying() ? "max_retrying is reached" : "max_runs is reached"));
+            }
+        }
+    }
+    return warnings;
+}
+
+outcome<void> broker_state::check_invariants() const {
+    return domain::check_invariants(impl_->state);
+}
+
+}  // namespace brokerd::domain

@@ -1,0 +1,131 @@
+// What all operations of the domain share: topics, queues, connections, consumers, caches, pending
+// fetches, and the few helpers to find, answer, emit and read. The operations themselves are the
+// functions of operations.hpp. Owner: the engine strand.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <memory_resource>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "broker/base/random.hpp"
+#include "broker/domain/broker_state.hpp"
+#include "broker/domain/chunk_cache.hpp"
+#include "broker/domain/command.hpp"
+#include "broker/domain/consumer.hpp"
+#include "broker/domain/effects.hpp"
+#include "broker/domain/producer_table.hpp"
+#include "broker/domain/queue.hpp"
+#include "broker/domain/topic.hpp"
+#include "broker/domain/wall_clock.hpp"
+
+namespace brokerd::domain {
+
+// One call into the domain: when it happens and where its effects go.
+struct turn {
+    instant now;
+    wall_time wall;       // as the domain sees it (wall_clock.hpp)
+    wall_time retry_now;  // on the clock of due times
+    effects& out;
+};
+
+// Who asked, and gets the answer.
+struct asker {
+    connection_id connection;
+    std::uint32_t request = 0;
+};
+
+struct connection {
+    std::string name;
+    std::map<consumer_id, std::unique_ptr<consumer>> consumers;
+    std::uint32_t waiting_reads = 0;
+};
+
+class core {
+public:
+    using fetch_handler = std::function<void(turn&, fetch_result&)>;
+
+    explicit core(domain_options wanted);
+
+    // ---- finding ----
+    [[nodiscard]] topic* topic_by_id(topic_id id);
+    [[nodiscard]] queue* queue_by_id(queue_id id);
+    [[nodiscard]] outcome<topic*> find_topic(std::string_view name);
+    // `path` is TOPIC/QUEUE.
+    [[nodiscard]] outcome<queue*> find_queue(std::string_view path);
+    [[nodiscard]] connection* find_connection(connection_id id);
+
+    // ---- answering ----
+    // `commit` or nothing if that is known to be durable.
+    [[nodiscard]] commit_number depend(commit_number commit) const {
+        return commit <= applied() ? commit_number{} : commit;
+    }
+    void answer(turn& t, asker who, commit_number depends_on, output_body body) const;
+    void refuse(turn& t, asker who, failure why) const;
+
+    // ---- changing ----
+    void emit(turn& t, mutation m, bool urgent = true);
+    // The queue's ledger has changed: its delta is due at the next seal.
+    void note_change(turn& t, queue& q, bool urgent);
+    // Dispatch shall look at the queue; its exceptions in memory are to be dropped later.
+    void wake(queue& q);
+    void note_exceptions(queue& q);
+    void note_trim(topic& t);
+    // The queue shall be looked at by then: a lease expires or a retry becomes due.
+    void arm(queue& q, mono_time when);
+
+    // ---- reading ----
+    void read(turn& t, fetch_body what, fetch_handler then);
+
+    [[nodiscard]] queue_memory memory() { return {&pool, &window_bytes}; }
+
+    // Commits up to this one are in the store.
+    [[nodiscard]] commit_number applied() const {
+        return commit_number{gathering.value() < 2 ? 0 : gathering.value() - 2};
+    }
+
+    domain_options options;
+    domain_counters counters;
+    base::random jitter;
+    wall_clock clock;
+    bool clock_started = false;
+    std::pmr::unsynchronized_pool_resource pool;  // nodes of every set and table
+
+    std::size_t window_bytes = 0;  // of all read windows
+
+    broker_epoch epoch;
+    commit_number gathering{1};  // the commit that takes the next mutations
+    std::uint64_t next_id = 1;
+    bool dirty = false;
+
+    std::map<topic_id, std::unique_ptr<topic>> topics;
+    std::map<std::string, topic*, std::less<>> topics_by_name;
+    std::unordered_map<queue_id, queue*> queues;  // only to find; never iterated
+    std::map<connection_id, connection> connections;
+    producer_table producers;
+    chunk_cache cache;
+
+    std::vector<queue*> woken;
+    std::vector<queue*> changed_queues;
+    std::vector<queue*> queues_with_exceptions;
+    std::vector<topic*> open_topics;     // with an open chunk or waiting reads to answer
+    std::set<topic_id> topics_waiting;   // with waiting reads
+    std::vector<topic*> topics_to_trim;  // whose queues have moved
+    std::set<std::pair<mono_time, queue_id>> timers;  // one per queue that waits for a time
+    mono_time waiting_until = mono_never;             // no waiting read ends before
+    mono_time trim_again = mono_never;                // when to look at topics_to_trim
+    std::uint64_t dispatch_number = 0;
+
+    std::uint64_t next_fetch = 1;
+    std::map<std::uint64_t, fetch_handler> fetches;
+};
+
+}  // namespace brokerd::domain

@@ -1,0 +1,345 @@
+// Exceptions between memory and store: which of them memory knows, fetching the others with their
+// records, and the due times of retries as they come near.
+//
+// Memory knows an exception while the commit that stores it may not be applied, so what a fetch
+// returns may be older than what memory knows, never newer: memory goes first. While a fetch of a
+// queue is outstanding nothing of it is forgotten.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/domain/operations.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+constexpr std::uint32_t due_fetch_limit = 1024;  // items of one part of the due index
+constexpr std::uint32_t load_limit = 32;         // exceptions loaded at once for dispatch
+constexpr std::size_t alone_records_max = 16;    // kept loaded while they wait for a free consumer
+
+shared_bytes record_in(const chunk_ptr& data, offset_t offset) {
+    return {data, data->record(offset)};
+}
+
+// Takes record and time from memory if they are there.
+bool find_record(const queue& q, offset_t offset, known_exception& known) {
+    if (known.record.owner) {
+        return true;
+    }
+    const chunk_ptr* data = nullptr;
+    if (const chunk_tail::entry* entry = q.owner.tail.find(offset)) {
+        data = &entry->data;
+    } else {
+        data = q.window.find(offset);
+    }
+    if (data == nullptr) {
+        return false;
+    }
+    known.record = record_in(*data, offset);
+    known.append_time = (*data)->append_time();
+    return true;
+}
+
+void merge_fetched(queue& q, exceptions_fetched& fetched, exception_map& known) {
+    for (exception_entry& entry : fetched.entries) {
+        if (!q.book.is_exception(entry.offset)) {
+            continue;
+        }
+        const auto [at, is_new] = known.try_emplace(entry.offset);
+        if (is_new) {
+            at->second.value = std::move(entry.value);
+        }
+        if (!at->second.record.owner && entry.record.owner) {
+            at->second.record = std::move(entry.record);
+            at->second.append_time = entry.append_time;
+        }
+    }
+}
+
+// What memory knows of `offsets`.
+exception_map known_of(const queue& q, const std::vector<offset_t>& offsets, bool records) {
+    exception_map known;
+    for (const offset_t offset : offsets) {
+        const auto at = q.exceptions.find(offset);
+        if (at != q.exceptions.end() && q.book.is_exception(offset)) {
+            known_exception copy = at->second;
+            if (records) {
+                find_record(q, offset, copy);
+            }
+            known.emplace(offset, std::move(copy));
+        }
+    }
+    return known;
+}
+
+}  // namespace
+
+void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool records,
+                     exceptions_handler then, std::function<void(turn&)> gone) {
+    exception_map known = known_of(q, offsets, records);
+    std::vector<offset_t> missing;
+    for (const offset_t offset : offsets) {
+        const auto at = known.find(offset);
+        if (at == known.end() || (records && !at->second.record.owner)) {
+            missing.push_back(offset);
+        }
+    }
+    if (missing.empty()) {
+        then(c, t, q, std::move(known));
+        return;
+    }
+    ++q.fetches;
+    c.read(t, fetch_exceptions{q.owner.id, q.id, std::move(missing), records},
+           [&c, id = q.id, records, offsets = std::move(offsets), then = std::move(then),
+            gone = std::move(gone)](turn& later, fetch_result& result) {
+               queue* of = c.queue_by_id(id);
+               if (of == nullptr) {
+                   if (gone) {
+                       gone(later);
+                   }
+                   return;
+               }
+               --of->fetches;
+               if (auto* failed = std::get_if<failure>(&result)) {
+                   then(c, later, *of, std::unexpected(std::move(*failed)));
+                   return;
+               }
+               exception_map all = known_of(*of, offsets, records);
+               merge_fetched(*of, std::get<exceptions_fetched>(result), all);
+               then(c, later, *of, std::move(all));
+           });
+}
+
+// ---- what is due ----
+
+namespace {
+
+// The first due offsets that cannot be dispatched as they are.
+std::vector<offset_t> due_to_load(queue& q, std::uint32_t wanted) {
+    std::vector<offset_t> offsets;
+    const auto look = [&](const interval_set& set, std::uint32_t limit) {
+        std::uint32_t seen = 0;
+        for (auto run = set.next_run(0); run && seen < limit; run = set.next_run(run->end())) {
+            for (offset_t at = run->first; at < run->end() && seen < limit; ++at, ++seen) {
+                const auto known = q.exceptions.find(at);
+                if (known == q.exceptions.end() || !find_record(q, at, known->second)) {
+                    offsets.push_back(at);
+                }
+            }
+        }
+    };
+    look(q.alone_due, 1);
+    look(q.schedule.due(), std::min(wanted, load_limit));
+    std::sort(offsets.begin(), offsets.end());
+    return offsets;
+}
+
+void take_loaded(core& c, queue& q, const std::vector<offset_t>& asked,
+                 const exception_map& loaded) {
+    for (const auto& [offset, known] : loaded) {
+        if (!q.book.retrying().contains(offset) || q.leased_retries.contains(offset)) {
+            continue;
+        }
+        known_exception& mine = q.exceptions.try_emplace(offset, known).first->second;
+        if (!mine.record.owner) {
+            mine.record = known.record;
+            mine.append_time = known.append_time;
+        }
+    }
+    for (const offset_t offset : asked) {
+        const auto at = q.exceptions.find(offset);
+        const bool is_due = q.schedule.due().contains(offset) || q.alone_due.contains(offset);
+        if (is_due && (at == q.exceptions.end() || !at->second.record.owner)) {
+            // It stays retrying and is tried again after the next start.
+            q.schedule.remove(offset, wall_never);
+            q.alone_due.erase({offset, 1});
+            q.read_error = fmt::format("the record of {} is not in the store", q.address(offset));
+        }
+    }
+    c.note_exceptions(q);
+    c.wake(q);
+}
+
+// The store has neither exception nor record of a message that failed just now, but its log has
+// the record.
+bool load_from_log(core& c, turn& t, queue& q, offset_t offset) {
+    const auto known = q.exceptions.find(offset);
+    if (known == q.exceptions.end() || known->second.commit <= c.applied() ||
+        offset < q.owner.trim) {
+        return false;
+    }
+    ++q.fetches;
+    c.read(t, fetch_log{q.owner.id, offset, 0, q.id.value()},
+           [&c, id = q.id, offset](turn&, fetch_result& result) {
+               queue* of = c.queue_by_id(id);
+               if (of == nullptr) {
+                   return;
+               }
+               --of->fetches;
+               of->exceptions_fetching = false;
+               const auto at = of->exceptions.find(offset);
+               const auto* log = std::get_if<log_fetched>(&result);
+               if (at != of->exceptions.end() && log != nullptr && !log->chunks.empty() &&
+                   log->chunks.front()->contains(offset)) {
+                   at->second.record = record_in(log->chunks.front(), offset);
+                   at->second.append_time = log->chunks.front()->append_time();
+               }
+               take_loaded(c, *of, {offset}, {});
+           });
+    return true;
+}
+
+}  // namespace
+
+void load_due(core& c, turn& t, queue& q, std::uint32_t wanted) {
+    if (q.exceptions_fetching || t.now.mono < q.read_again) {
+        return;
+    }
+    std::vector<offset_t> offsets = due_to_load(q, wanted);
+    if (offsets.empty()) {
+        return;
+    }
+    q.exceptions_fetching = true;
+    if (load_from_log(c, t, q, offsets.front())) {
+        return;
+    }
+    std::erase_if(offsets, [&](offset_t offset) {
+        const auto known = q.exceptions.find(offset);
+        return known != q.exceptions.end() && known->second.commit > c.applied() &&
+               offset >= q.owner.trim;
+    });
+    with_exceptions(c, t, q, offsets, true,
+                    [offsets](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
+                        of.exceptions_fetching = false;
+                        if (!loaded) {
+                            fail_read(then, later, of, loaded.error());
+                            return;
+                        }
+                        take_loaded(then, of, offsets, *loaded);
+                    });
+}
+
+void fail_read(core& c, turn& t, queue& q, const failure& why) {
+    q.read_error = why.text;
+    q.read_again = t.now.mono + read_retry;
+    c.arm(q, q.read_again);
+}
+
+void set_alone(queue& q, offset_t offset) {
+    q.schedule.remove(offset, wall_never);
+    q.alone_due.insert({offset, 1});
+    if (q.alone_due.count() > alone_records_max) {
+        const auto at = q.exceptions.find(offset);
+        if (at != q.exceptions.end()) {
+            at->second.record = {};
+        }
+    }
+}
+
+// ---- the due index ----
+
+namespace {
+
+// Retrying messages whose due time memory does not know.
+bool some_on_disk(const queue& q) {
+    return q.retrying() > q.schedule.in_memory() + q.alone_due.count();
+}
+
+void take_due(core& c, turn& t, queue& q, wall_time from, wall_time until, due_fetched& fetched) {
+    if (q.moving) {
+        return;  // these are being moved; what is left then is asked for again
+    }
+    retry_schedule& schedule = q.schedule;
+    const wall_time known = fetched.more ? fetched.items.back().due : until;
+    schedule.fetch_limit_factor = known == from ? schedule.fetch_limit_factor * 2 : 1;
+    schedule.set_known_until(known);
+    const auto take = [&](offset_t offset, wall_time due) {
+        if (q.book.retrying().contains(offset) && !q.leased_retries.contains(offset) &&
+            !q.alone_due.contains(offset) && !schedule.contains(offset, due)) {
+            schedule.add(offset, due, t.retry_now);
+        }
+    };
+    for (const due_item& item : fetched.items) {
+        if (!q.exceptions.contains(item.offset)) {
+            take(item.offset, item.due);
+        }
+    }
+    for (const auto& [offset, exception] : q.exceptions) {
+        if (exception.value.state == message_state::retrying) {
+            take(offset, exception.value.due);
+        }
+    }
+    c.wake(q);
+    c.arm(q, advance_schedule(c, t, q));
+}
+
+void fetch_due_part(core& c, turn& t, queue& q) {
+    const wall_time from = std::max(q.schedule.known_until(), wall_time{});
+    const wall_time until = t.retry_now + retry_schedule::horizon;
+    q.schedule.fetching = true;
+    ++q.fetches;
+    c.read(
+        t,
+        fetch_due{q.owner.id, q.id, from, until, due_fetch_limit * q.schedule.fetch_limit_factor},
+        [&c, id = q.id, from, until](turn& later, fetch_result& result) {
+            queue* of = c.queue_by_id(id);
+            if (of == nullptr) {
+                return;
+            }
+            --of->fetches;
+            of->schedule.fetching = false;
+            if (const auto* failed = std::get_if<failure>(&result)) {
+                fail_read(c, later, *of, *failed);
+                return;
+            }
+            take_due(c, later, *of, from, until, std::get<due_fetched>(result));
+        });
+}
+
+}  // namespace
+
+mono_time advance_schedule(core& c, turn& t, queue& q) {
+    retry_schedule& schedule = q.schedule;
+    if (schedule.advance(t.retry_now)) {
+        c.wake(q);
+    }
+    mono_time next = mono_never;
+    if (schedule.next() != wall_never) {
+        next = c.clock.mono_of_retry_time(schedule.next());
+    }
+    if (!some_on_disk(q)) {
+        schedule.set_known_until(
+            std::max(schedule.known_until(), t.retry_now + retry_schedule::horizon));
+    } else if (!q.consumers.empty() && !q.moving && !schedule.fetching) {
+        const bool time_to_fetch =
+            schedule.known_until() - retry_schedule::fetch_margin <= t.retry_now;
+        if (time_to_fetch && t.now.mono >= q.read_again) {
+            fetch_due_part(c, t, q);
+        } else {
+            const mono_time then =
+                c.clock.mono_of_retry_time(schedule.known_until() - retry_schedule::fetch_margin);
+            next = std::min(next, std::max(then, q.read_again));
+        }
+    }
+    return next;
+}
+
+void forget_applied_exceptions(core& c) {
+    const auto done = [&](queue* q) {
+        if (q->fetches > 0) {
+            return false;
+        }
+        // Those about to be dispatched stay loaded.
+        std::erase_if(q->exceptions, [&](const auto& each) {
+            return each.second.commit <= c.applied() &&
+                   (q->consumers.empty() ||
+                    !(q->schedule.due().contains(each.first) || q->alone_due.contains(each.first)));
+        });
+        q->exceptions_noted = !q->exceptions.empty();
+        return q->exceptions.empty();
+    };
+    std::erase_if(c.queues_with_exceptions, done);
+}
+
+}  // namespace brokerd::domain

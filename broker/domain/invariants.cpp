@@ -1,0 +1,159 @@
+// Every invariant that can be checked in memory. For tests and the simulator.
+#include <map>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/domain/operations.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+std::unexpected<failure> broken(const queue& q, std::string text) {
+    return refuse(error_code::internal, fmt::format("queue {}: {}", q.path(), text));
+}
+
+outcome<void> check_counts(const queue& q) {
+    const offset_t end = q.owner.end;
+    const ledger& book = q.book;
+    if (book.first() > book.floor() || book.floor() > end || q.owner.trim > book.floor()) {
+        return broken(q, fmt::format("first {}, trim {}, floor {}, end {} do not ascend",
+                                     book.first(), q.owner.trim, book.floor(), end));
+    }
+    const std::uint64_t sum = q.ready() + q.leased() + q.retrying() + q.dead() + q.done();
+    if (sum != end - book.first()) {
+        return broken(q,
+                      fmt::format("{} ready, {} leased, {} retrying, {} dead and {} done are not "
+                                  "the {} messages from {} to {}",
+                                  q.ready(), q.leased(), q.retrying(), q.dead(), q.done(),
+                                  end - book.first(), book.first(), end));
+    }
+    return {};
+}
+
+outcome<void> check_sets(const queue& q) {
+    outcome<void> result;
+    const auto disjoint = [&](const interval_set& a, const interval_set& b, const char* what) {
+        a.for_each([&](offset_range run) {
+            if (b.contains_any(run) && result) {
+                result =
+                    broken(q, fmt::format("{} overlap at {} to {}", what, run.first, run.end()));
+            }
+        });
+    };
+    const auto within = [&](const interval_set& a, const interval_set& b, const char* what) {
+        a.for_each([&](offset_range run) {
+            if (b.count_in(run.first, run.end()) != run.count && result) {
+                result = broken(q, fmt::format("{} ({} to {})", what, run.first, run.end()));
+            }
+        });
+    };
+    disjoint(q.book.retrying(), q.book.dead(), "retrying and dead");
+    disjoint(q.returned, q.book.closed(), "returned and closed");
+    disjoint(q.ahead, q.book.closed(), "leased ahead and closed");
+    disjoint(q.schedule.due(), q.leased_retries, "due and leased");
+    disjoint(q.alone_due, q.leased_retries, "due alone and leased");
+    disjoint(q.alone_due, q.schedule.due(), "due alone and due");
+    within(q.leased_retries, q.book.retrying(), "a leased retry is not retrying");
+    within(q.schedule.due(), q.book.retrying(), "a due message is not retrying");
+    within(q.alone_due, q.book.retrying(), "a message due alone is not retrying");
+    if (!q.book.closed().empty() && q.book.closed().front() < q.book.floor()) {
+        return broken(q, "closed reaches below the floor");
+    }
+    if (!q.returned.empty() &&
+        (q.returned.front() < q.book.floor() || q.returned.back() >= q.next)) {
+        return broken(q, "returned reaches beyond floor and next");
+    }
+    if (!q.ahead.empty() && q.ahead.front() < q.next) {
+        return broken(q, "a lease ahead lies below next");
+    }
+    return result;
+}
+
+struct held {
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+};
+
+outcome<void> check_leases(const queue& q) {
+    outcome<void> result;
+    std::map<const consumer*, held> sums;
+    interval_set seen;
+    std::uint64_t retried = 0;
+    q.leases.for_each([&](const lease_span& span) {
+        sums[span.holder].messages += span.run.count;
+        sums[span.holder].bytes += span.bytes;
+        retried += span.exception ? span.run.count : 0;
+        const bool twice = seen.insert(span.offsets()) != span.run.count;
+        const bool state_is_leased = q.state_of(span.run.first_offset) == message_state::leased &&
+                                     q.state_of(span.offsets().end() - 1) == message_state::leased;
+        if (result && (twice || !state_is_leased)) {
+            result = broken(
+                q, fmt::format("messages {} to {} are leased {}", span.run.first_offset,
+                               span.offsets().end(), twice ? "twice" : "and in another state"));
+        }
+        if (result && span.deadline < q.leases.earliest()) {
+            result = broken(q, "a lease expires before the earliest deadline");
+        }
+    });
+    if (!result) {
+        return result;
+    }
+    if (retried != q.leased_retries.count()) {
+        return broken(q, fmt::format("{} leased retries, {} in the table", q.leased_retries.count(),
+                                     retried));
+    }
+    for (const consumer* one : q.consumers) {
+        const held sum = sums[one];
+        if (one->leased != sum.messages || one->leased_bytes != sum.bytes) {
+            return broken(
+                q, fmt::format("consumer {} counts {} leases of {} bytes, the table {} "
+                               "of {}",
+                               one->name, one->leased, one->leased_bytes, sum.messages, sum.bytes));
+        }
+        sums.erase(one);
+    }
+    return sums.empty() ? outcome<void>{} : broken(q, "a lease belongs to no consumer");
+}
+
+outcome<void> check_timer(const queue& q) {
+    if (q.timer > q.leases.earliest()) {
+        return broken(q, "no timer for the earliest lease");
+    }
+    return {};
+}
+
+outcome<void> check_topic(const topic& of) {
+    if (of.trim > of.end || of.next_offset() < of.end) {
+        return refuse(error_code::internal,
+                      fmt::format("topic {}: trim {}, end {}, next {} do not ascend", of.name,
+                                  of.trim, of.end, of.next_offset()));
+    }
+    for (const auto& [name, q] : of.queues) {
+        for (const auto check : {check_counts, check_sets, check_leases, check_timer}) {
+            if (auto checked = check(*q); !checked) {
+                return checked;
+            }
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+outcome<void> check_invariants(const core& c) {
+    std::size_t queues = 0;
+    for (const auto& [id, of] : c.topics) {
+        queues += of->queues.size();
+        if (auto checked = check_topic(*of); !checked) {
+            return checked;
+        }
+    }
+    if (queues != c.queues.size() || c.topics.size() != c.topics_by_name.size()) {
+        return refuse(error_code::internal, "names and identities do not match");
+    }
+    return {};
+}
+
+}  // namespace brokerd::domain

@@ -1,0 +1,125 @@
+// Leases that are not in the table any more: their holder was lost, their time ran out, or an
+// earlier epoch gave them. They still hold as long as the message was not leased again, so that
+// work which was done is not done twice.
+#include <algorithm>
+#include <utility>
+
+#include "broker/domain/operations.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+// The last attempt ended without a word of its holder.
+bool ended_silently(const exception_state& known) {
+    return !known.history.empty() && (known.history.back().outcome == attempt_outcome::lost ||
+                                      known.history.back().outcome == attempt_outcome::expired);
+}
+
+std::uint64_t record_bytes(const queue& q, offset_t offset) {
+    const chunk_tail::entry* entry = q.owner.tail.find(offset);
+    return entry == nullptr ? 0 : entry->data->record_size(offset);
+}
+
+}  // namespace
+
+late_lease judge_late(const core& c, const queue& q, offset_t offset, lease_id lease,
+                      const exception_state* known) {
+    if (lease.counter == 0 || lease <= q.fence || lease.epoch > c.epoch || offset >= q.owner.end) {
+        return late_lease::gone;
+    }
+    const bool earlier_epoch = lease.epoch < c.epoch;
+    if (earlier_epoch && q.untouched(offset)) {
+        return late_lease::untouched;
+    }
+    if (known == nullptr || !q.book.is_exception(offset) || q.leased_retries.contains(offset)) {
+        return late_lease::gone;
+    }
+    if (known->last_lease == lease && ended_silently(*known)) {
+        return late_lease::excepted;
+    }
+    // Leased again after that attempt, when the broker went down.
+    const bool leased_at_restart =
+        earlier_epoch && known->state == message_state::retrying && known->last_lease < lease;
+    return leased_at_restart ? late_lease::excepted : late_lease::gone;
+}
+
+std::vector<offset_t> unleased_exceptions(const queue& q, const std::vector<lease_run>& runs) {
+    std::vector<offset_t> found;
+    const auto collect = [&](offset_range range) {
+        for (offset_t offset = range.first; offset < range.end(); ++offset) {
+            if (!q.leased_retries.contains(offset)) {
+                found.push_back(offset);
+            }
+        }
+    };
+    for (const lease_run& run : runs) {
+        const offset_t end = run.first_offset + run.count;
+        q.book.retrying().for_each_in(run.first_offset, end, collect);
+        q.book.dead().for_each_in(run.first_offset, end, collect);
+    }
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
+}
+
+std::uint64_t same_fate(const queue& q, offset_t offset, offset_t end) {
+    offset_t stop =
+        std::min(q.book.retrying().next_member(offset), q.book.dead().next_member(offset));
+    if (q.untouched(offset)) {
+        stop = std::min(
+            {stop, q.book.closed().next_member(offset), q.ahead.next_member(offset), q.owner.end});
+    } else if (offset < q.next) {
+        stop = std::min(stop, q.next);
+    } else {
+        stop = std::min(stop, std::max(q.book.closed().next_gap(offset), q.ahead.next_gap(offset)));
+    }
+    return std::min(std::max(stop, offset + 1), end) - offset;
+}
+
+bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset, lease_id lease,
+             const exception_state* known, mono_time deadline) {
+    const late_lease worth = judge_late(c, q, offset, lease, known);
+    if (worth == late_lease::gone || holder.leased >= limits::prefetch_messages_max) {
+        return false;
+    }
+    lease_span span;
+    span.run = {
+        .first_offset = offset, .count = 1, .epoch = lease.epoch, .first_lease = lease.counter};
+    span.holder = &holder;
+    span.deadline = deadline;
+    span.bytes = record_bytes(q, offset);
+    if (worth == late_lease::untouched) {
+        q.ahead.insert({offset, 1});
+    } else {
+        exception_state value = *known;
+        if (known->last_lease == lease && value.history.back().outcome == attempt_outcome::lost) {
+            // The connection came back: the attempt did not fail after all.
+            value.history.pop_back();
+            --value.attempts;
+            value.last_lease = {};
+            value.state = message_state::retrying;
+            value.due = t.retry_now;
+            put_exception(c, t, q, offset, known, value);
+        }
+        if (value.state == message_state::dead) {
+            return false;
+        }
+        q.schedule.remove(offset, value.due);
+        q.alone_due.erase({offset, 1});
+        q.leased_retries.insert({offset, 1});
+        holder.alone = holder.alone || must_be_alone(value);
+        span.attempt = value.attempts + 1;
+        span.exception = std::make_unique<exception_state>(std::move(value));
+    }
+    if (holder.leased == 0 || lease < holder.oldest_lease) {
+        holder.oldest_lease = lease;
+    }
+    ++holder.leased;
+    holder.leased_bytes += span.bytes;
+    q.leases.add(std::move(span));
+    c.arm(q, deadline);
+    return true;
+}
+
+}  // namespace brokerd::domain

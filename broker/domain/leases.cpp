@@ -1,0 +1,177 @@
+// How a lease ends: acknowledged, given back, or failed, which is one attempt of its message.
+#include <algorithm>
+#include <utility>
+
+#include "broker/base/assert.hpp"
+#include "broker/domain/operations.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+// The queue's back-off: doubled with each attempt, with jitter so that what failed together does
+// not come back together.
+duration_us back_off(core& c, const queue_settings& settings, std::uint32_t attempts) {
+    duration_us delay = settings.backoff;
+    for (std::uint32_t i = 1; i < attempts && delay < settings.backoff_max; ++i) {
+        delay *= 2;
+    }
+    delay = std::min(delay, settings.backoff_max);
+    const std::int64_t spread = delay.count() / 100 * limits::backoff_jitter_percent;
+    return delay + duration_us{c.jitter.between(-spread, spread)};
+}
+
+// The first attempt and the latest ones are kept.
+void append_attempt(std::vector<attempt>& history, attempt one) {
+    if (history.size() >= limits::attempts_history_max) {
+        history.erase(history.begin() + 1);
+    }
+    history.push_back(std::move(one));
+}
+
+}  // namespace
+
+void give_back_room(queue& q, const lease_span& span) {
+    consumer& holder = *span.holder;
+    BROKERD_ASSERT(holder.leased >= span.run.count && holder.leased_bytes >= span.bytes,
+                   "consumer {} gives back more than it holds", holder.name);
+    holder.leased -= span.run.count;
+    holder.leased_bytes -= span.bytes;
+    if (holder.leased == 0) {
+        holder.alone = false;
+    }
+    q.offer(holder);
+}
+
+void ack_span(core& c, turn& t, queue& q, const lease_span& span) {
+    if (span.exception) {
+        erase_exception(c, t, q, span.run.first_offset, *span.exception);
+    } else {
+        q.ahead.erase(span.offsets());
+        q.book.to_done(span.offsets());
+        c.note_change(t, q, false);
+        c.note_trim(q.owner);
+    }
+    q.out_rate.add(t.now.mono, span.run.count);
+    c.counters.acked_messages += span.run.count;
+    c.wake(q);
+}
+
+void release_span(core& c, turn& t, queue& q, lease_span span) {
+    c.counters.released_messages += span.run.count;
+    c.wake(q);
+    if (span.exception) {
+        const offset_t offset = span.run.first_offset;
+        q.leased_retries.erase({offset, 1});
+        q.schedule.add(offset, t.retry_now, t.retry_now);
+        q.exceptions.try_emplace(offset, known_exception{.value = std::move(*span.exception),
+                                                         .commit = {},
+                                                         .append_time = {},
+                                                         .record = {}});
+        c.note_exceptions(q);
+        return;
+    }
+    const offset_t end = span.offsets().end();
+    q.ahead.erase(span.offsets());  // from `next` on it is simply not given out any more
+    if (span.run.first_offset < q.next) {
+        q.returned.insert({span.run.first_offset, std::min(end, q.next) - span.run.first_offset});
+    }
+}
+
+void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_state* before,
+                   exception_state value) {
+    const bool was_retrying = before != nullptr && before->state == message_state::retrying;
+    const wall_time previous_due = was_retrying ? before->due : wall_never;
+    if (was_retrying) {
+        q.schedule.remove(offset, before->due);
+        q.alone_due.erase({offset, 1});
+        q.leased_retries.erase({offset, 1});
+    }
+    if (value.state == message_state::dead) {
+        q.book.to_dead(offset);
+        ++c.counters.dead_messages;
+    } else {
+        q.book.to_retrying(offset);
+        q.schedule.add(offset, value.due, t.retry_now);
+        c.arm(q, c.clock.mono_of_retry_time(value.due));
+    }
+    c.emit(t, exception_put{.topic = q.owner.id,
+                            .queue = q.id,
+                            .offset = offset,
+                            .previous_due = previous_due,
+                            .value = value});
+    known_exception& known = q.exceptions[offset];
+    known.value = std::move(value);
+    known.commit = c.gathering;
+    c.note_exceptions(q);
+    c.note_change(t, q, true);
+    c.note_trim(q.owner);
+    c.wake(q);
+}
+
+void erase_exception(core& c, turn& t, queue& q, offset_t offset, const exception_state& before) {
+    const bool was_retrying = before.state == message_state::retrying;
+    if (was_retrying) {
+        q.schedule.remove(offset, before.due);
+        q.alone_due.erase({offset, 1});
+        q.leased_retries.erase({offset, 1});
+    }
+    q.book.exception_done(offset);
+    q.exceptions.erase(offset);
+    c.emit(t,
+           exception_erased{.topic = q.owner.id,
+                            .queue = q.id,
+                            .offset = offset,
+                            .previous_due = was_retrying ? before.due : wall_never},
+           false);
+    if (offset < q.owner.trim) {
+        c.emit(t, kept_erased{.topic = q.owner.id, .queue = q.id, .offset = offset}, false);
+    }
+    c.note_change(t, q, false);
+    c.note_trim(q.owner);
+}
+
+void fail_message(core& c, turn& t, queue& q, offset_t offset, lease_id lease,
+                  const exception_state* before, const failed_lease& how) {
+    exception_state value = before != nullptr ? *before : exception_state{};
+    ++value.attempts;
+    value.last_lease = lease;
+    append_attempt(
+        value.history,
+        {.time = t.wall, .outcome = how.outcome, .consumer = how.consumer, .reason = how.reason});
+    if (how.outcome == attempt_outcome::rejected || value.attempts >= q.settings.attempts) {
+        value.state = message_state::dead;
+        value.due = t.wall;
+    } else {
+        value.state = message_state::retrying;
+        const duration_us delay =
+            how.delay >= duration_us{0} ? how.delay : back_off(c, q.settings, value.attempts);
+        value.due = t.retry_now + delay;
+    }
+    put_exception(c, t, q, offset, before, std::move(value));
+}
+
+void fail_span(core& c, turn& t, queue& q, const lease_span& span, const failed_lease& how) {
+    switch (how.outcome) {
+        case attempt_outcome::nacked: c.counters.nacked_messages += span.run.count; break;
+        case attempt_outcome::rejected: c.counters.rejected_messages += span.run.count; break;
+        case attempt_outcome::expired: c.counters.expired_leases += span.run.count; break;
+        case attempt_outcome::lost: c.counters.lost_leases += span.run.count; break;
+    }
+    q.ahead.erase(span.offsets());
+    for (std::uint32_t i = 0; i < span.run.count; ++i) {
+        fail_message(c, t, q, span.run.first_offset + i,
+                     lease_id{span.run.epoch, span.run.first_lease + i}, span.exception.get(), how);
+    }
+}
+
+void expire_leases(core& c, turn& t, queue& q) {
+    for (const lease_span& span : q.leases.take_expired(t.now.mono)) {
+        give_back_room(q, span);
+        fail_span(
+            c, t, q, span,
+            {.outcome = attempt_outcome::expired, .consumer = span.holder->name, .reason = {}});
+    }
+}
+
+}  // namespace brokerd::domain

@@ -1,0 +1,87 @@
+// Listings of topics and consumers.
+#include <algorithm>
+
+#include "broker/domain/operations.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+codec::topic_item item_of(const turn& t, topic& of) {
+    return {.name = of.name,
+            .topic = of.id,
+            .settings = of.settings,
+            .created = of.created,
+            .first_offset = of.trim,
+            .next_offset = of.end,
+            .messages = of.end - of.trim,
+            .bytes = of.stored_bytes,
+            .queues = static_cast<std::uint32_t>(of.queues.size()),
+            .in_per_second = of.in_rate.per_second(t.now.mono)};
+}
+
+codec::consumer_item item_of(const consumer& one) {
+    return {.topic = one.from->owner.name,
+            .queue = one.from->name,
+            .name = one.name,
+            .connection = one.connection,
+            .consumer = one.id,
+            .prefetch_messages = one.prefetch_messages,
+            .prefetch_bytes = one.prefetch_bytes,
+            .leased = one.leased,
+            .leased_bytes = one.leased_bytes,
+            .delivered = one.delivered,
+            .attached = one.attached};
+}
+
+}  // namespace
+
+void list_topics(core& c, turn& t, asker who, const codec::topic_list& what) {
+    if (!what.topic.empty()) {
+        const auto found = c.find_topic(what.topic);
+        if (!found) {
+            c.refuse(t, who, found.error());
+            return;
+        }
+        c.answer(t, who, (*found)->changed, codec::topics{false, {item_of(t, **found)}});
+        return;
+    }
+    const auto limit = std::clamp<std::size_t>(what.limit, 1, limits::list_items_max);
+    codec::topics page;
+    commit_number depends_on;
+    auto at = c.topics_by_name.upper_bound(what.after);
+    for (; at != c.topics_by_name.end() && page.items.size() < limit; ++at) {
+        page.items.push_back(item_of(t, *at->second));
+        depends_on = std::max(depends_on, at->second->changed);
+    }
+    page.more = at != c.topics_by_name.end();
+    c.answer(t, who, depends_on, std::move(page));
+}
+
+void list_consumers(core& c, turn& t, asker who, const codec::consumer_list& what) {
+    codec::consumers page;
+    const auto add = [&](const queue& q) {
+        for (const consumer* one : q.consumers) {
+            if (page.items.size() < limits::list_items_max) {
+                page.items.push_back(item_of(*one));
+            }
+        }
+    };
+    if (!what.queue.empty()) {
+        const auto found = c.find_queue(what.queue);
+        if (!found) {
+            c.refuse(t, who, found.error());
+            return;
+        }
+        add(**found);
+    } else {
+        for (const auto& [topic_name, of] : c.topics_by_name) {
+            for (const auto& [queue_name, q] : of->queues) {
+                add(*q);
+            }
+        }
+    }
+    c.answer(t, who, {}, std::move(page));
+}
+
+}  // namespace brokerd::domain

@@ -1,0 +1,164 @@
+// Everything the domain can do, one function per command or event, grouped by the file that holds
+// them. Owner: the engine strand.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/domain/core.hpp"
+
+namespace brokerd::domain {
+
+// ---- publish.cpp: batches into chunks ----
+void publish(core& c, turn& t, asker who, const publish_request& what);
+// Closes the open chunk of a topic: an `appended` mutation of the commit being gathered.
+void seal_chunk(core& c, turn& t, topic& of);
+
+// ---- seal.cpp: the end of a commit ----
+void seal_commit(core& c, turn& t);
+void cut_commit(core& c, commit_number next);
+
+// ---- attach.cpp: connections and consumers ----
+void attach(core& c, turn& t, asker who, const codec::attach& what);
+void detach(core& c, turn& t, asker who, const codec::detach& what);
+void set_prefetch(core& c, turn& t, asker who, const codec::set_prefetch& what);
+void close_connection(core& c, turn& t, const connection_closed& what);
+// Ends every consumer of a queue that goes away.
+void end_consumers(core& c, turn& t, queue& q, error_code code, const std::string& text);
+
+// ---- leases.cpp: how a lease ends ----
+// The span has been taken out of the table; its holder gets the room back.
+void give_back_room(queue& q, const lease_span& span);
+void ack_span(core& c, turn& t, queue& q, const lease_span& span);
+void release_span(core& c, turn& t, queue& q, lease_span span);
+// A failed lease: one attempt. `delay` < 0 = the queue's back-off.
+struct failed_lease {
+    attempt_outcome outcome = attempt_outcome::nacked;
+    std::string consumer;
+    std::string reason;
+    duration_us delay{-1};
+};
+void fail_span(core& c, turn& t, queue& q, const lease_span& span, const failed_lease& how);
+// The attempt of one message: adds it to what was known of it before (nullptr = nothing) and makes
+// the message retrying or dead.
+void fail_message(core& c, turn& t, queue& q, offset_t offset, lease_id lease,
+                  const exception_state* before, const failed_lease& how);
+// Replaces the value of an exception; `before` as the store knows it.
+void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_state* before,
+                   exception_state value);
+// The message is done: the exception goes, and the record that was kept for it.
+void erase_exception(core& c, turn& t, queue& q, offset_t offset, const exception_state& before);
+void expire_leases(core& c, turn& t, queue& q);
+
+// ---- late.cpp: leases that are not in the table ----
+// Leases whose holder was lost, that expired, or that an earlier epoch gave: they still hold as
+// long as the message was not leased again.
+enum class late_lease : std::uint8_t {
+    gone,       // not held any more
+    untouched,  // of an earlier epoch; the message was not delivered since
+    excepted,   // the message is retrying or dead because this lease failed, or it was leased when
+                // the broker went down
+};
+// What `lease` of an earlier epoch or a lost holder is worth. `known` = the exception of the
+// message, if it has one.
+[[nodiscard]] late_lease judge_late(const core& c, const queue& q, offset_t offset, lease_id lease,
+                                    const exception_state* known);
+// The messages of `runs` with an exception that decides: to be known before judging. Ascending.
+[[nodiscard]] std::vector<offset_t> unleased_exceptions(const queue& q,
+                                                        const std::vector<lease_run>& runs);
+// How many messages from `offset`, which has no exception, up to `end` share its fate.
+[[nodiscard]] std::uint64_t same_fate(const queue& q, offset_t offset, offset_t end);
+// Takes a lease up again for `holder`; true if it held. Takes a `lost` attempt back.
+[[nodiscard]] bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset,
+                           lease_id lease, const exception_state* known, mono_time deadline);
+
+// ---- settle.cpp ----
+void settle(core& c, turn& t, asker who, codec::settle what);
+
+// ---- exceptions.cpp: exceptions between memory and store ----
+using exception_map = std::map<offset_t, known_exception>;
+using exceptions_handler = std::function<void(core&, turn&, queue&, outcome<exception_map>)>;
+// The exceptions of `offsets` (ascending), from memory and store; with their records if asked for
+// and the records still exist. The handler is not called if the queue is removed meanwhile, but
+// `gone` is.
+void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool records,
+                     exceptions_handler then, std::function<void(turn&)> gone = {});
+// Loads what the due messages need to be dispatched.
+void load_due(core& c, turn& t, queue& q, std::uint32_t wanted);
+// Fetches the next part of the due index if its time has come; returns when that is.
+mono_time advance_schedule(core& c, turn& t, queue& q);
+void forget_applied_exceptions(core& c);
+// The message is due, but to be delivered alone.
+void set_alone(queue& q, offset_t offset);
+// A read for the queue failed: it is tried again after a while, and explained meanwhile.
+inline constexpr auto read_retry = std::chrono::seconds(1);
+void fail_read(core& c, turn& t, queue& q, const failure& why);
+
+// ---- dispatch.cpp ----
+// A message whose last holder was lost is given out alone: it may have been what killed it.
+[[nodiscard]] bool must_be_alone(const exception_state& value);
+void dispatch_all(core& c, turn& t);
+
+// ---- trim.cpp ----
+// Moves the trim points that may move; core::trim_again says when to look again.
+void trim_topics(core& c, turn& t);
+
+// ---- admin_topics.cpp ----
+void create_topic(core& c, turn& t, asker who, const codec::topic_create& what);
+void set_topic(core& c, turn& t, asker who, const codec::topic_set& what);
+void remove_topic(core& c, turn& t, asker who, const codec::topic_remove& what);
+[[nodiscard]] outcome<void> check_settings(const topic_settings& settings);
+// Makes a topic that does not exist; the name must be valid.
+topic& make_topic(core& c, turn& t, const std::string& name, const topic_settings& settings);
+
+// ---- admin_queues.cpp ----
+void create_queue(core& c, turn& t, asker who, const codec::queue_create& what);
+void set_queue(core& c, turn& t, asker who, const codec::queue_set& what);
+void remove_queue(core& c, turn& t, asker who, const codec::queue_remove& what);
+void pause_queue(core& c, turn& t, asker who, const codec::queue_pause& what);
+[[nodiscard]] outcome<void> check_settings(const queue_settings& settings);
+// Takes a queue and everything that points to it out of memory.
+void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& text);
+
+// ---- move.cpp: seek and purge ----
+void seek_queue(core& c, turn& t, asker who, const codec::queue_seek& what);
+void purge_queue(core& c, turn& t, asker who, const codec::queue_purge& what);
+// The offset a position means, clamped to what is readable.
+using position_handler = std::function<void(turn&, outcome<offset_t>)>;
+void resolve_position(core& c, turn& t, topic& of, const position& at, position_handler then);
+
+// ---- dead.cpp ----
+void list_dead(core& c, turn& t, asker who, const codec::dead_list& what);
+void redrive_dead(core& c, turn& t, asker who, const codec::dead_redrive& what);
+void purge_dead(core& c, turn& t, asker who, const codec::dead_purge& what);
+
+// ---- read.cpp ----
+void read_messages(core& c, turn& t, asker who, const codec::read& what);
+// Answers the waiting reads of a topic: those that can be, and those whose time is over.
+void answer_waiting(core& c, turn& t, topic& of);
+void answer_overdue(core& c, turn& t);
+
+// ---- listings.cpp ----
+void list_topics(core& c, turn& t, asker who, const codec::topic_list& what);
+void list_consumers(core& c, turn& t, asker who, const codec::consumer_list& what);
+// list_queues.cpp
+void list_queues(core& c, turn& t, asker who, const codec::queue_list& what);
+
+// ---- show.cpp, explain.cpp ----
+void show_message(core& c, turn& t, asker who, const codec::message_show& what);
+void explain(core& c, turn& t, asker who, const codec::queue_explain& what);
+// Why the queue does not move, or that it does; one sentence.
+[[nodiscard]] std::string explain_queue(core& c, const turn& t, queue& q);
+// What is the matter with one message; `known` = its exception, if it has one.
+[[nodiscard]] std::string explain_message(core& c, const turn& t, queue& q, offset_t offset,
+                                          const exception_state* known);
+// One word for listings.
+[[nodiscard]] std::string queue_state_word(core& c, const turn& t, queue& q);
+
+// ---- restore.cpp, invariants.cpp ----
+void restore(core& c, turn& t, const loaded_state& loaded);
+[[nodiscard]] outcome<void> check_invariants(const core& c);
+
+}  // namespace brokerd::domain

@@ -1,0 +1,124 @@
+// Publishing: batches are copied into the open chunk of their topic as they are; the chunk is
+// closed when the commit is cut or when it is full. A producer's resend gets the first answer.
+#include <fmt/format.h>
+
+#include "broker/domain/operations.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+failure sequence_too_old(const topic& of, const publish_request& what,
+                         const producer_window& window) {
+    return {error_code::sequence_too_old,
+            fmt::format("sequence {} of producer {:016x} on topic {} is older than the {} that are "
+                        "remembered (from {}); whether it was stored is not known any more",
+                        what.first_sequence, what.producer.value(), of.name,
+                        limits::producer_window, window.lowest())};
+}
+
+failure sequence_mismatch(const topic& of, const publish_request& what) {
+    return {error_code::sequence_mismatch,
+            fmt::format("sequences {} to {} of producer {:016x} on topic {} were used in part by "
+                        "other batches; a resend must repeat the same batch",
+                        what.first_sequence, what.first_sequence + what.count - 1,
+                        what.producer.value(), of.name)};
+}
+
+// True if the batch is new; else it has been answered.
+bool check_sequence(core& c, turn& t, asker who, const topic& of, const publish_request& what) {
+    if (what.first_sequence == 0) {
+        ++c.counters.refused_publishes;
+        c.answer(t, who, {},
+                 publish_refused{{error_code::invalid_argument,
+                                  "a batch with a producer needs a first sequence from 1 on"}});
+        return false;
+    }
+    producer_entry* entry = c.producers.find({of.id, queue_id{}, what.producer});
+    if (entry == nullptr) {
+        return true;
+    }
+    const auto known = entry->window.check(what.first_sequence, what.count);
+    switch (known.what) {
+        case producer_window::verdict::fresh: return true;
+        case producer_window::verdict::duplicate:
+            ++c.counters.duplicates;
+            c.answer(t, who, entry->last_commit,
+                     publish_accepted{
+                         .base_offset = known.value, .count = what.count, .duplicate = true});
+            return false;
+        case producer_window::verdict::too_old:
+            c.answer(t, who, {}, publish_refused{sequence_too_old(of, what, entry->window)});
+            break;
+        case producer_window::verdict::mismatch:
+            c.answer(t, who, {}, publish_refused{sequence_mismatch(of, what)});
+            break;
+    }
+    ++c.counters.refused_publishes;
+    return false;
+}
+
+}  // namespace
+
+void publish(core& c, turn& t, asker who, const publish_request& what) {
+    const auto found = c.find_topic(what.topic);
+    if (!found) {
+        ++c.counters.refused_publishes;
+        c.answer(t, who, {}, publish_refused{found.error()});
+        return;
+    }
+    topic& of = **found;
+    if (what.largest_record > of.settings.max_message_bytes) {
+        ++c.counters.refused_publishes;
+        c.answer(t, who, {},
+                 publish_refused{
+                     {error_code::message_too_large,
+                      fmt::format("a message of {} bytes is larger than topic {} accepts ({} "
+                                  "bytes); raise its max_message_bytes or split the message",
+                                  what.largest_record, of.name, of.settings.max_message_bytes)}});
+        return;
+    }
+    const bool idempotent = what.producer != producer_id{};
+    if (idempotent && !check_sequence(c, t, who, of, what)) {
+        return;
+    }
+    if (of.open && of.open->bytes() + what.batch.view.size() > limits::chunk_bytes_max) {
+        seal_chunk(c, t, of);
+    }
+    if (!of.open) {
+        of.open.emplace(of.id, of.end);
+        if (!of.open_noted) {
+            of.open_noted = true;
+            c.open_topics.push_back(&of);
+        }
+    }
+    const offset_t first = of.open->append(what.batch.view, what.count);
+    if (idempotent) {
+        if (auto erased =
+                c.producers.record({of.id, queue_id{}, what.producer}, what.first_sequence,
+                                   what.count, first, t.wall, c.gathering)) {
+            c.emit(t, std::move(*erased));
+        }
+    }
+    of.in_rate.add(t.now.mono, what.count);
+    c.counters.published_messages += what.count;
+    c.counters.published_bytes += what.batch.view.size();
+    c.dirty = true;
+    t.out.urgent = true;
+    c.answer(t, who, c.gathering, publish_accepted{.base_offset = first, .count = what.count});
+}
+
+void seal_chunk(core& c, turn& t, topic& of) {
+    of.last_append = std::max(of.last_append, t.wall);
+    chunk_ptr data = of.open->seal(of.last_append);
+    of.open.reset();
+    of.end = data->end_offset();
+    of.stored_bytes += data->bytes().size();
+    c.cache.add(of.tail, data, c.gathering);
+    c.emit(t, appended{std::move(data)});
+    for (const auto& [name, q] : of.queues) {
+        c.wake(*q);
+    }
+}
+
+}  // namespace brokerd::domain

@@ -1,0 +1,87 @@
+// What the operations on a queue share.
+#include "broker/domain/queue.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "broker/domain/topic.hpp"
+
+namespace brokerd::domain {
+
+queue::queue(queue_id number, topic& of, offset_t start, const queue_memory& memory)
+    : id(number),
+      owner(of),
+      book(start, memory.pool),
+      next(start),
+      returned(memory.pool),
+      ahead(memory.pool),
+      leases(memory.pool),
+      window(*memory.window_bytes),
+      schedule(memory.pool),
+      leased_retries(memory.pool),
+      alone_due(memory.pool),
+      candidates(memory.pool) {}
+
+std::string queue::path() const {
+    return owner.name + "/" + name;
+}
+
+std::string queue::address(offset_t offset) const {
+    return fmt::format("{}/{}@{}", owner.name, name, offset);
+}
+
+std::uint64_t queue::ready() const {
+    return book.open_count(owner.end) - leases.fresh();
+}
+
+message_state queue::state_of(offset_t offset) const {
+    if (book.dead().contains(offset)) {
+        return message_state::dead;
+    }
+    if (book.retrying().contains(offset)) {
+        return leased_retries.contains(offset) ? message_state::leased : message_state::retrying;
+    }
+    if (offset < book.floor() || book.closed().contains(offset)) {
+        return message_state::done;
+    }
+    if (returned.contains(offset) || untouched(offset)) {
+        return message_state::ready;
+    }
+    return message_state::leased;
+}
+
+bool queue::untouched(offset_t offset) const {
+    return offset >= next && offset < owner.end && !ahead.contains(offset) &&
+           !book.closed().contains(offset);
+}
+
+offset_t queue::skip_to_fresh() {
+    while (true) {
+        const offset_t open = book.closed().next_gap(std::max(next, book.floor()));
+        next = ahead.next_gap(open);
+        if (next == open) {
+            break;
+        }
+    }
+    ahead.erase_below(next);
+    return next;
+}
+
+void queue::offer(consumer& one) {
+    if (!one.candidate && one.room() > 0) {
+        one.candidate = true;
+        candidates.push_back(&one);
+    }
+}
+
+void queue::forget(consumer& one) {
+    std::erase(consumers, &one);
+    candidates.remove(&one);
+    one.candidate = false;
+    if (reserved_for_alone == &one) {
+        reserved_for_alone = nullptr;
+    }
+}
+
+}  // namespace brokerd::domain

@@ -1,0 +1,131 @@
+// A queue: its durable state (ledger), its leases, its retries, its consumers and where it stands
+// in its topic. Owner: the engine strand. The operations of operations.hpp move messages through
+// it; here is what they share.
+//
+// State of an offset within [first, end):
+//   dead      in book.dead()
+//   retrying  in book.retrying() and not in leased_retries
+//   done      below the floor or in book.closed(), and none of the above
+//   ready     at or above `next` and not in `ahead`, or in `returned`
+//   leased    everything else
+//
+// Invariants: returned lies below next, ahead at or above it; both are disjoint from book.closed();
+// leased_retries is a part of book.retrying(); schedule.due(), alone_due and leased_retries are
+// disjoint.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory_resource>
+#include <string>
+#include <vector>
+
+#include "broker/domain/consumer.hpp"
+#include "broker/domain/interval_set.hpp"
+#include "broker/domain/lease_table.hpp"
+#include "broker/domain/ledger.hpp"
+#include "broker/domain/mutation.hpp"
+#include "broker/domain/rate_meter.hpp"
+#include "broker/domain/read_window.hpp"
+#include "broker/domain/retry_schedule.hpp"
+#include "protocol/types/bytes.hpp"
+#include "protocol/types/ids.hpp"
+#include "protocol/types/settings.hpp"
+
+namespace brokerd::domain {
+
+class topic;
+
+// An exception that memory knows: because the store does not have it yet, or because it was loaded
+// to be dispatched.
+struct known_exception {
+    exception_state value;
+    commit_number commit;  // that stores it; 0 = it came from the store
+    wall_time append_time{};
+    shared_bytes record;  // empty: take it from the log
+};
+
+// What all queues share.
+struct queue_memory {
+    std::pmr::memory_resource* pool;  // nodes of sets and tables
+    std::size_t* window_bytes;        // of all read windows together
+};
+
+class queue {
+public:
+    queue(queue_id number, topic& of, offset_t start, const queue_memory& memory);
+
+    const queue_id id;
+    topic& owner;
+    std::string name;
+    queue_mode mode = queue_mode::shared;
+    queue_settings settings;
+    wall_time created{};
+    bool paused = false;
+    lease_id fence;
+    commit_number changed;  // of creation, seek, pause: what is delivered depends on it
+
+    ledger book;
+
+    // ---- where dispatch stands ----
+    offset_t next = 0;      // nothing from here on was given out, but for `ahead`
+    interval_set returned;  // ready again, below next
+    interval_set ahead;     // leased at or above next: taken up again after a restart
+    lease_table leases;
+    std::uint64_t next_lease = 1;
+    read_window window;
+    mono_time read_again{};  // after a failed read
+    std::string read_error;  // empty = reads succeed
+
+    // ---- retries ----
+    retry_schedule schedule;
+    interval_set leased_retries;
+    interval_set alone_due;  // due, but only to a consumer that holds nothing else
+    std::map<offset_t, known_exception> exceptions;
+    bool exceptions_fetching = false;
+    std::uint32_t fetches = 0;  // outstanding, of any kind that looks at exceptions
+    std::uint32_t retry_credit = 1;
+
+    // ---- consumers ----
+    std::vector<consumer*> consumers;        // in order of attachment
+    std::pmr::list<consumer*> candidates;    // those that may have room, longest waiting first
+    consumer* reserved_for_alone = nullptr;  // gets nothing until it can take from alone_due
+
+    // ---- bookkeeping ----
+    bool woken = false;             // in core::woken
+    bool change_noted = false;      // in core::changed_queues
+    bool exceptions_noted = false;  // in core::queues_with_exceptions
+    mono_time timer = mono_never;   // in core::timers
+    bool moving = false;            // seek or purge in slices is under way
+    rate_meter out_rate;
+    offset_t oldest_offset = offset_end;  // whose append time is remembered
+    wall_time oldest_time{};
+
+    [[nodiscard]] std::string path() const;                    // topic/queue
+    [[nodiscard]] std::string address(offset_t offset) const;  // topic/queue@offset
+
+    [[nodiscard]] std::uint64_t ready() const;
+    [[nodiscard]] std::uint64_t leased() const { return leases.fresh() + leases.retried(); }
+    [[nodiscard]] std::uint64_t retrying() const {
+        return book.retrying().count() - leases.retried();
+    }
+    [[nodiscard]] std::uint64_t dead() const { return book.dead().count(); }
+    [[nodiscard]] std::uint64_t done() const { return book.done_total(); }
+    [[nodiscard]] message_state state_of(offset_t offset) const;
+    // Ready and never given out since the broker started.
+    [[nodiscard]] bool untouched(offset_t offset) const;
+    // Moves `next` over what is closed or leased ahead; returns it.
+    offset_t skip_to_fresh();
+
+    // Why no message that was never delivered is given out, although there are some.
+    [[nodiscard]] bool too_many_retrying() const {
+        return book.retrying().count() >= settings.max_retrying;
+    }
+    [[nodiscard]] bool too_many_runs() const { return book.closed().runs() >= settings.max_runs; }
+
+    void offer(consumer& one);  // puts it among the candidates if it has room
+    void forget(consumer& one);
+};
+
+}  // namespace brokerd::domain

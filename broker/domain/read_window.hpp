@@ -1,0 +1,74 @@
+// Chunks a lagging queue has fetched from the store, from its cursor on: neighbours without gaps.
+// One fetch is outstanding at most; the next part is asked for before the last is used up. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "broker/domain/chunk.hpp"
+#include "protocol/types/ids.hpp"
+
+namespace brokerd::domain {
+
+class read_window {
+public:
+    // `total` counts the bytes of all windows together.
+    explicit read_window(std::size_t& total) : total_(total) {}
+    ~read_window() { clear(); }
+    read_window(const read_window&) = delete;
+    read_window& operator=(const read_window&) = delete;
+
+    // The chunk that holds `offset`, nullptr if it is not in the window.
+    [[nodiscard]] const chunk_ptr* find(offset_t offset) const {
+        for (const chunk_ptr& each : chunks_) {
+            if (each->contains(offset)) {
+                return &each;
+            }
+        }
+        return nullptr;
+    }
+    [[nodiscard]] bool empty() const { return chunks_.empty(); }
+    [[nodiscard]] std::size_t bytes() const { return bytes_; }
+    // Behind the last message; only when not empty.
+    [[nodiscard]] offset_t end() const { return chunks_.back()->end_offset(); }
+
+    // Takes fetched chunks in: behind what is there if they continue it, else instead of it.
+    void add(const std::vector<chunk_ptr>& chunks) {
+        for (const chunk_ptr& each : chunks) {
+            if (!empty() && each->base_offset() != end()) {
+                clear();
+            }
+            count(each->memory_bytes());
+            chunks_.push_back(each);
+        }
+    }
+    void drop_below(offset_t offset) {
+        std::size_t gone = 0;
+        while (gone < chunks_.size() && chunks_[gone]->end_offset() <= offset) {
+            bytes_ -= chunks_[gone]->memory_bytes();
+            total_ -= chunks_[gone]->memory_bytes();
+            ++gone;
+        }
+        chunks_.erase(chunks_.begin(), chunks_.begin() + static_cast<std::ptrdiff_t>(gone));
+    }
+    void clear() {
+        chunks_.clear();
+        total_ -= bytes_;
+        bytes_ = 0;
+    }
+
+    bool fetching = false;
+
+private:
+    void count(std::size_t more) {
+        bytes_ += more;
+        total_ += more;
+    }
+
+    std::size_t& total_;
+    std::vector<chunk_ptr> chunks_;  // a few
+    std::size_t bytes_ = 0;
+};
+
+}  // namespace brokerd::domain

@@ -1,0 +1,113 @@
+// Rebuilding everything from what a store holds: the loaded mutations are replayed through the same
+// sets that live operation uses, then the next epoch begins.
+#include <algorithm>
+
+#include "broker/base/assert.hpp"
+#include "broker/domain/operations.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+class replay {
+public:
+    explicit replay(core& c) : c_(c) {}
+
+    void operator()(const topic_created& m) {
+        auto made = std::make_unique<topic>(m.topic);
+        made->name = m.name;
+        made->settings = m.settings;
+        made->created = m.created;
+        c_.topics_by_name[m.name] = made.get();
+        c_.topics[m.topic] = std::move(made);
+    }
+    void operator()(const topic_changed& m) { topic_of(m.topic).settings = m.settings; }
+    void operator()(const topic_removed& m) {
+        topic& of = topic_of(m.topic);
+        for (const auto& [name, q] : of.queues) {
+            c_.queues.erase(q->id);
+        }
+        c_.producers.remove_topic(of.id);
+        c_.topics_by_name.erase(of.name);
+        c_.topics.erase(m.topic);
+    }
+    void operator()(const queue_created& m) {
+        topic& of = topic_of(m.topic);
+        auto made = std::make_unique<queue>(m.queue, of, m.start, c_.memory());
+        made->name = m.name;
+        made->mode = m.mode;
+        made->settings = m.settings;
+        made->created = m.created;
+        c_.queues[m.queue] = made.get();
+        of.queues[m.name] = std::move(made);
+    }
+    void operator()(const queue_changed& m) {
+        queue& q = queue_of(m.queue);
+        q.settings = m.settings;
+        q.paused = m.paused;
+        q.fence = m.fence;
+    }
+    void operator()(const queue_removed& m) {
+        queue& q = queue_of(m.queue);
+        topic& of = q.owner;
+        c_.producers.remove_queue(of.id, q.id);
+        c_.queues.erase(m.queue);
+        of.queues.erase(std::string(q.name));
+    }
+    void operator()(const trimmed& m) { topic_of(m.topic).trim = m.first; }
+    void operator()(const queue_delta& m) { queue_of(m.queue).book.apply(m); }
+    void operator()(const queue_snapshot& m) { queue_of(m.queue).book.apply(m); }
+    void operator()(const producer_put& m) { c_.producers.load(m); }
+    // The rest stays in the store and is read from there when it is needed.
+    void operator()(const auto&) {}
+
+private:
+    topic& topic_of(topic_id id) {
+        topic* found = c_.topic_by_id(id);
+        BROKERD_ASSERT(found != nullptr, "the store names topic {}, which it does not hold",
+                       id.value());
+        return *found;
+    }
+    queue& queue_of(queue_id id) {
+        queue* found = c_.queue_by_id(id);
+        BROKERD_ASSERT(found != nullptr, "the store names queue {}, which it does not hold",
+                       id.value());
+        return *found;
+    }
+
+    core& c_;
+};
+
+}  // namespace
+
+void restore(core& c, turn& t, const loaded_state& loaded) {
+    c.next_id = std::max<std::uint64_t>(loaded.next_id, 1);
+    replay visitor(c);
+    for (const mutation& m : loaded.mutations) {
+        std::visit(visitor, m);
+    }
+    for (const topic_tail& tail : loaded.tails) {
+        topic* of = c.topic_by_id(tail.topic);
+        if (of != nullptr) {
+            of->end = tail.next_offset;
+            of->last_append = tail.last_append;
+            of->stored_bytes = tail.stored_bytes;
+        }
+    }
+    for (const auto& [id, of] : c.topics) {
+        of->end = std::max(of->end, of->trim);
+        for (const auto& [name, q] : of->queues) {
+            q->book.finish_restore(of->end);
+            q->next = q->book.floor();
+            if (q->book.retrying().empty()) {
+                q->schedule.set_known_until(t.retry_now + retry_schedule::horizon);
+            }
+        }
+        c.note_trim(*of);
+    }
+    c.producers.finish_load();
+    c.epoch = broker_epoch{loaded.epoch.value() + 1};
+    c.emit(t, epoch_started{c.epoch});
+    c.trim_again = t.now.mono;
+}
+
+}  // namespace brokerd::domain

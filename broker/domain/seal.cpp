@@ -1,0 +1,44 @@
+// The end of a commit: what was gathered in memory becomes mutations, and what that makes readable
+// is given out at once, to be sent when the commit is durable.
+#include "broker/domain/operations.hpp"
+
+namespace brokerd::domain {
+
+void seal_commit(core& c, turn& t) {
+    std::vector<topic*> sealed;
+    sealed.swap(c.open_topics);
+    for (topic* of : sealed) {
+        of->open_noted = false;
+        if (of->open) {
+            seal_chunk(c, t, *of);
+        }
+    }
+    if (!c.topics_to_trim.empty()) {
+        trim_topics(c, t);
+    }
+    c.producers.take_changes(t.out.mutations);
+    for (queue* q : c.changed_queues) {
+        q->change_noted = false;
+        if (q->book.dirty()) {
+            t.out.mutations.push_back(q->book.take_change(q->owner.id, q->id));
+        }
+    }
+    c.changed_queues.clear();
+    for (topic* of : sealed) {
+        answer_waiting(c, t, *of);
+    }
+    dispatch_all(c, t);
+}
+
+void cut_commit(core& c, commit_number next) {
+    c.gathering = next;
+    c.dirty = false;
+    c.cache.keep_budget(c.applied(), [&](topic_id id) -> chunk_tail* {
+        topic* of = c.topic_by_id(id);
+        return of == nullptr ? nullptr : &of->tail;
+    });
+    c.counters.cached_bytes = c.cache.bytes();
+    forget_applied_exceptions(c);
+}
+
+}  // namespace brokerd::domain

@@ -1,0 +1,71 @@
+// A topic: its open chunk, its recent chunks, its trim point and its queues. Owner: the engine
+// strand.
+//
+// Offsets: [trim, end) is readable; [end, next_offset()) is accepted but not yet in a chunk.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/domain/chunk.hpp"
+#include "broker/domain/chunk_cache.hpp"
+#include "broker/domain/queue.hpp"
+#include "broker/domain/rate_meter.hpp"
+#include "protocol/codec/admin_messages.hpp"
+#include "protocol/types/ids.hpp"
+#include "protocol/types/settings.hpp"
+
+namespace brokerd::domain {
+
+// A read that waits for something to come.
+struct waiting_read {
+    connection_id connection;
+    std::uint32_t request = 0;
+    offset_t from = 0;
+    std::uint32_t messages_max = 0;
+    std::uint32_t bytes_max = 0;
+    mono_time until{};
+};
+
+class topic {
+public:
+    explicit topic(topic_id number) : id(number) {}
+
+    const topic_id id;
+    std::string name;
+    topic_settings settings;
+    wall_time created{};
+    commit_number changed;  // that created it or changed its settings
+
+    offset_t trim = 0;
+    offset_t end = 0;
+    std::optional<chunk_builder> open;
+    wall_time last_append{};
+    std::uint64_t stored_bytes = 0;  // of [trim, end), estimated below a chunk
+    chunk_tail tail;
+    std::map<std::string, std::unique_ptr<queue>, std::less<>> queues;
+    std::list<waiting_read> waiting;
+    rate_meter in_rate;
+
+    // ---- trimming ----
+    struct sample {
+        mono_time time{};
+        offset_t candidate = 0;
+    };
+    std::vector<sample> samples;  // how far the queues were, for keep_done
+    offset_t reached = 0;         // kept long enough below this
+    mono_time last_trim{};
+    bool trim_fetching = false;
+    bool trim_noted = false;  // in core::topics_to_trim
+
+    bool open_noted = false;  // in core::open_topics
+
+    [[nodiscard]] offset_t next_offset() const { return open ? open->next_offset() : end; }
+};
+
+}  // namespace brokerd::domain

@@ -1,0 +1,240 @@
+// The trim point of a topic: its first readable offset. It follows the lowest floor of the topic's
+// queues (and keep_done behind that); before it passes a retrying or dead message, the record is
+// copied out of the log in the same commit. A topic without queues keeps everything.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "broker/domain/operations.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+constexpr std::size_t trim_bytes_min = 64 * limits::kib;  // moves at once for this much
+constexpr auto trim_period = std::chrono::seconds(1);     // and for less after this time
+constexpr std::size_t trim_exceptions_max = 256;          // passed in one move
+constexpr int keep_done_samples = 64;                     // per keep_done
+
+// Where the trim point could be if keep_done were 0.
+offset_t all_done_below(const topic& of) {
+    if (of.queues.empty()) {
+        return of.trim;
+    }
+    offset_t lowest = of.end;
+    for (const auto& [name, q] : of.queues) {
+        lowest = std::min(lowest, q->book.floor());
+    }
+    return std::max(lowest, of.trim);
+}
+
+// Remembers where the queues are and returns where they were keep_done ago.
+offset_t kept_long_enough(topic& of, offset_t candidate, mono_time now) {
+    const duration_us keep = of.settings.keep_done;
+    if (keep <= duration_us{0}) {
+        of.samples.clear();
+        return candidate;
+    }
+    if (of.samples.empty() || (of.samples.back().candidate < candidate &&
+                               now - of.samples.back().time >= keep / keep_done_samples)) {
+        of.samples.push_back({now, candidate});
+    }
+    offset_t target = of.trim;
+    std::size_t used = 0;
+    while (used < of.samples.size() && of.samples[used].time <= now - keep) {
+        target = of.samples[used].candidate;
+        ++used;
+    }
+    if (used > 0) {
+        of.samples.erase(of.samples.begin(),
+                         of.samples.begin() + static_cast<std::ptrdiff_t>(used));
+    }
+    return std::max(of.reached, target);
+}
+
+std::uint64_t bytes_below(const topic& of, offset_t offset) {
+    const std::uint64_t messages = of.end - of.trim;
+    return messages == 0 ? 0 : of.stored_bytes / messages * (offset - of.trim);
+}
+
+// ---- exceptions the trim point is to pass ----
+
+// One queue's exceptions within [of.trim, target), ascending, at most limit + 1.
+std::vector<offset_t> exceptions_below(const queue& q, offset_t target, std::size_t limit) {
+    std::vector<offset_t> found;
+    for (const interval_set* set : {&q.book.retrying(), &q.book.dead()}) {
+        std::size_t taken = 0;
+        for (offset_t at = set->next_member(q.owner.trim); at < target && taken <= limit;
+             at = set->next_member(at + 1), ++taken) {
+            found.push_back(at);
+        }
+    }
+    std::sort(found.begin(), found.end());
+    if (found.size() > limit + 1) {
+        found.resize(limit + 1);
+    }
+    return found;
+}
+
+// What one move of the trim point needs to know.
+struct trim_move {
+    topic_id of;
+    offset_t target = 0;
+    std::size_t missing = 0;  // fetches outstanding
+    bool failed = false;
+    std::map<queue_id, exception_map> exceptions;  // of the queues that have some there
+};
+
+// Lowers the target so that at most trim_exceptions_max exceptions, all of them in the store, lie
+// below it.
+offset_t bounded_target(const core& c, const topic& of, offset_t target) {
+    std::vector<offset_t> all;
+    for (const auto& [name, q] : of.queues) {
+        for (const offset_t offset : exceptions_below(*q, target, trim_exceptions_max)) {
+            const auto known = q->exceptions.find(offset);
+            if (known != q->exceptions.end() && known->second.commit > c.applied()) {
+                target = std::min(target, offset);
+                break;
+            }
+            all.push_back(offset);
+        }
+    }
+    if (all.size() > trim_exceptions_max) {
+        std::nth_element(all.begin(), all.begin() + trim_exceptions_max, all.end());
+        // More than the limit at one offset only with more queues than that: then all of them.
+        target = std::min(target, std::max(all[trim_exceptions_max], of.trim + 1));
+    }
+    return target;
+}
+
+void finish_move(core& c, turn& t, topic& of, const trim_move& move) {
+    offset_t target = std::min(move.target, all_done_below(of));
+    for (const auto& [name, q] : of.queues) {
+        const auto loaded = move.exceptions.find(q->id);
+        for (const offset_t offset : exceptions_below(*q, target, of.end - of.trim)) {
+            if (loaded == move.exceptions.end() || !loaded->second.contains(offset)) {
+                target = std::min(target, offset);  // came up since the fetch
+                break;
+            }
+        }
+    }
+    if (target <= of.trim) {
+        return;
+    }
+    for (const auto& [id, loaded] : move.exceptions) {
+        const queue* q = c.queue_by_id(id);
+        for (const auto& [offset, known] : loaded) {
+            if (q != nullptr && offset < target && q->book.is_exception(offset) &&
+                known.record.owner) {
+                c.emit(t,
+                       kept_put{.topic = of.id,
+                                .queue = id,
+                                .offset = offset,
+                                .append_time = known.append_time,
+                                .record = std::string(as_text(known.record.view))},
+                       false);
+            }
+        }
+    }
+    of.stored_bytes -= bytes_below(of, target);
+    of.trim = target;
+    of.last_trim = t.now.mono;
+    c.cache.drop_below(of.tail, target);
+    c.emit(t, trimmed{.topic = of.id, .first = target}, false);
+    c.note_trim(of);
+}
+
+void finish_if_complete(core& c, turn& t, const trim_move& move) {
+    topic* of = c.topic_by_id(move.of);
+    if (of == nullptr || move.missing > 0) {
+        return;
+    }
+    of->trim_fetching = false;
+    if (move.failed) {
+        of->last_trim = t.now.mono;  // again in a while
+        c.note_trim(*of);
+        c.trim_again = std::min(c.trim_again, t.now.mono + trim_period);
+    } else {
+        finish_move(c, t, *of, move);
+    }
+}
+
+void start_move(core& c, turn& t, topic& of, offset_t target) {
+    auto move = std::make_shared<trim_move>();
+    move->of = of.id;
+    move->target = bounded_target(c, of, target);
+    if (move->target <= of.trim) {
+        return;
+    }
+    of.trim_fetching = true;
+    move->missing = 1;  // until all are asked for
+    for (const auto& [name, q] : of.queues) {
+        auto offsets = exceptions_below(*q, move->target, of.end - of.trim);
+        if (offsets.empty()) {
+            continue;
+        }
+        ++move->missing;
+        with_exceptions(
+            c, t, *q, std::move(offsets), true,
+            [move](core& then, turn& later, queue& from, outcome<exception_map> loaded) {
+                if (loaded) {
+                    move->exceptions[from.id] = std::move(*loaded);
+                } else {
+                    move->failed = true;
+                }
+                --move->missing;
+                finish_if_complete(then, later, *move);
+            },
+            [move, &c](turn& later) {
+                --move->missing;
+                finish_if_complete(c, later, *move);
+            });
+    }
+    --move->missing;
+    finish_if_complete(c, t, *move);
+}
+
+// Returns when the topic wants to be looked at again; mono_never = when a queue has moved.
+mono_time trim_topic(core& c, turn& t, topic& of) {
+    const offset_t candidate = all_done_below(of);
+    if (candidate <= of.trim || of.trim_fetching) {
+        return mono_never;  // the end of the fetch notes the topic again
+    }
+    of.reached = std::max(of.reached, of.trim);
+    of.reached = std::min(kept_long_enough(of, candidate, t.now.mono), candidate);
+    mono_time again = mono_never;
+    if (!of.samples.empty()) {
+        again = of.samples.front().time + of.settings.keep_done;
+    }
+    if (of.reached <= of.trim) {
+        return again;
+    }
+    const bool much = bytes_below(of, of.reached) >= trim_bytes_min;
+    if (!much && t.now.mono - of.last_trim < trim_period) {
+        return std::min(again, of.last_trim + trim_period);
+    }
+    start_move(c, t, of, of.reached);
+    const bool more = of.trim < of.reached && !of.trim_fetching;
+    return more ? std::min(again, t.now.mono + trim_period) : again;
+}
+
+}  // namespace
+
+void trim_topics(core& c, turn& t) {
+    std::vector<topic*> noted;
+    noted.swap(c.topics_to_trim);
+    mono_time next = mono_never;
+    for (topic* of : noted) {
+        of->trim_noted = false;
+    }
+    for (topic* of : noted) {
+        const mono_time again = trim_topic(c, t, *of);
+        if (again != mono_never) {
+            c.note_trim(*of);
+            next = std::min(next, again);
+        }
+    }
+    c.trim_again = next;
+}
+
+}  // namespace brokerd::domain
