@@ -86,8 +86,8 @@ public:
     settle_counts flush();
 
     /// Ends the consumer: sends the answers given, with `confirm` waits for their confirmation, and
-    /// releases what was not handed out. Messages still held by the caller keep their lease, which
-    /// is no longer renewed, and can be answered. A second close does nothing.
+    /// releases every other lease: of messages not handed out and of those the caller still holds
+    /// (answers to these do nothing any more). A second close does nothing.
     /// Errors: outcome_unknown as for flush(); the consumer is closed nevertheless.
     void close();
 

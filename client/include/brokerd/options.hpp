@@ -25,7 +25,7 @@ struct connection_event {
 /// Options of connect() and async_client.
 struct client_options {
     /// Shown by the broker's tools, at most 255 bytes. Empty: `program@host:pid`.
-    std::string client_name;
+    std::string client_name{};
     /// Time for one attempt: resolve, connect, hello.
     std::chrono::microseconds connect_timeout = std::chrono::seconds{5};
     /// How long without a connection until what waits for one fails: what was never sent with
@@ -47,7 +47,7 @@ struct client_options {
     std::chrono::microseconds close_timeout = std::chrono::seconds{5};
     /// Called for each event of the connection, on the thread that runs the client's I/O: it must
     /// return soon, must not call blocking functions of the client and must not throw.
-    std::function<void(const connection_event&)> on_event;
+    std::function<void(const connection_event&)> on_event{};
 };
 
 /// Options of consume() and open_consumer(): `{.prefetch_messages = 100, .concurrency = 4}`.
@@ -57,6 +57,7 @@ struct consume_options {
     /// Most bytes held at once; one message is always allowed.
     std::uint64_t prefetch_bytes = std::uint64_t{8} * 1024 * 1024;
     /// Messages after which the consumer gets no more; 0 = no limit. Never leases more than this.
+    /// Fewer are handed out if a lost connection made some of them go to another consumer.
     std::uint64_t limit = 0;
     /// Leases are renewed by the library, buffered or being handled, until a message was held for
     /// this time; then its lease runs out and counts as a failed attempt. Zero: no renewal.
@@ -68,7 +69,7 @@ struct consume_options {
     /// thread of its own. Messages are handed out in offset order.
     std::uint32_t concurrency = 1;
     /// consume() only: ends it, as if the queue had run dry for good.
-    std::stop_token stop;
+    std::stop_token stop{};
 };
 
 /// Options of open_reader().

@@ -1,0 +1,316 @@
+// The connection's side of client_state: bytes to frames to the machine they belong to, writing,
+// time, and what happens when a connection is lost.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "client/src/client_limits.hpp"
+#include "client/src/client_state.hpp"
+#include "client/src/convert.hpp"
+#include "protocol/codec/registry.hpp"
+
+namespace brokerd::client_core {
+namespace {
+
+using codec::frame_type;
+
+frame_type type_of(const codec::frame& what) {
+    return static_cast<frame_type>(what.type);
+}
+
+// Trying again will not help: another program, or one of another time, is at the other end.
+bool is_pointless(error_code code) {
+    return code == error_code::version_unsupported || code == error_code::feature_unsupported;
+}
+
+}  // namespace
+
+connection_state::step client_state::next_step(mono_time now) {
+    dropped_.reset();
+    return connection_.next_step(now);
+}
+
+void client_state::on_connected(mono_time now) {
+    connection_.on_connected(now);
+    parser_.emplace(limits::frame_bytes_default);
+    refused_.reset();
+    ids_ = {};
+}
+
+void client_state::drop(std::string why) {
+    if (!dropped_) {
+        dropped_ = std::move(why);
+    }
+}
+
+void client_state::on_bytes(byte_view piece, mono_time now, calls& out) {
+    if (!parser_ || dropped_) {
+        return;
+    }
+    connection_.on_received(now);
+    parser_->feed(piece);
+    while (!dropped_) {
+        const outcome<std::optional<frame>> next = parser_->next();
+        if (!next) {
+            const error why = make_error(
+                client_errc::protocol_error,
+                fmt::format("what answers at {} is no brokerd: {}", server_, next.error().text));
+            if (connection_.current() == connection_state::phase::greeting) {
+                fail_connected_waiters(why, out);
+            }
+            drop(why.what());
+        } else if (!*next) {
+            break;
+        } else {
+            on_frame(**next, now, out);
+        }
+    }
+    admit(out);
+    finish_flushes(out);
+    reap_consumers();
+    continue_closing(now, out);
+}
+
+template <typename T>
+std::optional<T> client_state::decoded(const frame& what) {
+    outcome<T> message = codec::decode<T>(what.body);
+    if (!message) {
+        drop(fmt::format("the broker sent a damaged {} frame: {}",
+                         codec::frame_type_name(type_of(what)), message.error().text));
+        return std::nullopt;
+    }
+    return std::move(*message);
+}
+
+void client_state::on_frame(const frame& what, mono_time now, calls& out) {
+    if (!codec::is_known_type(what.type) || what.flags != 0) {
+        drop(fmt::format("the broker sent a frame of unknown type {}", what.type));
+        return;
+    }
+    switch (connection_.current()) {
+        case connection_state::phase::greeting: on_greeting(what, now, out); break;
+        case connection_state::phase::ready:
+        case connection_state::phase::leaving: on_push(what, now, out); break;
+        case connection_state::phase::waiting:
+        case connection_state::phase::connecting:
+        case connection_state::phase::closed: break;
+    }
+}
+
+void client_state::on_greeting(const frame& what, mono_time now, calls& out) {
+    if (type_of(what) == frame_type::error) {
+        on_error(what, now, out);
+        return;
+    }
+    if (type_of(what) != frame_type::hello_ok) {
+        drop("the broker did not answer the hello");
+        return;
+    }
+    const auto terms = decoded<codec::hello_ok>(what);
+    if (!terms) {
+        return;
+    }
+    if (const auto fine = connection_.on_hello_ok(*terms, now); !fine) {
+        fail_connected_waiters(fine.error(), out);
+        drop(fine.error().what());
+        return;
+    }
+    parser_->set_body_bytes_max(client_limits::frame_body_bytes_max);
+    pipeline_.on_ready(*terms);
+    requests_.on_ready();
+    for (auto& [id, each] : consumers_) {
+        each.state->on_ready();
+    }
+    for (callback<void>& each : std::exchange(connected_waiters_, {})) {
+        finish<void>(out, each, {});
+    }
+    tell(connection_event::kind::connected,
+         fmt::format("{}: connected, brokerd {}", server_, terms->broker_version), out);
+}
+
+// What comes without being asked for.
+void client_state::on_push(const frame& what, mono_time now, calls& out) {
+    switch (type_of(what)) {
+        case frame_type::ping: connection_.on_ping(what.request_id); return;
+        case frame_type::pong: return;
+        case frame_type::draining:
+            pipeline_.on_draining();
+            tell(connection_event::kind::draining, server_ + ": the broker shuts down", out);
+            return;
+        case frame_type::published:
+            if (const auto push = decoded<codec::published>(what);
+                push && !pipeline_.on_published(*push, out) &&
+                connection_.current() == connection_state::phase::ready) {
+                drop("the broker acknowledged what was not published");
+            }
+            return;
+        case frame_type::credit:
+            if (const auto push = decoded<codec::credit>(what)) {
+                pipeline_.on_credit(*push);
+            }
+            return;
+        case frame_type::deliver: {
+            // The messages keep the body alive, so it is decoded where it stays.
+            const shared_bytes body = parser_->take_body();
+            const auto push = decoded<codec::deliver>(frame{what.type, 0, 0, body.view});
+            consumer_state* const to = push ? find_consumer(push->consumer) : nullptr;
+            if (to != nullptr && !to->on_deliver(*push, body, now, out)) {
+                drop("the broker delivered damaged messages, or more than was asked for");
+            }
+            return;
+        }
+        case frame_type::detached:
+            if (const auto push = decoded<codec::detached>(what)) {
+                if (consumer_state* const to = find_consumer(push->consumer); to != nullptr) {
+                    to->on_detached(*push, out);
+                }
+            }
+            return;
+        default: on_answer(what, now, out); return;
+    }
+}
+
+consumer_state* client_state::consumer_of(std::uint32_t request) {
+    const auto found = routes_.find(request);
+    if (found == routes_.end()) {
+        return nullptr;
+    }
+    const consumer_id id = found->second;
+    routes_.erase(found);
+    return find_consumer(id);
+}
+
+void client_state::on_answer(const frame& what, mono_time now, calls& out) {
+    if (connection_.is_goodbye(what.request_id)) {
+        connection_.on_goodbye_answered();
+        drop("goodbye");
+    } else if (type_of(what) == frame_type::error) {
+        on_error(what, now, out);
+    } else if (consumer_state* const to = consumer_of(what.request_id); to != nullptr) {
+        on_consumer_answer(*to, what, now, out);
+    } else {
+        requests_.on_answer(what, out);  // or, if nobody waits any more, nothing
+    }
+}
+
+void client_state::on_consumer_answer(consumer_state& to, const frame& what, mono_time now,
+                                      calls& out) {
+    bool fine = true;
+    if (type_of(what) == frame_type::attached) {
+        const auto reply = decoded<codec::attached>(what);
+        fine = reply && to.on_attached(what.request_id, *reply, now, out);
+    } else if (type_of(what) == frame_type::settled) {
+        if (const auto reply = decoded<codec::settled>(what)) {
+            to.on_settled(what.request_id, *reply, out);
+        }
+    } else if (type_of(what) == frame_type::ok) {
+        to.on_ok(what.request_id, out);
+    } else {
+        fine = false;
+    }
+    if (!fine) {
+        drop("the broker answered a consumer with something that was not asked for");
+    }
+}
+
+void client_state::on_error(const frame& what, mono_time now, calls& out) {
+    const auto message = decoded<codec::error>(what);
+    if (!message) {
+        return;
+    }
+    const failure why{message->code, message->text};
+    const bool greeting = connection_.current() == connection_state::phase::greeting;
+    if (greeting || what.request_id == 0) {
+        refused_ = make_error(why);
+        if (greeting && is_pointless(why.code)) {
+            fail_connected_waiters(*refused_, out);
+        }
+        if (greeting) {
+            drop(refused_->what());
+        }
+    } else if (pipeline_.owns(what.request_id)) {
+        pipeline_.on_refused(what.request_id, why, out);
+    } else if (consumer_state* const to = consumer_of(what.request_id); to != nullptr) {
+        to->on_refused(what.request_id, why, now, out);
+    } else {
+        requests_.on_answer(what, out);  // or of an answer that wanted no confirmation
+    }
+}
+
+// The one place that decides about everything in flight; each machine knows what may be repeated.
+void client_state::on_connection_lost(const std::string& why, mono_time now, calls& out) {
+    const std::string reason = refused_ ? refused_->what() : why;
+    const bool was_closing = connection_.current() == connection_state::phase::leaving ||
+                             connection_.current() == connection_state::phase::closed;
+    const std::string text = connection_.on_lost(reason, now);
+    parser_.reset();
+    pipeline_.on_lost();
+    requests_.on_lost(out);
+    for (auto& [id, each] : consumers_) {
+        each.state->on_lost(out);
+    }
+    routes_.clear();
+    reap_consumers();
+    if (!was_closing) {
+        tell(connection_event::kind::lost, text, out);
+    }
+    continue_closing(now, out);
+}
+
+bool client_state::wants_write(mono_time now) const {
+    if (connection_.wants_write(now)) {
+        return true;
+    }
+    return connection_.ready() && (pipeline_.wants_write() || requests_.wants_write() ||
+                                   std::ranges::any_of(consumers_, [now](const auto& each) {
+                                       return each.second.state->wants_write(now);
+                                   }));
+}
+
+void client_state::write(byte_buffer& bytes, mono_time now, calls& out) {
+    outgoing to{bytes, ids_, now};
+    if (connection_.ready()) {
+        // Answers first: they are small, and the broker always reads them.
+        for (auto& [id, each] : consumers_) {
+            const std::uint32_t before = ids_.last();
+            each.state->write(to);
+            for (std::uint32_t request = before; request != ids_.last();) {
+                if (each.state->owns(++request)) {
+                    routes_.emplace(request, id);
+                }
+            }
+        }
+        requests_.write(to);
+        pipeline_.write(to, out);
+        admit(out);
+    }
+    connection_.write(to);
+    if (!bytes.empty()) {
+        connection_.on_sent(now);
+    }
+    continue_closing(now, out);
+}
+
+mono_time client_state::tick(mono_time now, calls& out) {
+    if (auto why = connection_.overdue(now)) {
+        drop(std::move(*why));
+    }
+    if (connection_.take_give_up(now)) {
+        give_up(make_error(client_errc::not_connected, connection_.trouble()), out);
+    }
+    continue_closing(now, out);
+    mono_time next = std::min(connection_.deadline(), requests_.tick(now, out));
+    for (auto& [id, each] : consumers_) {
+        next = std::min(next, each.state->tick(now, out));
+    }
+    for (auto& [id, each] : readers_) {
+        next = std::min(next, each->tick(now, out));
+    }
+    reap_consumers();
+    const bool waits_to_close =
+        closing_ && connection_.current() != connection_state::phase::closed;
+    return std::min(next, waits_to_close ? close_until_ : mono_never);
+}
+
+}  // namespace brokerd::client_core

@@ -1,0 +1,155 @@
+// One consumer of a client: attaching, the buffer of delivered messages, the renewal of their
+// leases, their answers, and all of it again over the next connection.
+// Sans-I/O. Owner: the holder of the client's lock.
+//
+//   detached --attach--> attaching --attached--> attached --detach--> detaching --ok--> ended
+//       ^  connection lost   |                      |                    |
+//       +--------------------+----------------------+--------------------+
+//   any --the queue is gone, or the first attach was refused--> ended
+//
+// Invariants:
+//   A message is handed out at most once, and not after its lease has run out by our clock.
+//   Each open lease is renewed when a third of the queue's lease time has passed: of what is
+//   buffered and of what was handed out, until it was held for max_hold. A buffered message that
+//   reaches max_hold is released instead: what was never handed out cannot fail.
+//   Each waiter is called exactly once.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "brokerd/options.hpp"
+#include "client/src/delivery.hpp"
+#include "client/src/outgoing.hpp"
+#include "client/src/result.hpp"
+#include "client/src/settle_outbox.hpp"
+#include "protocol/codec/messages.hpp"
+
+namespace brokerd::client_core {
+
+class consumer_state {
+public:
+    struct setup {
+        consumer_id id;
+        std::string queue;  // TOPIC/QUEUE, valid
+        consume_options options;
+        producer_id producer;         // of its confirmed answers; of no other consumer
+        duration_us request_timeout;  // for the answer to attach
+        std::weak_ptr<core> owner;    // whom its messages answer to
+    };
+
+    // `opened` is called when the broker has accepted or refused it for the first time.
+    consumer_state(setup what, callback<void> opened);
+
+    // ---- the connection
+    void on_ready();
+    void on_lost(calls& out);
+    void write(outgoing& out);
+    [[nodiscard]] bool wants_write(mono_time now) const;
+    mono_time tick(mono_time now, calls& out);
+
+    // ---- frames for it; `request` of those it sent. False: the broker broke the protocol.
+    [[nodiscard]] bool owns(std::uint32_t request) const;
+    [[nodiscard]] bool on_attached(std::uint32_t request, const codec::attached& reply,
+                                   mono_time now, calls& out);
+    void on_ok(std::uint32_t request, calls& out);
+    void on_settled(std::uint32_t request, const codec::settled& reply, calls& out);
+    void on_refused(std::uint32_t request, const failure& why, mono_time now, calls& out);
+    void on_detached(const codec::detached& push, calls& out);
+    [[nodiscard]] bool on_deliver(const codec::deliver& push, const shared_bytes& body,
+                                  mono_time now, calls& out);
+
+    // ---- the application
+    // The next message, if one is here: nothing and over() = no more will come.
+    [[nodiscard]] std::optional<handed_message> take(mono_time now);
+    // Nothing more will be handed out; failed() says why if that is an error.
+    [[nodiscard]] bool over() const;
+    [[nodiscard]] const std::optional<error>& failed() const { return failed_; }
+    // Calls with the next message; with nothing at `deadline` or when no more will come.
+    std::uint64_t wait(mono_time deadline, callback<std::optional<handed_message>> done);
+    void cancel_wait(std::uint64_t ticket);
+
+    // False: its lease is no longer held; the callback in `what` was not taken.
+    [[nodiscard]] bool settle(delivery& of, std::uint32_t index, answer& what, mono_time now);
+    void wait_confirmed(callback<settle_counts> done, calls& out);
+    // Hands nothing more out; what was handed out can still be answered.
+    void stop(calls& out);
+    // Wakes all waiters of the application, sends what is unsent, detaches.
+    void close(callback<settle_counts> done, calls& out);
+    // Who waits for a confirmation or to be opened waits no longer.
+    void give_up(const error& not_opened, const error& unconfirmed, calls& out);
+    // The client is closed.
+    void end(const error& why, calls& out);
+
+    [[nodiscard]] consumer_id id() const { return setup_.id; }
+    [[nodiscard]] const consume_options& options() const { return setup_.options; }
+    [[nodiscard]] bool ended() const { return phase_ == phase::ended; }
+    // When answers that wait for company are sent at the latest.
+    [[nodiscard]] mono_time gather_until() const { return outbox_.deadline(); }
+    [[nodiscard]] bool has_unsent() const { return outbox_.has_unsent(); }
+    [[nodiscard]] bool has_unconfirmed() const { return outbox_.has_unconfirmed(); }
+    [[nodiscard]] duration_us lease() const { return lease_; }
+    [[nodiscard]] std::uint32_t attempts() const { return attempts_; }
+    [[nodiscard]] std::size_t buffered() const { return buffered_count_; }
+    [[nodiscard]] std::size_t held() const { return held_count_; }
+
+private:
+    enum class phase : std::uint8_t { detached, attaching, attached, detaching, ended };
+    struct waiter {
+        std::uint64_t ticket = 0;
+        mono_time deadline{};
+        callback<std::optional<handed_message>> done;
+    };
+
+    void write_attach(outgoing& out);
+    void write_renewals(outgoing& out);
+    void extend(outgoing& out, std::vector<lease_run> runs);
+    [[nodiscard]] bool renewal_due(mono_time now) const;
+    void take_over_terms(const codec::attached& reply, mono_time now);
+    void drop_gone(const std::vector<lease_run>& gone);
+    void drop_expired(mono_time now);
+    void close_slot(delivery& of, std::uint32_t index);
+    void pump(mono_time now, calls& out);
+    void finish_close(calls& out);
+    void fail(const error& why, calls& out);
+    [[nodiscard]] std::vector<lease_run> open_runs() const;
+    [[nodiscard]] std::shared_ptr<delivery> make_delivery(const codec::delivery_run& run,
+                                                          const shared_bytes& body, mono_time now);
+    [[nodiscard]] mono_time hold_from(mono_time now) const;
+
+    setup setup_;
+    std::shared_ptr<const delivery::names> names_;
+    phase phase_ = phase::detached;
+    bool connected_ = false;
+    bool stopped_ = false;
+    bool closing_ = false;  // stopped, and to be detached
+    std::optional<error> failed_;
+    callback<void> opened_;
+    callback<settle_counts> closed_;
+
+    queue_id queue_;  // 0 before the first attached
+    duration_us lease_{0};
+    std::uint32_t attempts_ = 0;
+    std::uint32_t request_ = 0;  // attach or detach in flight
+    mono_time request_deadline_ = mono_never;
+    mono_time attach_at_{};  // not before
+    mono_time renew_at_ = mono_never;
+    std::set<std::uint32_t> extends_;  // requests in flight
+
+    std::list<std::shared_ptr<delivery>> held_;       // with open slots
+    std::deque<std::shared_ptr<delivery>> buffered_;  // with slots not handed out
+    std::size_t held_count_ = 0;                      // open slots
+    std::size_t buffered_count_ = 0;                  // of them not handed out
+    std::uint64_t delivered_ = 0;                     // ever
+    std::deque<waiter> waiters_;
+    std::uint64_t last_ticket_ = 0;
+    settle_outbox outbox_;
+};
+
+}  // namespace brokerd::client_core

@@ -1,0 +1,278 @@
+#include "client/src/convert.hpp"
+
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "protocol/types/limits.hpp"
+#include "protocol/types/names.hpp"
+
+namespace brokerd::client_core {
+namespace {
+
+std::unexpected<error> refuse_message(std::string text) {
+    return std::unexpected(make_error(client_errc::invalid_argument, text));
+}
+
+}  // namespace
+
+topic_settings to_wire(const topic_options& options) {
+    topic_settings out;
+    out.keep_done = options.keep_done;
+    out.max_message_bytes = options.max_message_bytes;
+    return out;
+}
+
+queue_settings to_wire(const queue_options& options) {
+    queue_settings out;
+    out.lease = options.lease;
+    out.attempts = options.attempts;
+    out.backoff = options.backoff;
+    out.backoff_max = options.backoff_max;
+    out.max_retrying = options.max_retrying;
+    out.max_runs = options.max_runs;
+    return out;
+}
+
+position to_wire(const log_position& where) {
+    position out;
+    switch (where.which()) {
+        case log_position::kind::earliest: out.kind = position_kind::earliest; break;
+        case log_position::kind::latest: out.kind = position_kind::latest; break;
+        case log_position::kind::offset: out.kind = position_kind::offset; break;
+        case log_position::kind::time: out.kind = position_kind::time; break;
+    }
+    out.offset = where.offset();
+    out.time = where.time();
+    return out;
+}
+
+result<codec::record_fields> to_wire(const outgoing_message& message) {
+    codec::record_fields out;
+    if (message.key) {
+        if (message.key->size() > limits::key_bytes_max) {
+            return refuse_message(fmt::format("a key of {} bytes is larger than {} bytes",
+                                              message.key->size(), limits::key_bytes_max));
+        }
+        out.key = *message.key;
+    }
+    if (message.headers.size() > limits::headers_max) {
+        return refuse_message(fmt::format("{} headers are more than {}", message.headers.size(),
+                                          limits::headers_max));
+    }
+    std::size_t bytes = 0;
+    for (const auto& [name, value] : message.headers) {
+        bytes += name.size() + value.size();
+        for (const std::string_view text : {std::string_view(name), std::string_view(value)}) {
+            if (const auto fine = check_text(text, limits::headers_bytes_max, "header"); !fine) {
+                return refuse_message(fine.error().text);
+            }
+        }
+        out.headers.emplace_back(name, value);
+    }
+    if (bytes > limits::headers_bytes_max) {
+        return refuse_message(fmt::format("headers of {} bytes are larger than {} bytes", bytes,
+                                          limits::headers_bytes_max));
+    }
+    out.payload = as_bytes(message.payload);
+    if (codec::record_size(out) > limits::message_bytes_max) {
+        return refuse_message(fmt::format("a message of {} bytes is larger than any topic accepts",
+                                          codec::record_size(out)));
+    }
+    return out;
+}
+
+topic_options to_public(const topic_settings& settings) {
+    return {.keep_done = settings.keep_done, .max_message_bytes = settings.max_message_bytes};
+}
+
+queue_options to_public(const queue_settings& settings) {
+    return {.lease = settings.lease,
+            .attempts = settings.attempts,
+            .backoff = settings.backoff,
+            .backoff_max = settings.backoff_max,
+            .max_retrying = settings.max_retrying,
+            .max_runs = settings.max_runs};
+}
+
+ensured_topic to_public(const codec::topic_created& reply) {
+    return {.created = reply.created,
+            .settings = to_public(reply.settings),
+            .differing = reply.differing};
+}
+
+ensured_queue to_public(const codec::queue_created& reply) {
+    return {.created = reply.created,
+            .topic_created = reply.topic_created,
+            .settings = to_public(reply.settings),
+            .differing = reply.differing};
+}
+
+topic_info to_public(const codec::topic_item& item) {
+    return {.topic = item.name,
+            .id = item.topic.value(),
+            .settings = to_public(item.settings),
+            .created = item.created,
+            .first_offset = item.first_offset,
+            .next_offset = item.next_offset,
+            .messages = item.messages,
+            .bytes = item.bytes,
+            .queues = item.queues,
+            .in_per_second = item.in_per_second};
+}
+
+queue_info to_public(const codec::queue_item& item) {
+    return {.topic = item.topic,
+            .queue = item.queue,
+            .id = item.id.value(),
+            .mode = std::string(to_string(item.mode)),
+            .settings = to_public(item.settings),
+            .created = item.created,
+            .ready = item.ready,
+            .leased = item.leased,
+            .retrying = item.retrying,
+            .dead = item.dead,
+            .done = item.done,
+            .oldest = item.oldest,
+            .in_per_second = item.in_per_second,
+            .out_per_second = item.out_per_second,
+            .consumers = item.consumers,
+            .paused = item.paused,
+            .floor = item.floor,
+            .state = item.state};
+}
+
+failed_attempt to_public(const attempt& item) {
+    return {.time = item.time,
+            .outcome = static_cast<attempt_end>(item.outcome),
+            .consumer = item.consumer,
+            .reason = item.reason};
+}
+
+message_in_queue to_public(const codec::queue_state_item& item) {
+    return {.queue = item.queue,
+            .state = static_cast<delivery_state>(item.state),
+            .attempts = item.attempts,
+            .attempts_max = item.attempts_max,
+            .due = item.due,
+            .lease_until = item.lease_until,
+            .consumer = item.consumer,
+            .lease = {item.lease.epoch.value(), item.lease.counter},
+            .history = to_public_list(item.history),
+            .next = item.next};
+}
+
+dead_page to_public(const codec::dead& reply) {
+    dead_page out;
+    out.next = reply.next;
+    out.more = reply.more;
+    for (const codec::dead_item& item : reply.items) {
+        out.messages.push_back(
+            {item.offset, item.since, item.attempts, item.reason, item.consumer});
+    }
+    return out;
+}
+
+slice to_public(const codec::counted& reply) {
+    return {.messages = reply.messages, .next = reply.position, .more = reply.more};
+}
+
+consumer_info to_public(const codec::consumer_item& item) {
+    return {.topic = item.topic,
+            .queue = item.queue,
+            .name = item.name,
+            .connection = item.connection.value(),
+            .consumer = item.consumer.value(),
+            .prefetch_messages = item.prefetch_messages,
+            .prefetch_bytes = item.prefetch_bytes,
+            .leased = item.leased,
+            .leased_bytes = item.leased_bytes,
+            .delivered = item.delivered,
+            .attached = item.attached};
+}
+
+connection_info to_public(const codec::connection_item& item) {
+    return {.connection = item.connection.value(),
+            .name = item.name,
+            .address = item.address,
+            .connected = item.connected,
+            .consumers = item.consumers,
+            .bytes_in = item.bytes_in,
+            .bytes_out = item.bytes_out,
+            .outbox_bytes = item.outbox_bytes,
+            .credit_messages = item.credit_messages,
+            .credit_bytes = item.credit_bytes};
+}
+
+health_info to_public(const codec::health_report& reply) {
+    return {.writable = reply.writable, .warnings = reply.warnings};
+}
+
+stat to_public(const codec::stat_item& item) {
+    return {.name = item.name, .value = item.value, .help = item.help};
+}
+
+broker_info to_public(const codec::hello_ok& terms) {
+    return {.version = terms.broker_version,
+            .database_id = terms.database_id,
+            .epoch = terms.epoch.value(),
+            .connection = terms.connection.value()};
+}
+
+stored_message to_stored(std::string_view topic, offset_t offset, wall_time time,
+                         const codec::record_view& record) {
+    stored_message out;
+    out.topic = topic;
+    out.offset = offset;
+    out.time = time;
+    if (record.key) {
+        out.key = std::string(*record.key);
+    }
+    for (const auto& [name, value] : record.headers()) {
+        out.headers.emplace_back(name, value);
+    }
+    out.payload = as_text(record.payload);
+    return out;
+}
+
+result<read_page> to_page(std::string_view topic, const codec::messages& reply) {
+    read_page out;
+    out.first_offset = reply.first_offset;
+    out.next_offset = reply.next_offset;
+    out.position = reply.position;
+    for (const codec::message_run& run : reply.runs) {
+        byte_view left = run.records.view;
+        for (std::uint32_t i = 0; i < run.count; ++i) {
+            const outcome<codec::record_view> record = codec::check_record(left);
+            if (!record) {
+                return std::unexpected(
+                    make_error(client_errc::protocol_error,
+                               fmt::format("message {}@{} arrived damaged: {}", topic,
+                                           run.first_offset + i, record.error().text)));
+            }
+            out.messages.push_back(
+                to_stored(topic, run.first_offset + i, run.append_time, *record));
+            left = left.subspan(record->bytes.size());
+        }
+    }
+    return out;
+}
+
+result<shown_message> to_shown(std::string_view topic, offset_t offset, const codec::shown& reply) {
+    shown_message out;
+    out.readable = reply.readable;
+    out.queues = to_public_list(reply.queues);
+    if (!reply.record.view.empty()) {
+        const outcome<codec::record_view> record = codec::check_record(reply.record.view);
+        if (!record) {
+            return std::unexpected(make_error(
+                client_errc::protocol_error, fmt::format("message {}@{} arrived damaged: {}", topic,
+                                                         offset, record.error().text)));
+        }
+        out.message = to_stored(topic, offset, reply.append_time, *record);
+    }
+    return out;
+}
+
+}  // namespace brokerd::client_core

@@ -1,0 +1,55 @@
+// Between the types of the protocol and those of the public headers. Pure; no thread affinity.
+#pragma once
+
+#include "brokerd/admin.hpp"
+#include "brokerd/types.hpp"
+#include "client/src/result.hpp"
+#include "protocol/codec/admin_messages.hpp"
+#include "protocol/codec/messages.hpp"
+#include "protocol/codec/record.hpp"
+#include "protocol/types/bytes.hpp"
+#include "protocol/types/settings.hpp"
+
+namespace brokerd::client_core {
+
+[[nodiscard]] topic_settings to_wire(const topic_options& options);
+[[nodiscard]] queue_settings to_wire(const queue_options& options);
+[[nodiscard]] position to_wire(const log_position& where);
+// The views of the result point into `message`. Fails with invalid_argument beyond the limits.
+[[nodiscard]] result<codec::record_fields> to_wire(const outgoing_message& message);
+
+[[nodiscard]] topic_options to_public(const topic_settings& settings);
+[[nodiscard]] queue_options to_public(const queue_settings& settings);
+[[nodiscard]] ensured_topic to_public(const codec::topic_created& reply);
+[[nodiscard]] ensured_queue to_public(const codec::queue_created& reply);
+[[nodiscard]] topic_info to_public(const codec::topic_item& item);
+[[nodiscard]] queue_info to_public(const codec::queue_item& item);
+[[nodiscard]] failed_attempt to_public(const attempt& item);
+[[nodiscard]] message_in_queue to_public(const codec::queue_state_item& item);
+[[nodiscard]] dead_page to_public(const codec::dead& reply);
+[[nodiscard]] slice to_public(const codec::counted& reply);
+[[nodiscard]] consumer_info to_public(const codec::consumer_item& item);
+[[nodiscard]] connection_info to_public(const codec::connection_item& item);
+[[nodiscard]] health_info to_public(const codec::health_report& reply);
+[[nodiscard]] stat to_public(const codec::stat_item& item);
+[[nodiscard]] broker_info to_public(const codec::hello_ok& terms);
+
+[[nodiscard]] stored_message to_stored(std::string_view topic, offset_t offset, wall_time time,
+                                       const codec::record_view& record);
+// The messages of a reply to read. Fails with protocol_error if a record is damaged.
+[[nodiscard]] result<read_page> to_page(std::string_view topic, const codec::messages& reply);
+[[nodiscard]] result<shown_message> to_shown(std::string_view topic, offset_t offset,
+                                             const codec::shown& reply);
+
+// Each item of `items` as its public type.
+template <typename Item>
+[[nodiscard]] auto to_public_list(const std::vector<Item>& items) {
+    std::vector<decltype(to_public(items.front()))> out;
+    out.reserve(items.size());
+    for (const Item& item : items) {
+        out.push_back(to_public(item));
+    }
+    return out;
+}
+
+}  // namespace brokerd::client_core

@@ -1,0 +1,37 @@
+#include "client/src/encoded.hpp"
+
+#include "client/src/convert.hpp"
+#include "protocol/codec/record.hpp"
+#include "protocol/types/names.hpp"
+
+namespace brokerd::client_core {
+
+result<void> check_topic(std::string_view topic) {
+    if (const auto valid = check_topic_name(topic); !valid) {
+        return std::unexpected(make_error(valid.error()));
+    }
+    return {};
+}
+
+result<void> check_queue(std::string_view queue) {
+    if (const auto valid = parse_queue_path(queue); !valid) {
+        return std::unexpected(make_error(valid.error()));
+    }
+    return {};
+}
+
+result<void> encode_message(byte_buffer& out, std::string_view topic,
+                            const outgoing_message& message) {
+    if (auto valid = check_topic(topic); !valid) {
+        return valid;
+    }
+    const result<codec::record_fields> fields = to_wire(message);
+    if (!fields) {
+        return std::unexpected(fields.error());
+    }
+    out.clear();
+    codec::encode_record(out, *fields);
+    return {};
+}
+
+}  // namespace brokerd::client_core

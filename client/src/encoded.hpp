@@ -1,0 +1,22 @@
+// A message to publish as the record it will be, made before anything is locked or awaited.
+// Pure; no thread affinity.
+#pragma once
+
+#include <string_view>
+
+#include "brokerd/types.hpp"
+#include "client/src/result.hpp"
+#include "protocol/types/bytes.hpp"
+
+namespace brokerd::client_core {
+
+// Writes the record of `message` to `out`, whose content is replaced.
+// Fails with invalid_argument (beyond the limits) or the broker's invalid_name.
+[[nodiscard]] result<void> encode_message(byte_buffer& out, std::string_view topic,
+                                          const outgoing_message& message);
+
+// As failures of the broker: no need to ask it.
+[[nodiscard]] result<void> check_topic(std::string_view topic);
+[[nodiscard]] result<void> check_queue(std::string_view queue);
+
+}  // namespace brokerd::client_core

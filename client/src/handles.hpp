@@ -1,0 +1,176 @@
+// What consumers and readers are for the core, shared by both interfaces: their id there, and the
+// order to close when the last handle goes. Thread safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "brokerd/types.hpp"
+#include "client/src/core.hpp"
+
+namespace brokerd::client_core {
+
+// A publish's result as a value, of what its callback gets.
+[[nodiscard]] inline result<address> to_address(const publish_result& of) {
+    if (of.failure != nullptr) {
+        return std::unexpected(*of.failure);
+    }
+    return address{std::string(of.topic), of.offset};
+}
+
+class core_consumer {
+public:
+    core_consumer(std::shared_ptr<core> owner, std::string queue, const consume_options& options)
+        : owner_(std::move(owner)), queue_(std::move(queue)), confirm_(options.confirm) {}
+    // As close() without waiting.
+    ~core_consumer() { close(nullptr); }
+    core_consumer(const core_consumer&) = delete;
+    core_consumer& operator=(const core_consumer&) = delete;
+
+    // To be called once.
+    void open(const consume_options& options, callback<void> opened) {
+        id_ = owner_->locked([&](client_state& state, mono_time, calls& out) {
+            return state.open_consumer(queue_, options, owner_, std::move(opened), out);
+        });
+    }
+
+    [[nodiscard]] std::optional<handed_message> take(bool& over) { return owner_->take(id_, over); }
+
+    // Calls with the next message or nothing. Returns a ticket for cancel_wait().
+    std::uint64_t wait(duration_us timeout, callback<std::optional<handed_message>> done) {
+        using taken = std::optional<handed_message>;
+        return owner_->locked([&](client_state& state, mono_time now, calls& out) -> std::uint64_t {
+            consumer_state* const from = state.find_consumer(id_);
+            if (from == nullptr) {
+                finish<taken>(out, done, taken());
+                return 0;
+            }
+            const mono_time until = timeout >= mono_never - now ? mono_never : now + timeout;
+            return from->wait(until, std::move(done));
+        });
+    }
+    void cancel_wait(std::uint64_t ticket) {
+        owner_->locked([&](client_state& state, mono_time, calls&) {
+            if (consumer_state* const from = state.find_consumer(id_); from != nullptr) {
+                from->cancel_wait(ticket);
+            }
+        });
+    }
+
+    void stop() {
+        owner_->locked([&](client_state& state, mono_time, calls& out) {
+            if (consumer_state* const of = state.find_consumer(id_); of != nullptr) {
+                of->stop(out);
+            }
+        });
+    }
+
+    void flush(callback<settle_counts> done) {
+        owner_->locked([&](client_state& state, mono_time, calls& out) {
+            consumer_state* const of = state.find_consumer(id_);
+            if (!confirm_) {
+                finish<settle_counts>(
+                    out, done,
+                    std::unexpected(make_error(client_errc::invalid_argument,
+                                               "flush() needs consume_options::confirm")));
+            } else if (of == nullptr) {
+                finish<settle_counts>(out, done, std::unexpected(client_state::closed_error()));
+            } else {
+                of->wait_confirmed(std::move(done), out);
+            }
+        });
+    }
+
+    void close(callback<settle_counts> done) {
+        owner_->locked([&](client_state& state, mono_time, calls& out) {
+            state.close_consumer(id_, std::move(done), out);
+        });
+    }
+
+    [[nodiscard]] const std::string& queue() const { return queue_; }
+    [[nodiscard]] duration_us lease() const { return ask(duration_us{0}, &consumer_state::lease); }
+    [[nodiscard]] std::uint32_t attempts() const {
+        return ask(std::uint32_t{0}, &consumer_state::attempts);
+    }
+
+private:
+    template <typename T>
+    T ask(T otherwise, T (consumer_state::*what)() const) const {
+        return owner_->locked([&](client_state& state, mono_time, calls&) {
+            const consumer_state* const of = state.find_consumer(id_);
+            return of == nullptr ? otherwise : (of->*what)();
+        });
+    }
+
+    std::shared_ptr<core> owner_;
+    std::string queue_;
+    bool confirm_;
+    consumer_id id_;
+};
+
+class core_reader {
+public:
+    core_reader(std::shared_ptr<core> owner, std::string topic, log_position from,
+                const reader_options& options)
+        : owner_(std::move(owner)), id_(owner_->locked([&](client_state& state, mono_time, calls&) {
+              return state.open_reader(std::move(topic), from, options);
+          })) {}
+    ~core_reader() { close(); }
+    core_reader(const core_reader&) = delete;
+    core_reader& operator=(const core_reader&) = delete;
+
+    [[nodiscard]] std::optional<stored_message> take() {
+        return with([](reader_state& of, mono_time, calls&) { return of.take(); },
+                    std::optional<stored_message>());
+    }
+    std::uint64_t wait(duration_us timeout, callback<std::optional<stored_message>> done) {
+        return owner_->locked([&](client_state& state, mono_time now, calls& out) -> std::uint64_t {
+            reader_state* const of = state.find_reader(id_);
+            if (of == nullptr) {
+                finish<std::optional<stored_message>>(out, done, std::optional<stored_message>());
+                return 0;
+            }
+            return of->wait(timeout, now, std::move(done));
+        });
+    }
+    void cancel_wait(std::uint64_t ticket) {
+        with(
+            [&](reader_state& of, mono_time, calls&) {
+                of.cancel_wait(ticket);
+                return 0;
+            },
+            0);
+    }
+    void seek(log_position where) {
+        with(
+            [&](reader_state& of, mono_time, calls&) {
+                of.seek(where);
+                return 0;
+            },
+            0);
+    }
+    [[nodiscard]] std::uint64_t position() const {
+        return with([](reader_state& of, mono_time, calls&) { return of.position(); },
+                    std::uint64_t{0});
+    }
+    void close() {
+        owner_->locked(
+            [&](client_state& state, mono_time, calls& out) { state.close_reader(id_, out); });
+    }
+
+private:
+    template <typename F, typename T>
+    T with(F what, T otherwise) const {
+        return owner_->locked([&](client_state& state, mono_time now, calls& out) -> T {
+            reader_state* const of = state.find_reader(id_);
+            return of == nullptr ? std::move(otherwise) : what(*of, now, out);
+        });
+    }
+
+    std::shared_ptr<core> owner_;
+    std::uint64_t id_;
+};
+
+}  // namespace brokerd::client_core

@@ -1,0 +1,67 @@
+// One reader of a client: a position, what was read ahead, and one read under way at most, which
+// the broker answers when there is something or the wait is over.
+// Sans-I/O. Owner: the holder of the client's lock.
+//
+// Invariants: messages are handed out in offset order, none twice and none skipped; each waiter is
+// called exactly once.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "brokerd/options.hpp"
+#include "brokerd/types.hpp"
+#include "client/src/request_table.hpp"
+#include "client/src/result.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd::client_core {
+
+class reader_state {
+public:
+    // `requests` must outlive it.
+    reader_state(request_table& requests, std::string topic, log_position from,
+                 const reader_options& options);
+    ~reader_state();
+    reader_state(const reader_state&) = delete;
+    reader_state& operator=(const reader_state&) = delete;
+
+    [[nodiscard]] std::optional<stored_message> take();
+    // Calls with the next message; with nothing when none came within `timeout`.
+    std::uint64_t wait(duration_us timeout, mono_time now,
+                       callback<std::optional<stored_message>> done);
+    void cancel_wait(std::uint64_t ticket);
+    void seek(log_position where);
+    [[nodiscard]] std::uint64_t position() const;
+    // Wakes all waiters with nothing.
+    void close(calls& out);
+
+    mono_time tick(mono_time now, calls& out);
+
+private:
+    struct waiter {
+        std::uint64_t ticket = 0;
+        mono_time deadline{};
+        bool one_look = false;  // an answer without a message is enough
+        callback<std::optional<stored_message>> done;
+    };
+
+    void ask(mono_time now);
+    void on_answer(const result<codec::frame>& frame, calls& out);
+    void fail_waiters(const error& why, calls& out);
+    void end_wait(waiter& which, calls& out);
+
+    request_table& requests_;
+    std::string topic_;
+    reader_options options_;
+    log_position next_;  // where the next read begins
+    std::deque<stored_message> buffer_;
+    std::uint64_t asked_ = 0;  // ticket of the read under way
+    std::deque<waiter> waiters_;
+    std::uint64_t last_ticket_ = 0;
+    mono_time now_{};  // of the last call that knew it
+};
+
+}  // namespace brokerd::client_core

@@ -1,0 +1,244 @@
+#include "client/src/settle_outbox.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "client/src/client_limits.hpp"
+#include "client/src/delivery.hpp"
+#include "protocol/codec/encode.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::client_core {
+namespace {
+
+// Different reasons are rare; looking back further would cost more than the frame it saves.
+constexpr std::ptrdiff_t groups_looked_at = 4;
+
+std::uint64_t count_leases(const std::vector<lease_run>& runs) {
+    std::uint64_t count = 0;
+    for (const lease_run& run : runs) {
+        count += run.count;
+    }
+    return count;
+}
+
+bool contains(const std::vector<lease_run>& runs, const lease_run& one) {
+    return std::ranges::any_of(runs, [&](const lease_run& run) {
+        return run.epoch == one.epoch && run.first_lease <= one.first_lease &&
+               one.first_lease < run.first_lease + run.count;
+    });
+}
+
+// Handlers that run at the same time finish in any order.
+void sort_and_merge(std::vector<lease_run>& runs) {
+    std::ranges::sort(runs, {},
+                      [](const lease_run& run) { return std::pair(run.epoch, run.first_lease); });
+    std::vector<lease_run> merged;
+    for (const lease_run& run : runs) {
+        append_run(merged, run);
+    }
+    runs = std::move(merged);
+}
+
+}  // namespace
+
+settle_outbox::group& settle_outbox::group_for(const answer& what, bool confirm) {
+    const auto last = pending_.rbegin();
+    const auto end = last + std::min(groups_looked_at, std::ssize(pending_));
+    const auto found = std::find_if(last, end, [&](const group& each) {
+        return each.action == what.action && each.confirm == confirm && each.delay == what.delay &&
+               each.reason == what.reason && each.runs.size() < limits::settle_runs_max;
+    });
+    if (found != end) {
+        return *found;
+    }
+    group fresh;
+    fresh.number = ++last_number_;
+    fresh.action = what.action;
+    fresh.confirm = confirm;
+    fresh.delay = what.delay;
+    fresh.reason = what.reason;
+    return pending_.emplace_back(std::move(fresh));
+}
+
+void settle_outbox::add(const lease_run& lease, answer what, mono_time now) {
+    if (pending_.empty()) {
+        gather_until_ = now + client_limits::settle_gather;
+    }
+    const bool confirm =
+        what.action != settle_action::extend && (confirm_all_ || static_cast<bool>(what.confirmed));
+    group& place = group_for(what, confirm);
+    append_run(place.runs, lease);
+    if (what.confirmed) {
+        place.waiters.push_back({lease, std::move(what.confirmed)});
+        urgent_ = true;
+    }
+    ++pending_answers_;
+}
+
+bool settle_outbox::due(mono_time now, bool idle) const {
+    if (!resend_.empty()) {
+        return true;
+    }
+    return !pending_.empty() &&
+           (idle || urgent_ || pending_answers_ >= client_limits::settle_gather_max ||
+            gather_until_ <= now);
+}
+
+void settle_outbox::write(outgoing& out, queue_id queue) {
+    for (auto& [sequence, each] : std::exchange(resend_, {})) {
+        write_group(out, queue, std::move(each));
+    }
+    for (group& each : std::exchange(pending_, {})) {
+        sort_and_merge(each.runs);
+        if (each.confirm) {
+            each.sequence = ++last_sequence_;
+        }
+        write_group(out, queue, std::move(each));
+    }
+    pending_answers_ = 0;
+    urgent_ = false;
+}
+
+void settle_outbox::write_group(outgoing& out, queue_id queue, group what) {
+    codec::settle frame;
+    frame.queue = queue;
+    frame.action = what.action;
+    frame.confirm = what.confirm;
+    frame.delay = what.delay;
+    frame.reason = what.reason;
+    if (what.confirm) {
+        frame.producer = producer_;
+        frame.sequence = what.sequence;
+    }
+    frame.runs = what.runs;
+    const std::uint32_t request = out.ids.next();
+    codec::encode_frame(out.bytes, request, frame);
+    if (what.confirm) {
+        unconfirmed_.emplace(request, std::move(what));
+    }
+}
+
+void settle_outbox::finish_waiters(group& what, const codec::settled& reply, calls& out) {
+    const std::uint64_t asked = count_leases(what.runs);
+    for (waiter& each : what.waiters) {
+        if (reply.refused == 0) {
+            finish<void>(out, each.done, {});
+        } else if (reply.refused == asked || contains(reply.gone, each.lease)) {
+            finish<void>(out, each.done,
+                         std::unexpected(make_error(failure{
+                             error_code::lease_gone,
+                             "the lease of this message was lost before it was answered: it may "
+                             "be delivered again"})));
+        } else if (reply.duplicate) {
+            // The broker remembers how many it refused the first time, not which.
+            finish<void>(out, each.done,
+                         std::unexpected(make_error(
+                             client_errc::outcome_unknown,
+                             "answered together with others over a lost connection; some of them "
+                             "were refused")));
+        } else {
+            finish<void>(out, each.done, {});
+        }
+    }
+}
+
+void settle_outbox::on_settled(std::uint32_t request, const codec::settled& reply, calls& out) {
+    auto found = unconfirmed_.extract(request);
+    if (found.empty()) {
+        return;
+    }
+    counts_.accepted += reply.accepted;
+    counts_.refused += reply.refused;
+    finish_waiters(found.mapped(), reply, out);
+    finish_flushes(out);
+}
+
+void settle_outbox::on_refused(std::uint32_t request, const failure& why, calls& out) {
+    auto found = unconfirmed_.extract(request);
+    if (found.empty()) {
+        return;
+    }
+    group& what = found.mapped();
+    if (why.code == error_code::draining || why.code == error_code::storage_failed) {
+        // The connection ends; over the next one it is sent again.
+        resend_.emplace(what.sequence, std::move(what));
+        return;
+    }
+    counts_.refused += count_leases(what.runs);
+    for (waiter& each : what.waiters) {
+        finish<void>(out, each.done, std::unexpected(make_error(why)));
+    }
+    finish_flushes(out);
+}
+
+void settle_outbox::on_lost() {
+    for (auto& [request, each] : std::exchange(unconfirmed_, {})) {
+        resend_.emplace(each.sequence, std::move(each));
+    }
+}
+
+bool settle_outbox::has_unconfirmed() const {
+    return !unconfirmed_.empty() || !resend_.empty() ||
+           std::ranges::any_of(pending_, &group::confirm);
+}
+
+void settle_outbox::wait_confirmed(callback<settle_counts> done, calls& out) {
+    flushes_.push_back({last_number_, std::move(done)});
+    urgent_ = true;
+    finish_flushes(out);
+}
+
+void settle_outbox::finish_flushes(calls& out) {
+    if (flushes_.empty()) {
+        return;
+    }
+    std::uint64_t oldest = last_number_ + 1;  // of those that are not confirmed
+    for (const auto& each : unconfirmed_) {
+        oldest = std::min(oldest, each.second.number);
+    }
+    for (const auto& each : resend_) {
+        oldest = std::min(oldest, each.second.number);
+    }
+    for (const group& each : pending_) {
+        oldest = each.confirm ? std::min(oldest, each.number) : oldest;
+    }
+    std::erase_if(flushes_, [&](flush& each) {
+        if (each.number >= oldest) {
+            return false;
+        }
+        finish<settle_counts>(out, each.done, counts_);
+        return true;
+    });
+}
+
+void settle_outbox::fail_waiters(const error& why, calls& out) {
+    const auto fail_group = [&](group& what) {
+        for (waiter& each : std::exchange(what.waiters, {})) {
+            finish<void>(out, each.done, std::unexpected(why));
+        }
+    };
+    for (group& each : pending_) {
+        fail_group(each);
+    }
+    for (auto& [sequence, each] : resend_) {
+        fail_group(each);
+    }
+    for (auto& [request, each] : unconfirmed_) {
+        fail_group(each);
+    }
+    for (flush& each : std::exchange(flushes_, {})) {
+        finish<settle_counts>(out, each.done, std::unexpected(why));
+    }
+}
+
+void settle_outbox::discard(const error& why, calls& out) {
+    fail_waiters(why, out);
+    pending_.clear();
+    resend_.clear();
+    unconfirmed_.clear();
+    pending_answers_ = 0;
+}
+
+}  // namespace brokerd::client_core
