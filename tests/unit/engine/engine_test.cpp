@@ -1,0 +1,140 @@
+// The engine with its real threads over a store in memory: start, work, reload, stop.
+#include "broker/engine/engine.hpp"
+
+#include <condition_variable>
+#include <future>
+#include <mutex>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "broker/base/clock.hpp"
+#include "broker/storage/memory_store.hpp"
+
+namespace brokerd::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+class waiting_sink final : public output_sink {
+public:
+    void deliver(std::vector<domain::output> more) override {
+        const std::lock_guard lock(mutex_);
+        for (auto& each : more) {
+            outputs_.push_back(std::move(each));
+        }
+        wake_.notify_all();
+    }
+    void close_all(const failure&) override {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        wake_.notify_all();
+    }
+    void inbox_relieved() override {}
+
+    std::vector<domain::output> wait_for(std::size_t count) {
+        std::unique_lock lock(mutex_);
+        EXPECT_TRUE(wake_.wait_for(lock, 20s, [&] { return outputs_.size() >= count; }));
+        return std::exchange(outputs_, {});
+    }
+    bool wait_closed() {
+        std::unique_lock lock(mutex_);
+        return wake_.wait_for(lock, 20s, [&] { return closed_; });
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::vector<domain::output> outputs_;
+    bool closed_ = false;
+};
+
+class engine_test : public testing::Test {
+protected:
+    engine make() {
+        return engine({.store = store,
+                       .commits = commits,
+                       .clock = clock,
+                       .sinks = {&sink},
+                       .fatal = [](const std::string& what) { FAIL() << what; },
+                       .log = {}},
+                      {.seed = 1});
+    }
+    static command_batch batch_of(std::uint64_t connection, std::vector<domain::command> commands) {
+        return {connection_id{connection}, std::move(commands), 0};
+    }
+    static domain::request create_queue(std::uint64_t connection, const std::string& name) {
+        return {connection_id{connection}, 1,
+                codec::queue_create{.queue = name, .create_topic = true}};
+    }
+
+    storage::memory_store store;
+    storage::local_commit_log commits{store};
+    base::system_clock clock;
+    waiting_sink sink;
+};
+
+TEST_F(engine_test, works_and_stops_and_finds_its_state_again) {
+    {
+        auto first = make();
+        const auto loaded = first.start();
+        ASSERT_TRUE(loaded);
+        EXPECT_EQ(loaded->epoch, broker_epoch{1});
+        EXPECT_EQ(loaded->queues, 0U);
+        first.post(batch_of(
+            1, {domain::connection_opened{connection_id{1}, "c"}, create_queue(1, "t/q")}));
+        const auto outputs = sink.wait_for(1);
+        ASSERT_EQ(outputs.size(), 1U);
+        EXPECT_TRUE(std::get<codec::queue_created>(outputs[0].body).created);
+        first.stop();
+    }
+    auto second = make();
+    const auto loaded = second.start();
+    ASSERT_TRUE(loaded);
+    EXPECT_EQ(loaded->epoch, broker_epoch{2});
+    EXPECT_EQ(loaded->topics, 1U);
+    EXPECT_EQ(loaded->queues, 1U);
+}
+
+TEST_F(engine_test, reloads_while_running) {
+    auto running = make();
+    ASSERT_TRUE(running.start());
+    running.post(
+        batch_of(1, {domain::connection_opened{connection_id{1}, "c"}, create_queue(1, "t/q")}));
+    (void)sink.wait_for(1);
+    running.drop_and_reload();
+    ASSERT_TRUE(sink.wait_closed());
+    running.post(
+        batch_of(2, {domain::connection_opened{connection_id{2}, "c"}, create_queue(2, "t/q")}));
+    const auto outputs = sink.wait_for(1);
+    EXPECT_FALSE(std::get<codec::queue_created>(outputs.at(0).body).created) << "it is there";
+    EXPECT_EQ(running.epoch(), broker_epoch{2});
+}
+
+TEST_F(engine_test, answers_health_and_statistics) {
+    auto running = make();
+    ASSERT_TRUE(running.start());
+    std::promise<health_state> health;
+    running.request_health([&](const health_state& state) { health.set_value(state); });
+    EXPECT_TRUE(health.get_future().get().writable);
+    std::promise<engine_statistics> statistics;
+    running.request_statistics([&](const engine_statistics& s) { statistics.set_value(s); });
+    EXPECT_GE(statistics.get_future().get().commits, 1U);
+}
+
+TEST_F(engine_test, does_not_start_on_a_store_that_cannot_write) {
+    store.fail_next(false);
+    engine dead({.store = store,
+                 .commits = commits,
+                 .clock = clock,
+                 .sinks = {&sink},
+                 .fatal = [](const std::string&) {},
+                 .log = {}},
+                {.seed = 1});
+    const auto loaded = dead.start();
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().code, error_code::storage_failed);
+}
+
+}  // namespace
+}  // namespace brokerd::engine
