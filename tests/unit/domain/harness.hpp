@@ -1,0 +1,171 @@
+// What the tests of the domain share: a broker_state with a manual clock, a store in maps that
+// answers its fetches, and a thin way to send requests and look at what comes out.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "broker/domain/broker_state.hpp"
+#include "protocol/codec/record_batch.hpp"
+
+// Requests are written with the fields a test is about; the others keep their defaults.
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
+namespace brokerd::domain::test {
+
+using namespace std::chrono_literals;
+
+// A store in maps. Checks that what it is told fits what it holds.
+class fake_store {
+public:
+    void apply(commit_number number, const std::vector<mutation>& batch);
+    [[nodiscard]] fetch_result read(const fetch_body& what) const;
+    [[nodiscard]] loaded_state load() const;
+
+    struct kept_record {
+        wall_time append_time{};
+        std::string record;
+    };
+    using place = std::pair<queue_id, offset_t>;
+
+    std::vector<mutation> history;                          // of topics and queues
+    std::map<topic_id, std::map<offset_t, chunk_ptr>> log;  // last offset -> chunk
+    std::map<topic_id, offset_t> next_offset;
+    std::map<topic_id, offset_t> trim;
+    std::map<place, exception_state> exceptions;
+    std::map<place, kept_record> kept;
+    std::map<std::tuple<topic_id, queue_id, producer_id, std::uint32_t>, producer_put> producers;
+    broker_epoch epoch;
+    commit_number last_commit;
+    std::uint64_t next_id = 1;
+    bool failing = false;  // every read fails
+
+private:
+    [[nodiscard]] fetch_result read_log(const fetch_log& what) const;
+    [[nodiscard]] fetch_result read_exceptions(const fetch_exceptions& what) const;
+    [[nodiscard]] fetch_result read_due(const fetch_due& what) const;
+    [[nodiscard]] const chunk_ptr* chunk_with(topic_id topic, offset_t offset) const;
+};
+
+// Bytes of a batch with one record per payload.
+[[nodiscard]] shared_bytes make_batch(const std::vector<std::string>& payloads,
+                                      producer_id producer = {}, std::uint64_t sequence = 0);
+
+// A message as a consumer or reader got it.
+struct received {
+    offset_t offset = 0;
+    lease_id lease;
+    std::uint32_t attempt = 0;
+    std::string payload;
+    commit_number depends_on;
+};
+
+// Takes runs apart.
+[[nodiscard]] std::vector<received> messages_of(const std::vector<record_run>& runs,
+                                                commit_number depends_on);
+
+class harness {
+public:
+    explicit harness(domain_options options = {});
+
+    // ---- time ----
+    instant now{mono_time{1h}, wall_time{std::chrono::sys_days{std::chrono::year{2030} / 1 / 1}}};
+    // Lets time pass, tick by tick.
+    void pass(duration_us span);
+
+    // ---- turns ----
+    // Applies a command, gives out, answers fetches, commits, until nothing is left to do.
+    void apply(command what);
+    void run();
+    // One commit: seal, cut, apply to the store (late: just before the next but one is cut).
+    void commit();
+    void answer_fetches();
+    // Everything unsynced is lost; the broker starts again from the store.
+    void restart();
+
+    // ---- connections ----
+    connection_id connect(const std::string& name = "tester@host:1");
+    void close(connection_id connection, bool goodbye = false);
+
+    // ---- requests; each returns its request number ----
+    std::uint32_t send(connection_id connection, request_body body);
+    // Sends and returns the answer, which must be of this type.
+    template <typename Answer, typename Body>
+    Answer ask(connection_id connection, Body body) {
+        const std::uint32_t id = send(connection, std::move(body));
+        auto answer = answer_to(connection, id);
+        if (!answer) {
+            ADD_FAILURE() << "no answer";
+            return {};
+        }
+        if (const auto* error = std::get_if<codec::error>(&answer->body)) {
+            last_error = *error;
+        }
+        if (auto* wanted = std::get_if<Answer>(&answer->body)) {
+            last_depends_on = answer->depends_on;
+            return std::move(*wanted);
+        }
+        ADD_FAILURE() << "another answer than expected: index " << answer->body.index() << " "
+                      << (last_error ? last_error->text : "");
+        return {};
+    }
+    template <typename Body>
+    codec::error ask_refused(connection_id connection, Body body) {
+        return ask<codec::error>(connection, std::move(body));
+    }
+    std::optional<output> answer_to(connection_id connection, std::uint32_t request);
+
+    // ---- shorthands ----
+    void make_queue(const std::string& path, queue_settings settings = {});
+    offset_t publish(const std::string& topic, const std::vector<std::string>& payloads);
+    output publish_as(const std::string& topic, const std::vector<std::string>& payloads,
+                      producer_id producer, std::uint64_t sequence);
+    codec::attached attach(connection_id connection, const std::string& queue,
+                           std::uint32_t prefetch = 100, std::vector<lease_run> held = {},
+                           consumer_id id = consumer_id{1});
+    // What was delivered to a connection since the last call.
+    std::vector<received> deliveries(connection_id connection);
+    codec::settled settle(connection_id connection, queue_id queue, settle_action action,
+                          std::vector<lease_run> runs, duration_us delay = duration_us{-1},
+                          const std::string& reason = {});
+    codec::queue_item queue_info(const std::string& path);
+    codec::topic_item topic_info(const std::string& name);
+    std::string explain(const std::string& path, std::optional<offset_t> offset = {});
+    // State of a message in the only queue of its topic.
+    codec::queue_state_item state_of(const std::string& topic, offset_t offset);
+
+    broker_state state;
+    fake_store store;
+    effects out;
+    std::deque<output> outputs;  // not yet looked at
+    commit_number gathering{1};
+    commit_number durable;      // in the store
+    bool late_store = false;    // commits reach the store as late as they may
+    bool hold_fetches = false;  // fetches wait in out.fetches
+    std::optional<codec::error> last_error;
+    commit_number last_depends_on;
+    connection_id admin;
+
+private:
+    void collect();
+    void check();
+
+    domain_options options_;
+    std::uint64_t next_connection_ = 1;
+    std::uint32_t next_request_ = 1;
+    std::deque<std::pair<commit_number, std::vector<mutation>>> not_applied_;
+};
+
+[[nodiscard]] lease_run run_of(const received& message);
+[[nodiscard]] std::vector<lease_run> runs_of(const std::vector<received>& messages);
+
+}  // namespace brokerd::domain::test

@@ -1,0 +1,163 @@
+// Settling leases: ack, nack, reject, release, extend, and what no longer holds.
+#include <gmock/gmock.h>
+
+#include "tests/unit/domain/harness.hpp"
+
+namespace brokerd::domain::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+struct settle_test : testing::Test {
+    void SetUp() override {
+        h.make_queue("orders/billing");
+        consumer = h.connect("brokerctl@laptop:812");
+        queue = h.attach(consumer, "orders/billing").queue;
+    }
+    harness h;
+    connection_id consumer;
+    queue_id queue;
+};
+
+TEST_F(settle_test, delivers_what_is_published_and_an_ack_makes_it_done) {
+    EXPECT_EQ(h.publish("orders", {"a", "b", "c"}), 0U);
+    const auto got = h.deliveries(consumer);
+    ASSERT_THAT(got, SizeIs(3));
+    EXPECT_EQ(got[1].payload, "b");
+    EXPECT_EQ(got[1].attempt, 1U);
+    EXPECT_EQ(h.queue_info("orders/billing").leased, 3U);
+    const auto settled =
+        h.settle(consumer, queue, settle_action::ack, {{0, 3, got[0].lease.epoch, 1}});
+    EXPECT_EQ(settled.accepted, 3U);
+    EXPECT_EQ(settled.refused, 0U);
+    const auto info = h.queue_info("orders/billing");
+    EXPECT_EQ(info.done, 3U);
+    EXPECT_EQ(info.leased, 0U);
+    EXPECT_EQ(info.floor, 3U);
+    EXPECT_EQ(h.state_of("orders", 1).state, message_state::done);
+}
+
+TEST_F(settle_test, nack_retries_after_its_delay_with_the_next_attempt) {
+    h.publish("orders", {"a"});
+    const auto first = h.deliveries(consumer);
+    h.settle(consumer, queue, settle_action::nack, runs_of(first), 5s, "card service down");
+    h.pass(1s);
+    EXPECT_EQ(h.explain("orders/billing", 0),
+              "retrying: attempt 1 of 16 nacked 1 s ago by brokerctl@laptop:812 (\"card service "
+              "down\"); due in 4 s");
+    EXPECT_THAT(h.deliveries(consumer), SizeIs(0));
+    h.pass(4s);
+    const auto again = h.deliveries(consumer);
+    ASSERT_THAT(again, SizeIs(1));
+    EXPECT_EQ(again[0].attempt, 2U);
+    EXPECT_EQ(again[0].payload, "a");
+    EXPECT_GT(again[0].lease, first[0].lease);
+    h.settle(consumer, queue, settle_action::ack, runs_of(again));
+    EXPECT_TRUE(h.store.exceptions.empty());
+    EXPECT_EQ(h.queue_info("orders/billing").done, 1U);
+}
+
+TEST_F(settle_test, reject_makes_dead_at_once) {
+    h.publish("orders", {"a"});
+    h.settle(consumer, queue, settle_action::reject, runs_of(h.deliveries(consumer)),
+             duration_us{-1}, "no such card");
+    EXPECT_EQ(h.queue_info("orders/billing").dead, 1U);
+    const auto dead = h.ask<codec::dead>(h.admin, codec::dead_list{.queue = "orders/billing"});
+    ASSERT_THAT(dead.items, SizeIs(1));
+    EXPECT_EQ(dead.items[0].reason, "no such card");
+    EXPECT_FALSE(dead.more);
+    EXPECT_THAT(h.explain("orders/billing", 0), HasSubstr("dead since"));
+}
+
+TEST_F(settle_test, attempts_used_up_make_dead) {
+    h.make_queue("few/q", {.attempts = 2, .backoff = 0s});
+    const auto q = h.attach(consumer, "few/q", 10, {}, consumer_id{2}).queue;
+    h.publish("few", {"x"});
+    h.settle(consumer, q, settle_action::nack, runs_of(h.deliveries(consumer)));
+    const auto again = h.deliveries(consumer);
+    ASSERT_THAT(again, SizeIs(1));
+    h.settle(consumer, q, settle_action::nack, runs_of(again), duration_us{-1}, "twice");
+    EXPECT_EQ(h.state_of("few", 0).state, message_state::dead);
+    EXPECT_THAT(h.state_of("few", 0).history, SizeIs(2));
+}
+
+TEST_F(settle_test, release_is_no_attempt) {
+    h.publish("orders", {"a", "b"});
+    const auto got = h.deliveries(consumer);
+    h.settle(consumer, queue, settle_action::release, {run_of(got[0])});
+    const auto again = h.deliveries(consumer);
+    ASSERT_THAT(again, SizeIs(1));
+    EXPECT_EQ(again[0].offset, 0U);
+    EXPECT_EQ(again[0].attempt, 1U);
+    EXPECT_EQ(h.settle(consumer, queue, settle_action::ack, {run_of(got[0])}).refused, 1U)
+        << "the released lease is gone";
+}
+
+TEST_F(settle_test, extend_moves_the_deadline) {
+    h.publish("orders", {"a"});
+    const auto got = h.deliveries(consumer);
+    h.pass(20s);
+    EXPECT_EQ(h.settle(consumer, queue, settle_action::extend, runs_of(got)).accepted, 1U);
+    h.pass(20s);
+    EXPECT_EQ(h.state_of("orders", 0).state, message_state::leased);
+    h.pass(10s);
+    EXPECT_EQ(h.state_of("orders", 0).state, message_state::retrying);
+    EXPECT_EQ(h.state_of("orders", 0).history.at(0).outcome, attempt_outcome::expired);
+}
+
+TEST_F(settle_test, what_is_not_held_is_named) {
+    h.publish("orders", {"a", "b"});
+    const auto got = h.deliveries(consumer);
+    h.settle(consumer, queue, settle_action::ack, runs_of(got));
+    const auto settled =
+        h.settle(consumer, queue, settle_action::ack,
+                 {{0, 2, got[0].lease.epoch, got[0].lease.counter}, {7, 3, {}, 1}});
+    EXPECT_EQ(settled.accepted, 0U);
+    EXPECT_EQ(settled.refused, 5U);
+    EXPECT_FALSE(settled.gone.empty());
+    const auto refused = h.ask_refused(
+        consumer, codec::settle{.queue = queue, .runs = {{1, 1, got[0].lease.epoch, 2}}});
+    EXPECT_EQ(refused.code, error_code::lease_gone);
+    EXPECT_THAT(refused.text, HasSubstr("orders/billing@1"));
+}
+
+TEST_F(settle_test, an_unconfirmed_ack_is_answered_by_nothing_and_is_not_urgent) {
+    h.publish("orders", {"a"});
+    const auto got = h.deliveries(consumer);
+    h.state.apply(request{consumer, 77, codec::settle{.queue = queue, .runs = runs_of(got)}}, h.now,
+                  h.out);
+    EXPECT_FALSE(h.out.urgent);
+    EXPECT_TRUE(h.state.dirty());
+    h.run();
+    EXPECT_FALSE(h.answer_to(consumer, 77));
+    EXPECT_EQ(h.queue_info("orders/billing").done, 1U);
+}
+
+TEST_F(settle_test, a_resent_settle_has_the_first_outcome) {
+    h.publish("orders", {"a", "b"});
+    const auto got = h.deliveries(consumer);
+    const codec::settle ack{.queue = queue,
+                            .confirm = true,
+                            .producer = producer_id{9},
+                            .sequence = 1,
+                            .runs = runs_of(got)};
+    EXPECT_EQ(h.ask<codec::settled>(consumer, ack).accepted, 2U);
+    const auto again = h.ask<codec::settled>(consumer, ack);
+    EXPECT_TRUE(again.duplicate);
+    EXPECT_EQ(again.accepted, 2U);
+    h.restart();
+    const auto after = h.ask<codec::settled>(h.connect(), ack);
+    EXPECT_TRUE(after.duplicate);
+    EXPECT_EQ(after.accepted, 2U);
+}
+
+TEST_F(settle_test, a_removed_queue_is_named) {
+    h.ask<codec::ok>(h.admin, codec::queue_remove{"orders/billing"});
+    const auto refused =
+        h.ask_refused(consumer, codec::settle{.queue = queue, .runs = {{0, 1, {}, 1}}});
+    EXPECT_EQ(refused.code, error_code::queue_removed);
+}
+
+}  // namespace
+}  // namespace brokerd::domain::test
