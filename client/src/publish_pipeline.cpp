@@ -342,7 +342,7 @@ void publish_pipeline::complete(batch_ptr what, std::uint64_t base_offset, bool 
                                 calls& done) {
     forget(*what);
     activate(*what->line);
-    done.emplace_back([what = std::move(what), topic = what->line->name, base_offset, duplicate] {
+    done.emplace_back([topic = what->line->name, what = std::move(what), base_offset, duplicate] {
         publish_result one{.topic = topic, .offset = base_offset, .duplicate = duplicate};
         for (const entry& each : what->entries) {
             if (each.done) {
@@ -356,7 +356,7 @@ void publish_pipeline::complete(batch_ptr what, std::uint64_t base_offset, bool 
 void publish_pipeline::fail(batch_ptr what, const error& why, calls& done) {
     forget(*what);
     activate(*what->line);
-    done.emplace_back([what = std::move(what), topic = what->line->name, why] {
+    done.emplace_back([topic = what->line->name, what = std::move(what), why] {
         const publish_result one{.topic = topic, .failure = &why};
         for (const entry& each : what->entries) {
             if (each.done) {
