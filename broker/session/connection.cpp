@@ -169,6 +169,7 @@ void connection::received(byte_view piece) {
 void connection::wrote(std::size_t bytes) {
     entry_->bytes_out.add(bytes);
     lane_.shared().counters.bytes_out.add(bytes);
+    entry_->outbox_bytes.set(writer_.pending_bytes() - bytes);
     if (!session_.blocked()) {
         return;
     }

@@ -1,0 +1,167 @@
+// Publish, deliver, settle, and what remains of it after goodbye, loss, restart and SIGKILL.
+#include "tests/integration/broker_fixture.hpp"
+
+namespace brokerd::integration {
+namespace {
+
+using testing::ElementsAre;
+
+class durability_test : public broker_fixture {};
+
+// The payloads of a delivery, which must be the next frame.
+std::vector<std::string> take_payloads(raw_client& from, std::vector<lease_run>* leases = nullptr) {
+    const auto delivered = from.expect<codec::deliver>();
+    std::vector<std::string> result;
+    for (const auto& run : delivered.runs) {
+        for (auto& payload : payloads_of(run.records.view)) {
+            result.push_back(std::move(payload));
+        }
+        if (leases != nullptr) {
+            leases->push_back(run.leases);
+        }
+    }
+    return result;
+}
+
+TEST_F(durability_test, published_consumed_and_acked_survives_a_restart_exactly) {
+    queue_id queue;
+    {
+        const auto first = client();
+        create_queue(*first);
+        EXPECT_EQ(publish(*first, {"a", "b", "c"}), 0U);
+        queue = attach(*first).queue;
+        std::vector<lease_run> leases;
+        EXPECT_THAT(take_payloads(*first, &leases), ElementsAre("a", "b", "c"));
+        const lease_run only_b{leases[0].first_offset + 1, 1, leases[0].epoch,
+                               leases[0].first_lease + 1};
+        const auto settled = first->ask<codec::settled>(
+            codec::settle{.queue = queue, .confirm = true, .runs = {only_b}});
+        EXPECT_EQ(settled.accepted, 1U);
+        (void)first->ask<codec::ok>(codec::goodbye{});
+    }
+    EXPECT_EQ(broker().terminate(), 0);
+    broker().restart();
+    const auto second = client();
+    const auto state = queue_state(*second);
+    EXPECT_EQ(state.ready, 2U);
+    EXPECT_EQ(state.done, 1U);
+    (void)attach(*second);
+    EXPECT_THAT(take_payloads(*second), ElementsAre("a", "c"));
+    EXPECT_EQ(publish(*second, {"d"}), 3U) << "no offset is used twice";
+}
+
+TEST_F(durability_test, what_was_acknowledged_survives_sigkill) {
+    {
+        const auto first = client();
+        create_queue(*first);
+    }
+    std::vector<std::string> acknowledged;
+    for (int cycle = 0; cycle < 5; ++cycle) {
+        const auto publisher = client();
+        for (int i = 0; i < 10; ++i) {
+            auto payload = std::to_string(cycle) + "." + std::to_string(i);
+            EXPECT_EQ(publish(*publisher, {payload}), acknowledged.size());
+            acknowledged.push_back(std::move(payload));
+        }
+        broker().kill();
+        broker().restart();
+    }
+    const auto consumer = client();
+    const auto queue = attach(*consumer, 1, 1000).queue;
+    std::vector<std::string> found;
+    std::vector<lease_run> leases;
+    while (found.size() < acknowledged.size()) {
+        for (auto& payload : take_payloads(*consumer, &leases)) {
+            found.push_back(std::move(payload));
+        }
+    }
+    EXPECT_EQ(found, acknowledged);
+    const auto settled = consumer->ask<codec::settled>(
+        codec::settle{.queue = queue, .confirm = true, .runs = leases});
+    EXPECT_EQ(settled.accepted, acknowledged.size());
+    broker().kill();
+    broker().restart();
+    const auto after = client();
+    EXPECT_EQ(queue_state(*after).ready, 0U) << "a confirmed ack is not undone";
+    EXPECT_EQ(queue_state(*after).done, acknowledged.size());
+}
+
+TEST_F(durability_test, a_resend_after_sigkill_is_stored_once) {
+    const producer_id producer{4711};
+    {
+        const auto first = client();
+        create_queue(*first);
+        first->publish(1, "t", make_batch({"a", "b"}, producer, 1));
+        EXPECT_FALSE(first->expect<codec::published>().items.at(0).duplicate);
+    }
+    broker().kill();
+    broker().restart();
+    const auto second = client();
+    second->publish(1, "t", make_batch({"a", "b"}, producer, 1));
+    const auto again = second->expect<codec::published>().items.at(0);
+    EXPECT_TRUE(again.duplicate);
+    EXPECT_EQ(again.base_offset, 0U);
+    second->publish(2, "t", make_batch({"c"}, producer, 3));
+    EXPECT_EQ(second->expect<codec::published>().items.at(0).base_offset, 2U);
+}
+
+TEST_F(durability_test, goodbye_counts_as_no_attempt) {
+    const auto watcher = client("watcher@here:1");
+    create_queue(*watcher);
+    (void)publish(*watcher, {"x"});
+    const auto consumer = client("consumer@here:2");
+    (void)attach(*consumer);
+    EXPECT_THAT(take_payloads(*consumer), ElementsAre("x"));
+    (void)consumer->ask<codec::ok>(codec::goodbye{});
+    EXPECT_TRUE(consumer->closed());
+    (void)attach(*watcher);
+    EXPECT_EQ(watcher->expect<codec::deliver>().runs.at(0).attempt, 1U);
+}
+
+TEST_F(durability_test, a_lost_connection_counts_as_an_attempt) {
+    const auto watcher = client("watcher@here:1");
+    create_queue(*watcher, {.backoff = 1ms, .backoff_max = 1ms});
+    (void)publish(*watcher, {"x"});
+    const auto consumer = client("consumer@here:2");
+    (void)attach(*consumer);
+    EXPECT_THAT(take_payloads(*consumer), ElementsAre("x"));
+    consumer->drop();
+    (void)attach(*watcher);
+    EXPECT_EQ(watcher->expect<codec::deliver>().runs.at(0).attempt, 2U);
+    const auto shown = watcher->ask<codec::shown>(codec::message_show{.topic = "t", .offset = 0});
+    ASSERT_EQ(shown.queues.at(0).history.size(), 1U);
+    EXPECT_EQ(shown.queues[0].history[0].outcome, attempt_outcome::lost);
+    EXPECT_EQ(shown.queues[0].history[0].consumer, "consumer@here:2");
+}
+
+TEST_F(durability_test, health_and_stats_tell_the_truth) {
+    const auto asking = client();
+    create_queue(*asking);
+    (void)publish(*asking, {"a", "b"});
+    const auto health = asking->ask<codec::health_report>(codec::health{});
+    EXPECT_TRUE(health.writable);
+    const auto stats = asking->ask<codec::stats_report>(codec::stats{});
+    const auto value = [&](std::string_view name) {
+        for (const auto& item : stats.items) {
+            if (item.name == name) {
+                return item.value;
+            }
+        }
+        return -1.0;
+    };
+    EXPECT_EQ(value("published_messages_total"), 2);
+    EXPECT_EQ(value("connections"), 1);
+    EXPECT_GE(value("commits_total"), 3);
+}
+
+TEST_F(durability_test, an_ephemeral_broker_says_how_far_its_promise_goes) {
+    broker({"--ephemeral"});
+    const auto publisher = client();
+    create_queue(*publisher);
+    publisher->publish(1, "t", make_batch({"x"}));
+    EXPECT_EQ(publisher->expect<codec::published>().items.at(0).level, durability::memory);
+    EXPECT_FALSE(std::filesystem::exists(data_dir()));
+}
+
+}  // namespace
+}  // namespace brokerd::integration

@@ -1,0 +1,164 @@
+// brokerd as a program: options from every source, exit codes, what it prints.
+#include <fstream>
+
+#include "tests/integration/broker_fixture.hpp"
+
+namespace brokerd::integration {
+namespace {
+
+using support::broker_process;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class program : public broker_fixture {
+protected:
+    std::string write_config(const std::string& text) {
+        const auto path = directory.path() / "broker.conf";
+        std::ofstream(path) << text;
+        return path.string();
+    }
+
+    test::temp_dir directory;
+};
+
+TEST_F(program, help_and_version_say_what_they_should) {
+    const auto help = broker_process::run_to_end({"--help"});
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_THAT(help.out, AllOf(HasSubstr("--data-dir"), HasSubstr("BROKERD_DATA_DIR"),
+                                HasSubstr("--print-config")));
+    const auto version = broker_process::run_to_end({"--version"});
+    EXPECT_EQ(version.exit_code, 0);
+    EXPECT_THAT(version.out, testing::MatchesRegex("brokerd [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+TEST_F(program, options_come_from_line_environment_and_file_in_this_order) {
+    const auto file =
+        write_config("# a comment\ndrain = 1s\nheartbeat = \"2s\"\nlog-level = error\n");
+    const auto printed =
+        broker_process::run_to_end({"--config", file, "--print-config", "--drain", "3s"},
+                                   {"BROKERD_HEARTBEAT=4s", "BROKERD_DRAIN=5s"});
+    EXPECT_EQ(printed.exit_code, 0) << printed.err;
+    EXPECT_THAT(printed.out,
+                AllOf(HasSubstr("From: command line.\ndrain = 3s\n"),
+                      HasSubstr("From: environment BROKERD_HEARTBEAT.\nheartbeat = 4s\n"),
+                      HasSubstr("From: " + file + ".\nlog-level = \"error\"\n"),
+                      HasSubstr("From: default.\nlisten = \"127.0.0.1:4650\"\n")));
+    // What it prints it also reads.
+    const auto again = write_config(printed.out);
+    const auto reread = broker_process::run_to_end({"--config", again, "--print-config"});
+    EXPECT_EQ(reread.exit_code, 0) << reread.err;
+    EXPECT_THAT(reread.out, AllOf(HasSubstr("\ndrain = 3s\n"), HasSubstr("\nheartbeat = 4s\n")));
+}
+
+struct bad_usage {
+    std::vector<std::string> arguments;
+    std::vector<std::string> environment;
+    const char* said;
+};
+
+class bad_usages : public testing::TestWithParam<bad_usage> {};
+
+TEST_P(bad_usages, exit_64_before_anything_is_touched) {
+    const test::temp_dir directory;
+    const auto data = directory.path() / "data";
+    std::vector<std::string> arguments{"--data-dir", data.string()};
+    arguments.insert(arguments.end(), GetParam().arguments.begin(), GetParam().arguments.end());
+    const auto ended = broker_process::run_to_end(arguments, GetParam().environment);
+    EXPECT_EQ(ended.exit_code, 64);
+    EXPECT_THAT(ended.err, HasSubstr(GetParam().said));
+    EXPECT_THAT(ended.out, IsEmpty());
+    EXPECT_FALSE(std::filesystem::exists(data));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    table, bad_usages,
+    testing::Values(
+        bad_usage{{"--no-such-option"}, {}, "--no-such-option"},
+        bad_usage{{"surplus"}, {}, "surplus"}, bad_usage{{"--heartbeat"}, {}, "--heartbeat"},
+        bad_usage{{"--heartbeat", "1ms"}, {}, "heartbeat (from command line): out of bounds"},
+        bad_usage{{"--listen", "0.0.0.0:0"}, {}, "no authentication"},
+        bad_usage{{"--config", "/nonexistent/broker.conf"}, {}, "/nonexistent/broker.conf"},
+        bad_usage{{}, {"BROKERD_HEARTBEAT=soon"}, "environment BROKERD_HEARTBEAT"},
+        bad_usage{{}, {"BROKERD_LISTEN=here"}, "the port is missing"}));
+
+struct bad_file {
+    const char* text;
+    const char* said;
+};
+
+class bad_files : public program, public testing::WithParamInterface<bad_file> {};
+
+TEST_P(bad_files, exit_64_and_name_the_file) {
+    const auto file = write_config(GetParam().text);
+    const auto ended = broker_process::run_to_end({"--config", file, "--print-config"});
+    EXPECT_EQ(ended.exit_code, 64) << ended.out;
+    EXPECT_THAT(ended.err, AllOf(HasSubstr(GetParam().said), HasSubstr(file)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    table, bad_files,
+    testing::Values(bad_file{"hartbeat = 15s\n", "unknown option \"hartbeat\""},
+                    bad_file{"[limits]\nheartbeat = 15s\n", "limits.heartbeat"},
+                    bad_file{"heartbeat = 1ms\n", "out of bounds"},
+                    bad_file{"heartbeat = [1s, 2s]\n", "one value is needed"},
+                    bad_file{"ephemeral = maybe\n", "true or false"},
+                    bad_file{"config = other.conf\n", "unknown option"},
+                    bad_file{"heartbeat\n", "cannot be"}));
+
+TEST_F(program, an_address_in_use_is_exit_69_and_touches_no_data) {
+    const auto other = directory.path() / "other";
+    const auto ended =
+        broker_process::run_to_end({"--data-dir", other.string(), "--listen", broker().address()});
+    EXPECT_EQ(ended.exit_code, 69);
+    EXPECT_THAT(ended.err, HasSubstr("cannot listen on " + broker().address()));
+    EXPECT_FALSE(std::filesystem::exists(other));
+}
+
+TEST_F(program, a_second_brokerd_on_the_directory_is_exit_75) {
+    (void)broker();
+    const auto ended =
+        broker_process::run_to_end({"--data-dir", data_dir().string(), "--listen", "127.0.0.1:0"});
+    EXPECT_EQ(ended.exit_code, 75);
+    EXPECT_THAT(ended.err, HasSubstr(data_dir().string()));
+    (void)client();
+}
+
+TEST_F(program, a_directory_of_another_program_is_exit_78_and_stays_as_it_was) {
+    const auto foreign = directory.path() / "foreign";
+    std::filesystem::create_directory(foreign);
+    std::ofstream(foreign / "precious") << "data";
+    const auto ended =
+        broker_process::run_to_end({"--data-dir", foreign.string(), "--listen", "127.0.0.1:0"});
+    EXPECT_EQ(ended.exit_code, 78);
+    EXPECT_TRUE(std::filesystem::exists(foreign / "precious"));
+}
+
+TEST_F(program, sigterm_ends_it_with_0_and_its_log_has_a_start_and_an_end) {
+    broker({"--log-format", "json"});
+    EXPECT_EQ(broker().terminate(), 0);
+    EXPECT_THAT(broker().log(),
+                AllOf(HasSubstr(R"("module":"broker","text":"brokerd )"),
+                      HasSubstr("epoch 1, 0 topics, 0 queues"), HasSubstr("\"text\":\"stopped\"")));
+}
+
+TEST_F(program, ephemeral_data_goes_with_the_broker) {
+    support::broker_options options;
+    options.data_dir = directory.path() / "unused";
+    options.arguments = {"--ephemeral"};
+    options.environment = {"TMPDIR=" + directory.path().string()};
+    broker_process running(options);
+    const auto entries = [&] {
+        std::size_t directories = 0;
+        for (const auto& entry : std::filesystem::directory_iterator(directory.path())) {
+            directories += entry.is_directory() ? 1U : 0U;
+        }
+        return directories;
+    };
+    EXPECT_EQ(entries(), 1U);
+    EXPECT_EQ(running.terminate(), 0);
+    EXPECT_EQ(entries(), 0U);
+}
+
+}  // namespace
+}  // namespace brokerd::integration
