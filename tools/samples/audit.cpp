@@ -89,7 +89,7 @@ std::string line_of(const brokerd::message& message) {
 void run(const options& chosen) {
     const samples::stop_signal stop;
     const line_file file(chosen.file);
-    auto client = brokerd::connect(chosen.broker, {.on_event = samples::log_connection});
+    auto client = samples::connect(stop, chosen.broker);
     client.ensure_queue(chosen.queue);
     samples::log("consuming " + chosen.queue);
     const std::uint64_t handled = client.consume(

@@ -81,7 +81,7 @@ void send(const options& chosen, const brokerd::message& message) {
 
 void run(const options& chosen) {
     const samples::stop_signal stop;
-    auto client = brokerd::connect(chosen.broker, {.on_event = samples::log_connection});
+    auto client = samples::connect(stop, chosen.broker);
     client.ensure_queue(chosen.queue);
     samples::log(fmt::format("consuming {}, sending through {}", chosen.queue, chosen.smtp));
     const std::uint64_t handled =

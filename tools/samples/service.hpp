@@ -5,16 +5,18 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <pthread.h>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <brokerd/options.hpp>
+#include <brokerd/client.hpp>
 
 namespace samples {
 
@@ -27,10 +29,6 @@ inline std::string format_time(std::chrono::system_clock::time_point time) {
 
 inline void log(std::string_view text) {
     fmt::print(stderr, "{} {}\n", format_time(std::chrono::system_clock::now()), text);
-}
-
-inline void log_connection(const brokerd::connection_event& event) {
-    log(event.text);
 }
 
 // Turns SIGTERM and SIGINT into a stop token. Must be created before any thread is started, as
@@ -67,5 +65,32 @@ private:
     std::stop_source source_;
     std::thread waiter_;
 };
+
+// For client_options::on_event, of the one client of the process. While the broker stays away, one
+// of the many attempts to reach it is logged now and then.
+inline void log_connection(const brokerd::connection_event& event) {
+    using clock = std::chrono::steady_clock;
+    constexpr std::chrono::seconds pause{30};
+    static auto last = brokerd::connection_event::kind::connected;
+    static clock::time_point logged;
+    const bool is_news = event.what != last || clock::now() - logged >= pause;
+    if (is_news) {
+        log(event.text);
+        last = event.what;
+        logged = clock::now();
+    }
+}
+
+// Connects to the broker, waiting for it to be there. A stop ends the process meanwhile, which
+// holds nothing yet.
+inline brokerd::client connect(const stop_signal& stop, const std::string& server,
+                               brokerd::client_options options = {}) {
+    const std::stop_callback give_up(stop.token(), [] {
+        log("stopped before the broker was there");
+        std::_Exit(0);
+    });
+    options.on_event = log_connection;
+    return brokerd::connect(server, std::move(options));
+}
 
 }  // namespace samples

@@ -94,9 +94,8 @@ void set_socket_options(socket_t socket) {
 
 int run(const options& chosen) {
     samples::stop_signal stop;
-    auto client =
-        brokerd::connect(chosen.broker, {.give_up_after = std::chrono::seconds(chosen.timeout_s),
-                                         .on_event = samples::log_connection});
+    auto client = samples::connect(stop, chosen.broker,
+                                   {.give_up_after = std::chrono::seconds(chosen.timeout_s)});
     client.ensure_topic(chosen.topic);
 
     httplib::Server server;
