@@ -97,9 +97,15 @@ tone tone_of(delivery_state state) {
 
 std::string in_queue_text(std::string_view topic, const message_in_queue& at, timestamp now,
                           bool colours) {
+    const auto state = to_string(at.state);
+    std::string next = at.next;
+    if (next.starts_with(state)) {
+        next.erase(0, state.size());
+    } else if (!next.empty()) {
+        next.insert(0, ": ");
+    }
     auto text = fmt::format("{}/{}  {}{}\n", topic, at.queue,
-                            painted(to_string(at.state), tone_of(at.state), colours),
-                            at.next.empty() ? "" : ": " + terminal_text(at.next));
+                            painted(state, tone_of(at.state), colours), terminal_text(next));
     if (at.attempts > at.history.size()) {
         text +=
             fmt::format("  {} of {} failed attempts are kept\n", at.history.size(), at.attempts);

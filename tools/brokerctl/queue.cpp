@@ -156,7 +156,7 @@ exit_code purge(context& ctx, const purge_options& options) {
     for (bool more = true; more;) {
         const auto part = ctx.admin().purge_queue(options.queue, options.dry_run);
         purged += part.messages;
-        more = part.more && !options.dry_run;  // a dry run leaves all where it is: no progress
+        more = part.more;
         ctx.out().progress("messages purged", purged);
     }
     ctx.out().end_progress();

@@ -16,7 +16,10 @@ exit_code run_action(const command_line::action& action, context& ctx) {
     try {
         return action(ctx);
     } catch (const error& failure) {
-        ctx.out().complain(failure.what());
+        const bool nobody = failure.code() == client_errc::not_connected;
+        ctx.out().complain(fmt::format(
+            "{}{}", failure.what(),
+            nobody ? "; is brokerd running there? --server HOST:PORT names another" : ""));
         return exit_code_of(failure);
     } catch (const usage_error& failure) {
         ctx.out().complain(failure.what());
