@@ -19,12 +19,13 @@ class Broker:
         self.host, self.port = "127.0.0.1", 0
         self.process: subprocess.Popen | None = None
 
-    def start(self) -> "Broker":
+    def start(self, *options: str) -> "Broker":
         program = pathlib.Path(os.environ["BROKERD_BIN_DIR"]) / "brokerd"
         root = pathlib.Path(self.directory.name)
         with open(root / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [program, "--data-dir", root / "data", "--listen", f"{self.host}:{self.port}"],
+                [program, "--data-dir", root / "data", "--listen", f"{self.host}:{self.port}"]
+                + list(options),
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
@@ -107,7 +108,7 @@ class Proxy:
             await asyncio.gather(
                 self._pump(reader, up_writer, False), self._pump(up_reader, writer, True)
             )
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # streams report a cancelled handler's error
             writer.transport.abort()
 
     async def _pump(self, reader, writer, answers: bool) -> None:

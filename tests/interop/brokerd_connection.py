@@ -109,6 +109,10 @@ class Connection:
             task.cancel()
         self._end()
 
+    def stop_heartbeat(self) -> None:
+        """Sends nothing by itself any more, but still answers."""
+        self._tasks.pop().cancel()
+
     async def _read(self) -> None:
         try:
             while True:

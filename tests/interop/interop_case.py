@@ -10,7 +10,7 @@ from brokerd_client import Client, Consumer, Delivery
 from brokerd_connection import Connection
 from brokerd_protocol import SECOND, Message
 
-DEADLINE_S = 60
+DEADLINE_S = 30
 TOPIC_SETTINGS = dict(keep_done=0, max_message_bytes=1 << 20)
 QUEUE_SETTINGS = dict(
     lease=30 * SECOND,
@@ -50,9 +50,16 @@ class InteropCase(unittest.IsolatedAsyncioTestCase):
         self.topic = self.id().rpartition(".")[2]
         self.queue = self.topic + "/work"
 
-    async def connect(self, port: int = 0, **options) -> Client:
-        client = Client(self.broker.host, port or self.broker.port, **options)
-        return await self.enterAsyncContext(client)
+    async def asyncSetUp(self):
+        # The debug mode of the test case's loop reports each slow step of a busy machine.
+        asyncio.get_running_loop().set_debug(False)
+
+    def client(self, port: int = 0) -> Client:
+        return Client(self.broker.host, port or self.broker.port)
+
+    async def connect(self, port: int = 0) -> Client:
+        """A client that says goodbye when the test is over."""
+        return await self.enterAsyncContext(self.client(port))
 
     async def raw(self, **options) -> Connection:
         """A connection without the client's care, for one that breaks the rules."""

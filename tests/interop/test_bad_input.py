@@ -1,5 +1,6 @@
 """Errors of brokerd as its protocol document promises them: code, text, and what survives."""
 
+import asyncio
 import unittest
 
 import brokerd_protocol as protocol
@@ -12,6 +13,7 @@ RECORD = protocol.encode_record(Message(b"payload"))
 
 class BadInput(InteropCase):
     async def asyncSetUp(self):
+        await super().asyncSetUp()
         # Another connection notices nothing of what its neighbour does.
         self.bystander = await self.connect()
         self.addAsyncCleanup(self.bystander_lives)
@@ -95,11 +97,18 @@ class BadInput(InteropCase):
 
     async def test_a_body_that_cannot_be_decoded_is_refused_and_the_connection_lives(self):
         connection = await self.raw()
-        for number, body in ((3, b"\0"), (24, b"\5\0ab"), (54, b"\3\0a/b\2"), (48, bytes(60))):
+        for number, body in ((24, b"\5\0ab"), (54, b"\3\0a/b\2"), (48, bytes(60))):
             with self.subTest(type=number):
                 connection.send_bytes(protocol.raw_frame(number, 99, body))
                 await self.refused("malformed", connection.answer(99))
         await connection.request("ping")
+
+    async def test_bytes_behind_the_last_field_are_malformed(self):
+        connection = await self.raw()
+        for number, body in ((90, b"\0"), (58, b"\3\0a/b\0" + bytes(9)), (3, b"\0")):
+            with self.subTest(type=number):
+                connection.send_bytes(protocol.raw_frame(number, 99, body))
+                await self.refused("malformed", connection.answer(99))
 
     async def test_a_frame_that_only_the_broker_sends_is_refused(self):
         connection = await self.raw()
@@ -150,12 +159,12 @@ class BadInput(InteropCase):
         large = protocol.encode_record(Message(bytes(TOPIC_SETTINGS["max_message_bytes"])))
         batches = {
             "empty_batch": protocol.encode_batch([]),
-            "bad_batch": bytes(damaged_header),
+            "bad_checksum of the header": bytes(damaged_header),
             "bad_batch truncated": good[:-1],
             "bad_batch longer": good + b"\0",
             "bad_batch count": bytes(wrong_count),
             "bad_batch no header": b"",
-            "bad_checksum": bytes(damaged_record),
+            "bad_checksum of a record": bytes(damaged_record),
             "too_many_records": protocol.encode_batch(too_many),
             "key_too_large": protocol.encode_batch([long_key]),
             "too_many_headers": protocol.encode_batch([many_headers]),
@@ -172,23 +181,33 @@ class BadInput(InteropCase):
     async def test_sequences_are_checked(self):
         await self.create(self.bystander)
         connection = await self.raw()
-        answers = []
-        connection.on_push = lambda name, number, message: answers.append(message)
+        answers = asyncio.Queue()
 
-        def publish(first: int, count: int = 1):
+        def pushed(name, number, message):
+            if name == "published":
+                answers.put_nowait(message.items[0])
+
+        def publish(first: int, count: int):
             batch = protocol.encode_batch([RECORD] * count, producer=5, first_sequence=first)
-            return connection.request("publish", topic=self.topic, batch=batch)
+            return connection.answer(connection.send("publish", topic=self.topic, batch=batch))
 
-        batch = protocol.encode_batch([RECORD] * 4, producer=5, first_sequence=1)
-        connection.send("publish", topic=self.topic, batch=batch)
-        await self.refused("sequence_mismatch", publish(first=3))
-        await self.refused("sequence_mismatch", publish(first=4, count=2))
-        far = [RECORD] * 4096
-        for first in (5, 4101):
-            batch = protocol.encode_batch(far, producer=5, first_sequence=first)
-            connection.send("publish", topic=self.topic, batch=batch)
-        await self.refused("sequence_too_old", publish(first=1, count=4))
-        self.assertEqual((await self.topic_item(self.bystander)).next_offset, 8196)
+        async def stored(first: int, count: int):
+            publish(first, count).close()  # its answer is pushed
+            answer = await answers.get()
+            return answer.base_offset, answer.duplicate
+
+        connection.on_push = pushed
+
+        self.assertEqual(await stored(1, 4), (0, False))
+        self.assertEqual(await stored(1, 4), (0, True))
+        self.assertEqual(await stored(2, 2), (1, True))
+        await self.publish(self.bystander, "in between")
+        self.assertEqual(await stored(5, 2), (5, False))
+        for first, count in ((4, 2), (3, 4), (6, 2)):
+            await self.refused("sequence_mismatch", publish(first, count))
+        self.assertEqual(await stored(7, 4096), (7, False))
+        await self.refused("sequence_too_old", publish(1, 4))
+        self.assertEqual((await self.topic_item(self.bystander)).next_offset, 4103)
 
     # --- names, topics and queues
 
@@ -240,10 +259,14 @@ class BadInput(InteropCase):
         await self.refused("lease_gone", settle)
         self.assertEqual((await consumer.confirm("ack", delivery)).accepted, 1)
 
-    async def test_settles_beyond_their_limits_are_refused(self):
+    async def test_a_reason_beyond_its_limit_is_refused(self):
         consumer, delivery = await self.one(self.bystander)
         too_long = consumer.confirm("nack", delivery, reason="x" * 257)
         await self.refused("invalid_argument", too_long)
+        self.assertEqual((await consumer.confirm("ack", delivery)).accepted, 1)
+
+    async def test_a_delay_beyond_its_limit_is_refused(self):
+        consumer, delivery = await self.one(self.bystander)
         year = 366 * 24 * 3600 * protocol.SECOND
         await self.refused("invalid_argument", consumer.confirm("nack", delivery, delay=year))
         self.assertEqual((await consumer.confirm("ack", delivery)).accepted, 1)

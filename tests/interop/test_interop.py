@@ -7,7 +7,8 @@ import unittest
 from broker_process import Broker, Proxy
 from brokerd_client import Published
 from brokerd_connection import Connection, ConnectionLost
-from brokerd_protocol import OUTCOMES, SECOND, STATES, BrokerError, Message, encode_record
+from brokerd_protocol import ACTIONS, DEFAULT_DELAY, OUTCOMES, SECOND, STATES
+from brokerd_protocol import BrokerError, LeaseRun, Message, encode_record
 from interop_case import InteropCase
 
 
@@ -141,7 +142,7 @@ class Settling(InteropCase):
 
     async def test_goodbye_and_detach_are_no_attempts(self):
         client = await self.connect()
-        async with await self.connect() as other:
+        async with self.client() as other:
             await self.one(other)
         consumer = await client.consume(self.queue)
         self.assertEqual((await consumer.get()).attempt, 1)
@@ -233,17 +234,11 @@ class Reading(InteropCase):
     async def test_read_waits_for_the_next_message(self):
         client, publisher = await self.connect(), await self.connect()
         await self.create(client)
-        reading = client.connection.send(
-            "read",
-            topic=self.topic,
-            **{"from": dict(kind=2, offset=0, time=0)},
-            messages_max=1,
-            bytes_max=1000,
-            wait=30 * SECOND,
-        )
+        reading = asyncio.create_task(client.read(self.topic, 0, wait=30 * SECOND))
+        await client.request("ping")  # sent behind the read
         await self.publish(publisher, "late")
-        answer = await client.connection.answer(reading)
-        self.assertEqual(answer.runs[0].first_offset, 0)
+        _, messages = await reading
+        self.assertEqual(messages, [(0, Message(b"late"))])
 
     async def test_read_below_the_trim_point_is_gone(self):
         client = await self.connect()
@@ -257,19 +252,12 @@ class Reading(InteropCase):
         self.assertIn("1", raised.exception.text)
         self.assertEqual((await client.read(self.topic, 1))[1], [])
 
-    async def test_ping_is_answered_by_pong(self):
-        client = await self.connect()
-        pong = await client.request("ping")
-        self.assertEqual(vars(pong), {})
-
-
 class LostConnections(InteropCase):
     async def test_a_lost_connection_is_an_attempt(self):
         client, doomed = await self.connect(), await self.raw()
         await self.create(client, backoff=SECOND // 100)
         await self.publish(client, "x")
         await self.attach(doomed)
-        await self.until(client, leased=1)
         doomed.abort()
         consumer = await client.consume(self.queue)
         self.assertEqual((await consumer.get()).attempt, 2)
@@ -277,43 +265,50 @@ class LostConnections(InteropCase):
         self.assertEqual(OUTCOMES[attempt.outcome], "lost")
 
     async def attach(self, connection: Connection):
+        """Attaches a consumer and returns the answer and the first delivered run of leases."""
+        pushed = asyncio.Queue()
+        connection.on_push = lambda name, number, message: pushed.put_nowait(message)
         fields = dict(prefetch_messages=10, prefetch_bytes=1 << 20, limit=0, held=[])
-        return await connection.request("attach", queue=self.queue, consumer=1, **fields)
+        attached = await connection.request("attach", queue=self.queue, consumer=1, **fields)
+        return attached, (await pushed.get()).runs[0].leases
 
     async def test_a_late_ack_over_another_connection_holds(self):
-        client = await self.connect()
-        async with Proxy(self.broker) as proxy:
-            doomed = await self.connect(proxy.port)
-            _, delivery = await self.one(doomed, backoff=60 * SECOND)
-            doomed.connection.abort()
-            consumer = await client.consume(self.queue)
-            settled = await consumer.confirm("ack", delivery)
+        client, doomed = await self.connect(), await self.raw()
+        await self.create(client, backoff=60 * SECOND)
+        await self.publish(client, "x")
+        attached, leases = await self.attach(doomed)
+        doomed.abort()
+        await self.until(client, retrying=1)
+        settled = await self.settle_now(client, attached.queue, leases)
         self.assertEqual((settled.accepted, settled.refused), (1, 0))
         self.assertEqual(await self.counts(client), {"done": 1})
 
+    async def settle_now(self, client, queue: int, leases: LeaseRun):
+        fields = dict(action=ACTIONS["ack"], confirm=True, delay=DEFAULT_DELAY, reason="")
+        fields |= dict(queue=queue, producer=0, sequence=0, runs=[leases])
+        return await client.request("settle", **fields)
+
     async def test_what_is_held_is_taken_up_again(self):
         admin = await self.connect()
-        async with Proxy(self.broker) as proxy, await self.connect(proxy.port) as client:
+        async with Proxy(self.broker) as proxy, self.client(proxy.port) as client:
             await self.create(client, backoff=60 * SECOND)
             await self.publish(client, "a", "b", "c")
             consumer = await client.consume(self.queue)
             held = [await consumer.get() for _ in range(3)]
             proxy.cut()
             await client.connection.closed.wait()
-            number = held[1].lease
-            fields = dict(queue=consumer.attached.queue, action=1, confirm=True, delay=-1)
-            fields |= dict(reason="", producer=0, sequence=0, runs=[(1, 1, *number)])
-            await admin.request("settle", **fields)
+            gone = LeaseRun(1, 1, *held[1].lease)
+            await self.settle_now(admin, consumer.attached.queue, gone)
             settled = await consumer.confirm("ack", held[0], held[2])
             self.assertEqual(client.connects, 2)
             self.assertEqual(settled.accepted, 2)
-            self.assertEqual([tuple(run) for run in consumer.attached.gone], [(1, 1, *number)])
+            self.assertEqual(consumer.attached.gone, [gone])
             self.assertEqual(await self.counts(admin), {"done": 3})
 
     async def test_unanswered_publishes_are_sent_again_and_stored_once(self):
         witness = await self.connect()
         await self.create(witness)
-        async with Proxy(self.broker) as proxy, await self.connect(proxy.port) as client:
+        async with Proxy(self.broker) as proxy, self.client(proxy.port) as client:
             proxy.lose_answers = True
             answers = [client.publish(self.topic, Message(str(i).encode())) for i in range(3)]
             await self.stored(witness, 3)
@@ -328,7 +323,7 @@ class LostConnections(InteropCase):
 
     async def test_a_confirmed_settle_is_sent_again_and_counted_once(self):
         witness = await self.connect()
-        async with Proxy(self.broker) as proxy, await self.connect(proxy.port) as client:
+        async with Proxy(self.broker) as proxy, self.client(proxy.port) as client:
             consumer, delivery = await self.one(client)
             proxy.lose_answers = True
             confirmed = asyncio.create_task(consumer.confirm("ack", delivery))
@@ -338,6 +333,39 @@ class LostConnections(InteropCase):
             settled = await confirmed
         self.assertEqual((settled.accepted, settled.refused), (1, 0))
         self.assertTrue(settled.duplicate)
+
+class Heartbeats(InteropCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = Broker()
+        cls.addClassCleanup(cls.broker.close)
+        cls.broker.start("--heartbeat", "200ms", "--dead-after", "1s")
+
+    async def test_ping_is_answered_by_pong(self):
+        client = await self.connect()
+        self.assertEqual(client.connection.terms.heartbeat_ms, 200)
+        self.assertEqual(client.connection.terms.dead_after_ms, 1000)
+        self.assertEqual(vars(await client.request("ping")), {})
+
+    async def test_a_quiet_connection_is_pinged_before_it_is_given_up(self):
+        connection = await self.raw()
+        connection.stop_heartbeat()
+        pinged = asyncio.Event()
+        connection.send = lambda *args, **fields: pinged.set()  # would be the pong
+        waits = [asyncio.create_task(e.wait()) for e in (pinged, connection.closed)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        self.assertTrue(pinged.is_set())
+        await connection.closed.wait()
+        self.assertEqual(connection.error.name, "idle_timeout")
+
+    async def test_a_client_that_keeps_the_heartbeat_outlives_one_that_does_not(self):
+        alive, silent = await self.raw(), await self.raw()
+        silent.stop_heartbeat()
+        silent.send = lambda *args, **fields: None
+        await silent.closed.wait()
+        self.assertFalse(alive.closed.is_set())
+        await alive.request("ping")
+
 
 class Restarts(InteropCase):
     def setUp(self):
@@ -349,7 +377,7 @@ class Restarts(InteropCase):
     async def test_a_killed_broker_stores_each_publish_once(self):
         witness = await self.connect()
         await self.create(witness)
-        async with Proxy(self.broker) as proxy, await self.connect(proxy.port) as client:
+        async with Proxy(self.broker) as proxy, self.client(proxy.port) as client:
             terms = client.connection.terms
             for i in range(50):
                 await client.publish(self.topic, Message(str(i).encode()))
@@ -389,9 +417,8 @@ class Restarts(InteropCase):
         connection = await self.raw()
         pushed = []
         connection.on_push = lambda name, number, message: pushed.append(name)
-        self.broker.process.terminate()
+        self.assertEqual(await asyncio.to_thread(self.broker.stop), 0)
         await connection.closed.wait()
-        self.assertEqual(self.broker.process.wait(30), 0)
         self.assertEqual(pushed[0], "draining")
         self.assertEqual(connection.error.name, "draining")
         with self.assertRaises(ConnectionLost):
