@@ -40,6 +40,9 @@ std::uint64_t interval_set::insert(offset_range range) {
 }
 
 std::uint64_t interval_set::erase(offset_range range) {
+    if (range.empty()) {
+        return 0;
+    }
     std::uint64_t removed = 0;
     const offset_t end = range.end();
     auto run = runs_.upper_bound(range.first);

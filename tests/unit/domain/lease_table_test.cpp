@@ -1,0 +1,143 @@
+// The leases of a queue as spans.
+#include "broker/domain/lease_table.hpp"
+
+#include <chrono>
+
+#include <gmock/gmock.h>
+
+#include "broker/base/random.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::IsNull;
+using testing::NotNull;
+using testing::SizeIs;
+
+constexpr broker_epoch epoch{3};
+
+lease_span span_of(consumer& holder, offset_t first, std::uint32_t count, std::uint64_t lease,
+                   mono_time deadline = mono_time{10s}) {
+    lease_span span;
+    span.run = {first, count, epoch, lease};
+    span.holder = &holder;
+    span.deadline = deadline;
+    span.bytes = std::uint64_t{count} * 10;
+    holder.leased += count;
+    return span;
+}
+
+lease_id lease(std::uint64_t counter) {
+    return {epoch, counter};
+}
+
+TEST(lease_table, merges_neighbours_that_share_their_fate) {
+    consumer a;
+    consumer b;
+    lease_table table;
+    table.add(span_of(a, 100, 10, 1));
+    table.add(span_of(a, 110, 5, 11));
+    EXPECT_EQ(table.spans(), 1U);
+    table.add(span_of(b, 115, 5, 16));
+    table.add(span_of(b, 120, 5, 21, mono_time{20s}));
+    EXPECT_EQ(table.spans(), 3U);
+    EXPECT_EQ(table.fresh(), 25U);
+    EXPECT_EQ(table.find(lease(15))->run.first_offset, 100U);
+    EXPECT_THAT(table.find(lease(26)), IsNull());
+    EXPECT_EQ(table.find_offset(121)->holder, &b);
+}
+
+TEST(lease_table, takes_parts_from_every_place_of_a_span) {
+    for (const auto& [first, count] :
+         std::vector<std::pair<std::uint64_t, std::uint32_t>>{{1, 10}, {1, 3}, {8, 3}, {4, 3}}) {
+        consumer a;
+        lease_table table;
+        table.add(span_of(a, 100, 10, 1));
+        const lease_span taken = table.take(lease(first), count);
+        EXPECT_EQ(taken.run.first_offset, 99 + first);
+        EXPECT_EQ(taken.run.count, count);
+        EXPECT_EQ(taken.bytes, std::uint64_t{count} * 10);
+        EXPECT_EQ(table.fresh(), 10 - count);
+        for (std::uint64_t i = 1; i <= 10; ++i) {
+            const bool gone = i >= first && i < first + count;
+            ASSERT_EQ(table.find(lease(i)) == nullptr, gone) << i;
+        }
+    }
+}
+
+TEST(lease_table, acks_in_order_keep_the_span) {
+    consumer a;
+    lease_table table;
+    table.add(span_of(a, 0, 100, 1));
+    for (std::uint64_t i = 1; i <= 99; ++i) {
+        (void)table.take(lease(i), 1);
+        ASSERT_EQ(table.spans(), 1U);
+    }
+    EXPECT_EQ(table.take(lease(100), 1).bytes, 10U);
+    EXPECT_TRUE(table.empty());
+}
+
+TEST(lease_table, uneven_bytes_come_out_even) {
+    consumer a;
+    lease_table table;
+    lease_span span = span_of(a, 0, 3, 1);
+    span.bytes = 100;
+    table.add(std::move(span));
+    std::uint64_t sum = 0;
+    for (const std::uint64_t i : {2U, 1U, 3U}) {
+        sum += table.take(lease(i), 1).bytes;
+    }
+    EXPECT_EQ(sum, 100U);
+}
+
+TEST(lease_table, expires_only_what_is_due) {
+    consumer a;
+    lease_table table;
+    EXPECT_EQ(table.earliest(), mono_never);
+    table.add(span_of(a, 0, 1, 1, mono_time{30s}));
+    table.add(span_of(a, 5, 2, 2, mono_time{10s}));
+    EXPECT_EQ(table.earliest(), mono_time{10s});
+    EXPECT_THAT(table.take_expired(mono_time{9s}), SizeIs(0));
+    EXPECT_THAT(table.take_expired(mono_time{10s}), SizeIs(1));
+    EXPECT_EQ(table.earliest(), mono_time{30s});
+}
+
+TEST(lease_table, gives_back_what_one_consumer_holds) {
+    consumer a;
+    consumer b;
+    lease_table table;
+    table.add(span_of(a, 0, 3, 1));
+    table.add(span_of(b, 3, 3, 4));
+    table.add(span_of(a, 6, 3, 7));
+    EXPECT_THAT(table.take_of(a), SizeIs(2));
+    EXPECT_EQ(table.fresh(), 3U);
+    EXPECT_THAT(table.find(lease(5)), NotNull());
+}
+
+TEST(lease_table, holds_leases_of_earlier_epochs) {
+    consumer a;
+    lease_table table;
+    lease_span old = span_of(a, 50, 1, 900);
+    old.run.epoch = broker_epoch{2};
+    table.add(std::move(old));
+    table.add(span_of(a, 51, 1, 1));
+    EXPECT_EQ(table.find({broker_epoch{2}, 900})->run.first_offset, 50U);
+    EXPECT_THAT(table.find(lease(900)), IsNull());
+    EXPECT_EQ(table.next_lease({broker_epoch{2}, 900}), lease(1));
+}
+
+TEST(lease_table, finds_the_part_of_a_run_that_shares_a_place) {
+    consumer a;
+    lease_table table;
+    table.add(span_of(a, 100, 5, 10));
+    EXPECT_EQ(find_part(table, {98, 10, epoch, 8}).count, 2U);
+    EXPECT_FALSE(find_part(table, {98, 10, epoch, 8}).held);
+    EXPECT_EQ(find_part(table, {100, 8, epoch, 10}).count, 5U);
+    EXPECT_TRUE(find_part(table, {100, 8, epoch, 10}).held);
+    EXPECT_FALSE(find_part(table, {200, 2, epoch, 10}).held) << "another message";
+    EXPECT_EQ(find_part(table, {105, 8, epoch, 15}).count, 8U);
+}
+
+}  // namespace
+}  // namespace brokerd::domain
