@@ -27,12 +27,23 @@ constexpr auto lenient_mode = WALRecoveryMode::kPointInTimeRecovery;
 
 enum class access : std::uint8_t { look, write, create };
 
-std::expected<rocks_database, rocksdb::Status> open_rocks(const recovery_input& input,
-                                                          WALRecoveryMode mode, access how) {
+using rocks_outcome = std::expected<rocks_database, rocksdb::Status>;
+
+rocks_outcome open_rocks(const recovery_input& input, WALRecoveryMode mode, access how) {
     auto options = make_db_options(input.sizes, input.parts, mode);
     options.create_if_missing = how == access::create;
-    const auto families = make_families(input.sizes, input.parts);
+    auto families = make_families(input.sizes, input.parts);
     const std::string path = input.database.string();
+    if (how == access::look) {
+        // Not all of them are there after an interrupted creation.
+        std::vector<std::string> there;
+        if (auto status = rocksdb::DB::ListColumnFamilies(options, path, &there); !status.ok()) {
+            return std::unexpected(status);
+        }
+        std::erase_if(families, [&](const auto& each) {
+            return std::ranges::find(there, each.name) == there.end();
+        });
+    }
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
     const auto status = how == access::look

@@ -1,5 +1,7 @@
 #include "broker/storage/rocks_options.hpp"
 
+#include <algorithm>
+
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/slice_transform.h>
@@ -38,13 +40,11 @@ rocksdb::ColumnFamilyOptions common_options(const rocks_sizes& sizes) {
     options.bottommost_compression = rocksdb::kNoCompression;
     options.compaction_style = rocksdb::kCompactionStyleLevel;
     options.write_buffer_size = std::min(small_memtable_bytes, sizes.memtable_bytes);
-    options.arena_block_size = small_arena_block_bytes;
+    options.arena_block_size = std::min(small_arena_block_bytes, options.write_buffer_size / 8);
     options.max_write_buffer_number = 4;
     options.level_compaction_dynamic_level_bytes = true;
     options.force_consistency_checks = true;
     options.paranoid_file_checks = false;
-    // Until the trim points are loaded; enabled then.
-    options.disable_auto_compactions = true;
     return options;
 }
 
@@ -93,7 +93,10 @@ std::vector<rocksdb::ColumnFamilyDescriptor> make_families(const rocks_sizes& si
         auto table = table_options(cache);
         if (static_cast<family>(i) == family::log) {
             options.write_buffer_size = sizes.memtable_bytes;
-            options.arena_block_size = log_arena_block_bytes;
+            options.arena_block_size = std::min(log_arena_block_bytes, sizes.memtable_bytes / 8);
+            // It answers nothing until the trim points are loaded, so a compaction that starts
+            // before that is harmless. (Keeping compactions off until then would cost each start
+            // another file of options with its syncs.)
             options.compaction_filter_factory = parts.trim_filter;
             // Appends to one topic ascend: the memtable finds their place without a search.
             options.memtable_insert_with_hint_prefix_extractor.reset(

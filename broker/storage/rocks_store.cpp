@@ -257,10 +257,6 @@ open_outcome<void> rocks_store::impl::load_topics() {
         points->advance(topic, offset_end);
     }
     points->activate();
-    if (const auto status = database->db().EnableAutoCompaction(database->handles());
-        !status.ok()) {
-        return wrap(fmt::format("cannot start compactions: {}", status.ToString()));
-    }
     return {};
 }
 

@@ -13,6 +13,12 @@ if(PROJECT_IS_TOP_LEVEL)
     include(brokerd_ccache)
 endif()
 
+# For the whole build: the definition is part of the precompiled headers.
+option(BROKERD_SEEDED_FAULTS "Compile in the faults that tests plant to prove they are found" OFF)
+if(BROKERD_SEEDED_FAULTS)
+    add_compile_definitions(BROKERD_SEEDED_FAULTS)
+endif()
+
 set(brokerd_warnings
     -Wall
     -Wextra

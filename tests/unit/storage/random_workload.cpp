@@ -183,7 +183,7 @@ void random_workload::produce(topic_facts& topic, std::vector<domain::mutation>&
 void random_workload::remove(std::vector<domain::mutation>& batch) {
     const auto which = random_.below(topics_.size());
     topic_facts& topic = topics_[which];
-    if (random_.chance(1, 2)) {
+    if (!topic.queues.empty() && random_.chance(1, 2)) {
         batch.emplace_back(domain::queue_removed{topic.id, topic.queues.back().id});
         topic.queues.pop_back();
     } else {
