@@ -77,7 +77,7 @@ struct handle_command {
         if (at == c.fetches.end()) {
             return;  // asked before the state was reloaded
         }
-        const core::fetch_handler handler = std::move(at->second);
+        core::fetch_handler handler = std::move(at->second);
         c.fetches.erase(at);
         handler(t, what.result);
     }

@@ -155,9 +155,6 @@ given give_range(core& c, turn& t, queue& q, consumer& one, offset_range range, 
 }
 
 given give_returned(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_max) {
-    if (q.returned.empty()) {
-        return given::nothing;
-    }
     offset_range range = *q.returned.next_run(0);
     range.count = std::min(range.count, count_max);
     const place from = find_chunk(c, t, q, range.first);
@@ -320,10 +317,9 @@ given give_share(core& c, turn& t, queue& q, consumer& one) {
     }
     const std::uint64_t before = q.next_lease;
     const std::uint64_t count = std::min(quantum, one.room());
-    given result = give_returned(c, t, q, one, count);
-    if (result == given::nothing) {
-        result = give_fresh(c, t, q, one, count);
-    }
+    // Returned ones first, even if that means to wait until they are read.
+    const given result = q.returned.empty() ? give_fresh(c, t, q, one, count)
+                                            : give_returned(c, t, q, one, count);
     if (retries_wait) {
         q.retry_credit = static_cast<std::uint32_t>(
             std::min<std::uint64_t>(retry_share_max, q.retry_credit + (q.next_lease - before)));

@@ -41,6 +41,20 @@ bool find_record(const queue& q, offset_t offset, known_exception& known) {
     return true;
 }
 
+// What was known when the fetch was issued and may be gone from memory since; records never change.
+void merge_earlier(const queue& q, exception_map& earlier, exception_map& known) {
+    for (auto& [offset, before] : earlier) {
+        if (!q.book.is_exception(offset)) {
+            continue;
+        }
+        known_exception& now = known.try_emplace(offset, before).first->second;
+        if (!now.record.owner) {
+            now.record = std::move(before.record);
+            now.append_time = before.append_time;
+        }
+    }
+}
+
 void merge_fetched(queue& q, exceptions_fetched& fetched, exception_map& known) {
     for (exception_entry& entry : fetched.entries) {
         if (!q.book.is_exception(entry.offset)) {
@@ -91,8 +105,9 @@ void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, 
     }
     ++q.fetches;
     c.read(t, fetch_exceptions{q.owner.id, q.id, std::move(missing), records},
-           [&c, id = q.id, records, offsets = std::move(offsets), then = std::move(then),
-            gone = std::move(gone)](turn& later, fetch_result& result) {
+           [&c, id = q.id, records, offsets = std::move(offsets), known = std::move(known),
+            then = std::move(then),
+            gone = std::move(gone)](turn& later, fetch_result& result) mutable {
                queue* of = c.queue_by_id(id);
                if (of == nullptr) {
                    if (gone) {
@@ -107,6 +122,7 @@ void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, 
                }
                exception_map all = known_of(*of, offsets, records);
                merge_fetched(*of, std::get<exceptions_fetched>(result), all);
+               merge_earlier(*of, known, all);
                then(c, later, *of, std::move(all));
            });
 }
@@ -135,7 +151,21 @@ std::vector<offset_t> due_to_load(queue& q, std::uint32_t wanted) {
     return offsets;
 }
 
-void take_loaded(core& c, queue& q, const std::vector<offset_t>& asked,
+// A due message without a record: looked for once more, as the trim point may have passed it while
+// the log was read; after that it stays retrying and is tried again after the next start.
+void miss_record(core& c, turn& t, queue& q, offset_t offset) {
+    const std::string text = fmt::format("the record of {} is not in the store", q.address(offset));
+    if (q.missed_once.insert({offset, 1}) > 0) {
+        fail_read(c, t, q, {error_code::storage_failed, text});
+        return;
+    }
+    q.missed_once.erase({offset, 1});
+    q.schedule.remove(offset, wall_never);
+    q.alone_due.erase({offset, 1});
+    q.read_error = text;
+}
+
+void take_loaded(core& c, turn& t, queue& q, const std::vector<offset_t>& asked,
                  const exception_map& loaded) {
     for (const auto& [offset, known] : loaded) {
         if (!q.book.retrying().contains(offset) || q.leased_retries.contains(offset)) {
@@ -147,14 +177,14 @@ void take_loaded(core& c, queue& q, const std::vector<offset_t>& asked,
             mine.append_time = known.append_time;
         }
     }
+    q.read_error.clear();
     for (const offset_t offset : asked) {
         const auto at = q.exceptions.find(offset);
         const bool is_due = q.schedule.due().contains(offset) || q.alone_due.contains(offset);
         if (is_due && (at == q.exceptions.end() || !at->second.record.owner)) {
-            // It stays retrying and is tried again after the next start.
-            q.schedule.remove(offset, wall_never);
-            q.alone_due.erase({offset, 1});
-            q.read_error = fmt::format("the record of {} is not in the store", q.address(offset));
+            miss_record(c, t, q, offset);
+        } else {
+            q.missed_once.erase({offset, 1});
         }
     }
     c.note_exceptions(q);
@@ -171,7 +201,7 @@ bool load_from_log(core& c, turn& t, queue& q, offset_t offset) {
     }
     ++q.fetches;
     c.read(t, fetch_log{q.owner.id, offset, 0, q.id.value()},
-           [&c, id = q.id, offset](turn&, fetch_result& result) {
+           [&c, id = q.id, offset](turn& later, fetch_result& result) {
                queue* of = c.queue_by_id(id);
                if (of == nullptr) {
                    return;
@@ -185,7 +215,7 @@ bool load_from_log(core& c, turn& t, queue& q, offset_t offset) {
                    at->second.record = record_in(log->chunks.front(), offset);
                    at->second.append_time = log->chunks.front()->append_time();
                }
-               take_loaded(c, *of, {offset}, {});
+               take_loaded(c, later, *of, {offset}, {});
            });
     return true;
 }
@@ -216,7 +246,7 @@ void load_due(core& c, turn& t, queue& q, std::uint32_t wanted) {
                             fail_read(then, later, of, loaded.error());
                             return;
                         }
-                        take_loaded(then, of, offsets, *loaded);
+                        take_loaded(then, later, of, offsets, *loaded);
                     });
 }
 
@@ -304,9 +334,9 @@ mono_time advance_schedule(core& c, turn& t, queue& q) {
     if (schedule.advance(t.retry_now)) {
         c.wake(q);
     }
-    mono_time next = mono_never;
+    mono_time next = q.read_again > t.now.mono ? q.read_again : mono_never;
     if (schedule.next() != wall_never) {
-        next = c.clock.mono_of_retry_time(schedule.next());
+        next = std::min(next, c.clock.mono_of_retry_time(schedule.next()));
     }
     if (!some_on_disk(q)) {
         schedule.set_known_until(
@@ -314,12 +344,14 @@ mono_time advance_schedule(core& c, turn& t, queue& q) {
     } else if (!q.consumers.empty() && !q.moving && !schedule.fetching) {
         const bool time_to_fetch =
             schedule.known_until() - retry_schedule::fetch_margin <= t.retry_now;
-        if (time_to_fetch && t.now.mono >= q.read_again) {
-            fetch_due_part(c, t, q);
+        if (time_to_fetch) {
+            if (t.now.mono >= q.read_again) {
+                fetch_due_part(c, t, q);
+            }
         } else {
             const mono_time then =
                 c.clock.mono_of_retry_time(schedule.known_until() - retry_schedule::fetch_margin);
-            next = std::min(next, std::max(then, q.read_again));
+            next = std::min(next, then);
         }
     }
     return next;

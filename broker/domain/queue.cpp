@@ -21,6 +21,7 @@ queue::queue(queue_id number, topic& of, offset_t start, const queue_memory& mem
       schedule(memory.pool),
       leased_retries(memory.pool),
       alone_due(memory.pool),
+      missed_once(memory.pool),
       candidates(memory.pool) {}
 
 std::string queue::path() const {
@@ -52,8 +53,8 @@ message_state queue::state_of(offset_t offset) const {
 }
 
 bool queue::untouched(offset_t offset) const {
-    return offset >= next && offset < owner.end && !ahead.contains(offset) &&
-           !book.closed().contains(offset);
+    return offset >= next && offset >= book.floor() && offset < owner.end &&
+           !ahead.contains(offset) && !book.closed().contains(offset);
 }
 
 offset_t queue::skip_to_fresh() {

@@ -83,6 +83,7 @@ public:
     interval_set leased_retries;
     interval_set alone_due;  // due, but only to a consumer that holds nothing else
     std::map<offset_t, known_exception> exceptions;
+    interval_set missed_once;  // due, but their record was not found at the first try
     bool exceptions_fetching = false;
     std::uint32_t fetches = 0;  // outstanding, of any kind that looks at exceptions
     std::uint32_t retry_credit = 1;

@@ -112,7 +112,12 @@ void finish_move(core& c, turn& t, topic& of, const trim_move& move) {
     for (const auto& [name, q] : of.queues) {
         const auto loaded = move.exceptions.find(q->id);
         for (const offset_t offset : exceptions_below(*q, target, of.end - of.trim)) {
-            if (loaded == move.exceptions.end() || !loaded->second.contains(offset)) {
+            const bool is_loaded =
+                loaded != move.exceptions.end() && loaded->second.contains(offset);
+            const auto in_memory = q->exceptions.find(offset);
+            if (!is_loaded ||
+                (!loaded->second.at(offset).record.owner && in_memory != q->exceptions.end() &&
+                 in_memory->second.commit > c.applied())) {
                 target = std::min(target, offset);  // came up since the fetch
                 break;
             }
