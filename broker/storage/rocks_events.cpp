@@ -17,7 +17,7 @@ std::string_view name_of(rocksdb::BackgroundErrorReason reason) {
         case rocksdb::BackgroundErrorReason::kFlush:
         case rocksdb::BackgroundErrorReason::kFlushNoWAL: return "flush";
         case rocksdb::BackgroundErrorReason::kCompaction: return "compaction";
-        case rocksdb::BackgroundErrorReason::kWriteCallback: return "write callback";
+        case rocksdb::BackgroundErrorReason::kWriteCallback: return "write to the log";
         case rocksdb::BackgroundErrorReason::kMemTable: return "memtable";
         case rocksdb::BackgroundErrorReason::kManifestWrite:
         case rocksdb::BackgroundErrorReason::kManifestWriteNoWAL: return "manifest write";

@@ -291,8 +291,8 @@ void rocks_store::close() {
     impl_.reset();
 }
 
-void rocks_store::abandon() {
-    if (impl_->marker) {
+void rocks_store::abandon(bool marked) {
+    if (impl_->marker && !marked) {
         impl_->marker->abandon();
     }
     impl_.reset();

@@ -60,8 +60,9 @@ public:
     // Flushes, so that the next start has nothing to replay, and writes the marker. No reads or
     // applies may be running.
     void close();
-    // Leaves the files as a killed process would: no flush, no marker. For tests.
-    void abandon();
+    // Leaves the files as a killed process would: no flush, and no marker unless `marked`. For
+    // tests.
+    void abandon(bool marked = false);
 
     [[nodiscard]] outcome<domain::loaded_state> load() override;
     [[nodiscard]] append_result apply(commit_number number, std::span<const domain::mutation> batch,

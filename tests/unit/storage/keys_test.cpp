@@ -1,0 +1,86 @@
+// The order and the bytes of every key: durable, so they never change.
+#include "broker/storage/keys.hpp"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace brokerd::storage {
+
+namespace {
+
+constexpr topic_id topic{0x0102030405060708};
+constexpr queue_id queue{0x1112131415161718};
+
+std::string hex(const key_bytes& key) {
+    std::string text;
+    for (const char byte : key.view()) {
+        text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    }
+    return text;
+}
+
+template <typename Key>
+void expect_round_trip(const Key& key, std::string_view expected_hex) {
+    const auto bytes = key.encode();
+    EXPECT_EQ(hex(bytes), expected_hex);
+    EXPECT_EQ(Key::parse(bytes.view()), key);
+    const std::string text(bytes.view());
+    EXPECT_EQ(Key::parse(text.substr(1)), std::nullopt);
+    EXPECT_EQ(Key::parse(text.substr(0, text.size() - 1)), std::nullopt);
+    EXPECT_EQ(Key::parse(text + '\0'), std::nullopt);
+}
+
+TEST(keys, have_these_bytes) {
+    expect_round_trip(meta_key{topic, meta_kind::queue, queue},
+                      "00000102030405060708201112131415161718");
+    expect_round_trip(meta_key::of_shard(meta_kind::commit),
+                      "00000000000000000000020000000000000000");
+    expect_round_trip(log_key{topic, 0x21}, "00000102030405060708000000000000000021");
+    expect_round_trip(kept_key{topic, queue, 0x21},
+                      "0000010203040506070811121314151617180000000000000021");
+    expect_round_trip(cursor_key{topic, queue, cursor_kind::delta, 0x21},
+                      "000001020304050607081112131415161718020000000000000021");
+    expect_round_trip(exception_key{topic, queue, 0x21},
+                      "000001020304050607081112131415161718010000000000000021");
+    expect_round_trip(due_key{topic, queue, wall_from_us(5), 0x21},
+                      "0000010203040506070811121314151617180280000000000000050000000000000021");
+    expect_round_trip(dedup_key{topic, queue, producer_id{0x31}, 0x41},
+                      "00000102030405060708111213141516171800000000000000310000"
+                      "0041");
+}
+
+TEST(keys, sort_as_their_fields_do) {
+    EXPECT_LT(log_key({topic_id{1}, 255}).encode().view(),
+              log_key({topic_id{1}, 256}).encode().view());
+    EXPECT_LT(log_key({topic_id{1}, offset_end}).encode().view(),
+              log_key({topic_id{2}, 0}).encode().view());
+    EXPECT_LT((due_key{topic, queue, wall_from_us(-1), 9}).encode().view(),
+              (due_key{topic, queue, wall_from_us(0), 0}).encode().view());
+    EXPECT_LT((due_key{topic, queue, wall_from_us(7), 1}).encode().view(),
+              (due_key{topic, queue, wall_from_us(7), 2}).encode().view());
+    EXPECT_LT((exception_key{topic, queue, offset_end}).encode().view(),
+              (due_key{topic, queue, wall_time::min(), 0}).encode().view());
+    EXPECT_LT((cursor_key{topic, queue, cursor_kind::snapshot, 0}).encode().view(),
+              (cursor_key{topic, queue, cursor_kind::delta, 0}).encode().view());
+}
+
+TEST(keys, a_prefix_ends_before_the_next_id) {
+    for (const std::uint64_t id : {1ULL, 255ULL, 256ULL, 0xFFFFULL, 0x1FFFFFULL}) {
+        const auto end = std::string(behind(topic_prefix(topic_id{id})).view());
+        EXPECT_LT((log_key{topic_id{id}, offset_end}).encode().view(), end);
+        EXPECT_LE(end, topic_prefix(topic_id{id + 1}).view());
+        const auto queue_end = std::string(behind(queue_prefix(topic, queue_id{id})).view());
+        EXPECT_LT((dedup_key{topic, queue_id{id}, producer_id{~0ULL}, ~0U}).encode().view(),
+                  queue_end);
+        EXPECT_LE(queue_end, queue_prefix(topic, queue_id{id + 1}).view());
+    }
+}
+
+}  // namespace
+
+}  // namespace brokerd::storage

@@ -1,0 +1,198 @@
+// What only the RocksDB store does: failing for good, a full disk, giving space back, options.
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rocksdb/db.h>
+
+#include "broker/storage/keys.hpp"
+#include "broker/storage/rocks_handles.hpp"
+#include "tests/support/faulty_file_system.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/unit/storage/storage_fixtures.hpp"
+
+namespace brokerd::storage {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+using test::at;
+using testing::HasSubstr;
+
+constexpr topic_id orders{1};
+constexpr queue_id billing{2};
+
+class rocks_store_test : public testing::Test {
+protected:
+    [[nodiscard]] rocks_store_options options() const {
+        auto result = test::small_options(directory_ / "data");
+        result.file_system = file_system_;
+        return result;
+    }
+    static std::vector<domain::mutation> message(offset_t offset, std::size_t bytes = 100) {
+        return {domain::appended{test::make_chunk(orders, offset, 1, at(0), bytes)}};
+    }
+
+    test::temp_dir directory_;
+    std::shared_ptr<test::faulty_file_system> file_system_ =
+        std::make_shared<test::faulty_file_system>(directory_ / "attic");
+};
+
+TEST_F(rocks_store_test, a_failed_sync_is_final_and_the_failed_commit_may_be_there) {
+    {
+        auto store = test::open_or_fail(options());
+        test::committer to(*store);
+        to.apply({test::new_topic(orders, "orders")});
+        file_system_->fail_syncs(".log", 1);
+        const auto failed = to.try_apply(message(0));
+        EXPECT_EQ(failed.status, append_status::unknown);
+        EXPECT_THAT(failed.text, HasSubstr("was told to fail"));
+        file_system_->fail_syncs(".log", 0);
+        EXPECT_EQ(to.try_apply(message(0)).status, append_status::unknown);
+        EXPECT_FALSE(store->statistics().failure.empty());
+    }
+    auto store = test::open_or_fail(options());
+    const auto state = store->load();
+    ASSERT_TRUE(state);
+    EXPECT_GE(state->last_commit, commit_number{1});
+    EXPECT_LE(state->last_commit, commit_number{2});
+}
+
+TEST_F(rocks_store_test, below_the_reserve_only_what_needs_no_space_is_written) {
+    auto limited = options();
+    limited.disk_reserve_bytes = 1000;
+    auto store = test::open_or_fail(limited);
+    test::committer to(*store);
+    to.apply({test::new_topic(orders, "orders"), test::new_queue(orders, billing, "billing")});
+    to.apply(message(0));
+    file_system_->set_free_space(999);
+    store->maintain();
+    EXPECT_TRUE(store->statistics().below_reserve);
+    const auto refused = to.try_apply(message(1));
+    EXPECT_EQ(refused.status, append_status::no_space);
+    EXPECT_THAT(refused.text, HasSubstr("has 999 bytes free, less than the reserve of 1000"));
+    to.apply({domain::queue_delta{orders, billing, 1, 1, 1, {}}, domain::trimmed{orders, 1}});
+    // It takes a tenth more than the reserve to leave.
+    file_system_->set_free_space(1099);
+    store->maintain();
+    EXPECT_TRUE(store->statistics().below_reserve);
+    file_system_->set_free_space(1100);
+    store->maintain();
+    EXPECT_FALSE(store->statistics().below_reserve);
+    to.apply(message(1));
+}
+
+TEST_F(rocks_store_test, the_ballast_goes_when_space_is_tight_and_comes_back) {
+    auto limited = options();
+    limited.ballast_bytes = 64 << 10;
+    const auto ballast = directory_ / "data/ballast";
+    file_system_->set_free_space(std::uint64_t{1} << 40);
+    auto store = test::open_or_fail(limited);
+    ASSERT_TRUE(fs::exists(ballast));
+    EXPECT_EQ(fs::file_size(ballast), 64U << 10);
+    file_system_->set_free_space(1000);
+    store->maintain();
+    EXPECT_FALSE(fs::exists(ballast));
+    file_system_->set_free_space(std::uint64_t{1} << 40);
+    store->maintain();
+    EXPECT_TRUE(fs::exists(ballast));
+}
+
+TEST_F(rocks_store_test, gives_back_the_space_of_what_was_consumed) {
+    auto store = test::open_or_fail(options());
+    test::committer to(*store);
+    to.apply({test::new_topic(orders, "orders")});
+    constexpr std::size_t message_bytes = 100'000;
+    constexpr offset_t messages = 300;  // 30 MB, 30 memtables
+    for (offset_t offset = 0; offset < messages; ++offset) {
+        to.apply(message(offset, message_bytes), false);
+    }
+    store->maintain();
+    EXPECT_GT(store->statistics().disk_bytes, messages * message_bytes);
+    to.apply({domain::trimmed{orders, messages}});
+    for (int i = 0; i < 5; ++i) {
+        store->maintain();
+    }
+    EXPECT_LT(store->statistics().disk_bytes, 10 * test::small_memtable_bytes);
+}
+
+TEST_F(rocks_store_test, what_is_consumed_before_its_flush_never_reaches_a_table) {
+    auto store = test::open_or_fail(options());
+    test::committer to(*store);
+    to.apply({test::new_topic(orders, "orders")});
+    constexpr std::size_t message_bytes = 100'000;
+    constexpr offset_t messages = 300;
+    for (offset_t offset = 0; offset < messages; ++offset) {
+        auto batch = message(offset, message_bytes);
+        batch.emplace_back(domain::trimmed{orders, offset + 1});
+        to.apply(batch);
+    }
+    // Written once, to the log: little more than the messages themselves.
+    EXPECT_LT(store->statistics().bytes_written, messages * message_bytes * 12 / 10);
+}
+
+TEST_F(rocks_store_test, the_last_trace_of_a_removed_topic_goes_with_its_chunks) {
+    const auto traced = [&] {
+        rocksdb::DB* db = nullptr;
+        EXPECT_TRUE(rocksdb::DB::OpenForReadOnly({}, (directory_ / "data/db").string(), &db).ok());
+        const std::unique_ptr<rocksdb::DB> guard(db);
+        std::string value;
+        const auto key = meta_key{orders, meta_kind::trim, {}}.encode();
+        return db->Get({}, to_slice(key.view()), &value).ok();
+    };
+    auto store = test::open_or_fail(options());
+    test::committer to(*store);
+    to.apply({test::new_topic(orders, "orders")});
+    to.apply(message(0));
+    to.apply({domain::topic_removed{orders}});
+    store->maintain();
+    to.apply({domain::epoch_started{broker_epoch{1}}});
+    store->close();
+    EXPECT_TRUE(traced());  // its chunk was in the memtable until the flush at the end
+    store = test::open_or_fail(options());
+    store->maintain();
+    test::committer again(*store, to.last());
+    again.apply({domain::epoch_started{broker_epoch{2}}});
+    store->close();
+    EXPECT_FALSE(traced());
+}
+
+TEST_F(rocks_store_test, many_small_commits_are_flushed_to_bound_the_next_start) {
+    auto bounded = options();
+    bounded.wal_records_max = 50;
+    auto store = test::open_or_fail(bounded);
+    test::committer to(*store);
+    to.apply({test::new_topic(orders, "orders")});
+    for (offset_t offset = 0; offset < 100; ++offset) {
+        to.apply(message(offset));
+    }
+    const auto before = store->statistics().memtable_bytes;
+    store->maintain();
+    store->close();
+    store = test::open_or_fail(bounded);
+    EXPECT_LE(store->statistics().memtable_bytes, before);
+    EXPECT_EQ(test::read_log(*store, orders, 0).size(), 100U);
+}
+
+// The options in effect, so that a change or a new default of RocksDB does not go unnoticed.
+// BROKERD_WRITE_GOLDEN=1 writes the file anew.
+TEST_F(rocks_store_test, the_options_in_effect_are_the_golden_ones) {
+    rocks_store_options defaults;
+    defaults.directory = directory_ / "defaults";
+    defaults.ballast_bytes = 0;
+    const auto text = test::open_or_fail(defaults)->options_text();
+    const char* const golden = "tests/golden/storage/rocksdb_options.txt";
+    if (std::getenv("BROKERD_WRITE_GOLDEN") != nullptr) {  // NOLINT(concurrency-mt-unsafe)
+        std::ofstream(golden) << text;
+    }
+    std::ifstream file(golden);
+    EXPECT_EQ(text, std::string(std::istreambuf_iterator<char>(file), {}));
+}
+
+}  // namespace
+
+}  // namespace brokerd::storage

@@ -1,0 +1,146 @@
+// The bytes of every value: durable. tests/golden/storage/values.txt holds them; what is in there
+// must be readable for ever. BROKERD_WRITE_GOLDEN=1 writes the file anew.
+#include "broker/storage/values.hpp"
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <string>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/storage/storage_fixtures.hpp"
+
+namespace brokerd::storage {
+
+namespace {
+
+using test::at;
+
+constexpr const char* golden_file = "tests/golden/storage/values.txt";
+
+std::string to_hex(std::string_view bytes) {
+    std::string text;
+    for (const char byte : bytes) {
+        text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    }
+    return text;
+}
+
+std::string from_hex(std::string_view text) {
+    std::string bytes;
+    for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
+        bytes.push_back(static_cast<char>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16)));
+    }
+    return bytes;
+}
+
+std::map<std::string, std::string> read_golden() {
+    std::map<std::string, std::string> values;
+    std::ifstream file(golden_file);
+    for (std::string name, bytes; file >> name >> bytes;) {
+        values[name] = from_hex(bytes);
+    }
+    return values;
+}
+
+// Calls `visit(name, value)` for one of each value.
+template <typename Visit>
+void for_each_value(const Visit& visit) {
+    visit("identity", identity_value{std::string(32, 'a'), {1, 2, 3}});
+    visit("commit", commit_value{commit_number{9}, commit_number{7}});
+    visit("trim", trim_value{5, at(6)});
+    visit("kept", kept_value{at(3), "a record"});
+    visit("number", std::uint64_t{77});
+    visit("topic", domain::topic_created{topic_id{1}, "orders", {}, at(1)});
+    visit("topic_settings", domain::topic_changed{topic_id{1}, {.max_message_bytes = 99}});
+    visit("queue", domain::queue_created{
+                       topic_id{1}, queue_id{2}, "billing", queue_mode::shared, {}, 4, at(2)});
+    visit("queue_settings",
+          domain::queue_changed{topic_id{1}, queue_id{2}, {}, true, {broker_epoch{3}, 8}});
+    domain::exception_state exception;
+    exception.state = message_state::dead;
+    exception.due = at(5);
+    exception.attempts = 2;
+    exception.key_hash = 6;
+    exception.last_lease = {broker_epoch{1}, 4};
+    exception.history = {{at(4), attempt_outcome::nacked, "worker@host:8", "no such card"}};
+    visit("exception", exception);
+    const std::vector<domain::state_run> runs{{message_state::done, 120, 3},
+                                              {message_state::retrying, 7, 1},
+                                              {message_state::ready, 1'000'000, 500}};
+    visit("delta", domain::queue_delta{{}, {}, 0, 100, 98, runs});
+    visit("snapshot", domain::queue_snapshot{{}, {}, 12, 3, 100, 98, runs});
+    visit("producer",
+          domain::producer_put{{}, {}, {}, 0, at(9), {{1, 5, 300}, {6, 2, 305}, {4, 1, 12}}});
+}
+
+TEST(values, have_the_golden_bytes_and_are_read_back) {
+    const auto golden = read_golden();
+    std::string fresh;
+    for_each_value([&](const std::string& name, const auto& value) {
+        std::string bytes;
+        encode_value(bytes, value);
+        fresh += name + " " + to_hex(bytes) + "\n";
+        const auto found = golden.find(name);
+        ASSERT_NE(found, golden.end()) << name;
+        EXPECT_EQ(to_hex(bytes), to_hex(found->second)) << name;
+        std::remove_cvref_t<decltype(value)> read{};
+        const auto decoded = decode_value(found->second, read);
+        EXPECT_TRUE(decoded) << name << ": " << decoded.error().text;
+        EXPECT_EQ(read, value) << name;
+    });
+    if (std::getenv("BROKERD_WRITE_GOLDEN") != nullptr) {  // NOLINT(concurrency-mt-unsafe)
+        std::ofstream(golden_file) << fresh;
+    }
+}
+
+TEST(values, are_refused_when_truncated_or_of_an_unknown_version) {
+    for_each_value([&](const std::string& name, const auto& value) {
+        std::string bytes;
+        encode_value(bytes, value);
+        std::remove_cvref_t<decltype(value)> read{};
+        for (std::size_t size = 0; size < bytes.size(); ++size) {
+            if (name == "kept" && size > sizeof(std::int64_t)) {
+                break;  // the record is all that follows; its length is its own
+            }
+            EXPECT_FALSE(decode_value(std::string_view(bytes).substr(0, size), read))
+                << name << " cut to " << size;
+        }
+        bytes[0] = 2;
+        EXPECT_FALSE(decode_value(bytes, read)) << name;
+    });
+}
+
+TEST(values, a_damaged_commit_is_found) {
+    std::string bytes;
+    encode_value(bytes, commit_value{commit_number{9}, commit_number{7}});
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        auto damaged = bytes;
+        damaged[i] = static_cast<char>(damaged[i] ^ 4);
+        commit_value value;
+        EXPECT_FALSE(decode_value(damaged, value)) << i;
+    }
+}
+
+TEST(values, acks_in_order_cost_few_bytes) {
+    std::string bytes;
+    encode_value(bytes, domain::queue_delta{{}, {}, 0, 1'000'000, 999'000, {}});
+    EXPECT_LE(bytes.size(), 8U);
+    encode_value(bytes, domain::queue_delta{
+                            {}, {}, 0, 1'000'000, 999'000, {{message_state::done, 1'000'010, 90}}});
+    EXPECT_LE(bytes.size(), 11U);
+}
+
+TEST(values, the_header_of_a_chunk_tells_its_place) {
+    const auto chunk = test::make_chunk(topic_id{3}, 40, 5, at(1));
+    chunk_place place;
+    ASSERT_TRUE(decode_value(as_text(chunk->bytes()), place));
+    EXPECT_EQ(place, (chunk_place{topic_id{3}, 40, 5, at(1)}));
+    EXPECT_FALSE(decode_value(as_text(chunk->bytes().first(39)), place));
+}
+
+}  // namespace
+
+}  // namespace brokerd::storage
