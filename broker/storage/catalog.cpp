@@ -1,3 +1,4 @@
+// Reads meta, cursors and dedup in key order, and the last chunk of each topic.
 #include "broker/storage/catalog.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// flock on DIR/lock, with the number of the process in it for people.
 #include "broker/storage/directory_lock.hpp"
 
 #include <cerrno>

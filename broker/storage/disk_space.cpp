@@ -1,3 +1,4 @@
+// Measures, decides with hysteresis, sets the ballast aside with fallocate.
 #include "broker/storage/disk_space.hpp"
 
 #include <algorithm>

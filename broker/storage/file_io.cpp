@@ -1,3 +1,4 @@
+// POSIX calls with their EINTR loops and error texts.
 #include "broker/storage/file_io.hpp"
 
 #include <cerrno>

@@ -1,3 +1,4 @@
+// Parses BROKERD strictly, line by line, and tells a foreign directory from an empty one.
 #include "broker/storage/format_file.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Layout of each key, front to back; parse refuses whatever encode would not produce.
 #include "broker/storage/keys.hpp"
 
 namespace brokerd::storage {

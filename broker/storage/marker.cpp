@@ -1,3 +1,4 @@
+// Layout of a slot, the choice of the newest whole one, and the writing thread.
 #include "broker/storage/marker.hpp"
 
 #include <array>

@@ -1,3 +1,4 @@
+// The image, first how mutations change it, then how fetches read it; the store around it.
 #include "broker/storage/memory_store.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Drops dead tables with DeleteFilesInRange, then compacts the topic with most dead bytes.
 #include "broker/storage/reclaim.hpp"
 
 #include <memory>

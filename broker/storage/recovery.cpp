@@ -1,3 +1,4 @@
+// Look read-only, compare with what must be there, only then open for writing.
 #include "broker/storage/recovery.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Latches background errors, counts written bytes, formats log lines into a bounded buffer.
 #include "broker/storage/rocks_events.hpp"
 
 #include <array>

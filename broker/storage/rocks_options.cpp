@@ -1,6 +1,10 @@
+// The options, each with its reason where the name does not give it away.
 #include "broker/storage/rocks_options.hpp"
 
 #include <algorithm>
+#include <sstream>
+#include <string>
+#include <utility>
 
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
@@ -46,6 +50,25 @@ rocksdb::ColumnFamilyOptions common_options(const rocks_sizes& sizes) {
     options.force_consistency_checks = true;
     options.paranoid_file_checks = false;
     return options;
+}
+
+// The lines that are the same in every process, in order.
+std::string sorted_lines(const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream from(text);
+    for (std::string line; std::getline(from, line);) {
+        line.erase(0, line.find_first_not_of(' '));
+        const bool pointer = line.find("0x") != line.npos;
+        if (!line.empty() && !pointer) {
+            lines.push_back(std::move(line));
+        }
+    }
+    std::ranges::sort(lines);
+    std::string sorted;
+    for (const std::string& line : lines) {
+        sorted += line + "\n";
+    }
+    return sorted;
 }
 
 }  // namespace
@@ -128,13 +151,14 @@ std::string describe_options(rocksdb::DB& db,
     std::string text;
     std::string part;
     if (rocksdb::GetStringFromDBOptions(config, db.GetDBOptions(), &part).ok()) {
-        text += "[database]\n" + part;
+        text += "[database]\n" + sorted_lines(part);
     }
     for (rocksdb::ColumnFamilyHandle* const handle : handles) {
         rocksdb::ColumnFamilyDescriptor descriptor;
         if (handle->GetDescriptor(&descriptor).ok() &&
             rocksdb::GetStringFromColumnFamilyOptions(config, descriptor.options, &part).ok()) {
-            text += "\n[family " + handle->GetName() + "]\n" + part;
+            part += descriptor.options.table_factory->GetPrintableOptions();
+            text += "\n[family " + handle->GetName() + "]\n" + sorted_lines(part);
         }
     }
     return text;

@@ -1,3 +1,4 @@
+// One read_one per kind of fetch; whatever is read is checked against its key before it is used.
 #include "broker/storage/rocks_reads.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Puts the parts together: the order of opening, the one write per commit, what follows a sync.
 #include "broker/storage/rocks_store.hpp"
 
 #include <fcntl.h>

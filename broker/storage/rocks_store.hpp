@@ -41,7 +41,7 @@ struct rocks_store_options {
     std::size_t memtable_bytes = std::size_t{64} << 20;
     std::size_t wal_bytes_max = std::size_t{64} << 20;
     // Bounds what a start has to replay when there are many small commits.
-    std::uint64_t wal_records_max = 250'000;
+    std::uint64_t wal_records_max = 200'000;
     // Dead bytes in tables beyond which maintain compacts.
     std::uint64_t dead_bytes_max = std::uint64_t{32} << 20;
     // RocksDB's warnings; called on any thread.

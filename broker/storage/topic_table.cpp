@@ -1,3 +1,4 @@
+// A map behind a shared mutex: the commit thread writes rarely, readers look up often.
 #include "broker/storage/topic_table.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The filter of one flush or compaction works on a snapshot of the trim points.
 #include "broker/storage/trim_filter.hpp"
 
 #include <algorithm>

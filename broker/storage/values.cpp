@@ -1,3 +1,4 @@
+// A writer and a reader of bytes, then encoder and decoder of each value side by side.
 #include "broker/storage/values.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Walks the blocks of each log file and searches the payloads of whole records for commits.
 #include "broker/storage/wal_scan.hpp"
 
 #include <algorithm>

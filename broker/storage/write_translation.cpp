@@ -1,3 +1,4 @@
+// One function per kind of mutation: which keys it puts and erases.
 #include "broker/storage/write_translation.hpp"
 
 #include <array>

@@ -167,7 +167,7 @@ private:
 // Side by side, as RocksDB waits for a second after each background error.
 TEST(powerloss, every_synced_commit_survives_and_nothing_is_half_there) {
     const std::uint64_t first = number_from("BROKERD_POWERLOSS_FIRST", 1);
-    const std::uint64_t end = first + number_from("BROKERD_POWERLOSS_SEEDS", 32);
+    const std::uint64_t end = first + number_from("BROKERD_POWERLOSS_SEEDS", 16);
     std::atomic<std::uint64_t> next = first;
     std::mutex mutex;
     std::vector<std::string> wrong;

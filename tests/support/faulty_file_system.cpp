@@ -1,3 +1,4 @@
+// Every operation first asks whether the power is on, then notes what no sync covers yet.
 #include "tests/support/faulty_file_system.hpp"
 
 #include <algorithm>

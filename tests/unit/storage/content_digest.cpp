@@ -1,3 +1,4 @@
+// Reads everything a loaded state names and writes a line for each piece.
 #include "tests/unit/storage/content_digest.hpp"
 
 #include <variant>

@@ -1,3 +1,4 @@
+// The marker survives a torn write, and says so when it did not.
 #include "broker/storage/marker.hpp"
 
 #include <fcntl.h>

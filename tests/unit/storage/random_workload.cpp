@@ -1,3 +1,4 @@
+// Picks one step after the other by dice; each knows what is valid where it stands.
 #include "tests/unit/storage/random_workload.hpp"
 
 #include <algorithm>
