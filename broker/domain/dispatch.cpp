@@ -290,8 +290,8 @@ bool fresh_waits(queue& q) {
            (q.skip_to_fresh() < q.owner.end && !q.too_many_retrying() && !q.too_many_runs());
 }
 
-// Gives `one` its next share; too_large and nothing as give_range says.
-given give_share(core& c, turn& t, queue& q, consumer& one) {
+// Gives `one` its next share, of about `share` messages; too_large and nothing as give_range says.
+given give_share(core& c, turn& t, queue& q, consumer& one, std::uint64_t share) {
     const offset_t retry = next_retry(q);
     const bool retries_wait = retry != offset_end || !q.alone_due.empty();
     const bool others_wait = fresh_waits(q);
@@ -308,18 +308,15 @@ given give_share(core& c, turn& t, queue& q, consumer& one) {
         }
         return given::some;
     }
-    const std::uint64_t eligible = q.candidates.size();
-    std::uint64_t quantum = eligible == 1
-                                ? one.room()
-                                : std::clamp<std::uint64_t>(q.ready() / eligible, 1, quantum_max);
+    std::uint64_t quantum = q.candidates.size() == 1 ? one.room() : share;
     if (retries_wait) {
         quantum = std::min<std::uint64_t>(quantum, retry_share_max);
     }
     const std::uint64_t before = q.next_lease;
     const std::uint64_t count = std::min(quantum, one.room());
     // Returned ones first, even if that means to wait until they are read.
-    const given result = q.returned.empty() ? give_fresh(c, t, q, one, count)
-                                            : give_returned(c, t, q, one, count);
+    const given result =
+        q.returned.empty() ? give_fresh(c, t, q, one, count) : give_returned(c, t, q, one, count);
     if (retries_wait) {
         q.retry_credit = static_cast<std::uint32_t>(
             std::min<std::uint64_t>(retry_share_max, q.retry_credit + (q.next_lease - before)));
@@ -337,6 +334,9 @@ void dispatch_queue(core& c, turn& t, queue& q) {
     const mono_time next_due = advance_schedule(c, t, q);
     if (!q.paused && !q.consumers.empty()) {
         load_retries(c, t, q);
+        // A small backlog is spread over all, a large one goes in turns.
+        const std::uint64_t share = std::clamp<std::uint64_t>(
+            q.ready() / std::max<std::uint64_t>(q.candidates.size(), 1), 1, quantum_max);
         while (true) {
             next_retry(q);  // moves those that must be alone to alone_due
             if (q.reserved_for_alone != nullptr || q.retry_credit > 0 || !fresh_waits(q)) {
@@ -353,7 +353,7 @@ void dispatch_queue(core& c, turn& t, queue& q) {
             if (one == nullptr) {
                 break;
             }
-            const given result = give_share(c, t, q, *one);
+            const given result = give_share(c, t, q, *one, share);
             if (result == given::nothing) {
                 break;
             }
