@@ -10,7 +10,7 @@ namespace brokerd::engine {
 
 using namespace std::chrono_literals;
 
-// Publishes waiting for the engine; beyond it sessions stop reading until it is half empty.
+// Received bytes waiting for the engine; beyond it sessions stop reading until it is half empty.
 inline constexpr std::size_t inbox_bytes_max = 64 * limits::mib;
 // Publishes gathered for one commit; beyond it the inbox waits for the commit that is running.
 inline constexpr std::size_t gathering_bytes_max = 64 * limits::mib;

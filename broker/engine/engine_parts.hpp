@@ -63,7 +63,7 @@ public:
 struct command_batch {
     connection_id connection;
     std::vector<domain::command> commands;
-    std::size_t bytes = 0;  // of the publishes among them
+    std::size_t bytes = 0;  // as received: their share of the inbox's bound
 };
 
 // The answer to a fetch that was started for `generation`.

@@ -41,7 +41,7 @@ connection::connection(lane& of, tcp::socket socket, std::string ip, std::string
 void connection::start() {
     lane_.spawn("write", write(shared_from_this()));
     lane_.spawn("read", read(shared_from_this()));
-    lane_.wake_by(tick());
+    lane_.wake_by(deadline());
 }
 
 session_io connection::make_io(left_behind& left, std::size_t just_written) {
@@ -51,19 +51,22 @@ session_io connection::make_io(left_behind& left, std::size_t just_written) {
             .outbox = outbox,
             .outbox_pending = writer_.pending_bytes() - outbox.size() - just_written,
             .commands = left.commands,
-            .publish_bytes = left.publish_bytes,
             .asks = left.asks};
 }
 
 void connection::after_call(left_behind& left) {
     if (!left.commands.empty()) {
-        lane_.shared().engine->post({id(), std::move(left.commands), left.publish_bytes});
+        lane_.shared().engine->post(
+            {id(), std::move(left.commands), std::exchange(bytes_to_post_, 0)});
     }
     for (const auto& question : left.asks) {
         put_question(question);
     }
     writer_.wake();
     note_state();
+    if (reading_paused_ && !paused()) {
+        resume_.cancel();
+    }
 }
 
 void connection::note_state() {
@@ -73,9 +76,7 @@ void connection::note_state() {
     if (!closed_ && session_.closing()) {
         note_closing();
     }
-    if (session_.blocked()) {
-        lane_.wake_by(lane_.now().mono + limits::outbox_stalled_max);
-    }
+    lane_.wake_by(deadline());
     entry_->consumers.set(session_.consumers());
     entry_->outbox_bytes.set(writer_.pending_bytes());
     const auto& publishes = session_.publishes();
@@ -101,7 +102,6 @@ void connection::note_closing() {
     writer_.finish();
     resume_.cancel();
     close_by_ = lane_.now().mono + lane_.linger();
-    lane_.wake_by(close_by_);
 }
 
 void connection::put_question(const ask& question) {
@@ -163,6 +163,7 @@ void connection::outputs_end() {
 void connection::received(byte_view piece) {
     entry_->bytes_in.add(piece.size());
     lane_.shared().counters.bytes_in.add(piece.size());
+    bytes_to_post_ += piece.size();
     run([&](session_io& io) { session_.received(piece, io); });
 }
 
@@ -170,15 +171,14 @@ void connection::wrote(std::size_t bytes) {
     entry_->bytes_out.add(bytes);
     lane_.shared().counters.bytes_out.add(bytes);
     entry_->outbox_bytes.set(writer_.pending_bytes() - bytes);
-    if (!session_.blocked()) {
-        return;
+    if (session_.blocked()) {
+        left_behind left;
+        session_io io = make_io(left, bytes);
+        session_.pump(io);
+        after_call(left);
     }
-    left_behind left;
-    session_io io = make_io(left, bytes);
-    session_.pump(io);
-    after_call(left);
-    if (!paused()) {
-        resume_.cancel();
+    if (reading_paused_) {
+        resume_.cancel();  // it looks again, when the writer has counted these bytes
     }
 }
 
@@ -195,7 +195,8 @@ void connection::resume() {
 }
 
 bool connection::paused() const {
-    return !session_.closing() && (session_.blocked() || lane_.shared().engine->congested());
+    return !session_.closing() &&
+           (session_.blocked() || writer_.over_limit() || lane_.shared().engine->congested());
 }
 
 mono_time connection::tick() {
@@ -216,22 +217,31 @@ mono_time connection::tick() {
     if (paused()) {
         session_.not_listening(now);
     }
-    mono_time next = mono_never;
-    run([&](session_io& io) { next = session_.tick(io); });
+    run([&](session_io& io) { session_.tick(io); });
+    return deadline();
+}
+
+mono_time connection::deadline() const {
+    if (session_.closing()) {
+        return close_by_;
+    }
+    mono_time next = session_.deadline();
     if (writer_.pending_bytes() > 0) {
         const auto progress =
             std::chrono::duration_cast<duration_us>(writer_.last_progress().time_since_epoch());
         next = std::min(next, mono_time{progress} + limits::outbox_stalled_max);
     }
-    return session_.closing() ? close_by_ : next;
+    return next;
 }
 
 transport::awaitable<> connection::read(std::shared_ptr<connection> self) {
     auto reason = closed_reason::peer_reset;
     for (;;) {
         while (self->paused()) {
+            self->reading_paused_ = true;
             co_await self->resume_.async_wait(use_tuple);
         }
+        self->reading_paused_ = false;
         const auto [waited] = co_await self->socket_.async_wait(tcp::socket::wait_read, use_tuple);
         if (waited) {
             break;

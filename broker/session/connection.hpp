@@ -49,14 +49,15 @@ public:
     // Outputs of the engine, in order; then outputs_end() once.
     void output(domain::output out);
     void outputs_end();
+    // The answer to a question of its client.
     template <codec::frame_message T>
     void answer(std::uint32_t request, const T& message) {
-        run([&](session_io& io) { session_.answer(request, message, io); });
+        run([&](session_io& io) { session_.answer_question(request, message, io); });
     }
     void received(byte_view piece);
     void drain(duration_us grace);
     void close(closed_reason reason, const failure* why = nullptr);
-    // Does what is due; returns when it wants to be called at the latest.
+    // Does what is due; returns the next deadline.
     [[nodiscard]] mono_time tick();
     // The engine's inbox has room again.
     void resume();
@@ -72,7 +73,6 @@ private:
     // What the machine leaves behind in one call.
     struct left_behind {
         std::vector<domain::command> commands;
-        std::size_t publish_bytes = 0;
         std::vector<ask> asks;
     };
 
@@ -92,6 +92,7 @@ private:
     void put_question(const ask& question);
     void wrote(std::size_t bytes);
     [[nodiscard]] bool paused() const;
+    [[nodiscard]] mono_time deadline() const;
 
     static transport::awaitable<> read(std::shared_ptr<connection> self);
     static transport::awaitable<> write(std::shared_ptr<connection> self);
@@ -106,7 +107,8 @@ private:
     std::string ip_;
     std::shared_ptr<connection_entry> entry_;
     mono_time close_by_ = mono_never;  // set once closing
-    std::uint64_t bytes_in_ = 0;
+    std::size_t bytes_to_post_ = 0;    // received, not yet counted in the engine's inbox
+    bool reading_paused_ = false;
     int coroutines_ = 2;
     bool opened_ = false;  // the handshake was seen to be done
     bool closed_ = false;  // closing was seen and reported

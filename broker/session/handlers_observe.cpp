@@ -6,7 +6,7 @@ namespace brokerd::session::handlers {
 namespace {
 
 template <codec::frame_message T>
-void put_question(session& of, const codec::frame& frame, ask::kind what, session_io& io) {
+void put(session& of, const codec::frame& frame, ask::kind what, session_io& io) {
     const auto message = codec::decode<T>(frame.body);
     if (!message) {
         of.refuse(frame.request_id, message.error(), io);
@@ -16,25 +16,25 @@ void put_question(session& of, const codec::frame& frame, ask::kind what, sessio
     if constexpr (requires { message->connection; }) {
         target = message->connection;
     }
-    io.asks.push_back({what, frame.request_id, target});
+    of.put_question({what, frame.request_id, target}, io);
 }
 
 }  // namespace
 
 void connection_list(session& of, const codec::frame& frame, session_io& io) {
-    put_question<codec::connection_list>(of, frame, ask::kind::connections, io);
+    put<codec::connection_list>(of, frame, ask::kind::connections, io);
 }
 
 void connection_close(session& of, const codec::frame& frame, session_io& io) {
-    put_question<codec::connection_close>(of, frame, ask::kind::close_connection, io);
+    put<codec::connection_close>(of, frame, ask::kind::close_connection, io);
 }
 
 void health(session& of, const codec::frame& frame, session_io& io) {
-    put_question<codec::health>(of, frame, ask::kind::health, io);
+    put<codec::health>(of, frame, ask::kind::health, io);
 }
 
 void stats(session& of, const codec::frame& frame, session_io& io) {
-    put_question<codec::stats>(of, frame, ask::kind::stats, io);
+    put<codec::stats>(of, frame, ask::kind::stats, io);
 }
 
 }  // namespace brokerd::session::handlers

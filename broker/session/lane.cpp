@@ -156,6 +156,13 @@ duration_us lane::linger() const {
 }
 
 void lane::wake_by(mono_time at) {
+    if (at == mono_never) {
+        return;
+    }
+    // Not more often than this, however many deadlines there are.
+    const duration_us pause = drain_until_ == mono_never ? duration_us{sweep_interval_min}
+                                                         : duration_us{drain_sweep_interval};
+    at = std::max(at, swept_ + pause);
     if (at >= timer_at_) {
         return;
     }
@@ -170,19 +177,13 @@ void lane::wake_by(mono_time at) {
 
 void lane::sweep() {
     timer_at_ = mono_never;
-    const auto started = now().mono;
-    mono_time next = mono_never;
+    swept_ = now().mono;
     for (const auto& [id, each] : connections_) {
-        next = std::min(next, each->tick());
+        wake_by(each->tick());
     }
-    if (drain_until_ != mono_never) {
-        sweep_drained(started);
-        next = started + drain_sweep_interval;
-    }
-    if (next != mono_never && !connections_.empty()) {
-        const auto pause = drain_until_ != mono_never ? duration_us{drain_sweep_interval}
-                                                      : duration_us{sweep_interval_min};
-        wake_by(std::max(next, started + pause));
+    if (drain_until_ != mono_never && !connections_.empty()) {
+        sweep_drained(swept_);
+        wake_by(swept_);
     }
 }
 

@@ -88,6 +88,7 @@ private:
     transport::task_group tasks_;
     asio::steady_timer timer_;
     mono_time timer_at_ = mono_never;
+    mono_time swept_{};  // when every connection was last visited
     std::unordered_map<connection_id, std::shared_ptr<connection>> connections_;
     std::uint64_t next_id_;
     std::uint64_t lanes_;

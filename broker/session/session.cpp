@@ -209,7 +209,6 @@ void session::take_publish(std::uint32_t request, codec::publish message, sessio
         outputs_end(io);
         return;
     }
-    io.publish_bytes += batch.size();
     io.commands.emplace_back(
         domain::request{id_, *number,
                         domain::publish_request{.topic = std::move(message.topic),
@@ -290,6 +289,18 @@ void session::take_goodbye(std::uint32_t request, session_io& io) {
     finish_goodbye(io);
 }
 
+void session::put_question(const ask& question, session_io& io) {
+    if (questions_unanswered_ >= questions_unanswered_max) {
+        refuse(question.request,
+               {error_code::busy, fmt::format("{} questions of this connection wait for an answer",
+                                              questions_unanswered_)},
+               io);
+        return;
+    }
+    ++questions_unanswered_;
+    io.asks.push_back(question);
+}
+
 void session::finish_goodbye(session_io& io) {
     if (leaving_ && !closing() && publishes_.empty()) {
         answer(goodbye_request_, codec::ok{}, io);
@@ -297,42 +308,43 @@ void session::finish_goodbye(session_io& io) {
     }
 }
 
+mono_time session::frame_due() const {
+    const std::chrono::seconds for_size{parser_.declared_bytes() /
+                                        limits::frame_bytes_per_second_min};
+    return frame_in_progress_ == 0 ? mono_never
+                                   : frame_began_ + limits::frame_base_deadline + for_size;
+}
+
+mono_time session::ping_due() const {
+    return std::max(std::min(last_received_, last_sent_), last_ping_) + settings_.heartbeat;
+}
+
+mono_time session::deadline() const {
+    switch (state_) {
+        case session_state::handshake: return std::min(opened_ + settings_.handshake, frame_due());
+        case session_state::open:
+            return std::min({last_received_ + settings_.dead_after, ping_due(), frame_due()});
+        case session_state::closing: break;
+    }
+    return mono_never;
+}
+
 mono_time session::tick(session_io& io) {
     const auto now = io.now.mono;
-    if (closing()) {
-        return mono_never;
+    if (now < deadline()) {
+        return deadline();
     }
-    mono_time next = mono_never;
-    const auto due = [&](mono_time at) {
-        next = std::min(next, at);
-        return now >= at;
-    };
-    if (state_ == session_state::handshake && due(opened_ + settings_.handshake)) {
+    if (state_ == session_state::handshake && now >= opened_ + settings_.handshake) {
         refuse(0, {error_code::handshake_timeout, "no hello arrived in time"}, io);
-        return mono_never;
+    } else if (now >= frame_due()) {
+        refuse(0, {error_code::frame_timeout, "a frame did not complete in time"}, io);
+    } else if (now >= last_received_ + settings_.dead_after) {
+        refuse(0, {error_code::idle_timeout, "nothing was heard from the client in time"}, io);
+    } else {
+        last_ping_ = now;
+        answer(0, codec::ping{}, io);
     }
-    if (frame_in_progress_ != 0) {
-        const auto allowed =
-            limits::frame_base_deadline +
-            std::chrono::seconds(parser_.declared_bytes() / limits::frame_bytes_per_second_min);
-        if (due(frame_began_ + allowed)) {
-            refuse(0, {error_code::frame_timeout, "a frame did not complete in time"}, io);
-            return mono_never;
-        }
-    }
-    if (state_ == session_state::open) {
-        if (due(last_received_ + settings_.dead_after)) {
-            refuse(0, {error_code::idle_timeout, "nothing was heard from the client in time"}, io);
-            return mono_never;
-        }
-        const auto quiet_since = std::max(std::min(last_received_, last_sent_), last_ping_);
-        if (due(quiet_since + settings_.heartbeat)) {
-            last_ping_ = now;
-            answer(0, codec::ping{}, io);
-            next = std::min(next, now + settings_.heartbeat);
-        }
-    }
-    return next;
+    return deadline();
 }
 
 void session::drain(duration_us grace, session_io& io) {

@@ -48,7 +48,6 @@ struct session_io {
     byte_buffer& outbox;             // whole frames are appended
     std::size_t outbox_pending = 0;  // bytes that were there before, written or not
     std::vector<domain::command>& commands;
-    std::size_t& publish_bytes;  // of the commands
     std::vector<ask>& asks;
 };
 
@@ -60,13 +59,22 @@ public:
     void received(byte_view piece, session_io& io);
 
     // Outputs of the engine, in order, then once outputs_end(). What does not fit into the outbox
-    // waits until pump() is called with more room; meanwhile blocked() and nothing is to be read.
+    // waits until pump() is called with more room.
     void output(domain::output out, session_io& io);
     void outputs_end(session_io& io);
     void pump(session_io& io);
-    [[nodiscard]] bool blocked() const { return !waiting_.empty(); }
+    // Nothing is to be read: outputs wait for room, or too many requests for their answers.
+    [[nodiscard]] bool blocked() const {
+        return !waiting_.empty() || requests_unanswered_ >= requests_unanswered_max;
+    }
 
-    // Answers of the server. Dropped unless the session is open.
+    // Answers to questions that were asked of the server.
+    template <codec::frame_message T>
+    void answer_question(std::uint32_t request, const T& message, session_io& io) {
+        --questions_unanswered_;
+        answer(request, message, io);
+    }
+    // Appends a frame; nothing unless the session is open.
     template <codec::frame_message T>
     void answer(std::uint32_t request, const T& message, session_io& io) {
         if (state_ == session_state::open) {
@@ -75,8 +83,10 @@ public:
         }
     }
 
-    // Does what is due; returns when it wants to be called at the latest.
-    [[nodiscard]] mono_time tick(session_io& io);
+    // When tick() has something to do; any call may bring it forward.
+    [[nodiscard]] mono_time deadline() const;
+    // Does what is due; returns the next deadline.
+    mono_time tick(session_io& io);
     // We do not read at the moment: silence is not the client's doing.
     void not_listening(instant now) { last_received_ = now.mono; }
 
@@ -111,6 +121,7 @@ public:
     void take_settle(std::uint32_t request, codec::settle message, session_io& io);
     void forget_consumer(consumer_id consumer);
     void take_goodbye(std::uint32_t request, session_io& io);
+    void put_question(const ask& question, session_io& io);
 
 private:
     struct pending_attach {
@@ -122,6 +133,8 @@ private:
     void handle(const codec::frame& frame, session_io& io);
     [[nodiscard]] shared_bytes keep(byte_view part_of_body);
     void watch_frame(instant now);
+    [[nodiscard]] mono_time frame_due() const;
+    [[nodiscard]] mono_time ping_due() const;
     void note_sent(session_io& io) { last_sent_ = io.now.mono; }
     void give_back(const publish_window::entry& answered);
     void finish_goodbye(session_io& io);
@@ -160,6 +173,7 @@ private:
     std::vector<pending_attach> attaches_;
     std::vector<consumer_id> consumers_;
     std::uint64_t requests_unanswered_ = 0;
+    std::uint64_t questions_unanswered_ = 0;
     std::uint64_t leased_ = 0;  // delivered less settled: an estimate, for drain only
 
     std::deque<domain::output> waiting_;  // the outbox is full

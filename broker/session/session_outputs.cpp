@@ -12,7 +12,7 @@ void session::output(domain::output out, session_io& io) {
     if (closing()) {
         return;
     }
-    if (blocked() || io.outbox_pending + io.outbox.size() > limits::outbox_bytes_max) {
+    if (!waiting_.empty() || io.outbox_pending + io.outbox.size() > limits::outbox_bytes_max) {
         waiting_.push_back(std::move(out));
         return;
     }
@@ -20,7 +20,7 @@ void session::output(domain::output out, session_io& io) {
 }
 
 void session::pump(session_io& io) {
-    while (blocked() && io.outbox_pending + io.outbox.size() <= limits::outbox_bytes_max) {
+    while (!waiting_.empty() && io.outbox_pending + io.outbox.size() <= limits::outbox_bytes_max) {
         auto out = std::move(waiting_.front());
         waiting_.pop_front();
         encode_output(out, io);

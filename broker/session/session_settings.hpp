@@ -27,6 +27,12 @@ struct session_settings {
     duration_us handshake = limits::handshake_default;
 };
 
+// Requests of a connection that wait for the engine; beyond it nothing is read until some are
+// answered. Publishes are bounded by credit instead.
+inline constexpr std::uint64_t requests_unanswered_max = 512;
+// Questions to the server (health, stats, connections); beyond it they are answered with busy.
+inline constexpr std::uint64_t questions_unanswered_max = 32;
+
 // Feature bits this broker knows; none are defined in this version.
 inline constexpr std::uint64_t known_features = 0;
 

@@ -16,6 +16,7 @@ protected:
         create_queue(*neighbour);
     }
     void TearDown() override {
+        ASSERT_TRUE(neighbour);
         EXPECT_EQ(publish(*neighbour, {"still here"}), 0U) << "nothing else was stored";
         EXPECT_EQ(broker().terminate(), 0);
     }

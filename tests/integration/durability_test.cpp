@@ -47,7 +47,7 @@ TEST_F(durability_test, published_consumed_and_acked_survives_a_restart_exactly)
     EXPECT_EQ(state.done, 1U);
     (void)attach(*second);
     EXPECT_THAT(take_payloads(*second), ElementsAre("a", "c"));
-    EXPECT_EQ(publish(*second, {"d"}), 3U) << "no offset is used twice";
+    EXPECT_EQ(publish(*client(), {"d"}), 3U) << "no offset is used twice";
 }
 
 TEST_F(durability_test, what_was_acknowledged_survives_sigkill) {

@@ -239,6 +239,34 @@ TEST_F(open_session, a_full_outbox_holds_outputs_back_and_stops_reading) {
     EXPECT_FALSE(machine().blocked());
 }
 
+TEST_F(open_session, too_many_unanswered_requests_stop_reading_until_some_are_answered) {
+    for (std::uint32_t id = 1; id <= requests_unanswered_max; ++id) {
+        EXPECT_FALSE(machine().blocked());
+        receive(id, codec::queue_list{});
+    }
+    EXPECT_TRUE(machine().blocked());
+    output(1, codec::queues{});
+    outputs_end();
+    EXPECT_FALSE(machine().blocked());
+    EXPECT_THAT(take(), SizeIs(1));
+}
+
+TEST_F(open_session, too_many_questions_are_refused) {
+    for (std::uint32_t id = 1; id <= questions_unanswered_max; ++id) {
+        receive(id, codec::stats{});
+    }
+    EXPECT_TRUE(take().empty());
+    receive(99, codec::stats{});
+    EXPECT_EQ(take_one<codec::error>(99).code, error_code::busy);
+    EXPECT_FALSE(machine().closing());
+    EXPECT_THAT(asks, SizeIs(questions_unanswered_max));
+    auto with = io();
+    machine().answer_question(1, codec::stats_report{}, with);
+    (void)take_one<codec::stats_report>(1);
+    receive(100, codec::stats{});
+    EXPECT_TRUE(take().empty());
+}
+
 TEST(request_table, every_row_is_found_and_nothing_else) {
     std::size_t rows = 0;
     for (int type = 0; type < 256; ++type) {

@@ -42,7 +42,6 @@ protected:
                 .outbox = outbox,
                 .outbox_pending = pending,
                 .commands = commands,
-                .publish_bytes = publish_bytes,
                 .asks = asks};
     }
 
@@ -138,7 +137,6 @@ protected:
     byte_buffer outbox;
     std::size_t pending = 0;
     std::vector<domain::command> commands;
-    std::size_t publish_bytes = 0;
     std::vector<ask> asks;
 
 private:
