@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
                                   .out = std::cout,
                                   .err = std::cerr,
                                   .in_terminal = ::isatty(STDIN_FILENO) == 1,
+                                  .out_terminal = ::isatty(STDOUT_FILENO) == 1,
                                   .err_terminal = ::isatty(STDERR_FILENO) == 1,
                                   .colours = wants_colours()});
     } catch (const std::exception& failure) {

@@ -108,8 +108,11 @@ private:
         if (auto leased = consumer_.next(0us)) {
             return leased;
         }
-        if (!options_.answers_last()) {
-            answer_held();  // do not sit on answers while waiting
+        // Nothing is kept to oneself while waiting.
+        if (options_.answers_last()) {
+            show_held();
+        } else {
+            answer_held();
         }
         for (;;) {
             const auto now = steady_clock::now();
@@ -140,16 +143,17 @@ private:
         return leased <= held_.size();
     }
 
-    // What is held has been printed: answers it, if the print arrived.
-    void answer_held() {
-        if (held_.empty()) {
-            return;
-        }
-        if (!ctx_.out().flush()) {
+    // What is held was printed: makes sure that it arrived.
+    void show_held() {
+        if (!held_.empty() && !ctx_.out().flush()) {
             held_.clear();  // releases them
             consumer_.close();
             throw refusal("standard output was closed; the messages not printed were released");
         }
+    }
+
+    void answer_held() {
+        show_held();
         for (auto& leased : held_) {
             answer(leased, options_);
         }

@@ -53,7 +53,9 @@ void output::begin_stream() {
 }
 
 void output::stream_item(const json& value, std::string_view text) {
-    end_progress();
+    if (options_.out_terminal) {
+        end_progress();
+    }
     switch (options_.format) {
         case output_format::table: out_ << text; break;
         case output_format::array:

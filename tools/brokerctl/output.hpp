@@ -18,6 +18,7 @@ enum class output_format { table, array, lines };  // -o table, json, ndjson
 struct output_options {
     output_format format = output_format::table;
     bool colours = false;         // standard output is a terminal that wants them
+    bool out_terminal = false;    // somebody watches standard output
     bool error_terminal = false;  // somebody watches standard error
 };
 

@@ -50,6 +50,7 @@ int run(int argc, const char* const* argv, const streams& io) {
                io.err,
                {.format = line.globals().format,
                 .colours = io.colours,
+                .out_terminal = io.out_terminal,
                 .error_terminal = io.err_terminal}};
     context ctx{out, io.in, io.in_terminal, line.globals().connection};
     auto code = run_action(*action, ctx);

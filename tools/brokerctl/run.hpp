@@ -11,6 +11,7 @@ struct streams {
     std::ostream& out;
     std::ostream& err;
     bool in_terminal = false;
+    bool out_terminal = false;
     bool err_terminal = false;
     bool colours = false;
 };

@@ -129,6 +129,21 @@ TEST_F(brokerctl_test, an_interrupted_consume_releases_what_it_holds) {
     EXPECT_EQ(row["done"], 1);
 }
 
+TEST_F(brokerctl_test, an_answer_that_may_not_have_arrived_is_exit_4) {
+    create_orders(1);
+    program consumer(program_path("brokerctl"),
+                     {"message", "consume", "orders/billing", "--count", "2", "--wait", "60",
+                      "--nack", "--connect-timeout", "300ms"},
+                     environment());
+    consumer.wait_for_output("orders@0");
+    broker.signal(SIGSTOP);  // nobody answers
+    consumer.signal(SIGINT);
+    broker.kill();
+    const auto end = consumer.wait();
+    EXPECT_EQ(end.exit_code, outcome_unknown) << end.err;
+    EXPECT_THAT(end.err, StartsWith("brokerctl: "));
+}
+
 TEST_F(brokerctl_test, what_could_not_be_printed_is_released) {
     text({"queue", "create", "orders/billing"});
     program consumer(program_path("brokerctl"),
