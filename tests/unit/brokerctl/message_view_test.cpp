@@ -108,12 +108,12 @@ TEST(shown_view, json_has_the_state_in_each_queue) {
     const auto shown = retrying();
     const json result = shown_json(view_of(*shown.message), shown);
     EXPECT_EQ(result["offset"], 0);
-    EXPECT_EQ(
-        result["queues"].dump(),
-        R"([{"queue":"billing","state":"retrying","attempts":[)"
-        R"({"time":"2026-03-01T11:59:59.000000Z","consumer":"brokerctl@laptop:812",)"
-        R"("outcome":"nacked","reason":"card service down"}],"attempts_count":1,)"
-        R"("attempts_max":16,"next":"retrying: due in 4 s","next_at":"2026-03-01T12:00:04.000000Z"}])");
+    EXPECT_EQ(result["queues"].dump(),
+              R"([{"queue":"billing","state":"retrying","attempts":[)"
+              R"({"time":"2026-03-01T11:59:59.000000Z","consumer":"brokerctl@laptop:812",)"
+              R"("outcome":"nacked","reason":"card service down"}],"attempts_count":1,)"
+              R"("attempts_max":16,"next":"retrying: due in 4 s",)"
+              R"("next_at":"2026-03-01T12:00:04.000000Z"}])");
 }
 
 TEST(shown_view, leased_names_its_consumer) {
