@@ -68,12 +68,10 @@ std::error_code server::bind(const std::string& host, std::uint16_t port) {
     if (!error) {
         acceptor_.bind(endpoint, error);
     }
+    if (!error) {
+        address_ = to_text(acceptor_.local_endpoint(error));
+    }
     return error;
-}
-
-std::string server::address() const {
-    std::error_code error;
-    return to_text(acceptor_.local_endpoint(error));
 }
 
 std::vector<engine::output_sink*> server::sinks() {

@@ -36,7 +36,7 @@ public:
     // Takes the address; nobody can connect yet.
     [[nodiscard]] std::error_code bind(const std::string& host, std::uint16_t port);
     // ADDRESS:PORT that was taken.
-    [[nodiscard]] std::string address() const;
+    [[nodiscard]] const std::string& address() const { return address_; }
     [[nodiscard]] std::vector<engine::output_sink*> sinks();
 
     // Listens and serves.
@@ -55,6 +55,7 @@ private:
     std::vector<std::unique_ptr<lane>> lanes_;
     transport::tcp::acceptor acceptor_;
     asio::steady_timer pause_;  // after a failed accept
+    std::string address_;
     base::rate_limit refused_log_{1};
     std::uint64_t next_lane_ = 0;
     bool accept_failing_ = false;  // logged; reset by the next success
