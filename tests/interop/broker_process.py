@@ -37,6 +37,12 @@ class Broker:
         self.port = int(line.removeprefix(prefix))
         return self
 
+    def check(self) -> None:
+        """Fails with its log if it ended by itself."""
+        code = self.process.poll() if self.process else None
+        if code is not None:
+            raise RuntimeError(f"brokerd ended with exit code {code}; its log:\n{self.log()}")
+
     def log(self) -> str:
         return (pathlib.Path(self.directory.name) / "log").read_text(errors="replace")
 
@@ -50,13 +56,14 @@ class Broker:
         return self._reap()
 
     def close(self) -> None:
-        if self.process and self.process.poll() is None:
+        if self.process:
             self.kill()
         self.directory.cleanup()
 
     def _reap(self) -> int:
-        code = self.process.wait(START_S)
-        self.process.stdout.close()
+        process, self.process = self.process, None
+        code = process.wait(START_S)
+        process.stdout.close()
         return code
 
     def _first_line(self) -> str:

@@ -49,6 +49,8 @@ class InteropCase(unittest.IsolatedAsyncioTestCase):
     def setUp(self):
         self.topic = self.id().rpartition(".")[2]
         self.queue = self.topic + "/work"
+        self.broker.check()
+        self.addCleanup(self.broker.check)
 
     async def asyncSetUp(self):
         # The debug mode of the test case's loop reports each slow step of a busy machine.

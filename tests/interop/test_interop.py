@@ -369,10 +369,10 @@ class Heartbeats(InteropCase):
 
 class Restarts(InteropCase):
     def setUp(self):
-        super().setUp()
         self.broker = Broker()
         self.addCleanup(self.broker.close)
         self.broker.start()
+        super().setUp()
 
     async def test_a_killed_broker_stores_each_publish_once(self):
         witness = await self.connect()
