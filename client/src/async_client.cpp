@@ -187,9 +187,13 @@ asio::awaitable<std::uint64_t> consume_queue(std::shared_ptr<core> of, std::stri
 
 // ---- async_client
 
-async_client::async_client(asio::any_io_executor executor, std::string_view server,
-                           client_options options)
-    : core_(core::start(executor, server, std::move(options))) {}
+// Without default arguments: g++ 12 spoils such temporaries in the coroutine that calls.
+async_client::async_client(const asio::any_io_executor& executor, std::string_view server)
+    : async_client(executor, server, client_options()) {}
+
+async_client::async_client(const asio::any_io_executor& executor, std::string_view server,
+                           const client_options& options)
+    : core_(core::start(executor, server, options)) {}
 
 async_client::async_client(async_client&&) noexcept = default;
 
@@ -249,9 +253,14 @@ asio::awaitable<ensured_queue> async_client::ensure_queue(std::string_view queue
 }
 
 asio::awaitable<std::uint64_t> async_client::consume(
-    std::string_view queue, std::function<asio::awaitable<void>(message&)> handler,
-    consume_options options) {
-    return consume_queue(core_, std::string(queue), std::move(handler), std::move(options));
+    std::string_view queue, const std::function<asio::awaitable<void>(message&)>& handler) {
+    return consume_queue(core_, std::string(queue), handler, consume_options());
+}
+
+asio::awaitable<std::uint64_t> async_client::consume(
+    std::string_view queue, const std::function<asio::awaitable<void>(message&)>& handler,
+    const consume_options& options) {
+    return consume_queue(core_, std::string(queue), handler, options);
 }
 
 namespace {
@@ -265,6 +274,10 @@ asio::awaitable<async_consumer> open_with(std::shared_ptr<core> of, std::string 
 }
 
 }  // namespace
+
+asio::awaitable<async_consumer> async_client::open_consumer(std::string_view queue) {
+    return open_consumer(queue, consume_options());
+}
 
 asio::awaitable<async_consumer> async_client::open_consumer(std::string_view queue,
                                                             const consume_options& options) {

@@ -127,6 +127,10 @@ asio::awaitable<std::uint64_t> consume_all(std::shared_ptr<core_consumer> from,
     auto run = std::make_shared<consume_run>(from, std::move(handler), options.concurrency);
     const std::stop_callback stop(options.stop, [from] { from->stop(); });
     const auto executor = co_await asio::this_coro::executor;
+    // A cancellation is a stop request, whenever it comes; nothing here may throw because of it
+    // while workers run.
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
     for (std::uint32_t i = 0; i < options.concurrency; ++i) {
         asio::co_spawn(executor, consume_run::work(run),
                        [run](const std::exception_ptr& why) { run->ended(why); });
@@ -135,14 +139,19 @@ asio::awaitable<std::uint64_t> consume_all(std::shared_ptr<core_consumer> from,
         run->wait_ended(std::move(done));
         return [run] { run->stop(); };
     };
+    const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+    if (cancellation.cancelled() != asio::cancellation_type::none) {
+        run->stop();
+    }
     const result<void> ended = co_await suspend<void>(start);
     if (!ended) {
-        // Cancelled: what is being handled goes on, and must be over before we are.
+        // What is being handled goes on, and must be over before we are.
         co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
         const result<void> stopped = co_await suspend<void>(start);
         value_or_throw(stopped);
-        co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
     }
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+    co_await asio::this_coro::throw_if_cancelled(throws);
     co_return run->finish();
 }
 

@@ -27,6 +27,8 @@ inline constexpr std::size_t idle_topics_max = 10'000;
 
 // Bytes appended to one write; more waits for the next.
 inline constexpr std::size_t write_bytes_max = std::size_t{512} * 1024;
+// Memory an idle connection keeps for its next write.
+inline constexpr std::size_t idle_buffer_bytes_max = std::size_t{64} * 1024;
 // Largest frame body accepted from a broker: a delivery of one largest message.
 inline constexpr std::size_t frame_body_bytes_max = limits::frame_bytes_max;
 
@@ -34,6 +36,8 @@ inline constexpr std::size_t frame_body_bytes_max = limits::frame_bytes_max;
 // to hand out or so many wait.
 inline constexpr auto settle_gather = 1ms;
 inline constexpr std::size_t settle_gather_max = 64;
+// Confirmations awaited by one consumer; further answers are gathered meanwhile.
+inline constexpr std::size_t confirms_unanswered_max = 64;
 inline constexpr std::uint32_t prefetch_messages_max = limits::prefetch_messages_max;
 inline constexpr std::uint64_t prefetch_bytes_max = limits::prefetch_bytes_max;
 inline constexpr std::uint32_t concurrency_max = 1024;

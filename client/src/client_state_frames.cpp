@@ -241,6 +241,7 @@ void client_state::on_error(const frame& what, mono_time now, calls& out) {
 // The one place that decides about everything in flight; each machine knows what may be repeated.
 void client_state::on_connection_lost(const std::string& why, mono_time now, calls& out) {
     const std::string reason = refused_ ? refused_->what() : why;
+    refused_.reset();
     const bool was_closing = connection_.current() == connection_state::phase::leaving ||
                              connection_.current() == connection_state::phase::closed;
     const std::string text = connection_.on_lost(reason, now);

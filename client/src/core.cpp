@@ -14,6 +14,7 @@
 #include <asio/post.hpp>
 #include <asio/write.hpp>
 
+#include "client/src/client_limits.hpp"
 #include "protocol/transport/read.hpp"
 
 namespace brokerd::client_core {
@@ -314,6 +315,9 @@ core::awaitable<> core::write_frames() {
             writing_ = !writing_bytes_.empty();
         });
         if (writing_bytes_.empty()) {
+            if (writing_bytes_.capacity() > client_limits::idle_buffer_bytes_max) {
+                writing_bytes_ = byte_buffer();
+            }
             look_after();
             if (!write_wanted_ && !disconnecting_) {
                 co_await writable_.async_wait(transport::use_tuple);

@@ -77,11 +77,15 @@ void settle_outbox::add(const lease_run& lease, answer what, mono_time now) {
     ++pending_answers_;
 }
 
+bool settle_outbox::full() const {
+    return unconfirmed_.size() >= client_limits::confirms_unanswered_max;
+}
+
 bool settle_outbox::due(mono_time now, bool idle) const {
     if (!resend_.empty()) {
         return true;
     }
-    return !pending_.empty() &&
+    return !pending_.empty() && !full() &&
            (idle || urgent_ || pending_answers_ >= client_limits::settle_gather_max ||
             gather_until_ <= now);
 }

@@ -3,7 +3,8 @@
 // Sans-I/O. Owner: the holder of the client's lock.
 //
 // Invariants: an answer leaves exactly once, or with confirmation again under the same sequence;
-// each waiter is called exactly once. Bounded by the messages a consumer may hold.
+// each waiter is called exactly once. Bounded by the messages a consumer may hold, and by
+// confirms_unanswered_max frames, which fit into what the broker remembers of a producer.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +42,7 @@ public:
     [[nodiscard]] bool due(mono_time now, bool idle) const;
     // When due() becomes true by itself.
     [[nodiscard]] mono_time deadline() const {
-        return pending_.empty() ? mono_never : gather_until_;
+        return pending_.empty() || full() ? mono_never : gather_until_;
     }
     void write(outgoing& out, queue_id queue);
 
@@ -81,6 +82,8 @@ private:
         callback<settle_counts> done;
     };
 
+    // So many confirmations are awaited that the next answers wait for one.
+    [[nodiscard]] bool full() const;
     group& group_for(const answer& what, bool confirm);
     void write_group(outgoing& out, queue_id queue, group what);
     void finish_waiters(group& what, const codec::settled& reply, calls& out);

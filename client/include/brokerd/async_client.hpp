@@ -8,8 +8,8 @@
 //         co_await client.close();
 //     }
 //
-// g++ 12 mishandles some temporaries inside a co_await expression: give messages and handlers a
-// name before, as above.
+// g++ 12 destroys some temporaries of a co_await expression twice, among them structs written in
+// braces: give messages, options and handlers a name before, as above.
 //
 // What holds for every operation here:
 //   Completion: on the executor of the awaiting coroutine.
@@ -17,7 +17,8 @@
 //     closed, not_connected and invalid_argument, which each may throw.
 //   Cancellation (asio::cancellation_type terminal, partial or total, through the coroutine's
 //     slot): ends the wait with client_errc::cancelled; what was handed in stays handed in, each
-//     operation says what that means.
+//     operation says what that means. A coroutine that was cancelled before it awaits gets Asio's
+//     own operation_aborted (std::system_error), and nothing was begun.
 //   Arguments: views and references need to live until the call returns its awaitable, except
 //     where an operation says more. The awaitable must be awaited, at most once; nothing happens
 //     before.
@@ -123,8 +124,9 @@ public:
     /// The context of the executor must run until close() has completed, or be destroyed only after
     /// this object.
     /// Throws error (invalid_argument) for an address that cannot be read or options out of bounds.
-    async_client(asio::any_io_executor executor, std::string_view server,
-                 client_options options = {});
+    async_client(const asio::any_io_executor& executor, std::string_view server);
+    async_client(const asio::any_io_executor& executor, std::string_view server,
+                 const client_options& options);
     async_client(async_client&&) noexcept;
     async_client& operator=(async_client&&) noexcept;
     /// Says goodbye without waiting; what is in flight fails.
@@ -168,15 +170,19 @@ public:
     /// at the same time, on the executor of the awaiting coroutine; see client::consume().
     /// Completes with the number of messages handled.
     /// Cancellation: as a stop request; completes after the handlers that run, which are not
-    /// cancelled.
+    /// cancelled. Afterwards the coroutine can be cancelled again (terminal).
+    /// Arguments: copied by the call.
     [[nodiscard]] asio::awaitable<std::uint64_t> consume(
-        std::string_view queue, std::function<asio::awaitable<void>(message&)> handler,
-        consume_options options = {});
+        std::string_view queue, const std::function<asio::awaitable<void>(message&)>& handler);
+    [[nodiscard]] asio::awaitable<std::uint64_t> consume(
+        std::string_view queue, const std::function<asio::awaitable<void>(message&)>& handler,
+        const consume_options& options);
 
     /// Completes when the broker has accepted the consumer. Errors: as client::open_consumer().
     /// Cancellation: nothing stays attached.
-    [[nodiscard]] asio::awaitable<async_consumer> open_consumer(
-        std::string_view queue, const consume_options& options = {});
+    [[nodiscard]] asio::awaitable<async_consumer> open_consumer(std::string_view queue);
+    [[nodiscard]] asio::awaitable<async_consumer> open_consumer(std::string_view queue,
+                                                                const consume_options& options);
 
     /// As client::open_reader().
     [[nodiscard]] async_reader open_reader(std::string_view topic,

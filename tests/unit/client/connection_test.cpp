@@ -114,13 +114,26 @@ TEST(connection, a_full_broker_is_tried_again_until_giving_up) {
         (void)peer.write();
         peer.refuse(1, error_code::too_many_connections, "the broker is full");
         peer.lose();
-        EXPECT_EQ(peer.state.next_step(peer.now).what, connection_state::step::kind::connect);
-        peer.lose("the broker is full");
         peer.pass(10s);
     });
     ASSERT_TRUE(failed);
     EXPECT_EQ(failed->code(), client_errc::not_connected);
     EXPECT_THAT(failed->what(), HasSubstr("the broker is full"));
+}
+
+TEST(connection, the_latest_trouble_is_told) {
+    std::vector<std::string> told;
+    auto options = scripted_peer::quick_options();
+    options.on_event = [&](const connection_event& event) { told.push_back(event.text); };
+    scripted_peer peer(options);
+    peer.greet();
+    peer.refuse(0, error_code::closed_by_admin, "an administrator closed the connection");
+    peer.lose("end of stream");
+    EXPECT_THAT(told.back(), HasSubstr("administrator"));
+    peer.pass(1s);
+    EXPECT_EQ(peer.state.next_step(peer.now).what, connection_state::step::kind::connect);
+    peer.lose("connection refused");
+    EXPECT_THAT(told.back(), HasSubstr("connection refused"));
 }
 
 TEST(connection, silence_is_filled_with_pings_and_answers_to_pings) {

@@ -183,6 +183,28 @@ TEST(confirm, flush_waits_for_the_answers_before_it) {
     EXPECT_FALSE(consumer.state().has_unconfirmed());
 }
 
+TEST(confirm, answers_gather_while_many_confirmations_are_awaited) {
+    scripted_peer peer;
+    consume_options options;
+    options.confirm = true;
+    consumer_script consumer(peer, options);
+    hold(consumer, 100);
+    std::vector<sent_frame> frames;
+    std::size_t next = 0;
+    for (; next < client_limits::confirms_unanswered_max; ++next) {
+        consumer.settle_index(next, settle_action::ack);
+        frames.push_back(peer.write_one());
+    }
+    for (; next < 100; ++next) {
+        consumer.settle_index(next, settle_action::ack);
+    }
+    EXPECT_THAT(consumer.flush(), SizeIs(0));
+    peer.say(frames[0].request, codec::settled{.accepted = 1});
+    const auto rest = consumer.flush();
+    ASSERT_THAT(rest, SizeIs(1));
+    EXPECT_THAT(rest[0].runs, ElementsAre(run(64, 36, 65)));
+}
+
 TEST(confirm, closing_waits_for_it_and_counts) {
     scripted_peer peer;
     consume_options options;
