@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "broker/base/seeded_fault.hpp"
 #include "broker/domain/operations.hpp"
 #include "protocol/types/limits.hpp"
 
@@ -143,6 +144,9 @@ void end_consumer(core& c, turn& t, consumer& one, bool lost) {
     queue& q = *one.from;
     std::vector<lease_span> spans = q.leases.take_of(one);
     q.forget(one);
+    if (lost && base::seeded_fault(base::fault::forget_lease_on_disconnect)) {
+        return;
+    }
     for (lease_span& span : spans) {
         if (lost) {
             fail_span(c, t, q, span,

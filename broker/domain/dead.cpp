@@ -109,6 +109,7 @@ void redrive_dead(core& c, turn& t, asker who, const codec::dead_redrive& what) 
                 value.state = message_state::retrying;
                 value.due = later.retry_now;
                 value.attempts = 0;
+                value.lease_failed = false;
                 put_exception(then, later, of, offset, &known.value, std::move(value));
                 ++count;
             }
@@ -140,6 +141,7 @@ void purge_dead(core& c, turn& t, asker who, const codec::dead_purge& what) {
                                .attempts = 0,
                                .key_hash = 0,
                                .last_lease = {},
+                               .lease_failed = false,
                                .history = {}};
     for (const offset_t offset : slice.offsets) {
         erase_exception(c, t, q, offset, dead);

@@ -163,7 +163,12 @@ given give_returned(core& c, turn& t, queue& q, consumer& one, std::uint64_t cou
     }
     const offset_t before = q.next_lease;
     const given result = give_range(c, t, q, one, range, from);
-    q.returned.erase({range.first, q.next_lease - before});
+    range.count = q.next_lease - before;
+    q.returned.erase(range);
+    if (range.end() > q.next) {
+        const offset_t ahead_from = std::max(range.first, q.next);
+        q.ahead.insert({ahead_from, range.end() - ahead_from});
+    }
     return result;
 }
 

@@ -52,6 +52,7 @@ outcome<void> check_sets(const queue& q) {
     disjoint(q.book.retrying(), q.book.dead(), "retrying and dead");
     disjoint(q.returned, q.book.closed(), "returned and closed");
     disjoint(q.ahead, q.book.closed(), "leased ahead and closed");
+    disjoint(q.ahead, q.returned, "leased ahead and returned");
     disjoint(q.schedule.due(), q.leased_retries, "due and leased");
     disjoint(q.alone_due, q.leased_retries, "due alone and leased");
     disjoint(q.alone_due, q.schedule.due(), "due alone and due");
@@ -61,9 +62,8 @@ outcome<void> check_sets(const queue& q) {
     if (!q.book.closed().empty() && q.book.closed().front() < q.book.floor()) {
         return broken(q, "closed reaches below the floor");
     }
-    if (!q.returned.empty() &&
-        (q.returned.front() < q.book.floor() || q.returned.back() >= q.next)) {
-        return broken(q, "returned reaches beyond floor and next");
+    if (!q.returned.empty() && q.returned.front() < q.book.floor()) {
+        return broken(q, "returned reaches below the floor");
     }
     if (!q.ahead.empty() && q.ahead.front() < q.next) {
         return broken(q, "a lease ahead lies below next");

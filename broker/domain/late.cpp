@@ -10,18 +10,18 @@
 namespace brokerd::domain {
 namespace {
 
-// The last attempt ended without a word of its holder.
-bool ended_silently(const exception_state& known) {
-    return !known.history.empty() && (known.history.back().outcome == attempt_outcome::lost ||
-                                      known.history.back().outcome == attempt_outcome::expired);
-}
-
 std::uint64_t record_bytes(const queue& q, offset_t offset) {
     const chunk_tail::entry* entry = q.owner.tail.find(offset);
     return entry == nullptr ? 0 : entry->data->record_size(offset);
 }
 
 }  // namespace
+
+bool ended_silently(const exception_state& known) {
+    return known.lease_failed && !known.history.empty() &&
+           (known.history.back().outcome == attempt_outcome::lost ||
+            known.history.back().outcome == attempt_outcome::expired);
+}
 
 late_lease judge_late(const core& c, const queue& q, offset_t offset, lease_id lease,
                       const exception_state* known) {
@@ -38,9 +38,10 @@ late_lease judge_late(const core& c, const queue& q, offset_t offset, lease_id l
     if (known->last_lease == lease && ended_silently(*known)) {
         return late_lease::excepted;
     }
-    // Leased again after that attempt, when the broker went down.
+    // Leased again after that one ended, or taken up again, when the broker went down.
     const bool leased_at_restart =
-        earlier_epoch && known->state == message_state::retrying && known->last_lease < lease;
+        earlier_epoch && known->state == message_state::retrying &&
+        (known->last_lease < lease || (known->last_lease == lease && !known->lease_failed));
     return leased_at_restart ? late_lease::excepted : late_lease::gone;
 }
 
@@ -67,12 +68,13 @@ std::uint64_t same_fate(const queue& q, offset_t offset, offset_t end) {
     offset_t stop =
         std::min(q.book.retrying().next_member(offset), q.book.dead().next_member(offset));
     if (q.untouched(offset)) {
-        stop = std::min(
-            {stop, q.book.closed().next_member(offset), q.ahead.next_member(offset), q.owner.end});
-    } else if (offset < q.next) {
-        stop = std::min(stop, q.next);
+        stop = std::min({stop, q.book.closed().next_member(offset), q.ahead.next_member(offset),
+                         q.returned.next_member(offset), q.owner.end});
+    } else if (const offset_t fresh = std::max(q.next, q.book.floor()); offset < fresh) {
+        stop = std::min(stop, fresh);
     } else {
-        stop = std::min(stop, std::max(q.book.closed().next_gap(offset), q.ahead.next_gap(offset)));
+        stop = std::min(stop, std::max({q.book.closed().next_gap(offset), q.ahead.next_gap(offset),
+                                        q.returned.next_gap(offset)}));
     }
     return std::min(std::max(stop, offset + 1), end) - offset;
 }
@@ -93,11 +95,12 @@ bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset, leas
         q.ahead.insert({offset, 1});
     } else {
         exception_state value = *known;
-        if (known->last_lease == lease && value.history.back().outcome == attempt_outcome::lost) {
+        if (known->last_lease == lease && ended_silently(*known) &&
+            value.history.back().outcome == attempt_outcome::lost) {
             // The connection came back: the attempt did not fail after all.
             value.history.pop_back();
             --value.attempts;
-            value.last_lease = {};
+            value.lease_failed = false;
             value.state = message_state::retrying;
             value.due = t.retry_now;
             put_exception(c, t, q, offset, known, value);

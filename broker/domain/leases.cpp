@@ -61,21 +61,17 @@ void release_span(core& c, turn& t, queue& q, lease_span span) {
     c.counters.released_messages += span.run.count;
     c.wake(q);
     if (span.exception) {
-        const offset_t offset = span.run.first_offset;
-        q.leased_retries.erase({offset, 1});
-        q.schedule.add(offset, t.retry_now, t.retry_now);
-        q.exceptions.try_emplace(offset, known_exception{.value = std::move(*span.exception),
-                                                         .commit = {},
-                                                         .append_time = {},
-                                                         .record = {}});
-        c.note_exceptions(q);
+        // Due at once. That it was leased again must be known, or a late answer of the lease that
+        // failed before would still hold.
+        exception_state value = *span.exception;
+        value.due = t.retry_now;
+        value.last_lease = {span.run.epoch, span.run.first_lease};
+        value.lease_failed = false;
+        put_exception(c, t, q, span.run.first_offset, span.exception.get(), std::move(value));
         return;
     }
-    const offset_t end = span.offsets().end();
-    q.ahead.erase(span.offsets());  // from `next` on it is simply not given out any more
-    if (span.run.first_offset < q.next) {
-        q.returned.insert({span.run.first_offset, std::min(end, q.next) - span.run.first_offset});
-    }
+    q.ahead.erase(span.offsets());
+    q.returned.insert(span.offsets());
 }
 
 void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_state* before,
@@ -136,6 +132,7 @@ void fail_message(core& c, turn& t, queue& q, offset_t offset, lease_id lease,
     exception_state value = before != nullptr ? *before : exception_state{};
     ++value.attempts;
     value.last_lease = lease;
+    value.lease_failed = true;
     append_attempt(
         value.history,
         {.time = t.wall, .outcome = how.outcome, .consumer = how.consumer, .reason = how.reason});

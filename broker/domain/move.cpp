@@ -165,11 +165,12 @@ std::uint64_t purge_ready(core& c, turn& t, queue& q) {
     q.returned.for_each([&](offset_range range) { ranges.push_back(range); });
     for (offset_t at = q.skip_to_fresh(); at < q.owner.end;) {
         if (!q.untouched(at)) {
-            at = std::max(q.book.closed().next_gap(at), q.ahead.next_gap(at));
+            at = std::max(
+                {q.book.closed().next_gap(at), q.ahead.next_gap(at), q.returned.next_gap(at)});
             continue;
         }
-        const offset_t stop =
-            std::min({q.book.closed().next_member(at), q.ahead.next_member(at), q.owner.end});
+        const offset_t stop = std::min({q.book.closed().next_member(at), q.ahead.next_member(at),
+                                        q.returned.next_member(at), q.owner.end});
         ranges.push_back({at, stop - at});
         at = stop;
     }

@@ -191,7 +191,8 @@ struct exception_state {
     wall_time due{};  // retrying: when ready again; dead: when it died
     std::uint32_t attempts = 0;
     std::uint64_t key_hash = 0;    // 0 = no key
-    lease_id last_lease;           // the lease that failed last
+    lease_id last_lease;           // the newest lease that ended or was taken up again
+    bool lease_failed = false;     // the last attempt of the history is that of last_lease
     std::vector<attempt> history;  // oldest first, at most limits::attempts_history_max
     bool operator==(const exception_state&) const = default;
     static constexpr auto fields() {
@@ -200,6 +201,7 @@ struct exception_state {
                           field{"attempts", &exception_state::attempts, ""},
                           field{"key_hash", &exception_state::key_hash, ""},
                           field{"last_lease", &exception_state::last_lease, ""},
+                          field{"lease_failed", &exception_state::lease_failed, ""},
                           field{"history", &exception_state::history, ""}};
     }
 };

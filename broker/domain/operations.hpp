@@ -61,6 +61,8 @@ enum class late_lease : std::uint8_t {
     excepted,   // the message is retrying or dead because this lease failed, or it was leased when
                 // the broker went down
 };
+// The last lease failed without a word of its holder.
+[[nodiscard]] bool ended_silently(const exception_state& known);
 // What `lease` of an earlier epoch or a lost holder is worth. `known` = the exception of the
 // message, if it has one.
 [[nodiscard]] late_lease judge_late(const core& c, const queue& q, offset_t offset, lease_id lease,

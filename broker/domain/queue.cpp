@@ -54,7 +54,7 @@ message_state queue::state_of(offset_t offset) const {
 
 bool queue::untouched(offset_t offset) const {
     return offset >= next && offset >= book.floor() && offset < owner.end &&
-           !ahead.contains(offset) && !book.closed().contains(offset);
+           !ahead.contains(offset) && !returned.contains(offset) && !book.closed().contains(offset);
 }
 
 offset_t queue::skip_to_fresh() {

@@ -6,10 +6,10 @@
 //   dead      in book.dead()
 //   retrying  in book.retrying() and not in leased_retries
 //   done      below the floor or in book.closed(), and none of the above
-//   ready     at or above `next` and not in `ahead`, or in `returned`
+//   ready     in `returned`, or at or above `next` and not in `ahead`
 //   leased    everything else
 //
-// Invariants: returned lies below next, ahead at or above it; both are disjoint from book.closed();
+// Invariants: ahead lies at or above next; returned, ahead and book.closed() are disjoint;
 // leased_retries is a part of book.retrying(); schedule.due(), alone_due and leased_retries are
 // disjoint.
 #pragma once
@@ -70,7 +70,7 @@ public:
 
     // ---- where dispatch stands ----
     offset_t next = 0;      // nothing from here on was given out, but for `ahead`
-    interval_set returned;  // ready again, below next
+    interval_set returned;  // leased before in this epoch, and ready again
     interval_set ahead;     // leased at or above next: taken up again after a restart
     lease_table leases;
     std::uint64_t next_lease = 1;

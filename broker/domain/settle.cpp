@@ -3,6 +3,7 @@
 // fetched first.
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -114,14 +115,15 @@ void settle_excepted(core& c, turn& t, queue& q, const settlement& s, offset_t o
         return;
     }
     exception_state before = known;
-    if (known.last_lease == lease) {
+    if (known.last_lease == lease && ended_silently(known)) {
         before.history.pop_back();
         --before.attempts;
     }
     if (s.what.action == settle_action::release) {
         before.state = message_state::retrying;
         before.due = t.retry_now;
-        before.last_lease = {};
+        before.last_lease = lease;
+        before.lease_failed = false;
         put_exception(c, t, q, offset, &known, std::move(before));
         return;
     }
@@ -162,6 +164,16 @@ bool settle_late(core& c, turn& t, queue& q, const settlement& s, offset_t offse
     return false;
 }
 
+// As it is now: an earlier run of the same settle may have changed what was fetched.
+std::optional<exception_state> newest_exception(const queue& q, const exception_map& fetched,
+                                                offset_t offset) {
+    if (const auto known = q.exceptions.find(offset); known != q.exceptions.end()) {
+        return known->second.value;
+    }
+    const auto at = fetched.find(offset);
+    return at == fetched.end() ? std::nullopt : std::optional{at->second.value};
+}
+
 void settle_late_run(core& c, turn& t, queue& q, settlement& s, const lease_run& run,
                      const exception_map& exceptions) {
     const offset_t end = run.first_offset + run.count;
@@ -172,9 +184,8 @@ void settle_late_run(core& c, turn& t, queue& q, settlement& s, const lease_run&
         const std::uint64_t count = excepted ? 1 : same_fate(q, offset, known_end);
         bool holds = false;
         if (excepted || s.what.action == settle_action::extend) {
-            const auto known = exceptions.find(offset);
-            holds = settle_late(c, t, q, s, offset, lease,
-                                known == exceptions.end() ? nullptr : &known->second.value);
+            const auto known = newest_exception(q, exceptions, offset);
+            holds = settle_late(c, t, q, s, offset, lease, known ? &*known : nullptr);
         } else if (judge_late(c, q, offset, lease, nullptr) == late_lease::untouched) {
             settle_untouched(
                 c, t, q, s,

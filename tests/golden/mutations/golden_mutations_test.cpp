@@ -1,0 +1,147 @@
+// One file per kind of mutation, <name>.v1.hex: a batch with a mutation of that kind. It decodes to
+// the value it was made of and that value encodes to the same bytes, for ever: what a released
+// version wrote must stay readable. A kind without a file fails. New files:
+// BROKERD_UPDATE_GOLDEN=1.
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "broker/domain/mutation.hpp"
+#include "protocol/codec/record_batch.hpp"
+#include "tests/golden/protocol/hex.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::filesystem::path directory = "tests/golden/mutations";
+constexpr topic_id topic{0x0102};
+constexpr queue_id queue{0x0304};
+constexpr wall_time then = wall_from_us(1'700'000'000'123'456);
+
+chunk_ptr sample_chunk() {
+    codec::batch_builder builder;
+    builder.add({.key = "42", .headers = {{"type", "order"}}, .payload = as_bytes("first")});
+    builder.add({.key = {}, .headers = {}, .payload = as_bytes("second")});
+    const byte_buffer batch = builder.take(producer_id{7}, 9);
+    chunk_builder chunk(topic, 812);
+    chunk.append(batch, 2);
+    return chunk.seal(then);
+}
+
+exception_state sample_exception() {
+    exception_state value;
+    value.state = message_state::retrying;
+    value.due = then + 5s;
+    value.attempts = 2;
+    value.key_hash = 0x1122334455667788;
+    value.last_lease = {broker_epoch{3}, 99};
+    value.history = {{then, attempt_outcome::lost, "worker@host:1", ""},
+                     {then + 1s, attempt_outcome::nacked, "worker@host:2", "card service down"}};
+    return value;
+}
+
+struct sample {
+    const char* name;
+    mutation value;
+};
+
+std::vector<sample> samples() {
+    const topic_settings topic_settings{.keep_done = 1h, .max_message_bytes = 4096};
+    const queue_settings queue_settings{.lease = 20s,
+                                        .attempts = 5,
+                                        .backoff = 2s,
+                                        .backoff_max = 60s,
+                                        .max_retrying = 1000,
+                                        .max_runs = 2000};
+    const std::vector<state_run> runs = {{message_state::retrying, 7, 1},
+                                         {message_state::dead, 3, 2},
+                                         {message_state::done, 900, 300},
+                                         {message_state::ready, 1 << 20, 1}};
+    return {
+        {"epoch_started", epoch_started{broker_epoch{4}}},
+        {"topic_created", topic_created{topic, "orders.eu", topic_settings, then}},
+        {"topic_changed", topic_changed{topic, topic_settings}},
+        {"topic_removed", topic_removed{topic}},
+        {"queue_created",
+         queue_created{topic, queue, "billing", queue_mode::shared, queue_settings, 17, then}},
+        {"queue_changed",
+         queue_changed{topic, queue, queue_settings, true, lease_id{broker_epoch{4}, 11}}},
+        {"queue_removed", queue_removed{topic, queue}},
+        {"appended", appended{sample_chunk()}},
+        {"trimmed", trimmed{topic, 500}},
+        {"queue_delta", queue_delta{topic, queue, 6, 800, 795, runs}},
+        {"queue_snapshot", queue_snapshot{topic, queue, 200, 150, 800, 795, runs}},
+        {"exception_put", exception_put{topic, queue, 7, then + 1s, sample_exception()}},
+        {"exception_erased", exception_erased{topic, queue, 7, wall_never}},
+        {"kept_put", kept_put{topic, queue, 7, then, "record bytes"}},
+        {"kept_erased", kept_erased{topic, queue, 7}},
+        {"producer_put",
+         producer_put{topic, queue, producer_id{0xABCDEF}, 3, then, {{1, 10, 800}, {20, 1, 5000}}}},
+        {"producer_erased", producer_erased{topic, queue, producer_id{0xABCDEF}, 4}},
+    };
+}
+
+std::filesystem::path file_of(const char* name) {
+    return directory / fmt::format("{}.v1.hex", name);
+}
+
+TEST(golden_mutations, every_kind_decodes_and_encodes_as_before) {
+    const auto all = samples();
+    ASSERT_EQ(all.size(), std::variant_size_v<mutation>);
+    for (const sample& each : all) {
+        SCOPED_TRACE(each.name);
+        byte_buffer encoded;
+        encode_batch(encoded, {each.value});
+        if (golden::update_wanted()) {
+            golden::write_text(file_of(each.name), golden::to_hex(encoded));
+        }
+        const auto text = golden::read_text(file_of(each.name));
+        ASSERT_TRUE(text) << "no golden file; BROKERD_UPDATE_GOLDEN=1 writes it";
+        const byte_buffer bytes = golden::from_hex(*text);
+        EXPECT_EQ(golden::to_hex(encoded), golden::to_hex(bytes));
+        const auto decoded = decode_batch(bytes);
+        ASSERT_TRUE(decoded) << decoded.error().text;
+        EXPECT_EQ(*decoded, std::vector{each.value});
+    }
+}
+
+TEST(golden_mutations, every_file_has_a_kind) {
+    std::size_t files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+        files += entry.path().extension() == ".hex";
+    }
+    EXPECT_EQ(files, std::variant_size_v<mutation>);
+}
+
+TEST(mutation, a_truncated_or_foreign_batch_is_refused) {
+    for (const sample& each : samples()) {
+        SCOPED_TRACE(each.name);
+        byte_buffer bytes;
+        encode_batch(bytes, {each.value});
+        for (std::size_t size = 2; size < bytes.size(); ++size) {
+            EXPECT_FALSE(decode_batch(byte_view{bytes}.first(size))) << size;
+        }
+        bytes[0] = std::byte{9};
+        EXPECT_FALSE(decode_batch(bytes)) << "unknown version";
+        bytes[0] = std::byte{1};
+        bytes[1] = std::byte{200};
+        EXPECT_FALSE(decode_batch(bytes)) << "unknown kind";
+    }
+}
+
+TEST(mutation, sizes_are_estimated) {
+    for (const sample& each : samples()) {
+        byte_buffer bytes;
+        encode_body(bytes, each.value);
+        EXPECT_GE(payload_bytes(each.value) * 3, bytes.size()) << each.name;
+    }
+}
+
+}  // namespace
+}  // namespace brokerd::domain
