@@ -1,0 +1,58 @@
+// The crash harness as a program: crash_audit --brokerd PATH --dir DIR [--cycles N] [--seed S].
+// Prints what it saw and exits 1 if a promise was broken.
+#include <charconv>
+#include <cstring>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "tests/crash/crash_run.hpp"
+
+namespace {
+
+template <typename T>
+T number(const char* text) {
+    T value = 0;
+    std::from_chars(text, text + std::strlen(text), value);
+    return value;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::filesystem::path program;
+    std::filesystem::path directory;
+    brokerd::crash::run_options options;
+    options.cycles = 200;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const std::string_view flag = argv[i];
+        const char* value = argv[i + 1];
+        if (flag == "--brokerd") {
+            program = value;
+        } else if (flag == "--dir") {
+            directory = value;
+        } else if (flag == "--cycles") {
+            options.cycles = number<std::uint32_t>(value);
+        } else if (flag == "--seed") {
+            options.seed = number<std::uint64_t>(value);
+        } else {
+            program.clear();
+            break;
+        }
+    }
+    if (program.empty() || directory.empty()) {
+        fmt::print(stderr,
+                   "usage: crash_audit --brokerd PROGRAM --dir DIR [--cycles N] [--seed S]\n");
+        return 2;
+    }
+    const auto report = brokerd::crash::run(program, directory, options);
+    fmt::print(
+        "{} cycles, seed {}: {} publishes acknowledged, {} acks confirmed, {} deliveries, "
+        "{} of them again\n",
+        options.cycles, options.seed, report.acknowledged, report.confirmed, report.delivered,
+        report.redelivered);
+    for (const auto& what : report.violations) {
+        fmt::print("violation: {}\n", what);
+    }
+    return report.violations.empty() ? 0 : 1;
+}

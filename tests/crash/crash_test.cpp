@@ -1,0 +1,21 @@
+// A few SIGKILL cycles on every change; crash_audit runs hundreds.
+#include <gtest/gtest.h>
+
+#include "tests/crash/crash_run.hpp"
+#include "tests/support/temp_dir.hpp"
+
+namespace brokerd::crash {
+namespace {
+
+TEST(sigkill, loses_nothing_that_was_acknowledged) {
+    const test::temp_dir directory;
+    const auto report = run({}, directory / "data", {.cycles = 6, .seed = 7});
+    EXPECT_GT(report.acknowledged, 100U);
+    EXPECT_GT(report.confirmed, 0U);
+    for (const auto& what : report.violations) {
+        ADD_FAILURE() << what;
+    }
+}
+
+}  // namespace
+}  // namespace brokerd::crash

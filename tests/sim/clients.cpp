@@ -1,0 +1,479 @@
+// What the simulated clients and administrators do, and the step that chooses among it.
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "protocol/codec/record_batch.hpp"
+#include "protocol/types/names.hpp"
+#include "tests/sim/world.hpp"
+
+namespace brokerd::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+queue_settings short_settings() {
+    queue_settings settings;
+    settings.lease = 5s;
+    settings.attempts = 3;
+    settings.backoff = 200ms;
+    settings.backoff_max = 2s;
+    return settings;
+}
+
+byte_buffer make_batch(const std::vector<std::uint64_t>& contents, producer_id producer,
+                       std::uint64_t first_sequence) {
+    codec::batch_builder builder;
+    for (const std::uint64_t content : contents) {
+        std::byte payload[8];
+        store_le(payload, content);
+        const std::string key = "k" + std::to_string(content % 7);
+        builder.add({.key = key, .headers = {}, .payload = payload});
+    }
+    return builder.take(producer, first_sequence);
+}
+
+}  // namespace
+
+void world::step() {
+    sim_client& who = clients_[random_.below(clients_.size())];
+    const std::uint64_t dice = random_.below(100);
+    if (!who.connected) {
+        if (dice < 60) {
+            connect(who);
+            resend(who);
+        }
+    } else if (dice < 22) {
+        do_publish(who);
+    } else if (dice < 52) {
+        do_settle(who);
+    } else if (dice < 60) {
+        do_attach(who);
+    } else if (dice < 62) {
+        do_detach(who);
+    } else if (dice < 64) {
+        do_prefetch(who);
+    } else if (dice < 67) {
+        do_disconnect(who);
+    } else if (dice < 72) {
+        do_admin();
+    } else if (dice < 78) {
+        do_look();
+    }
+    advance();
+    if (random_.chance(1, 2)) {
+        finish_commit();
+    }
+    while (!fetches_.empty() && random_.chance(2, 3)) {
+        answer_fetch(random_.below(fetches_.size()));
+    }
+    turn();
+    if (random_.chance(1, 80)) {
+        crash();
+    }
+}
+
+void world::connect(sim_client& who) {
+    who.connection = connection_id{next_connection_++};
+    who.connected = true;
+    note("connect", who.connection.value());
+    apply(domain::connection_opened{who.connection,
+                                    fmt::format("client@sim:{}", who.producer.value())});
+    settle_outputs();
+    if (model_.state.topics.size() < 2 || random_.chance(1, 20)) {
+        for (const char* path : {"a/one", "a/two", "b/one"}) {
+            codec::queue_create create;
+            create.queue = path;
+            create.settings = short_settings();
+            create.create_topic = true;
+            const auto reply = ask(who, create);
+            const auto* created = std::get_if<codec::queue_created>(&reply->body);
+            if (created == nullptr) {
+                throw violation(fmt::format("{} could not be created", path));
+            }
+            const auto parsed = parse_queue_path(path);
+            if (created->topic_created) {
+                codec::topic_list list;
+                list.topic = parsed->topic;
+                const auto listed = ask(who, list);
+                model_.topic_created(parsed->topic,
+                                     std::get<codec::topics>(listed->body).items.at(0).topic);
+            }
+            if (created->created) {
+                note("queue created");
+                model_.queue_created(parsed->topic, parsed->queue, created->queue, create.settings,
+                                     model_.state.topics.at(parsed->topic).trim);
+            }
+        }
+    }
+}
+
+void world::send_publish(sim_client& who, pending_publish what) {
+    const std::uint32_t id = next_request_++;
+    auto bytes = std::make_shared<byte_buffer>(what.batch);
+    domain::publish_request publish;
+    publish.topic = what.topic;
+    publish.batch = {bytes, *bytes};
+    publish.count = static_cast<std::uint32_t>(what.contents.size());
+    publish.producer = who.producer;
+    publish.first_sequence = what.sequence;
+    publish.largest_record = 64;
+    who.unanswered[id] = std::move(what);
+    apply(domain::request{who.connection, id, std::move(publish)});
+    settle_outputs();
+}
+
+void world::do_publish(sim_client& who) {
+    pending_publish what;
+    what.topic = random_.chance(2, 3) ? "a" : "b";
+    if (!model_.state.topics.contains(what.topic)) {
+        return;
+    }
+    const std::uint64_t count = 1 + random_.below(5);
+    auto& next = who.next_sequence.try_emplace(what.topic, 1).first->second;
+    what.sequence = next;
+    next += count;
+    for (std::uint64_t i = 0; i < count; ++i) {
+        what.contents.push_back(next_content_++);
+    }
+    what.batch = make_batch(what.contents, who.producer, what.sequence);
+    send_publish(who, std::move(what));
+}
+
+void world::resend(sim_client& who) {
+    for (auto& pending : std::exchange(who.to_resend, {})) {
+        if (model_.state.topics.contains(pending.topic)) {
+            note("resend", pending.sequence);
+            send_publish(who, std::move(pending));
+        }
+    }
+}
+
+void world::do_settle(sim_client& who) {
+    if (who.held.empty()) {
+        return;
+    }
+    codec::settle what;
+    what.queue = who.held[random_.below(who.held.size())].queue;
+    const std::uint64_t dice = random_.below(20);
+    what.action = dice < 12   ? settle_action::ack
+                  : dice < 15 ? settle_action::nack
+                  : dice < 16 ? settle_action::reject
+                  : dice < 18 ? settle_action::release
+                              : settle_action::extend;
+    what.confirm = random_.chance(1, 2);
+    if (what.action == settle_action::nack && random_.chance(1, 2)) {
+        what.delay = duration_us{static_cast<std::int64_t>(random_.below(3'000'000))};
+    }
+    if (what.action == settle_action::nack || what.action == settle_action::reject) {
+        what.reason = "no reason";
+    }
+    std::vector<held_lease> kept;
+    std::uint64_t total = 0;
+    for (const auto& held : who.held) {
+        if (held.queue != what.queue || random_.chance(1, 2)) {
+            kept.push_back(held);
+            continue;
+        }
+        ++total;
+        if (!what.runs.empty() && what.runs.back().epoch == held.lease.epoch &&
+            what.runs.back().first_offset + what.runs.back().count == held.offset &&
+            what.runs.back().first_lease + what.runs.back().count == held.lease.counter) {
+            ++what.runs.back().count;
+        } else {
+            what.runs.push_back({held.offset, 1, held.lease.epoch, held.lease.counter});
+        }
+        if (what.action == settle_action::extend) {
+            kept.push_back(held);
+        }
+    }
+    who.held = std::move(kept);
+    if (what.runs.empty()) {
+        return;
+    }
+    note(to_string(what.action), total);
+    if (options_.trace) {
+        for (const auto& run : what.runs) {
+            for (std::uint32_t i = 0; i < run.count; ++i) {
+                fmt::print(stderr, "    queue {} offset {} lease {}:{}: {}\n", what.queue.value(),
+                           run.first_offset + i, run.epoch.value(), run.first_lease + i,
+                           model_.describe(what.queue, run.first_offset + i));
+            }
+        }
+    }
+    const std::uint32_t id = next_request_++;
+    settles_[id] = what;
+    apply_whole(domain::request{who.connection, id, what});
+    const auto consumer = std::ranges::find_if(
+        who.consumers, [&](const auto& entry) { return entry.second.second == what.queue; });
+    const consumer_id by{consumer == who.consumers.end() ? 0 : consumer->first};
+    settle_accepted_[id] = model_.settled(what, {who.connection, by}, now_);
+    settle_outputs();
+}
+
+void world::do_attach(sim_client& who) {
+    if (model_.state.topics.empty() || who.consumers.size() >= 3) {
+        return;
+    }
+    codec::attach what;
+    what.queue = random_queue_path();
+    const auto path = parse_queue_path(what.queue);
+    const queue_id queue = queue_at(what.queue).id;
+    what.consumer = consumer_id{next_request_};
+    what.prefetch_messages = static_cast<std::uint32_t>(1 + random_.below(8));
+    const bool limited = random_.chance(1, 5);
+    what.limit = limited ? 1 + random_.below(4) : 0;
+    if (random_.chance(2, 3)) {
+        for (const auto& held : who.held) {
+            if (held.queue == queue) {
+                what.held.push_back({held.offset, 1, held.lease.epoch, held.lease.counter});
+            }
+        }
+    }
+    const holder by{who.connection, what.consumer};
+    who.consumers[what.consumer.value()] = {what.queue, queue};
+    model_.attached(by, {path->topic, path->queue, what.prefetch_messages, what.limit, limited});
+    std::size_t gone = 0;
+    for (const auto& run : what.held) {
+        const bool taken = model_.taken_up(path->topic, path->queue, run.first_offset,
+                                           {run.epoch, run.first_lease}, by, now_);
+        note(taken ? "taken up" : "gone", run.first_offset);
+        gone += taken ? 0 : 1;
+    }
+    const auto reply = ask(who, what);
+    const auto* attached = std::get_if<codec::attached>(&reply->body);
+    if (attached == nullptr) {
+        throw violation("an attach was refused");
+    }
+    std::size_t told = 0;
+    for (const auto& run : attached->gone) {
+        told += run.count;
+    }
+    if (told != gone) {
+        throw violation(fmt::format("{} held leases are gone, the model says {}", told, gone));
+    }
+}
+
+void world::do_detach(sim_client& who) {
+    if (who.consumers.empty()) {
+        return;
+    }
+    const consumer_id id{who.consumers.begin()->first};
+    const queue_id left = who.consumers.begin()->second.second;
+    who.consumers.erase(who.consumers.begin());
+    std::erase_if(who.held, [&](const held_lease& held) { return held.queue == left; });
+    note("detach", id.value());
+    apply(domain::request{who.connection, next_request_++, codec::detach{id}});
+    model_.detached({who.connection, id}, now_);
+    settle_outputs();
+}
+
+void world::do_prefetch(sim_client& who) {
+    if (who.consumers.empty()) {
+        return;
+    }
+    codec::set_prefetch what;
+    what.consumer = consumer_id{who.consumers.begin()->first};
+    what.messages = static_cast<std::uint32_t>(random_.below(6));
+    what.bytes = limits::prefetch_bytes_default;
+    apply(domain::request{who.connection, next_request_++, what});
+    model_.set_prefetch({who.connection, what.consumer}, what.messages);
+    settle_outputs();
+}
+
+void world::do_disconnect(sim_client& who) {
+    const bool goodbye = random_.chance(1, 3);
+    note(goodbye ? "goodbye" : "lost", who.connection.value());
+    apply(domain::connection_closed{who.connection, goodbye});
+    model_.connection_closed(who.connection, goodbye, now_);
+    settle_outputs();
+    who.connected = false;
+    who.consumers.clear();
+    if (goodbye) {
+        who.held.clear();
+    }
+    for (auto& [request, pending] : who.unanswered) {
+        who.to_resend.push_back(std::move(pending));
+    }
+    who.unanswered.clear();
+}
+
+std::string world::random_queue_path() {
+    std::vector<std::string> paths;
+    for (const auto& [topic_name, topic] : model_.state.topics) {
+        for (const auto& [queue_name, queue] : topic.queues) {
+            paths.push_back(topic_name + "/" + queue_name);
+        }
+    }
+    return paths[random_.below(paths.size())];
+}
+
+model_queue& world::queue_at(const std::string& path) {
+    const auto parsed = parse_queue_path(path);
+    return model_.state.topics.at(parsed->topic).queues.at(parsed->queue);
+}
+
+void world::do_admin() {
+    const auto who = std::ranges::find_if(clients_, &sim_client::connected);
+    if (who == clients_.end() || model_.state.topics.size() < 2) {
+        return;
+    }
+    const std::string path = random_queue_path();
+    const auto parsed = parse_queue_path(path);
+    auto& queue = queue_at(path);
+    const auto forget_confirmed = [&] {
+        std::erase_if(confirmed_,
+                      [&](const auto& entry) { return entry.first.first == queue.id.value(); });
+        for (auto& [request, sent] : settles_) {
+            if (sent.queue == queue.id) {
+                sent.action = settle_action::extend;  // its answer says nothing any more
+            }
+        }
+    };
+    const auto counted = [&](const std::optional<domain::output>& reply) {
+        const auto* answer = std::get_if<codec::counted>(&reply->body);
+        if (answer == nullptr) {
+            throw violation("an administrative request was refused");
+        }
+        return *answer;
+    };
+    const auto same = [&](const char* what, std::uint64_t told, std::uint64_t expected) {
+        note(what, told);
+        if (told != expected) {
+            throw violation(fmt::format("{} of {} concerned {} messages, the model says {}", what,
+                                        path, told, expected));
+        }
+    };
+    switch (random_.below(6)) {
+        case 0: {
+            const bool on = !queue.paused && random_.chance(1, 2);
+            model_.paused(parsed->topic, parsed->queue, on);
+            (void)ask(*who, codec::queue_pause{path, on});
+            note(on ? "pause" : "resume");
+            break;
+        }
+        case 1: {
+            const auto answer = counted(ask(*who, codec::queue_purge{path, false}));
+            same("purge", answer.messages, model_.purged(parsed->topic, parsed->queue));
+            break;
+        }
+        case 2: {
+            codec::queue_seek seek;
+            seek.queue = path;
+            seek.to.kind = position_kind::offset;
+            seek.to.offset =
+                random_.below(model_.state.topics.at(parsed->topic).contents.size() + 2);
+            forget_confirmed();
+            const auto answer = counted(ask(*who, seek));
+            model_.sought(parsed->topic, parsed->queue, answer.position);
+            same("seek", answer.messages, queue.count(message_state::ready));
+            break;
+        }
+        case 3: {
+            forget_confirmed();
+            const auto answer = counted(ask(*who, codec::dead_redrive{path, 0, offset_end, false}));
+            same("redrive", answer.messages, model_.redriven(parsed->topic, parsed->queue, now_));
+            break;
+        }
+        case 4: {
+            const auto answer = counted(ask(*who, codec::dead_purge{path, 0, offset_end, false}));
+            same("dead purge", answer.messages, model_.dead_purged(parsed->topic, parsed->queue));
+            break;
+        }
+        default: {
+            if (!random_.chance(1, 6)) {
+                break;
+            }
+            note("queue removed");
+            (void)ask(*who, codec::queue_remove{path});
+            model_.queue_removed(parsed->topic, parsed->queue);
+            for (auto& client : clients_) {
+                std::erase_if(client.consumers,
+                              [&](const auto& entry) { return entry.second.first == path; });
+            }
+            codec::queue_create create;
+            create.queue = path;
+            create.settings = short_settings();
+            const auto reply = ask(*who, create);
+            model_.queue_created(parsed->topic, parsed->queue,
+                                 std::get<codec::queue_created>(reply->body).queue, create.settings,
+                                 model_.state.topics.at(parsed->topic).trim);
+            break;
+        }
+    }
+}
+
+void world::do_look() {
+    const auto who = std::ranges::find_if(clients_, &sim_client::connected);
+    if (who == clients_.end() || model_.state.topics.size() < 2) {
+        return;
+    }
+    const auto listed = ask(*who, codec::queue_list{});
+    for (const auto& item : std::get<codec::queues>(listed->body).items) {
+        model_.check_counts(item);
+    }
+    const std::string path = random_queue_path();
+    const auto parsed = parse_queue_path(path);
+    const auto& topic = model_.state.topics.at(parsed->topic);
+    if (topic.end == 0) {
+        return;
+    }
+    const offset_t offset = random_.below(topic.end);
+    const auto shown = ask(*who, codec::message_show{parsed->topic, offset});
+    if (const auto* result = std::get_if<domain::show_result>(&shown->body)) {
+        model_.check_shown(parsed->topic, offset, result->message);
+    }
+    const auto explained = ask(*who, codec::queue_explain{path, true, offset});
+    if (const auto* sentence = std::get_if<codec::explained>(&explained->body);
+        sentence == nullptr || sentence->sentence.empty()) {
+        throw violation("explain has nothing to say");
+    }
+    codec::read read;
+    read.topic = parsed->topic;
+    read.from = {position_kind::offset, offset, {}};
+    const auto answer = ask(*who, read);
+    if (const auto* result = std::get_if<domain::read_result>(&answer->body)) {
+        offset_t expected = offset;
+        for (const auto& run : result->runs) {
+            byte_view rest = run.records.view;
+            for (std::uint32_t i = 0; i < run.leases.count; ++i, ++expected) {
+                const auto size = codec::record_size_at(rest);
+                if (run.leases.first_offset + i != expected ||
+                    content_of(rest.first(size)) != topic.contents.at(expected)) {
+                    throw violation(fmt::format("a read of {} found something else", expected));
+                }
+                rest = rest.subspan(size);
+            }
+        }
+    } else if (offset >= topic.trim) {
+        throw violation(fmt::format("offset {} cannot be read", offset));
+    }
+}
+
+void world::advance() {
+    const std::uint64_t dice = random_.below(100);
+    duration_us step{0};
+    if (dice < 60) {
+        step = duration_us{static_cast<std::int64_t>(random_.below(50'000))};
+    } else if (dice < 85) {
+        step = duration_us{static_cast<std::int64_t>(random_.below(1'000'000))};
+    } else if (dice < 88) {
+        step = duration_us{static_cast<std::int64_t>(random_.below(8'000'000))};
+    }
+    now_.mono += step;
+    now_.wall += step;
+    if (random_.chance(1, 400)) {
+        // One direction per seed: a clock that is ahead at a start and set back before the next
+        // delays retries by as much, as nothing durable tells that it was ahead.
+        const std::int64_t minutes = random_.between(1, 600);
+        const auto jump = std::chrono::minutes(options_.seed % 2 == 0 ? minutes : -minutes);
+        note("clock jump");
+        now_.wall += jump;
+        model_.wall_jumped = true;
+    }
+}
+
+}  // namespace brokerd::sim

@@ -1,0 +1,158 @@
+// The oracle of the simulator: an independent, naive account of what brokerd must do, one entry per
+// message and queue, no intervals, no cleverness. The world tells it every command and shows it
+// every output at the moment the domain produces it; the first disagreement is thrown as
+// `violation`. A crash takes it back to the copy made at the last durable commit.
+// Single thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "broker/domain/command.hpp"
+#include "broker/domain/effects.hpp"
+#include "protocol/types/ids.hpp"
+#include "protocol/types/settings.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd::sim {
+
+struct violation : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+using holder = std::pair<connection_id, consumer_id>;
+
+// A message in a queue as the model sees it.
+struct model_message {
+    message_state state = message_state::ready;
+    std::uint32_t failed = 0;   // attempts so far
+    bool returned = false;      // was delivered before in this epoch
+    bool excepted = false;      // failed or redriven before: stays so until done
+    lease_id lease{};           // the newest lease
+    lease_id failed_lease{};    // the newest lease that ended or was taken up again
+    bool lease_failed = false;  // the last attempt is that of failed_lease
+    std::vector<attempt_outcome> history{};
+    holder by{};
+    mono_time deadline{};
+    mono_time due_min{};
+
+    // The last attempt ended without a word of its holder: a late answer of that lease still holds.
+    [[nodiscard]] bool ended_silently() const {
+        return lease_failed && !history.empty() &&
+               (history.back() == attempt_outcome::lost ||
+                history.back() == attempt_outcome::expired);
+    }
+    [[nodiscard]] bool must_be_alone() const {
+        return !history.empty() && history.back() == attempt_outcome::lost;
+    }
+};
+
+struct model_queue {
+    queue_id id;
+    queue_settings settings;
+    offset_t start = 0;
+    bool paused = false;
+    lease_id fence{};
+    lease_id newest{};  // of all leases given
+    std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> outcomes;  // of settles
+    std::map<offset_t, model_message> messages;  // every offset from start on
+
+    [[nodiscard]] std::uint64_t count(message_state state) const;
+    [[nodiscard]] offset_t floor() const;  // first offset that is open and no exception
+};
+
+struct model_topic {
+    topic_id id;
+    offset_t trim = 0;
+    std::vector<std::uint64_t> contents;  // by offset
+    offset_t end = 0;  // what is beyond is published but in no commit yet: in no queue
+    std::map<std::string, model_queue> queues;
+    std::map<std::pair<std::uint64_t, std::uint64_t>, offset_t> sequences;  // producer, sequence
+};
+
+struct model_state {
+    std::map<std::string, model_topic> topics;
+};
+
+struct model_consumer {
+    std::string topic;
+    std::string queue;
+    std::uint32_t prefetch = 0;
+    std::uint64_t limit = 0;  // deliveries left; only with has_limit
+    bool has_limit = false;
+};
+
+class model {
+public:
+    model_state state;
+    std::map<holder, model_consumer> consumers;
+    broker_epoch epoch;
+    bool wall_jumped = false;  // due times of long retries are then only roughly known
+
+    // ---- what the world does ----
+    void topic_created(const std::string& topic, topic_id id);
+    void queue_created(const std::string& topic, const std::string& queue, queue_id id,
+                       const queue_settings& settings, offset_t start);
+    void queue_removed(const std::string& topic, const std::string& queue);
+    void attached(holder who, model_consumer what);
+    void detached(holder who, instant now);
+    void connection_closed(connection_id connection, bool goodbye, instant now);
+    void set_prefetch(holder who, std::uint32_t messages);
+    void paused(const std::string& topic, const std::string& queue, bool on);
+
+    // A publish was accepted: checks the offset, learns the contents.
+    void published(const std::string& topic, producer_id producer, std::uint64_t first_sequence,
+                   const std::vector<std::uint64_t>& contents,
+                   const domain::publish_accepted& answer);
+    // Applies a settle and says how many of its leases were held.
+    std::uint64_t settled(const codec::settle& what, holder by, instant now);
+    // Takes up one held lease again at attach; false if it is gone.
+    bool taken_up(const std::string& topic, const std::string& queue, offset_t offset,
+                  lease_id lease, holder by, instant now);
+    // A chunk was closed: what was published up to `end` is in the queues now.
+    void sealed(topic_id topic, offset_t end);
+    void delivered(connection_id connection, consumer_id consumer, const domain::record_run& run,
+                   instant now);
+    void expire(instant now);
+    void trimmed(topic_id topic, offset_t first);
+    void sought(const std::string& topic, const std::string& queue, offset_t position);
+    std::uint64_t purged(const std::string& topic, const std::string& queue);
+    std::uint64_t redriven(const std::string& topic, const std::string& queue, instant now);
+    std::uint64_t dead_purged(const std::string& topic, const std::string& queue);
+
+    // ---- what must hold ----
+    void check_counts(const codec::queue_item& item) const;
+    void check_shown(const std::string& topic, offset_t offset, const codec::shown& shown) const;
+
+    // The broker restarts with the state of `durable`.
+    void restarted(model_state durable, broker_epoch new_epoch);
+
+    [[nodiscard]] std::uint64_t held_by(holder who) const;
+    // What it knows of a message, for traces.
+    [[nodiscard]] std::string describe(queue_id queue, offset_t offset);
+    [[nodiscard]] model_queue* find(queue_id id);
+
+private:
+    bool taken_up(model_queue& queue, model_message& message, lease_id lease, holder by,
+                  instant now);
+    void fail_lease(model_queue& queue, model_message& message, attempt_outcome outcome,
+                    std::optional<duration_us> delay, instant now);
+    void release(model_message& message, instant now);
+    // Forgets the attempt that a late answer of `lease` replaces.
+    static void take_back(model_message& message, lease_id lease);
+    void deliver_one(model_topic& topic, model_queue& queue, holder who, offset_t offset,
+                     lease_id lease, std::uint32_t attempt, byte_view record, instant now);
+    [[nodiscard]] bool holds(const model_queue& queue, const model_message& message,
+                             lease_id lease) const;
+};
+
+// The content of a simulated message: its payload is this number.
+[[nodiscard]] std::uint64_t content_of(byte_view record);
+
+}  // namespace brokerd::sim

@@ -1,0 +1,141 @@
+// The simulated world around the real domain: clients, a commit thread that may lose its last
+// batch, a store that answers when it likes, clocks that jump, crashes. One seed decides
+// everything; the same seed gives the same trace. The model checks each step. Single thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/base/random.hpp"
+#include "broker/domain/broker_state.hpp"
+#include "broker/storage/memory_store.hpp"
+#include "tests/sim/model.hpp"
+
+namespace brokerd::sim {
+
+// Faults that the harness must catch; each stands for a bug somebody could make.
+enum class sabotage : std::uint8_t {
+    none,
+    ack_before_sync,  // outputs leave before their commit is durable
+};
+
+struct world_options {
+    std::uint64_t seed = 0;
+    std::uint32_t steps = 400;
+    sabotage fault = sabotage::none;
+    bool trace = false;  // print every step to standard error
+};
+
+class world {
+public:
+    explicit world(world_options options);
+
+    // The faulty phase, then a quiet one in which everything must come to an end.
+    // Throws violation.
+    void run();
+
+    // A number over everything that happened, to compare two runs of one seed.
+    [[nodiscard]] std::uint64_t trace_hash() const { return hash_; }
+    // How often each thing happened, for coverage.
+    [[nodiscard]] const std::map<std::string, std::uint64_t>& marks() const { return marks_; }
+
+private:
+    struct held_lease {
+        queue_id queue;
+        offset_t offset = 0;
+        lease_id lease;
+    };
+    struct pending_publish {
+        std::string topic;
+        std::uint64_t sequence = 0;
+        std::vector<std::uint64_t> contents;
+        byte_buffer batch;
+    };
+    struct sim_client {
+        connection_id connection;
+        bool connected = false;
+        producer_id producer;
+        std::map<std::string, std::uint64_t> next_sequence;
+        std::map<std::uint32_t, pending_publish> unanswered;  // by request
+        std::vector<pending_publish> to_resend;
+        std::map<std::uint32_t, std::pair<std::string, queue_id>> consumers;  // id -> path, queue
+        std::vector<held_lease> held;
+    };
+    struct confirmed_ack {
+        queue_id queue;
+        offset_t offset = 0;
+    };
+
+    // ---- steps ----
+    void step();
+    void do_publish(sim_client& who);
+    void resend(sim_client& who);
+    void send_publish(sim_client& who, pending_publish what);
+    void do_settle(sim_client& who);
+    void do_attach(sim_client& who);
+    void do_detach(sim_client& who);
+    void do_prefetch(sim_client& who);
+    void do_disconnect(sim_client& who);
+    void connect(sim_client& who);
+    void do_admin();
+    void do_look();
+    void advance();
+    void finish_commit();
+    void crash();
+    void quiet();
+
+    // ---- plumbing ----
+    void start(commit_number last_durable);
+    void apply(domain::command what);
+    void turn();
+    void apply_whole(domain::command what);
+    void take_fetches();
+    void settle_outputs();
+    void learn_mutations();
+    void observe(const domain::output& what);
+    void release_ready();
+    void receive(const domain::output& what);
+    void answer_fetch(std::size_t index);
+    std::optional<domain::output> ask(sim_client& who, domain::request_body body);
+    std::string random_queue_path();
+    model_queue& queue_at(const std::string& path);
+    void note(std::string_view what, std::uint64_t number = 0);
+
+    world_options options_;
+    base::random random_;
+    instant now_;
+    storage::memory_store store_;
+    std::unique_ptr<domain::broker_state> domain_;
+    domain::effects effects_;
+    std::size_t mutations_seen_ = 0;  // of effects_
+    model model_;
+
+    commit_number gathering_{1};
+    commit_number durable_{0};
+    std::optional<commit_number> in_flight_;
+    std::vector<domain::mutation> in_flight_batch_;
+    std::map<std::uint64_t, model_state> copies_;  // model at each cut, by commit
+    std::deque<domain::output> waiting_;           // outputs for a commit
+    std::vector<domain::fetch> fetches_;
+
+    std::vector<sim_client> clients_;
+    std::uint64_t next_connection_ = 1;
+    std::uint32_t next_request_ = 1;
+    std::uint64_t next_content_ = 1;
+    bool wants_commit_ = false;
+    std::optional<std::uint32_t> asked_;  // request whose reply ask() waits for
+    std::optional<domain::output> reply_;
+    std::map<std::uint32_t, codec::settle> settles_;  // confirmed ones on their way
+    std::map<std::uint32_t, std::uint64_t> settle_accepted_;
+    std::map<std::pair<std::uint64_t, offset_t>, std::uint64_t> seen_;  // topic, offset -> content
+    std::map<std::pair<std::uint64_t, offset_t>, bool> confirmed_;      // queue, offset
+    std::map<std::string, std::uint64_t> marks_;
+    std::uint64_t hash_ = 0;
+};
+
+}  // namespace brokerd::sim
