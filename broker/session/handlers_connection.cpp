@@ -13,13 +13,25 @@ void hello(session& of, const codec::frame& frame, session_io& io) {
 }
 
 void ping(session& of, const codec::frame& frame, session_io& io) {
+    if (const auto message = codec::decode<codec::ping>(frame.body); !message) {
+        of.refuse(frame.request_id, message.error(), io);
+        return;
+    }
     of.answer(frame.request_id, codec::pong{}, io);
 }
 
 // Any bytes are a sign of life; the answer to our ping needs nothing more.
-void pong(session&, const codec::frame&, session_io&) {}
+void pong(session& of, const codec::frame& frame, session_io& io) {
+    if (const auto message = codec::decode<codec::pong>(frame.body); !message) {
+        of.refuse(frame.request_id, message.error(), io);
+    }
+}
 
 void goodbye(session& of, const codec::frame& frame, session_io& io) {
+    if (const auto message = codec::decode<codec::goodbye>(frame.body); !message) {
+        of.refuse(frame.request_id, message.error(), io);
+        return;
+    }
     of.take_goodbye(frame.request_id, io);
 }
 

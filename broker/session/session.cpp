@@ -268,6 +268,19 @@ void session::take_settle(std::uint32_t request, codec::settle message, session_
         refuse(request, text.error(), io);
         return;
     }
+    const duration_us longest = message.action == settle_action::extend
+                                    ? duration_us{limits::lease_max}
+                                    : duration_us{limits::nack_delay_max};
+    if (message.delay < duration_us{-1} || message.delay > longest) {
+        refuse(
+            request,
+            {error_code::invalid_argument,
+             fmt::format("the delay of a {} is {} us; allowed are 0 to {} us, or -1 for what the "
+                         "queue says",
+                         to_string(message.action), message.delay.count(), longest.count())},
+            io);
+        return;
+    }
     if (message.action != settle_action::extend) {
         leased_ -= std::min(leased_, leases_in(message.runs));
     }
