@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "broker/base/assert.hpp"
+#include "broker/base/seeded_fault.hpp"
 #include "tests/sim/world.hpp"
 
 namespace brokerd::sim {
@@ -17,14 +18,16 @@ void throw_violation(const base::assertion& what) {
     throw violation(std::string(what.expression) + ": " + std::string(what.text));
 }
 
-class simulator : public testing::TestWithParam<std::uint64_t> {
+class simulator_fixture : public testing::Test {
 protected:
-    simulator() : before_(base::set_fail_handler(throw_violation)) {}
-    ~simulator() override { base::set_fail_handler(before_); }
+    simulator_fixture() : before_(base::set_fail_handler(throw_violation)) {}
+    ~simulator_fixture() override { base::set_fail_handler(before_); }
 
 private:
     base::fail_handler before_;
 };
+
+class simulator : public simulator_fixture, public testing::WithParamInterface<std::uint64_t> {};
 
 TEST_P(simulator, holds_what_it_promises) {
     for (std::uint64_t i = 0; i < seeds_per_test; ++i) {
@@ -40,7 +43,33 @@ TEST_P(simulator, holds_what_it_promises) {
 
 INSTANTIATE_TEST_SUITE_P(seeds, simulator, testing::Range<std::uint64_t>(0, 5));
 
-TEST(simulator, gives_the_same_trace_for_the_same_seed) {
+// The harness must bite: each planted fault is found within a few seeds.
+class simulator_with_fault : public simulator_fixture,
+                             public testing::WithParamInterface<base::fault> {};
+
+TEST_P(simulator_with_fault, finds_it) {
+    if (!base::seeded_faults_compiled_in) {
+        GTEST_SKIP() << "faults are planted only in builds with BROKERD_SEEDED_FAULTS";
+    }
+    const base::planted_fault_scope planted(GetParam());
+    for (std::uint64_t seed = 0; seed < 100; ++seed) {
+        try {
+            world({.seed = seed}).run();
+        } catch (const violation&) {
+            SUCCEED();
+            return;
+        }
+    }
+    FAIL() << "100 seeds ran without a violation";
+}
+
+INSTANTIATE_TEST_SUITE_P(faults, simulator_with_fault,
+                         testing::Values(base::fault::ack_before_sync,
+                                         base::fault::skip_deduplication,
+                                         base::fault::forget_lease_on_disconnect,
+                                         base::fault::drop_cursor_range));
+
+TEST(simulation, gives_the_same_trace_for_the_same_seed) {
     for (std::uint64_t seed = 1000; seed < 1005; ++seed) {
         world first({.seed = seed});
         first.run();
@@ -50,7 +79,7 @@ TEST(simulator, gives_the_same_trace_for_the_same_seed) {
     }
 }
 
-TEST(simulator, reaches_what_it_is_for) {
+TEST(simulation, reaches_what_it_is_for) {
     std::set<std::string> reached;
     for (std::uint64_t seed = 2000; seed < 2040; ++seed) {
         world simulated({.seed = seed});

@@ -214,9 +214,8 @@ void world::observe(const domain::output& what) {
 }
 
 void world::release_ready() {
-    const bool all = options_.fault == sabotage::ack_before_sync;
     for (std::size_t i = 0; i < waiting_.size();) {
-        if (!all && waiting_[i].depends_on > durable_) {
+        if (waiting_[i].depends_on > durable_) {
             ++i;
             continue;
         }

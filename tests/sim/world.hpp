@@ -18,16 +18,9 @@
 
 namespace brokerd::sim {
 
-// Faults that the harness must catch; each stands for a bug somebody could make.
-enum class sabotage : std::uint8_t {
-    none,
-    ack_before_sync,  // outputs leave before their commit is durable
-};
-
 struct world_options {
     std::uint64_t seed = 0;
     std::uint32_t steps = 400;
-    sabotage fault = sabotage::none;
     bool trace = false;  // print every step to standard error
 };
 
