@@ -56,9 +56,10 @@ rocks_outcome open_rocks(const recovery_input& input, WALRecoveryMode mode, acce
     return rocks_database(std::unique_ptr<rocksdb::DB>(db), std::move(handles));
 }
 
-// Corruption: the data is to blame. Anything else: the disk or the system.
+// Corruption or a missing file: the data is to blame. Anything else: the disk or the system.
 open_error error_of(const recovery_input& input, const rocksdb::Status& status) {
-    if (status.IsCorruption() || status.IsInvalidArgument() || status.IsNotFound()) {
+    const bool gone = status.IsNotFound() || status.IsPathNotFound();
+    if (status.IsCorruption() || status.IsInvalidArgument() || gone) {
         return {open_failure::refused,
                 fmt::format("the database in {} is damaged: {}. Nothing was changed; restore the "
                             "data directory from a copy",

@@ -5,7 +5,8 @@
 // writing only if it reaches that far; so a refusal changes nothing. Recovery is first tried with
 // kTolerateCorruptedTailRecords. That mode reports a page lost inside an *unsynced* record, which
 // any power cut may leave, as corruption; then point-in-time recovery is tried, which drops what is
-// behind the damage: harmless exactly if it still reaches all that was synced.
+// behind the damage: harmless exactly if it still reaches all that was synced. In either mode
+// recovery ends before the first commit that is missing (commit_order.hpp).
 #pragma once
 
 #include <filesystem>

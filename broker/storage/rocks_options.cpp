@@ -84,6 +84,7 @@ rocksdb::DBOptions make_db_options(const rocks_sizes& sizes, const rocks_parts& 
 
     // What was synced must be there: see recovery.hpp.
     options.wal_recovery_mode = mode;
+    options.wal_filter = parts.wal_filter;
     options.paranoid_checks = true;
     options.track_and_verify_wals_in_manifest = true;
     options.max_total_wal_size = sizes.wal_bytes_max;

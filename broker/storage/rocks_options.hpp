@@ -33,6 +33,7 @@ struct rocks_parts {
     std::shared_ptr<rocksdb::Logger> info_log;
     std::shared_ptr<rocksdb::EventListener> listener;
     std::shared_ptr<rocksdb::CompactionFilterFactory> trim_filter;
+    rocksdb::WalFilter* wal_filter = nullptr;  // lives as long as the database
 };
 
 [[nodiscard]] rocksdb::DBOptions make_db_options(const rocks_sizes& sizes, const rocks_parts& parts,

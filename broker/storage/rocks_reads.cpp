@@ -220,12 +220,12 @@ outcome<void> rocks_reads::add_record(topic_id topic, queue_id queue,
                                       domain::exception_entry& entry, log_iterator& log,
                                       domain::chunk_ptr& recent) const {
     const offset_t offset = entry.offset;
-    if (!recent || !recent->contains(offset)) {
+    if ((!recent || !recent->contains(offset)) && offset >= topics_.facts(topic).trim) {
         log.it->Seek(to_slice(log_key{topic, offset}.encode().view()));
         if (auto status = status_of(*log.it, topic, offset); !status) {
             return status;
         }
-        if (log.it->Valid() && offset >= topics_.facts(topic).trim) {
+        if (log.it->Valid()) {
             auto chunk = chunk_at(log);
             if (!chunk) {
                 return std::unexpected(chunk.error());

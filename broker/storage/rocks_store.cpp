@@ -12,6 +12,7 @@
 #include "broker/base/assert.hpp"
 #include "broker/base/seeded_fault.hpp"
 #include "broker/storage/catalog.hpp"
+#include "broker/storage/commit_order.hpp"
 #include "broker/storage/directory_lock.hpp"
 #include "broker/storage/disk_space.hpp"
 #include "broker/storage/format_file.hpp"
@@ -73,6 +74,7 @@ struct rocks_store::impl {
     std::shared_ptr<rocks_listener> listener = std::make_shared<rocks_listener>(failed);
     std::shared_ptr<durable_trim_points> points = std::make_shared<durable_trim_points>();
     topic_table topics;
+    commit_order order;
     std::optional<disk_space> space;
     std::optional<rocks_database> database;
     std::optional<write_translation> translation;
@@ -159,13 +161,15 @@ open_outcome<void> rocks_store::impl::open() {
     input.parts.env = env();
     input.parts.info_log = std::make_shared<rocks_logger>(options.warn);
     input.parts.listener = listener;
+    input.parts.wal_filter = &order;
     input.parts.trim_filter = std::make_shared<trim_filter_factory>(points);
     auto opened = open_database(input);
     if (!opened) {
         return std::unexpected(opened.error());
     }
-    if (opened->dropped_tail && options.warn) {
-        options.warn("the log ended in damaged data that was never acknowledged; it was dropped");
+    if ((opened->dropped_tail || order.stopped()) && options.warn) {
+        options.warn(
+            "the log ended in incomplete data that was never acknowledged; it was dropped");
     }
     database.emplace(std::move(opened->database));
     const shard_facts& facts = opened->facts;

@@ -3,6 +3,7 @@
 //
 // BROKERD_POWERLOSS_SEEDS=N runs N seeds instead of the usual few; BROKERD_POWERLOSS_FIRST=S begins
 // with seed S.
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
@@ -38,6 +39,16 @@ constexpr int databases_at_once = 8;
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
     const char* const text = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe)
     return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+// The first line in which two texts differ.
+std::string first_difference(const std::string& is, const std::string& should_be) {
+    const auto at = static_cast<std::size_t>(std::ranges::mismatch(is, should_be).in1 - is.begin());
+    const auto line = [&](const std::string& text) {
+        const auto begin = text.rfind('\n', at) + 1;
+        return text.substr(begin, text.find('\n', begin) - begin);
+    };
+    return "'" + line(is) + "' instead of '" + line(should_be) + "'";
 }
 
 // One database through several power cuts. `planted` is at work while the store runs, not while it
@@ -138,8 +149,11 @@ private:
         for (std::uint64_t i = 0; i < found; ++i) {
             (void)model.apply(commit_number{i + 1}, attempted_[i], true);
         }
-        if (test::content_digest(store) != test::content_digest(model)) {
-            return "at commit " + std::to_string(found) + " the content differs from the model";
+        const std::string is = test::content_digest(store);
+        const std::string should_be = test::content_digest(model);
+        if (is != should_be) {
+            return "at commit " + std::to_string(found) +
+                   " the content is not that of the model: " + first_difference(is, should_be);
         }
         base::plant_fault(planted_);
         // What was lost did not happen; the workload goes on from what is there.

@@ -8,8 +8,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rocksdb/write_batch.h>
 
 #include "broker/base/seeded_fault.hpp"
+#include "broker/storage/commit_order.hpp"
+#include "broker/storage/values.hpp"
 #include "tests/support/faulty_file_system.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/storage/storage_fixtures.hpp"
@@ -209,6 +212,21 @@ TEST_F(recovery, damaged_tables_and_manifests_are_found) {
     }
 }
 
+TEST_F(recovery, a_removed_file_of_the_database_is_refused) {
+    fill(50, true);
+    (void)messages();  // everything is in tables now
+    const auto before = files();
+    for (const auto& [name, text] : before) {
+        const auto file = fs::path(name).filename().string();
+        if (file.starts_with("MANIFEST") || file == "CURRENT" || file.ends_with(".sst")) {
+            fs::remove(name);
+            EXPECT_THAT(refusal(), HasSubstr("is damaged")) << file;
+            std::ofstream(name, std::ios::binary) << text;
+        }
+    }
+    EXPECT_EQ(messages(), 50U);
+}
+
 // ---- what a power cut may leave behind synced commits ----
 
 // Appends one large commit that was not synced to what was, and cuts the power.
@@ -251,6 +269,33 @@ TEST_F(unsynced_tail, with_a_lost_page_and_later_ones_there_is_dropped) {
     to.apply({domain::appended{test::make_chunk(orders, 10, 1, at(0))}});
     store.reset();
     EXPECT_EQ(messages(), 11U);
+}
+
+// A cut may take the end of one log file and leave the next: RocksDB would read on there.
+TEST(commit_order, ends_recovery_before_a_missing_commit) {
+    using option = rocksdb::WalFilter::WalProcessingOption;
+    commit_order order;
+    const auto found = [&](std::uint64_t number) {
+        rocksdb::WriteBatch batch;
+        std::string value;
+        encode_value(value, commit_value{commit_number{number}, {}});
+        EXPECT_TRUE(batch.Put("another key", "another value").ok());
+        EXPECT_TRUE(batch.Put("key", value).ok());
+        return order.LogRecordFound(1, "", batch, nullptr, nullptr);
+    };
+    for (int recovery = 0; recovery < 2; ++recovery) {
+        order.ColumnFamilyLogNumberMap({}, {});
+        EXPECT_FALSE(order.stopped());
+        EXPECT_EQ(found(7), option::kContinueProcessing);
+        EXPECT_EQ(found(8), option::kContinueProcessing);
+        rocksdb::WriteBatch other;
+        EXPECT_TRUE(other.Put("no", "commit").ok());
+        EXPECT_EQ(order.LogRecordFound(1, "", other, nullptr, nullptr),
+                  option::kContinueProcessing);
+        EXPECT_EQ(found(9), option::kContinueProcessing);
+        EXPECT_EQ(found(11), option::kStopReplay);
+        EXPECT_TRUE(order.stopped());
+    }
 }
 
 TEST_F(unsynced_tail, that_is_whole_is_kept) {
