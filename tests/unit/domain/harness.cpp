@@ -1,3 +1,4 @@
+// The harness: a store in maps, messages taken apart, turns until nothing is left to do.
 #include "tests/unit/domain/harness.hpp"
 
 #include <algorithm>
