@@ -1,3 +1,4 @@
+// Workers, and who waits for them.
 #include "client/src/async_consume.hpp"
 
 #include <exception>

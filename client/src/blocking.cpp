@@ -1,3 +1,4 @@
+// The thread of the blocking interface, and its waits.
 #include "client/src/blocking.hpp"
 
 #include <csignal>

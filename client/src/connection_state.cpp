@@ -1,3 +1,4 @@
+// When to connect, what to say while nobody else speaks, when to give up.
 #include "client/src/connection_state.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The life of a consumer over its connections.
 #include "client/src/consumer_state.hpp"
 
 #include <algorithm>
@@ -5,22 +6,14 @@
 
 #include "client/src/client_limits.hpp"
 #include "protocol/codec/encode.hpp"
-#include "protocol/codec/record.hpp"
 
 namespace brokerd::client_core {
-namespace {
-
-mono_time later(mono_time from, duration_us by) {
-    return by >= mono_never - from ? mono_never : from + by;
-}
-
-}  // namespace
 
 consumer_state::consumer_state(setup what, callback<void> opened)
     : setup_(std::move(what)),
-      names_(std::make_shared<const delivery::names>(
-          delivery::names{setup_.queue.substr(0, setup_.queue.find('/')), setup_.queue})),
       opened_(std::move(opened)),
+      held_({setup_.owner, setup_.id, setup_.queue.substr(0, setup_.queue.find('/')), setup_.queue},
+            setup_.options.max_hold),
       outbox_(setup_.producer, setup_.options.confirm) {}
 
 // ---- the connection
@@ -40,20 +33,20 @@ void consumer_state::on_lost(calls& out) {
         return;
     }
     // Leases to be given back by a detach that got lost are given back over the next connection.
-    const bool finished = closing_ && held_count_ == 0 && !outbox_.has_unsent();
+    const bool finished = closing_ && held_.open() == 0 && !outbox_.has_unsent();
     phase_ = finished ? phase::ended : phase::detached;
     finish_close(out);
 }
 
 bool consumer_state::renewal_due(mono_time now) const {
-    return phase_ == phase::attached && held_count_ > 0 && renew_at_ <= now;
+    return phase_ == phase::attached && held_.open() > 0 && renew_at_ <= now;
 }
 
 bool consumer_state::wants_write(mono_time now) const {
     if (!connected_ || phase_ == phase::ended) {
         return false;
     }
-    const bool idle = buffered_count_ == 0 || stopped_;
+    const bool idle = held_.buffered() == 0 || stopped_;
     if (queue_ != queue_id() && outbox_.due(now, idle)) {
         return true;
     }
@@ -72,7 +65,7 @@ void consumer_state::write(outgoing& out) {
         return;
     }
     // Answers before the attach: they hold for messages that were not leased again since.
-    if (queue_ != queue_id() && outbox_.due(out.now, buffered_count_ == 0 || stopped_)) {
+    if (queue_ != queue_id() && outbox_.due(out.now, held_.buffered() == 0 || stopped_)) {
         outbox_.write(out, queue_);
     }
     if (phase_ == phase::detached && attach_at_ <= out.now) {
@@ -93,7 +86,7 @@ void consumer_state::write_attach(outgoing& out) {
     frame.queue = setup_.queue;
     frame.consumer = setup_.id;
     frame.prefetch_bytes = options.prefetch_bytes;
-    frame.held = open_runs();
+    frame.held = held_.open_runs();
     if (closing_ || (options.limit > 0 && delivered_ >= options.limit)) {
         frame.prefetch_messages = 0;
     } else {
@@ -106,42 +99,15 @@ void consumer_state::write_attach(outgoing& out) {
     phase_ = phase::attaching;
 }
 
-std::vector<lease_run> consumer_state::open_runs() const {
-    std::vector<lease_run> runs;
-    for (const auto& each : held_) {
-        for (std::uint32_t i = 0; i < each->slots.size(); ++i) {
-            if (each->slots[i].open) {
-                append_run(runs, each->lease_of(i));
-            }
-        }
-    }
-    return runs;
-}
-
 void consumer_state::write_renewals(outgoing& out) {
-    std::vector<lease_run> renewed;
-    std::vector<std::pair<delivery*, std::uint32_t>> given_back;
-    for (const auto& each : held_) {
-        for (std::uint32_t i = 0; i < each->slots.size(); ++i) {
-            const delivery::slot& slot = each->slots[i];
-            if (!slot.open || slot.extended_until > later(out.now, lease_)) {
-                continue;
-            }
-            if (slot.hold_until > out.now) {
-                append_run(renewed, each->lease_of(i));
-            } else if (i >= each->handed) {
-                given_back.emplace_back(each.get(), i);
-            }
-        }
-        each->lease_until = later(out.now, lease_);
-    }
-    for (const auto& [from, index] : given_back) {
+    delivery_buffer::renewal due = held_.renew(lease_, out.now);
+    for (const auto& [from, index] : due.given_back) {
         answer release;
         release.action = settle_action::release;
         (void)settle(*from, index, release, out.now);
     }
-    if (!renewed.empty()) {
-        extend(out, std::move(renewed));
+    if (!due.renewed.empty()) {
+        extend(out, std::move(due.renewed));
     }
     renew_at_ = later(out.now, lease_ / 3);
 }
@@ -188,7 +154,7 @@ mono_time consumer_state::tick(mono_time now, calls& out) {
         next = std::min(next, queue_ != queue_id() ? outbox_.deadline() : mono_never);
         next = std::min(next, phase_ == phase::detached ? attach_at_ : mono_never);
         next =
-            std::min(next, phase_ == phase::attached && held_count_ > 0 ? renew_at_ : mono_never);
+            std::min(next, phase_ == phase::attached && held_.open() > 0 ? renew_at_ : mono_never);
     }
     return next;
 }
@@ -218,10 +184,8 @@ void consumer_state::take_over_terms(const codec::attached& reply, mono_time now
     queue_ = reply.queue;
     lease_ = std::max<duration_us>(reply.lease, std::chrono::milliseconds{1});
     attempts_ = reply.attempts;
-    drop_gone(reply.gone);
-    for (const auto& each : held_) {
-        each->lease_until = later(now, lease_);
-    }
+    held_.close_gone(reply.gone);
+    held_.restart_leases(lease_, now);
     renew_at_ = later(now, lease_ / 3);
 }
 
@@ -235,7 +199,7 @@ void consumer_state::on_ok(std::uint32_t request, calls& out) {
 
 void consumer_state::on_settled(std::uint32_t request, const codec::settled& reply, calls& out) {
     if (extends_.erase(request) > 0) {
-        drop_gone(reply.gone);
+        held_.close_gone(reply.gone);
         return;
     }
     outbox_.on_settled(request, reply, out);
@@ -277,112 +241,20 @@ bool consumer_state::on_deliver(const codec::deliver& push, const shared_bytes& 
     if (phase_ != phase::attached) {
         return true;  // on its way when we detached
     }
-    drop_expired(now);
+    held_.close_expired(now);
     for (const codec::delivery_run& run : push.runs) {
-        std::shared_ptr<delivery> fresh = make_delivery(run, body, now);
-        if (!fresh || buffered_count_ + fresh->open_count >
-                          std::uint64_t{2} * setup_.options.prefetch_messages) {
-            return false;
-        }
-        if (held_count_ == 0) {
+        const std::uint64_t buffered_max = std::uint64_t{2} * setup_.options.prefetch_messages;
+        if (held_.open() == 0) {
             renew_at_ = later(now, lease_ / 3);
         }
-        held_count_ += fresh->open_count;
-        buffered_count_ += fresh->open_count;
-        delivered_ += fresh->open_count;
-        fresh->self = held_.insert(held_.end(), fresh);
-        buffered_.push_back(std::move(fresh));
+        if (held_.buffered() + run.leases.count > buffered_max ||
+            !held_.add(run, body, lease_, now)) {
+            return false;
+        }
+        delivered_ += run.leases.count;
     }
     pump(now, out);
     return true;
-}
-
-// Nothing if the records are not what the run says.
-std::shared_ptr<delivery> consumer_state::make_delivery(const codec::delivery_run& run,
-                                                        const shared_bytes& body, mono_time now) {
-    byte_view left = run.records.view;
-    for (std::uint32_t i = 0; i < run.leases.count; ++i) {
-        const outcome<codec::record_view> record = codec::check_record(left);
-        if (!record) {
-            return nullptr;
-        }
-        left = left.subspan(record->bytes.size());
-    }
-    if (!left.empty()) {
-        return nullptr;
-    }
-    auto fresh = std::make_shared<delivery>();
-    fresh->owner = setup_.owner;
-    fresh->name = names_;
-    fresh->consumer = setup_.id;
-    fresh->leases = run.leases;
-    fresh->append_time = run.append_time;
-    fresh->attempt = run.attempt;
-    fresh->body = body;
-    fresh->records = run.records.view;
-    fresh->open_count = run.leases.count;
-    fresh->lease_until = later(now, lease_);
-    // Buffered messages without renewal go back before their lease runs out.
-    const mono_time hold_until =
-        later(now, std::max<duration_us>(setup_.options.max_hold, lease_ * 2 / 3));
-    fresh->slots.assign(run.leases.count, delivery::slot{.hold_until = hold_until});
-    return fresh;
-}
-
-// ---- leases
-
-void consumer_state::close_slot(delivery& of, std::uint32_t index) {
-    of.slots[index].open = false;
-    --held_count_;
-    if (index >= of.handed) {
-        --buffered_count_;
-    }
-    if (--of.open_count == 0) {
-        held_.erase(of.self);  // `of` lives on in buffered_ or in a message, or is not used again
-    }
-}
-
-void consumer_state::drop_gone(const std::vector<lease_run>& gone) {
-    for (const lease_run& run : gone) {
-        for (auto next = held_.begin(); next != held_.end();) {
-            const std::shared_ptr<delivery> each = *next++;
-            if (each->leases.epoch != run.epoch) {
-                continue;
-            }
-            const std::uint64_t first = std::max(each->leases.first_lease, run.first_lease);
-            const std::uint64_t end = std::min(each->leases.first_lease + each->leases.count,
-                                               run.first_lease + run.count);
-            for (std::uint64_t lease = first; lease < end; ++lease) {
-                const auto index = static_cast<std::uint32_t>(lease - each->leases.first_lease);
-                if (each->slots[index].open) {
-                    close_slot(*each, index);
-                }
-            }
-        }
-    }
-}
-
-// Buffered messages whose renewal came too late, as after a suspension: others have them by now.
-// The front has always the earliest end: what comes later is delivered later, and all are renewed
-// together.
-void consumer_state::drop_expired(mono_time now) {
-    if (phase_ != phase::attached) {
-        return;
-    }
-    while (!buffered_.empty() && buffered_.front()->lease_until <= now) {
-        const std::shared_ptr<delivery> front = std::move(buffered_.front());
-        buffered_.pop_front();
-        for (std::uint32_t i = front->handed; i < front->slots.size(); ++i) {
-            if (front->slots[i].open) {
-                close_slot(*front, i);
-            }
-        }
-        front->handed = static_cast<std::uint32_t>(front->slots.size());
-    }
-}
-
-mono_time consumer_state::hold_from(mono_time now) const {
-    return later(now, setup_.options.max_hold);
 }
 
 // ---- the application
@@ -391,35 +263,16 @@ std::optional<handed_message> consumer_state::take(mono_time now) {
     if (stopped_ || failed_) {
         return std::nullopt;
     }
-    drop_expired(now);
-    while (!buffered_.empty()) {
-        delivery& front = *buffered_.front();
-        if (front.open_count > 0 && front.lease_until <= now) {
-            return std::nullopt;  // not attached: whether it is still ours is answered soon
-        }
-        while (front.handed < front.slots.size()) {
-            const byte_view left = front.records.subspan(front.handed_bytes);
-            const byte_view record = left.first(codec::record_size_at(left));
-            const std::uint32_t index = front.handed++;
-            front.handed_bytes += record.size();
-            if (front.slots[index].open) {
-                --buffered_count_;
-                front.slots[index].hold_until = hold_from(now);
-                handed_message one{buffered_.front(), index, record};
-                if (front.handed == front.slots.size()) {
-                    buffered_.pop_front();
-                }
-                return one;
-            }
-        }
-        buffered_.pop_front();
+    if (phase_ == phase::attached) {
+        held_.close_expired(now);  // as after a suspension
     }
-    return std::nullopt;
+    // Without being attached, whether a lease that is over is still ours is answered soon.
+    return held_.take(now);
 }
 
 bool consumer_state::over() const {
     const bool all_delivered =
-        setup_.options.limit > 0 && delivered_ >= setup_.options.limit && buffered_count_ == 0;
+        setup_.options.limit > 0 && delivered_ >= setup_.options.limit && held_.buffered() == 0;
     return stopped_ || failed_ || phase_ == phase::ended || all_delivered;
 }
 
@@ -468,7 +321,7 @@ bool consumer_state::settle(delivery& of, std::uint32_t index, answer& what, mon
         slot.extended_until = later(now, what.delay);
         slot.hold_until = std::max(slot.hold_until, slot.extended_until);
     } else {
-        close_slot(of, index);
+        held_.close(of, index);
     }
     outbox_.add(of.lease_of(index), std::move(what), now);
     return true;
@@ -491,7 +344,7 @@ void consumer_state::close(callback<settle_counts> done, calls& out) {
     closing_ = true;
     closed_ = std::move(done);
     stop(out);
-    if (phase_ == phase::detached && held_count_ == 0 && !outbox_.has_unsent()) {
+    if (phase_ == phase::detached && held_.open() == 0 && !outbox_.has_unsent()) {
         phase_ = phase::ended;
     }
     finish_close(out);
@@ -531,10 +384,7 @@ void consumer_state::end(const error& why, calls& out) {
     pump({}, out);
     request_ = 0;
     extends_.clear();
-    buffered_.clear();
     held_.clear();
-    held_count_ = 0;
-    buffered_count_ = 0;
 }
 
 }  // namespace brokerd::client_core

@@ -8,7 +8,6 @@
 //   any --the queue is gone, or the first attach was refused--> ended
 //
 // Invariants:
-//   A message is handed out at most once, and not after its lease has run out by our clock.
 //   Each open lease is renewed when a third of the queue's lease time has passed: of what is
 //   buffered and of what was handed out, until it was held for max_hold. A buffered message that
 //   reaches max_hold is released instead: what was never handed out cannot fail.
@@ -17,7 +16,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <list>
 #include <memory>
 #include <optional>
 #include <set>
@@ -26,6 +24,7 @@
 
 #include "brokerd/options.hpp"
 #include "client/src/delivery.hpp"
+#include "client/src/delivery_buffer.hpp"
 #include "client/src/outgoing.hpp"
 #include "client/src/result.hpp"
 #include "client/src/settle_outbox.hpp"
@@ -96,8 +95,8 @@ public:
     [[nodiscard]] bool has_unconfirmed() const { return outbox_.has_unconfirmed(); }
     [[nodiscard]] duration_us lease() const { return lease_; }
     [[nodiscard]] std::uint32_t attempts() const { return attempts_; }
-    [[nodiscard]] std::size_t buffered() const { return buffered_count_; }
-    [[nodiscard]] std::size_t held() const { return held_count_; }
+    [[nodiscard]] std::size_t buffered() const { return held_.buffered(); }
+    [[nodiscard]] std::size_t held() const { return held_.open(); }
 
 private:
     enum class phase : std::uint8_t { detached, attaching, attached, detaching, ended };
@@ -112,19 +111,11 @@ private:
     void extend(outgoing& out, std::vector<lease_run> runs);
     [[nodiscard]] bool renewal_due(mono_time now) const;
     void take_over_terms(const codec::attached& reply, mono_time now);
-    void drop_gone(const std::vector<lease_run>& gone);
-    void drop_expired(mono_time now);
-    void close_slot(delivery& of, std::uint32_t index);
     void pump(mono_time now, calls& out);
     void finish_close(calls& out);
     void fail(const error& why, calls& out);
-    [[nodiscard]] std::vector<lease_run> open_runs() const;
-    [[nodiscard]] std::shared_ptr<delivery> make_delivery(const codec::delivery_run& run,
-                                                          const shared_bytes& body, mono_time now);
-    [[nodiscard]] mono_time hold_from(mono_time now) const;
 
     setup setup_;
-    std::shared_ptr<const delivery::names> names_;
     phase phase_ = phase::detached;
     bool connected_ = false;
     bool stopped_ = false;
@@ -142,11 +133,8 @@ private:
     mono_time renew_at_ = mono_never;
     std::set<std::uint32_t> extends_;  // requests in flight
 
-    std::list<std::shared_ptr<delivery>> held_;       // with open slots
-    std::deque<std::shared_ptr<delivery>> buffered_;  // with slots not handed out
-    std::size_t held_count_ = 0;                      // open slots
-    std::size_t buffered_count_ = 0;                  // of them not handed out
-    std::uint64_t delivered_ = 0;                     // ever
+    delivery_buffer held_;
+    std::uint64_t delivered_ = 0;  // ever
     std::deque<waiter> waiters_;
     std::uint64_t last_ticket_ = 0;
     settle_outbox outbox_;

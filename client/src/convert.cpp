@@ -1,3 +1,4 @@
+// Field by field, both ways.
 #include "client/src/convert.hpp"
 
 #include <string>

@@ -1,3 +1,4 @@
+// The coroutines of a connection, and how other threads wake them.
 #include "client/src/core.hpp"
 
 #include <algorithm>
@@ -106,7 +107,7 @@ void core::make(calls& out) {
 
 bool core::settle(delivery& of, std::uint32_t index, answer& what) {
     return run_locked(false, [&](client_state& state, mono_time at, calls&) {
-        consumer_state* const consumer = state.find_consumer(of.consumer);
+        consumer_state* const consumer = state.find_consumer(of.origin->consumer);
         if (consumer == nullptr || !consumer->settle(of, index, what, at)) {
             return false;
         }

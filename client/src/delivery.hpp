@@ -21,21 +21,23 @@ namespace brokerd::client_core {
 
 class core;
 
+// Where deliveries of one consumer come from.
+struct delivery_origin {
+    std::weak_ptr<core> owner;  // whom answers go to; none in tests of the machine
+    consumer_id consumer;
+    std::string topic;
+    std::string queue;  // TOPIC/QUEUE
+};
+
 class delivery {
 public:
-    struct names {
-        std::string topic;
-        std::string queue;  // TOPIC/QUEUE
-    };
     struct slot {
         bool open = true;            // leased, and not answered
         mono_time hold_until{};      // renewed until then
         mono_time extended_until{};  // asked for by extend()
     };
 
-    std::weak_ptr<core> owner;  // whom answers go to; none in tests of the machine
-    std::shared_ptr<const names> name;
-    consumer_id consumer;
+    std::shared_ptr<const delivery_origin> origin;
     lease_run leases;
     wall_time append_time{};
     std::uint32_t attempt = 1;

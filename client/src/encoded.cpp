@@ -1,3 +1,4 @@
+// Checks that need no broker, and the record.
 #include "client/src/encoded.hpp"
 
 #include "client/src/convert.hpp"

@@ -1,3 +1,4 @@
+// A message and its answers.
 #include "brokerd/message.hpp"
 
 #include <exception>
@@ -49,11 +50,11 @@ message::operator bool() const noexcept {
 }
 
 const std::string& message::topic() const noexcept {
-    return delivery_->name->topic;
+    return delivery_->origin->topic;
 }
 
 const std::string& message::queue() const noexcept {
-    return delivery_->name->queue;
+    return delivery_->origin->queue;
 }
 
 std::vector<std::pair<std::string_view, std::string_view>> message::headers() const {
@@ -127,7 +128,7 @@ message message_access::make(handed_message taken) {
 bool message_access::give(message& of, answer& what) {
     delivery& from = *of.delivery_;
     const auto index = static_cast<std::uint32_t>(of.offset_ - from.leases.first_offset);
-    const std::shared_ptr<core> owner = from.owner.lock();
+    const std::shared_ptr<core> owner = from.origin->owner.lock();
     return owner != nullptr && owner->settle(from, index, what);
 }
 

@@ -1,3 +1,4 @@
+// Batches from submit() to their results.
 #include "client/src/publish_pipeline.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Reads one after the other.
 #include "client/src/reader_state.hpp"
 
 #include <algorithm>

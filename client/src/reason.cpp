@@ -1,3 +1,4 @@
+// Character by character, only where it must be.
 #include "client/src/reason.hpp"
 
 #include <algorithm>

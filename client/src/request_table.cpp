@@ -1,3 +1,4 @@
+// Requests and the fate of those in flight.
 #include "client/src/request_table.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Reading addresses, naming the program, holding options to their bounds.
 #include "client/src/server_address.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Answers from add() to their confirmation.
 #include "client/src/settle_outbox.hpp"
 
 #include <algorithm>

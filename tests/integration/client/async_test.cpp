@@ -1,6 +1,5 @@
 // The asynchronous interface: the same on awaitables, with cancellation.
-#include <stop_token>
-#include <thread>
+#include <functional>
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
@@ -20,7 +19,7 @@ namespace {
 using testing::SizeIs;
 
 // Coroutines are named functions with arguments by value; the test keeps what they point to.
-class async_test : public client_fixture {
+class client_async_test : public client_fixture {
 protected:
     // Runs a coroutine to its end on one thread.
     void run(asio::awaitable<void> what) {
@@ -66,7 +65,7 @@ asio::awaitable<void> publish_and_read(std::string server) {
     co_await with.close();
 }
 
-TEST_F(async_test, publishes_and_reads) {
+TEST_F(client_async_test, publishes_and_reads) {
     run(publish_and_read(broker.address()));
 }
 
@@ -95,7 +94,7 @@ asio::awaitable<void> consume_some(std::string server) {
     co_await with.close();
 }
 
-TEST_F(async_test, consumes_with_coroutines) {
+TEST_F(client_async_test, consumes_with_coroutines) {
     run(consume_some(broker.address()));
     client with = connected();
     EXPECT_EQ(admin(with).queue("orders/billing").done, 9U);
@@ -118,7 +117,7 @@ asio::awaitable<void> explicit_loop(std::string server) {
     co_await with.close();
 }
 
-TEST_F(async_test, an_explicit_loop) {
+TEST_F(client_async_test, an_explicit_loop) {
     run(explicit_loop(broker.address()));
     client with = connected();
     EXPECT_EQ(admin(with).queue("orders/billing").done, 1U);
@@ -159,19 +158,21 @@ asio::awaitable<void> cancel_a_wait(std::string server) {
     co_await with.close();
 }
 
-TEST_F(async_test, a_cancelled_wait_loses_no_message) {
+TEST_F(client_async_test, a_cancelled_wait_loses_no_message) {
     run(cancel_a_wait(broker.address()));
+}
+
+asio::awaitable<void> handle_slowly(std::function<void()> first, message&) {
+    first();
+    asio::steady_timer timer(co_await asio::this_coro::executor, 20ms);
+    co_await timer.async_wait(asio::use_awaitable);
 }
 
 asio::awaitable<std::uint64_t> consume_until_cancelled(async_client& with,
                                                        std::function<void()> first) {
     const consume_options options{.confirm = true};
-    std::function<asio::awaitable<void>(message&)> handler =
-        [first](message&) -> asio::awaitable<void> {
-        first();
-        asio::steady_timer timer(co_await asio::this_coro::executor, 20ms);
-        co_await timer.async_wait(asio::use_awaitable);
-    };
+    const std::function<asio::awaitable<void>(message&)> handler =
+        std::bind_front(handle_slowly, first);
     co_return co_await with.consume("orders/billing", handler, options);
 }
 
@@ -201,7 +202,7 @@ asio::awaitable<void> cancel_consuming(std::string server) {
     co_await with.close();
 }
 
-TEST_F(async_test, cancelling_consume_lets_the_running_handler_finish) {
+TEST_F(client_async_test, cancelling_consume_lets_the_running_handler_finish) {
     run(cancel_consuming(broker.address()));
     client with = connected();
     const queue_info info = admin(with).queue("orders/billing");
@@ -216,7 +217,7 @@ asio::awaitable<void> publish_many(async_client& with, int count) {
     }
 }
 
-TEST_F(async_test, works_on_a_thread_pool) {
+TEST_F(client_async_test, works_on_a_thread_pool) {
     asio::thread_pool pool(3);
     {
         async_client with{pool.get_executor(), broker.address()};
@@ -236,7 +237,7 @@ TEST_F(async_test, works_on_a_thread_pool) {
     EXPECT_THAT(payloads(with, "orders"), SizeIs(400));
 }
 
-TEST_F(async_test, a_client_dropped_without_close_ends_by_itself) {
+TEST_F(client_async_test, a_client_dropped_without_close_ends_by_itself) {
     asio::io_context context;
     {
         async_client with{context.get_executor(), broker.address()};
@@ -245,7 +246,7 @@ TEST_F(async_test, a_client_dropped_without_close_ends_by_itself) {
     EXPECT_TRUE(context.stopped());
 }
 
-TEST_F(async_test, a_context_that_goes_first_takes_the_client_with_it) {
+TEST_F(client_async_test, a_context_that_goes_first_takes_the_client_with_it) {
     auto context = std::make_unique<asio::io_context>();
     std::optional<async_client> with;
     with.emplace(context->get_executor(), broker.address());

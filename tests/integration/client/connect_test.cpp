@@ -32,7 +32,7 @@ error error_of(F&& what) {
     return {client_errc::closed, "nothing was thrown"};
 }
 
-TEST(connect, nobody_listens) {
+TEST(client_connect, nobody_listens) {
     asio::io_context context;
     std::string server;
     {
@@ -45,7 +45,7 @@ TEST(connect, nobody_listens) {
     EXPECT_THAT(failed.what(), HasSubstr(server));
 }
 
-TEST(connect, somebody_else_listens) {
+TEST(client_connect, somebody_else_listens) {
     asio::io_context context;
     tcp::acceptor listener(context, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
     auto served = std::async(std::launch::async, [&] {
@@ -64,7 +64,7 @@ TEST(connect, somebody_else_listens) {
     served.get();
 }
 
-TEST(connect, somebody_listens_and_never_answers) {
+TEST(client_connect, somebody_listens_and_never_answers) {
     asio::io_context context;
     const tcp::acceptor listener(context, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
     const error failed = error_of([&] {
@@ -74,15 +74,15 @@ TEST(connect, somebody_listens_and_never_answers) {
     EXPECT_THAT(failed.what(), HasSubstr("no answer to hello"));
 }
 
-TEST(connect, arguments_are_checked) {
+TEST(client_connect, arguments_are_checked) {
     EXPECT_EQ(error_of([] { (void)connect("host:port"); }).code(), client_errc::invalid_argument);
     EXPECT_EQ(error_of([] { (void)connect("127.0.0.1:1", {.in_flight_messages = 0}); }).code(),
               client_errc::invalid_argument);
 }
 
-class connection_test : public client_fixture {};
+class client_connection_test : public client_fixture {};
 
-TEST_F(connection_test, shows_its_name_and_sees_the_broker) {
+TEST_F(client_connection_test, shows_its_name_and_sees_the_broker) {
     client with = connected({.client_name = "shop@here:1"});
     EXPECT_TRUE(with.connected());
     EXPECT_GT(with.broker().connection, 0U);
@@ -91,7 +91,7 @@ TEST_F(connection_test, shows_its_name_and_sees_the_broker) {
     EXPECT_THAT(admin(with).connections(), Contains(Field(&connection_info::name, "shop@here:1")));
 }
 
-TEST_F(connection_test, everything_fails_after_close) {
+TEST_F(client_connection_test, everything_fails_after_close) {
     client with = connected();
     consumer from = (with.ensure_queue("t/q"), with.open_consumer("t/q"));
     with.close();
@@ -102,7 +102,7 @@ TEST_F(connection_test, everything_fails_after_close) {
     EXPECT_FALSE(with.connected());
 }
 
-TEST_F(connection_test, closing_wakes_who_waits) {
+TEST_F(client_connection_test, closing_wakes_who_waits) {
     client with = connected();
     with.ensure_queue("t/q");
     consumer from = with.open_consumer("t/q");
@@ -111,7 +111,7 @@ TEST_F(connection_test, closing_wakes_who_waits) {
     EXPECT_FALSE(waiting.get());
 }
 
-TEST_F(connection_test, missing_things_are_named_with_the_remedy) {
+TEST_F(client_connection_test, missing_things_are_named_with_the_remedy) {
     client with = connected();
     const error no_topic = error_of([&] { with.publish("nowhere", {.payload = "x"}); });
     EXPECT_EQ(no_topic.code(), broker_errc::topic_not_found);
@@ -126,7 +126,7 @@ TEST_F(connection_test, missing_things_are_named_with_the_remedy) {
               broker_errc::queue_not_found);
 }
 
-TEST_F(connection_test, ensuring_never_changes_what_exists) {
+TEST_F(client_connection_test, ensuring_never_changes_what_exists) {
     client with = connected();
     const ensured_queue first = with.ensure_queue("orders.eu/billing", {.lease = 10s});
     EXPECT_TRUE(first.created);

@@ -15,7 +15,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-class consume_test : public client_fixture {
+class client_consume_test : public client_fixture {
 protected:
     void ensure(const queue_options& settings = {}) {
         with.ensure_topic("orders", {.keep_done = 1h});
@@ -26,7 +26,7 @@ protected:
     client with = connected();
 };
 
-TEST_F(consume_test, returning_acks) {
+TEST_F(client_consume_test, returning_acks) {
     ensure();
     publish_numbers(with, "orders", 1000);
     std::vector<std::string> seen;
@@ -47,7 +47,7 @@ TEST_F(consume_test, returning_acks) {
     EXPECT_EQ(info().done, 1000U);
 }
 
-TEST_F(consume_test, throwing_nacks_with_the_words) {
+TEST_F(client_consume_test, throwing_nacks_with_the_words) {
     ensure({.backoff = 1h, .backoff_max = 1h});
     with.publish("orders", {.payload = "x"});
     with.consume("orders/billing", [](message&) { throw std::runtime_error("card service\ndown"); },
@@ -60,7 +60,7 @@ TEST_F(consume_test, throwing_nacks_with_the_words) {
     EXPECT_EQ(info().retrying, 1U);
 }
 
-TEST_F(consume_test, throwing_reject_message_is_for_good) {
+TEST_F(client_consume_test, throwing_reject_message_is_for_good) {
     ensure();
     with.publish("orders", {.payload = "x"});
     with.consume("orders/billing", [](message&) { throw reject_message("no such card"); },
@@ -71,7 +71,7 @@ TEST_F(consume_test, throwing_reject_message_is_for_good) {
     EXPECT_EQ(dead[0].reason, "no such card");
 }
 
-TEST_F(consume_test, a_handler_that_answers_has_decided) {
+TEST_F(client_consume_test, a_handler_that_answers_has_decided) {
     ensure({.backoff = 1h, .backoff_max = 1h});
     publish_numbers(with, "orders", 2);
     with.consume("orders/billing",
@@ -88,7 +88,7 @@ TEST_F(consume_test, a_handler_that_answers_has_decided) {
     EXPECT_EQ(info().dead, 1U);
 }
 
-TEST_F(consume_test, a_nacked_message_comes_again_with_its_next_attempt) {
+TEST_F(client_consume_test, a_nacked_message_comes_again_with_its_next_attempt) {
     ensure();
     with.publish("orders", {.payload = "x"});
     consumer from = with.open_consumer("orders/billing");
@@ -98,7 +98,7 @@ TEST_F(consume_test, a_nacked_message_comes_again_with_its_next_attempt) {
     EXPECT_EQ(again->attempt(), 2U);
 }
 
-TEST_F(consume_test, a_message_dropped_without_answer_is_released) {
+TEST_F(client_consume_test, a_message_dropped_without_answer_is_released) {
     ensure();
     with.publish("orders", {.payload = "x"});
     consumer from = with.open_consumer("orders/billing");
@@ -112,7 +112,7 @@ TEST_F(consume_test, a_message_dropped_without_answer_is_released) {
     again->ack();
 }
 
-TEST_F(consume_test, a_confirmed_ack_is_done_when_it_returns) {
+TEST_F(client_consume_test, a_confirmed_ack_is_done_when_it_returns) {
     ensure();
     with.publish("orders", {.payload = "x"});
     consumer from = with.open_consumer("orders/billing");
@@ -120,7 +120,7 @@ TEST_F(consume_test, a_confirmed_ack_is_done_when_it_returns) {
     EXPECT_EQ(info().done, 1U);
 }
 
-TEST_F(consume_test, a_confirmed_ack_tells_of_a_lost_lease) {
+TEST_F(client_consume_test, a_confirmed_ack_tells_of_a_lost_lease) {
     ensure();
     publish_numbers(with, "orders", 2);
     consumer from = with.open_consumer("orders/billing", {.prefetch_messages = 1});
@@ -135,7 +135,7 @@ TEST_F(consume_test, a_confirmed_ack_tells_of_a_lost_lease) {
     }
 }
 
-TEST_F(consume_test, flush_counts_what_is_durable) {
+TEST_F(client_consume_test, flush_counts_what_is_durable) {
     ensure();
     publish_numbers(with, "orders", 10);
     consumer from = with.open_consumer("orders/billing", {.confirm = true});
@@ -146,7 +146,7 @@ TEST_F(consume_test, flush_counts_what_is_durable) {
     EXPECT_EQ(info().done, 10U);
 }
 
-TEST_F(consume_test, a_limit_is_never_exceeded) {
+TEST_F(client_consume_test, a_limit_is_never_exceeded) {
     ensure();
     publish_numbers(with, "orders", 10);
     consumer from = with.open_consumer("orders/billing", {.limit = 3});
@@ -159,7 +159,7 @@ TEST_F(consume_test, a_limit_is_never_exceeded) {
     EXPECT_EQ(info().ready, 7U);
 }
 
-TEST_F(consume_test, handlers_run_at_the_same_time) {
+TEST_F(client_consume_test, handlers_run_at_the_same_time) {
     ensure();
     publish_numbers(with, "orders", 8);
     std::barrier all(4);  // passes only when four handlers are in it
@@ -168,7 +168,7 @@ TEST_F(consume_test, handlers_run_at_the_same_time) {
     EXPECT_EQ(handled, 8U);
 }
 
-TEST_F(consume_test, a_stop_request_ends_it_and_gives_back_the_rest) {
+TEST_F(client_consume_test, a_stop_request_ends_it_and_gives_back_the_rest) {
     ensure();
     publish_numbers(with, "orders", 10);
     std::stop_source stop;
@@ -180,7 +180,7 @@ TEST_F(consume_test, a_stop_request_ends_it_and_gives_back_the_rest) {
     EXPECT_THAT(history(with, "orders", 5), IsEmpty());
 }
 
-TEST_F(consume_test, goodbye_counts_no_attempt) {
+TEST_F(client_consume_test, goodbye_counts_no_attempt) {
     ensure();
     with.publish("orders", {.payload = "x"});
     client other = connected();
@@ -194,7 +194,7 @@ TEST_F(consume_test, goodbye_counts_no_attempt) {
     EXPECT_EQ(again->attempt(), 1U);
 }
 
-TEST_F(consume_test, slow_handlers_with_short_leases_lose_nothing) {
+TEST_F(client_consume_test, slow_handlers_with_short_leases_lose_nothing) {
     constexpr int count = 100;
     ensure({.lease = 300ms});
     publish_numbers(with, "orders", count);
@@ -217,7 +217,7 @@ TEST_F(consume_test, slow_handlers_with_short_leases_lose_nothing) {
     }
 }
 
-TEST_F(consume_test, without_renewal_a_lease_runs_out) {
+TEST_F(client_consume_test, without_renewal_a_lease_runs_out) {
     ensure({.lease = 100ms, .backoff = 1ms, .backoff_max = 1ms});
     with.publish("orders", {.payload = "x"});
     consumer from = with.open_consumer("orders/billing", {.max_hold = 0s});
@@ -230,7 +230,7 @@ TEST_F(consume_test, without_renewal_a_lease_runs_out) {
     EXPECT_EQ(history(with, "orders", 0).at(0).outcome, attempt_end::expired);
 }
 
-TEST_F(consume_test, a_message_outlives_consumer_and_client) {
+TEST_F(client_consume_test, a_message_outlives_consumer_and_client) {
     ensure();
     with.publish("orders", {.key = "k", .payload = "x"});
     std::optional<message> held;
@@ -247,7 +247,7 @@ TEST_F(consume_test, a_message_outlives_consumer_and_client) {
     EXPECT_EQ(info().ready, 1U);
 }
 
-TEST_F(consume_test, a_removed_queue_ends_consuming) {
+TEST_F(client_consume_test, a_removed_queue_ends_consuming) {
     ensure();
     consumer from = with.open_consumer("orders/billing");
     auto waiting = std::async(std::launch::async, [&] { return from.next(patience); });
@@ -260,7 +260,7 @@ TEST_F(consume_test, a_removed_queue_ends_consuming) {
     }
 }
 
-TEST_F(consume_test, consuming_and_publishing_on_one_connection) {
+TEST_F(client_consume_test, consuming_and_publishing_on_one_connection) {
     ensure();
     with.ensure_topic("invoices", {.keep_done = 1h});
     publish_numbers(with, "orders", 500);

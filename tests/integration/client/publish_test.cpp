@@ -11,20 +11,20 @@ namespace {
 using testing::ElementsAre;
 using testing::SizeIs;
 
-class publish_test : public client_fixture {
+class client_publish_test : public client_fixture {
 protected:
     client with = connected();
     ensured_topic topic = with.ensure_topic("orders", {.keep_done = 1h});
 };
 
-TEST_F(publish_test, one_after_the_other_gets_ascending_addresses) {
+TEST_F(client_publish_test, one_after_the_other_gets_ascending_addresses) {
     EXPECT_EQ(to_string(with.publish("orders", {.payload = "a"})), "orders@0");
     EXPECT_EQ(with.publish("orders", {.payload = "b"}).offset, 1U);
     EXPECT_EQ(with.publish_async("orders", {.payload = "c"}).get().offset, 2U);
     EXPECT_THAT(payloads(with, "orders"), ElementsAre("a", "b", "c"));
 }
 
-TEST_F(publish_test, keys_headers_and_any_bytes_come_back) {
+TEST_F(client_publish_test, keys_headers_and_any_bytes_come_back) {
     const std::string bytes("\0\xFF\n", 3);
     with.publish("orders",
                  {.key = "42", .headers = {{"trace", "x1"}, {"b", ""}}, .payload = bytes});
@@ -37,7 +37,7 @@ TEST_F(publish_test, keys_headers_and_any_bytes_come_back) {
     EXPECT_GT(message->time, timestamp());
 }
 
-TEST_F(publish_test, ten_thousand_in_flight_come_back_in_order) {
+TEST_F(client_publish_test, ten_thousand_in_flight_come_back_in_order) {
     constexpr int count = 10'000;
     std::vector<std::uint64_t> offsets;
     for (int i = 0; i < count; ++i) {
@@ -58,7 +58,7 @@ TEST_F(publish_test, ten_thousand_in_flight_come_back_in_order) {
     }
 }
 
-TEST_F(publish_test, many_threads_share_one_client) {
+TEST_F(client_publish_test, many_threads_share_one_client) {
     std::vector<std::jthread> threads;
     for (int t = 0; t < 4; ++t) {
         threads.emplace_back([&, t] {
@@ -73,7 +73,7 @@ TEST_F(publish_test, many_threads_share_one_client) {
     EXPECT_THAT(std::set(stored.begin(), stored.end()), SizeIs(400));
 }
 
-TEST_F(publish_test, no_more_is_in_flight_than_allowed) {
+TEST_F(client_publish_test, no_more_is_in_flight_than_allowed) {
     client narrow = connected({.in_flight_messages = 10});
     std::atomic<int> in_flight = 0;
     for (int i = 0; i < 1000; ++i) {
@@ -86,7 +86,7 @@ TEST_F(publish_test, no_more_is_in_flight_than_allowed) {
     EXPECT_THAT(payloads(with, "orders"), SizeIs(1000));
 }
 
-TEST_F(publish_test, one_message_too_large_fails_alone) {
+TEST_F(client_publish_test, one_message_too_large_fails_alone) {
     with.ensure_topic("small", {.max_message_bytes = 1000});
     std::vector<std::future<address>> results;
     for (int i = 0; i < 9; ++i) {
@@ -108,7 +108,7 @@ TEST_F(publish_test, one_message_too_large_fails_alone) {
     EXPECT_EQ(refused, 1);
 }
 
-TEST_F(publish_test, more_bytes_than_the_credit_arrive) {
+TEST_F(client_publish_test, more_bytes_than_the_credit_arrive) {
     with.ensure_topic("large", {.keep_done = 1h, .max_message_bytes = 1024 * 1024});
     std::vector<std::future<address>> results;
     for (int i = 0; i < 12; ++i) {
@@ -119,7 +119,7 @@ TEST_F(publish_test, more_bytes_than_the_credit_arrive) {
     }
 }
 
-TEST_F(publish_test, a_reader_waits_for_what_comes) {
+TEST_F(client_publish_test, a_reader_waits_for_what_comes) {
     reader from = with.open_reader("orders", log_position::latest());
     EXPECT_FALSE(from.next(0s));
     auto next = std::async(std::launch::async, [&] { return from.next(patience); });
@@ -130,7 +130,7 @@ TEST_F(publish_test, a_reader_waits_for_what_comes) {
     EXPECT_FALSE(from.next(1ms));
 }
 
-TEST_F(publish_test, a_reader_seeks) {
+TEST_F(client_publish_test, a_reader_seeks) {
     publish_numbers(with, "orders", 10);
     reader from = with.open_reader("orders", log_position::at_offset(7));
     EXPECT_EQ(from.next()->payload, "7");

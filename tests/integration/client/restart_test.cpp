@@ -14,7 +14,7 @@ namespace {
 using testing::IsEmpty;
 using testing::SizeIs;
 
-class restart_test : public client_fixture {
+class client_restart_test : public client_fixture {
 protected:
     void SetUp() override {
         with.ensure_topic("orders", {.keep_done = 1h});
@@ -25,7 +25,7 @@ protected:
     client with = connected();
 };
 
-TEST_F(restart_test, a_consumer_goes_on_after_an_orderly_restart) {
+TEST_F(client_restart_test, a_consumer_goes_on_after_an_orderly_restart) {
     counter handled;
     std::stop_source stop;
     auto consuming = std::async(std::launch::async, [&] {
@@ -49,7 +49,7 @@ TEST_F(restart_test, a_consumer_goes_on_after_an_orderly_restart) {
     EXPECT_EQ(info().done, 201U);
 }
 
-TEST_F(restart_test, kill_under_load_loses_and_doubles_no_publish) {
+TEST_F(client_restart_test, kill_under_load_loses_and_doubles_no_publish) {
     constexpr int count = 20'000;
     std::atomic<int> acknowledged = 0;
     counter under_way;
@@ -80,7 +80,7 @@ TEST_F(restart_test, kill_under_load_loses_and_doubles_no_publish) {
     }
 }
 
-TEST_F(restart_test, an_ack_given_while_the_broker_is_away_holds) {
+TEST_F(client_restart_test, an_ack_given_while_the_broker_is_away_holds) {
     publish_numbers(with, "orders", 3);
     consumer from = with.open_consumer("orders/billing", {.confirm = true});
     auto first = from.next(patience);
@@ -105,7 +105,7 @@ TEST_F(restart_test, an_ack_given_while_the_broker_is_away_holds) {
     EXPECT_EQ(third->attempt(), 1U);
 }
 
-TEST_F(restart_test, a_confirmed_ack_survives_a_kill) {
+TEST_F(client_restart_test, a_confirmed_ack_survives_a_kill) {
     publish_numbers(with, "orders", 2);
     consumer from = with.open_consumer("orders/billing");
     from.next(patience)->ack_confirmed();
@@ -114,7 +114,7 @@ TEST_F(restart_test, a_confirmed_ack_survives_a_kill) {
     EXPECT_EQ(info().done, 1U);
 }
 
-TEST_F(restart_test, a_confirmed_ack_waits_through_a_restart) {
+TEST_F(client_restart_test, a_confirmed_ack_waits_through_a_restart) {
     publish_numbers(with, "orders", 1);
     consumer from = with.open_consumer("orders/billing");
     auto held = from.next(patience);
@@ -126,7 +126,7 @@ TEST_F(restart_test, a_confirmed_ack_waits_through_a_restart) {
     EXPECT_EQ(info().done, 1U);
 }
 
-TEST_F(restart_test, leases_are_kept_over_a_lost_connection) {
+TEST_F(client_restart_test, leases_are_kept_over_a_lost_connection) {
     publish_numbers(with, "orders", 10);
     relay network(broker.port());
     client working = connect(network.address());
@@ -149,7 +149,7 @@ TEST_F(restart_test, leases_are_kept_over_a_lost_connection) {
     EXPECT_EQ(info().done, 10U);
 }
 
-TEST_F(restart_test, publishes_survive_cut_after_cut) {
+TEST_F(client_restart_test, publishes_survive_cut_after_cut) {
     constexpr int count = 20'000;
     relay network(broker.port());
     client cut_off = connect(network.address());
@@ -172,7 +172,7 @@ TEST_F(restart_test, publishes_survive_cut_after_cut) {
     }
 }
 
-TEST_F(restart_test, an_administrator_costs_no_attempt) {
+TEST_F(client_restart_test, an_administrator_costs_no_attempt) {
     publish_numbers(with, "orders", 10);
     client working = connected();
     consumer from = working.open_consumer("orders/billing", {.prefetch_messages = 1});
@@ -185,7 +185,7 @@ TEST_F(restart_test, an_administrator_costs_no_attempt) {
     EXPECT_THAT(history(with, "orders", 0), IsEmpty());
 }
 
-TEST_F(restart_test, a_confirmed_consumer_handles_each_message_through_kills) {
+TEST_F(client_restart_test, a_confirmed_consumer_handles_each_message_through_kills) {
     constexpr int count = 2000;
     publish_numbers(with, "orders", count);
     std::mutex mutex;
@@ -216,7 +216,7 @@ TEST_F(restart_test, a_confirmed_consumer_handles_each_message_through_kills) {
     EXPECT_EQ(info().ready + info().leased + info().retrying + info().dead, 0U);
 }
 
-TEST_F(restart_test, requests_that_look_are_asked_again) {
+TEST_F(client_restart_test, requests_that_look_are_asked_again) {
     publish_numbers(with, "orders", 1);
     broker.kill();
     auto asking = std::async(std::launch::async, [&] { return info().ready; });
@@ -227,7 +227,7 @@ TEST_F(restart_test, requests_that_look_are_asked_again) {
     EXPECT_TRUE(ensuring.get());
 }
 
-TEST_F(restart_test, a_broker_that_stays_away_ends_in_not_connected) {
+TEST_F(client_restart_test, a_broker_that_stays_away_ends_in_not_connected) {
     client impatient = connected({.give_up_after = 200ms});
     broker.kill();
     try {

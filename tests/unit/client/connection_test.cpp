@@ -28,7 +28,7 @@ std::optional<error> connect_error(scripted_peer& peer, const std::function<void
     return failed;
 }
 
-TEST(connection, says_hello_with_its_name_first) {
+TEST(client_connection, says_hello_with_its_name_first) {
     scripted_peer peer;
     peer.connect();
     const auto hello = peer.write_one().as<codec::hello>();
@@ -39,7 +39,7 @@ TEST(connection, says_hello_with_its_name_first) {
     EXPECT_TRUE(peer.state.connected());
 }
 
-TEST(connection, nothing_is_sent_before_the_hello_is_answered) {
+TEST(client_connection, nothing_is_sent_before_the_hello_is_answered) {
     scripted_peer peer;
     peer.publish("orders", "1");
     peer.connect();
@@ -47,7 +47,7 @@ TEST(connection, nothing_is_sent_before_the_hello_is_answered) {
     EXPECT_THAT(peer.write(), SizeIs(0));
 }
 
-TEST(connection, attempts_back_off_up_to_the_longest_pause) {
+TEST(client_connection, attempts_back_off_up_to_the_longest_pause) {
     auto options = scripted_peer::quick_options();
     options.backoff_initial = 100ms;
     options.backoff_max = 1s;
@@ -71,7 +71,7 @@ TEST(connection, attempts_back_off_up_to_the_longest_pause) {
     EXPECT_LT(pauses.front(), 200ms);
 }
 
-TEST(connection, a_silent_greeting_is_dropped) {
+TEST(client_connection, a_silent_greeting_is_dropped) {
     scripted_peer peer;
     peer.connect();
     (void)peer.write();
@@ -80,7 +80,7 @@ TEST(connection, a_silent_greeting_is_dropped) {
     EXPECT_THAT(*peer.state.dropped(), HasSubstr("answer to hello"));
 }
 
-TEST(connection, another_program_is_reported_at_once) {
+TEST(client_connection, another_program_is_reported_at_once) {
     scripted_peer peer;
     const auto failed = connect_error(peer, [&] {
         peer.connect();
@@ -93,7 +93,7 @@ TEST(connection, another_program_is_reported_at_once) {
     EXPECT_TRUE(peer.state.dropped());
 }
 
-TEST(connection, a_version_refusal_is_reported_at_once) {
+TEST(client_connection, a_version_refusal_is_reported_at_once) {
     scripted_peer peer;
     const auto failed = connect_error(peer, [&] {
         peer.connect();
@@ -105,7 +105,7 @@ TEST(connection, a_version_refusal_is_reported_at_once) {
     EXPECT_STREQ(failed->what(), "this broker speaks 7 to 9");
 }
 
-TEST(connection, a_full_broker_is_tried_again_until_giving_up) {
+TEST(client_connection, a_full_broker_is_tried_again_until_giving_up) {
     auto options = scripted_peer::quick_options();
     options.give_up_after = 10s;
     scripted_peer peer(options);
@@ -121,7 +121,7 @@ TEST(connection, a_full_broker_is_tried_again_until_giving_up) {
     EXPECT_THAT(failed->what(), HasSubstr("the broker is full"));
 }
 
-TEST(connection, the_latest_trouble_is_told) {
+TEST(client_connection, the_latest_trouble_is_told) {
     std::vector<std::string> told;
     auto options = scripted_peer::quick_options();
     options.on_event = [&](const connection_event& event) { told.push_back(event.text); };
@@ -136,7 +136,7 @@ TEST(connection, the_latest_trouble_is_told) {
     EXPECT_THAT(told.back(), HasSubstr("connection refused"));
 }
 
-TEST(connection, silence_is_filled_with_pings_and_answers_to_pings) {
+TEST(client_connection, silence_is_filled_with_pings_and_answers_to_pings) {
     scripted_peer peer;
     peer.greet();
     peer.pass(14s);
@@ -150,7 +150,7 @@ TEST(connection, silence_is_filled_with_pings_and_answers_to_pings) {
     EXPECT_EQ(pong.request, 77U);
 }
 
-TEST(connection, a_broker_that_is_only_listening_is_asked_whether_it_lives) {
+TEST(client_connection, a_broker_that_is_only_listening_is_asked_whether_it_lives) {
     scripted_peer peer;
     peer.greet();
     bool pinged = false;
@@ -164,7 +164,7 @@ TEST(connection, a_broker_that_is_only_listening_is_asked_whether_it_lives) {
     EXPECT_TRUE(pinged);
 }
 
-TEST(connection, a_silent_broker_is_dropped) {
+TEST(client_connection, a_silent_broker_is_dropped) {
     scripted_peer peer;
     peer.greet();
     peer.pass(29s);
@@ -174,7 +174,7 @@ TEST(connection, a_silent_broker_is_dropped) {
     EXPECT_THAT(*peer.state.dropped(), HasSubstr("nothing was heard for 30 s"));
 }
 
-TEST(connection, frames_of_unknown_type_end_the_connection) {
+TEST(client_connection, frames_of_unknown_type_end_the_connection) {
     scripted_peer peer;
     peer.greet();
     byte_buffer bytes(codec::frame_header_bytes);
@@ -184,7 +184,7 @@ TEST(connection, frames_of_unknown_type_end_the_connection) {
     EXPECT_THAT(*peer.state.dropped(), HasSubstr("unknown type 200"));
 }
 
-TEST(connection, events_are_told_in_order) {
+TEST(client_connection, events_are_told_in_order) {
     std::vector<connection_event::kind> told;
     auto options = scripted_peer::quick_options();
     options.on_event = [&](const connection_event& event) { told.push_back(event.what); };
@@ -198,7 +198,7 @@ TEST(connection, events_are_told_in_order) {
     EXPECT_THAT(told, ElementsAre(kind::connected, kind::draining, kind::lost, kind::connected));
 }
 
-TEST(closing, waits_for_results_then_says_goodbye) {
+TEST(client_closing, waits_for_results_then_says_goodbye) {
     scripted_peer peer;
     peer.greet();
     const publish_outcome& outcome = peer.publish("orders", "1");
@@ -224,7 +224,7 @@ TEST(closing, waits_for_results_then_says_goodbye) {
     EXPECT_EQ(late.failure->code(), client_errc::closed);
 }
 
-TEST(closing, does_not_wait_for_ever) {
+TEST(client_closing, does_not_wait_for_ever) {
     auto options = scripted_peer::quick_options();
     options.close_timeout = 5s;
     scripted_peer peer(options);
@@ -241,7 +241,7 @@ TEST(closing, does_not_wait_for_ever) {
     EXPECT_TRUE(peer.state.dropped());
 }
 
-TEST(closing, without_connection_and_work_is_immediate) {
+TEST(client_closing, without_connection_and_work_is_immediate) {
     scripted_peer peer;
     peer.with([&](calls& out) { peer.state.close(peer.now, nullptr, out); });
     EXPECT_EQ(peer.state.next_step(peer.now).what, connection_state::step::kind::stop);

@@ -11,7 +11,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-TEST(consumer, attaches_with_its_options) {
+TEST(client_consumer, attaches_with_its_options) {
     scripted_peer peer;
     peer.greet();
     consume_options options;
@@ -31,7 +31,7 @@ TEST(consumer, attaches_with_its_options) {
     EXPECT_EQ(consumer.state().lease(), 30s);
 }
 
-TEST(consumer, a_refused_attach_fails_the_opening) {
+TEST(client_consumer, a_refused_attach_fails_the_opening) {
     scripted_peer peer;
     peer.greet();
     consumer_script consumer(peer);
@@ -41,7 +41,7 @@ TEST(consumer, a_refused_attach_fails_the_opening) {
     EXPECT_TRUE(consumer.state().ended());
 }
 
-TEST(consumer, an_unanswered_attach_times_out) {
+TEST(client_consumer, an_unanswered_attach_times_out) {
     scripted_peer peer;
     peer.greet();
     consumer_script consumer(peer);
@@ -53,7 +53,7 @@ TEST(consumer, an_unanswered_attach_times_out) {
     EXPECT_EQ(consumer.open_failure->code(), client_errc::timed_out);
 }
 
-TEST(consumer, hands_out_in_order_and_wakes_who_waits) {
+TEST(client_consumer, hands_out_in_order_and_wakes_who_waits) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -69,7 +69,7 @@ TEST(consumer, hands_out_in_order_and_wakes_who_waits) {
     EXPECT_EQ(consumer.state().held(), 3U);
 }
 
-TEST(consumer, a_wait_ends_at_its_time) {
+TEST(client_consumer, a_wait_ends_at_its_time) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -81,7 +81,7 @@ TEST(consumer, a_wait_ends_at_its_time) {
     EXPECT_FALSE(consumer.waited[0]);
 }
 
-TEST(consumer, a_cancelled_wait_takes_no_message) {
+TEST(client_consumer, a_cancelled_wait_takes_no_message) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -91,7 +91,7 @@ TEST(consumer, a_cancelled_wait_takes_no_message) {
     EXPECT_TRUE(consumer.take());
 }
 
-TEST(consumer, damaged_records_end_the_connection) {
+TEST(client_consumer, damaged_records_end_the_connection) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -102,7 +102,7 @@ TEST(consumer, damaged_records_end_the_connection) {
     EXPECT_THAT(*peer.state.dropped(), HasSubstr("damaged"));
 }
 
-TEST(consumer, far_more_than_was_asked_for_ends_the_connection) {
+TEST(client_consumer, far_more_than_was_asked_for_ends_the_connection) {
     scripted_peer peer;
     consume_options options;
     options.prefetch_messages = 2;
@@ -114,7 +114,7 @@ TEST(consumer, far_more_than_was_asked_for_ends_the_connection) {
     EXPECT_TRUE(peer.state.dropped());
 }
 
-TEST(renewal, extends_all_open_leases_as_ranges_at_a_third) {
+TEST(client_renewal, extends_all_open_leases_as_ranges_at_a_third) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -136,7 +136,7 @@ TEST(renewal, extends_all_open_leases_as_ranges_at_a_third) {
     EXPECT_THAT(consumer.renewals(peer.write()), SizeIs(1));
 }
 
-TEST(renewal, goes_on_until_max_hold_while_handled) {
+TEST(client_renewal, goes_on_until_max_hold_while_handled) {
     scripted_peer peer;
     consume_options options;
     options.max_hold = 60s;
@@ -153,7 +153,7 @@ TEST(renewal, goes_on_until_max_hold_while_handled) {
     EXPECT_EQ(renewals, 5);
 }
 
-TEST(renewal, a_buffered_message_is_released_rather_than_failed) {
+TEST(client_renewal, a_buffered_message_is_released_rather_than_failed) {
     scripted_peer peer;
     consume_options options;
     options.max_hold = 60s;
@@ -176,7 +176,7 @@ TEST(renewal, a_buffered_message_is_released_rather_than_failed) {
     EXPECT_FALSE(consumer.take());
 }
 
-TEST(renewal, without_it_buffered_messages_go_back_in_time) {
+TEST(client_renewal, without_it_buffered_messages_go_back_in_time) {
     scripted_peer peer;
     consume_options options;
     options.max_hold = 0s;
@@ -198,7 +198,7 @@ TEST(renewal, without_it_buffered_messages_go_back_in_time) {
     EXPECT_TRUE(released);
 }
 
-TEST(renewal, that_comes_too_late_drops_what_is_buffered) {
+TEST(client_renewal, that_comes_too_late_drops_what_is_buffered) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -208,7 +208,7 @@ TEST(renewal, that_comes_too_late_drops_what_is_buffered) {
     EXPECT_EQ(consumer.state().held(), 0U);
 }
 
-TEST(renewal, leases_that_are_gone_are_not_handed_out) {
+TEST(client_renewal, leases_that_are_gone_are_not_handed_out) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -223,7 +223,7 @@ TEST(renewal, leases_that_are_gone_are_not_handed_out) {
     EXPECT_EQ(consumer.offset(*consumer.take()), 1U);
 }
 
-TEST(renewal, an_explicit_extension_is_not_shortened) {
+TEST(client_renewal, an_explicit_extension_is_not_shortened) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -238,7 +238,7 @@ TEST(renewal, an_explicit_extension_is_not_shortened) {
     EXPECT_THAT(consumer.renewals(peer.write()), SizeIs(0));
 }
 
-TEST(reconnect, takes_up_what_is_held_and_drops_what_is_gone) {
+TEST(client_reconnect, takes_up_what_is_held_and_drops_what_is_gone) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -254,7 +254,7 @@ TEST(reconnect, takes_up_what_is_held_and_drops_what_is_gone) {
     EXPECT_FALSE(consumer.take());
 }
 
-TEST(reconnect, late_answers_go_first_over_the_new_connection) {
+TEST(client_reconnect, late_answers_go_first_over_the_new_connection) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -275,7 +275,7 @@ TEST(reconnect, late_answers_go_first_over_the_new_connection) {
                 ElementsAre(lease_run{1, 1, broker_epoch(1), 2}));
 }
 
-TEST(reconnect, without_connection_nothing_is_handed_out_beyond_its_lease) {
+TEST(client_reconnect, without_connection_nothing_is_handed_out_beyond_its_lease) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -288,7 +288,7 @@ TEST(reconnect, without_connection_nothing_is_handed_out_beyond_its_lease) {
     EXPECT_FALSE(consumer.state().over());
 }
 
-TEST(reconnect, a_limit_counts_over_connections) {
+TEST(client_reconnect, a_limit_counts_over_connections) {
     scripted_peer peer;
     consume_options options;
     options.limit = 5;
@@ -313,7 +313,7 @@ TEST(reconnect, a_limit_counts_over_connections) {
     EXPECT_EQ(peer.write_one().as<codec::attach>().prefetch_messages, 0U);
 }
 
-TEST(reconnect, a_removed_queue_ends_the_consumer) {
+TEST(client_reconnect, a_removed_queue_ends_the_consumer) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -326,7 +326,7 @@ TEST(reconnect, a_removed_queue_ends_the_consumer) {
     EXPECT_EQ(consumer.wait_failure->code(), broker_errc::queue_not_found);
 }
 
-TEST(reconnect, a_busy_broker_is_asked_again) {
+TEST(client_reconnect, a_busy_broker_is_asked_again) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -339,7 +339,7 @@ TEST(reconnect, a_busy_broker_is_asked_again) {
     EXPECT_EQ(peer.write_one().type, codec::frame_type::attach);
 }
 
-TEST(consumer, the_broker_ends_it) {
+TEST(client_consumer, the_broker_ends_it) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -350,7 +350,7 @@ TEST(consumer, the_broker_ends_it) {
     EXPECT_TRUE(consumer.state().over());
 }
 
-TEST(consumer, closing_wakes_who_waits) {
+TEST(client_consumer, closing_wakes_who_waits) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -360,7 +360,7 @@ TEST(consumer, closing_wakes_who_waits) {
     EXPECT_FALSE(consumer.waited[0]);
 }
 
-TEST(consumer, stopping_lets_what_was_handed_out_be_answered) {
+TEST(client_consumer, stopping_lets_what_was_handed_out_be_answered) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -373,7 +373,7 @@ TEST(consumer, stopping_lets_what_was_handed_out_be_answered) {
     EXPECT_THAT(consumer.flush(), SizeIs(1));
 }
 
-TEST(consumer, closing_without_connection_gives_back_over_the_next) {
+TEST(client_consumer, closing_without_connection_gives_back_over_the_next) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -390,7 +390,7 @@ TEST(consumer, closing_without_connection_gives_back_over_the_next) {
     EXPECT_EQ(peer.write_one().type, codec::frame_type::detach);
 }
 
-TEST(consumer, closing_sends_answers_then_detaches) {
+TEST(client_consumer, closing_sends_answers_then_detaches) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();

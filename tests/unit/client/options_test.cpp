@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(server_address, forms) {
+TEST(client_server_address, forms) {
     EXPECT_EQ(parse_server("127.0.0.1:4650")->host, "127.0.0.1");
     EXPECT_EQ(parse_server("127.0.0.1:99")->port, "99");
     EXPECT_EQ(parse_server("broker.example")->port, "4650");
@@ -30,7 +30,7 @@ TEST(server_address, forms) {
     EXPECT_THAT(parse_server("host:x").error().what(), HasSubstr("HOST:PORT"));
 }
 
-TEST(options, defaults_are_accepted_and_named) {
+TEST(client_options, defaults_are_accepted_and_named) {
     const auto options = check_options(client_options());
     ASSERT_TRUE(options);
     EXPECT_THAT(options->client_name, HasSubstr("@"));
@@ -39,7 +39,7 @@ TEST(options, defaults_are_accepted_and_named) {
     EXPECT_TRUE(check_options(reader_options()));
 }
 
-TEST(options, at_their_limits_and_beyond) {
+TEST(client_options, at_their_limits_and_beyond) {
     consume_options options;
     options.prefetch_messages = limits::prefetch_messages_max;
     options.prefetch_bytes = limits::prefetch_bytes_max;
@@ -64,7 +64,7 @@ TEST(options, at_their_limits_and_beyond) {
     EXPECT_FALSE(check_options(client));
 }
 
-TEST(message_limits, at_and_one_beyond) {
+TEST(client_message_limits, at_and_one_beyond) {
     byte_buffer out;
     outgoing_message message;
     message.key = std::string(limits::key_bytes_max, 'k');
@@ -86,7 +86,7 @@ TEST(message_limits, at_and_one_beyond) {
     EXPECT_FALSE(encode_message(out, "t", message));
 }
 
-TEST(names, are_refused_before_they_are_sent) {
+TEST(client_names, are_refused_before_they_are_sent) {
     byte_buffer out;
     const auto refused = encode_message(out, "no/topic", {});
     ASSERT_FALSE(refused);
@@ -95,7 +95,7 @@ TEST(names, are_refused_before_they_are_sent) {
     EXPECT_TRUE(check_queue("orders.eu/billing"));
 }
 
-TEST(reasons, are_made_acceptable) {
+TEST(client_reasons, are_made_acceptable) {
     EXPECT_EQ(clean_reason("card service down"), "card service down");
     EXPECT_EQ(clean_reason("two\nlines"), "two lines");
     EXPECT_EQ(clean_reason("gr\xC3\xBC\xC3\x9F"), "gr\xC3\xBC\xC3\x9F");
@@ -105,7 +105,7 @@ TEST(reasons, are_made_acceptable) {
     EXPECT_EQ(clean_reason(std::string(255, 'x') + "\xC3\xBC").size(), 255U);
 }
 
-TEST(errors, keep_the_two_questions_apart) {
+TEST(client_errors, keep_the_two_questions_apart) {
     const error refused = make_error(failure{error_code::busy, "busy with x"});
     EXPECT_TRUE(refused.from_broker());
     EXPECT_TRUE(refused.retryable());
@@ -120,7 +120,7 @@ TEST(errors, keep_the_two_questions_apart) {
               "the message was removed");
 }
 
-TEST(addresses, read_and_write) {
+TEST(client_addresses, read_and_write) {
     std::ostringstream out;
     out << address{"orders.eu", 812};
     EXPECT_EQ(out.str(), "orders.eu@812");
@@ -128,7 +128,7 @@ TEST(addresses, read_and_write) {
     EXPECT_THROW((void)address::parse("orders.eu"), error);
 }
 
-TEST(states, have_their_words) {
+TEST(client_states, have_their_words) {
     EXPECT_EQ(to_string(delivery_state::retrying), "retrying");
     EXPECT_EQ(to_string(attempt_end::lost), "lost");
 }

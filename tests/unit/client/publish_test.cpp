@@ -10,7 +10,7 @@ namespace {
 using testing::HasSubstr;
 using testing::SizeIs;
 
-TEST(publish, a_lone_message_goes_at_once) {
+TEST(client_publish, a_lone_message_goes_at_once) {
     scripted_peer peer;
     peer.greet();
     const publish_outcome& outcome = peer.publish("orders", "one");
@@ -24,7 +24,7 @@ TEST(publish, a_lone_message_goes_at_once) {
     EXPECT_FALSE(peer.state.wants_write(peer.now));
 }
 
-TEST(publish, what_comes_before_the_connection_goes_in_one_batch) {
+TEST(client_publish, what_comes_before_the_connection_goes_in_one_batch) {
     scripted_peer peer;
     for (int i = 0; i < 100; ++i) {
         peer.publish("orders", std::to_string(i));
@@ -37,7 +37,7 @@ TEST(publish, what_comes_before_the_connection_goes_in_one_batch) {
     EXPECT_EQ(peer.outcomes.back().offset, 104U);
 }
 
-TEST(publish, messages_gather_while_frames_are_unanswered) {
+TEST(client_publish, messages_gather_while_frames_are_unanswered) {
     scripted_peer peer;
     peer.greet();
     std::vector<sent_frame> frames;
@@ -57,7 +57,7 @@ TEST(publish, messages_gather_while_frames_are_unanswered) {
     EXPECT_EQ(scripted_peer::batch_of(peer.write_one()).count, 50U);
 }
 
-TEST(publish, a_full_batch_does_not_wait) {
+TEST(client_publish, a_full_batch_does_not_wait) {
     scripted_peer peer;
     peer.greet();
     for (std::uint32_t i = 0; i < client_limits::frames_unanswered_max; ++i) {
@@ -68,7 +68,7 @@ TEST(publish, a_full_batch_does_not_wait) {
     EXPECT_EQ(scripted_peer::batch_of(peer.write_one()).count, 1U);
 }
 
-TEST(publish, batches_are_closed_at_their_limits) {
+TEST(client_publish, batches_are_closed_at_their_limits) {
     scripted_peer peer;
     for (std::uint32_t i = 0; i < client_limits::batch_records_max + 1; ++i) {
         peer.publish("orders", "x");
@@ -80,7 +80,7 @@ TEST(publish, batches_are_closed_at_their_limits) {
     EXPECT_EQ(scripted_peer::batch_of(frames[1]).count, 1U);
 }
 
-TEST(publish, sequences_ascend_per_topic_and_each_topic_has_its_producer) {
+TEST(client_publish, sequences_ascend_per_topic_and_each_topic_has_its_producer) {
     scripted_peer peer;
     peer.greet();
     peer.publish("a", "1");
@@ -97,7 +97,7 @@ TEST(publish, sequences_ascend_per_topic_and_each_topic_has_its_producer) {
     EXPECT_EQ(other.first_sequence, 1U);
 }
 
-TEST(publish, what_was_unanswered_is_sent_again_byte_for_byte_in_order) {
+TEST(client_publish, what_was_unanswered_is_sent_again_byte_for_byte_in_order) {
     scripted_peer peer;
     peer.greet();
     std::vector<byte_buffer> before;
@@ -121,7 +121,7 @@ TEST(publish, what_was_unanswered_is_sent_again_byte_for_byte_in_order) {
     EXPECT_TRUE(peer.outcomes[3].open());
 }
 
-TEST(publish, unanswered_sequences_fit_into_the_memory_of_the_broker) {
+TEST(client_publish, unanswered_sequences_fit_into_the_memory_of_the_broker) {
     scripted_peer peer;
     for (std::uint64_t i = 0; i < client_limits::sequences_unanswered_max + 10; ++i) {
         peer.publish("orders", "x");
@@ -137,7 +137,7 @@ TEST(publish, unanswered_sequences_fit_into_the_memory_of_the_broker) {
     EXPECT_EQ(scripted_peer::batch_of(peer.write_one()).count, 10U);
 }
 
-TEST(publish, credit_in_messages_pauses_and_resumes) {
+TEST(client_publish, credit_in_messages_pauses_and_resumes) {
     scripted_peer peer;
     peer.terms.credit_messages = 10;
     for (int i = 0; i < 25; ++i) {
@@ -154,7 +154,7 @@ TEST(publish, credit_in_messages_pauses_and_resumes) {
     EXPECT_EQ(scripted_peer::batch_of(peer.write_one()).count, 5U);
 }
 
-TEST(publish, one_message_may_exceed_the_credit_in_bytes_alone) {
+TEST(client_publish, one_message_may_exceed_the_credit_in_bytes_alone) {
     scripted_peer peer;
     peer.terms.credit_bytes = 1000;
     peer.greet();
@@ -169,7 +169,7 @@ TEST(publish, one_message_may_exceed_the_credit_in_bytes_alone) {
     EXPECT_EQ(scripted_peer::batch_of(peer.write_one()).count, 2U);
 }
 
-TEST(publish, a_message_no_frame_can_carry_fails_alone) {
+TEST(client_publish, a_message_no_frame_can_carry_fails_alone) {
     scripted_peer peer;
     peer.terms.frame_bytes_max = 2000;
     peer.greet();
@@ -187,7 +187,7 @@ TEST(publish, a_message_no_frame_can_carry_fails_alone) {
     EXPECT_THAT(large.failure->what(), HasSubstr("larger than a frame"));
 }
 
-TEST(publish, a_refusal_reaches_each_message_of_the_batch) {
+TEST(client_publish, a_refusal_reaches_each_message_of_the_batch) {
     scripted_peer peer;
     peer.publish("nowhere", "1");
     peer.publish("nowhere", "2");
@@ -202,7 +202,7 @@ TEST(publish, a_refusal_reaches_each_message_of_the_batch) {
     EXPECT_TRUE(peer.state.connected());
 }
 
-TEST(publish, only_the_message_that_is_too_large_fails) {
+TEST(client_publish, only_the_message_that_is_too_large_fails) {
     scripted_peer peer;
     peer.publish("orders", "small");
     peer.publish("orders", std::string(2000, 'x'));
@@ -221,7 +221,7 @@ TEST(publish, only_the_message_that_is_too_large_fails) {
     EXPECT_EQ(peer.outcomes[2].offset, 1U);
 }
 
-TEST(publish, a_draining_broker_is_asked_again_after_its_restart) {
+TEST(client_publish, a_draining_broker_is_asked_again_after_its_restart) {
     scripted_peer peer;
     peer.greet();
     const publish_outcome& outcome = peer.publish("orders", "1");
@@ -233,7 +233,7 @@ TEST(publish, a_draining_broker_is_asked_again_after_its_restart) {
     EXPECT_EQ(outcome.offset, 3U);
 }
 
-TEST(publish, a_forgotten_sequence_is_an_unknown_outcome) {
+TEST(client_publish, a_forgotten_sequence_is_an_unknown_outcome) {
     scripted_peer peer;
     peer.greet();
     const publish_outcome& outcome = peer.publish("orders", "1");
@@ -244,7 +244,7 @@ TEST(publish, a_forgotten_sequence_is_an_unknown_outcome) {
     EXPECT_EQ(outcome.failure->code(), client_errc::outcome_unknown);
 }
 
-TEST(publish, giving_up_tells_what_was_sent_from_what_was_not) {
+TEST(client_publish, giving_up_tells_what_was_sent_from_what_was_not) {
     auto options = scripted_peer::quick_options();
     options.give_up_after = 60s;
     scripted_peer peer(options);
@@ -263,7 +263,7 @@ TEST(publish, giving_up_tells_what_was_sent_from_what_was_not) {
     EXPECT_THAT(unsent.failure->what(), HasSubstr("connection reset"));
 }
 
-TEST(publish, beyond_the_bound_messages_wait_for_room_in_order) {
+TEST(client_publish, beyond_the_bound_messages_wait_for_room_in_order) {
     auto options = scripted_peer::quick_options();
     options.in_flight_messages = 2;
     scripted_peer peer(options);
@@ -280,7 +280,7 @@ TEST(publish, beyond_the_bound_messages_wait_for_room_in_order) {
     EXPECT_EQ(peer.outcomes[3].offset, 3U);
 }
 
-TEST(publish, one_message_larger_than_the_bound_is_taken_alone) {
+TEST(client_publish, one_message_larger_than_the_bound_is_taken_alone) {
     auto options = scripted_peer::quick_options();
     options.in_flight_bytes = 100;
     scripted_peer peer(options);
@@ -293,7 +293,7 @@ TEST(publish, one_message_larger_than_the_bound_is_taken_alone) {
     EXPECT_EQ(scripted_peer::batch_of(peer.write_one()).count, 1U);
 }
 
-TEST(publish, flush_waits_for_the_last_result) {
+TEST(client_publish, flush_waits_for_the_last_result) {
     scripted_peer peer;
     peer.greet();
     peer.publish("orders", "1");
@@ -307,7 +307,7 @@ TEST(publish, flush_waits_for_the_last_result) {
     EXPECT_TRUE(flushed);
 }
 
-TEST(publish, an_acknowledgement_of_nothing_ends_the_connection) {
+TEST(client_publish, an_acknowledgement_of_nothing_ends_the_connection) {
     scripted_peer peer;
     peer.greet();
     codec::published reply;

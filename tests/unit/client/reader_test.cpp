@@ -10,7 +10,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-class reader_test : public testing::Test {
+class client_reader_test : public testing::Test {
 protected:
     void open(log_position from, const reader_options& options = {}) {
         id = peer.state.open_reader("orders", from, options);
@@ -47,7 +47,7 @@ protected:
     int nothing = 0;
 };
 
-TEST_F(reader_test, reads_pages_in_order) {
+TEST_F(client_reader_test, reads_pages_in_order) {
     open(log_position::at_offset(5));
     wait(10s);
     const sent_frame first = peer.write_one();
@@ -61,7 +61,7 @@ TEST_F(reader_test, reads_pages_in_order) {
     EXPECT_EQ(peer.write_one().as<codec::read>().from.offset, 7U);
 }
 
-TEST_F(reader_test, zero_timeout_is_one_look) {
+TEST_F(client_reader_test, zero_timeout_is_one_look) {
     open(log_position::earliest());
     wait(0s);
     const sent_frame read = peer.write_one();
@@ -71,7 +71,7 @@ TEST_F(reader_test, zero_timeout_is_one_look) {
     EXPECT_THAT(peer.write(), IsEmpty());
 }
 
-TEST_F(reader_test, waits_longer_than_one_read_may) {
+TEST_F(client_reader_test, waits_longer_than_one_read_may) {
     open(log_position::latest());
     wait(60s);
     const sent_frame first = peer.write_one();
@@ -84,7 +84,7 @@ TEST_F(reader_test, waits_longer_than_one_read_may) {
     EXPECT_THAT(seen, ElementsAre("new"));
 }
 
-TEST_F(reader_test, time_runs_without_connection) {
+TEST_F(client_reader_test, time_runs_without_connection) {
     open(log_position::earliest());
     wait(5s);
     peer.lose();
@@ -92,7 +92,7 @@ TEST_F(reader_test, time_runs_without_connection) {
     EXPECT_EQ(nothing, 1);
 }
 
-TEST_F(reader_test, is_asked_again_after_a_loss) {
+TEST_F(client_reader_test, is_asked_again_after_a_loss) {
     open(log_position::at_offset(4));
     wait(forever);
     (void)peer.write();
@@ -103,7 +103,7 @@ TEST_F(reader_test, is_asked_again_after_a_loss) {
     EXPECT_THAT(seen, ElementsAre("x"));
 }
 
-TEST_F(reader_test, removed_messages_are_an_error_and_seek_goes_on) {
+TEST_F(client_reader_test, removed_messages_are_an_error_and_seek_goes_on) {
     open(log_position::at_offset(0));
     wait(forever);
     peer.refuse(peer.write_one().request, error_code::gone);
@@ -114,7 +114,7 @@ TEST_F(reader_test, removed_messages_are_an_error_and_seek_goes_on) {
     EXPECT_EQ(peer.write_one().as<codec::read>().from.kind, position_kind::earliest);
 }
 
-TEST_F(reader_test, removed_messages_are_skipped_if_wanted) {
+TEST_F(client_reader_test, removed_messages_are_skipped_if_wanted) {
     open(log_position::at_offset(0), {.skip_removed = true});
     wait(forever);
     peer.refuse(peer.write_one().request, error_code::gone);
@@ -125,7 +125,7 @@ TEST_F(reader_test, removed_messages_are_skipped_if_wanted) {
     EXPECT_THAT(seen, ElementsAre("oldest"));
 }
 
-TEST_F(reader_test, a_cancelled_wait_skips_no_message) {
+TEST_F(client_reader_test, a_cancelled_wait_skips_no_message) {
     open(log_position::at_offset(0));
     reader().cancel_wait(wait(forever));
     answer(peer.write_one(), 0, {"a"});
@@ -133,7 +133,7 @@ TEST_F(reader_test, a_cancelled_wait_skips_no_message) {
     EXPECT_EQ(reader().take()->payload, "a");
 }
 
-TEST_F(reader_test, damaged_messages_are_reported) {
+TEST_F(client_reader_test, damaged_messages_are_reported) {
     open(log_position::at_offset(0));
     wait(forever);
     const sent_frame read = peer.write_one();
@@ -146,7 +146,7 @@ TEST_F(reader_test, damaged_messages_are_reported) {
     EXPECT_EQ(failure->code(), client_errc::protocol_error);
 }
 
-TEST_F(reader_test, closing_wakes_who_waits) {
+TEST_F(client_reader_test, closing_wakes_who_waits) {
     open(log_position::at_offset(0));
     wait(forever);
     peer.with([&](calls& out) { peer.state.close_reader(id, out); });

@@ -34,7 +34,7 @@ void ask(scripted_peer& peer, answer_seen& seen, repeat kind, const std::string&
     });
 }
 
-TEST(request, answers_find_their_requests_in_any_order) {
+TEST(client_request, answers_find_their_requests_in_any_order) {
     scripted_peer peer;
     peer.greet();
     answer_seen first;
@@ -53,7 +53,7 @@ TEST(request, answers_find_their_requests_in_any_order) {
     EXPECT_STREQ(first.failure->what(), "bad name");
 }
 
-TEST(request, waits_for_a_connection) {
+TEST(client_request, waits_for_a_connection) {
     scripted_peer peer;
     answer_seen seen;
     ask(peer, seen, repeat::never);
@@ -63,7 +63,7 @@ TEST(request, waits_for_a_connection) {
     EXPECT_TRUE(seen.value);
 }
 
-TEST(request, that_may_be_repeated_is_asked_again_after_a_loss) {
+TEST(client_request, that_may_be_repeated_is_asked_again_after_a_loss) {
     scripted_peer peer;
     peer.greet();
     answer_seen seen;
@@ -75,7 +75,7 @@ TEST(request, that_may_be_repeated_is_asked_again_after_a_loss) {
     EXPECT_TRUE(seen.value);
 }
 
-TEST(request, that_may_not_be_repeated_is_unknown_after_a_loss) {
+TEST(client_request, that_may_not_be_repeated_is_unknown_after_a_loss) {
     scripted_peer peer;
     peer.greet();
     answer_seen sent;
@@ -90,7 +90,7 @@ TEST(request, that_may_not_be_repeated_is_unknown_after_a_loss) {
     EXPECT_TRUE(unsent.value);
 }
 
-TEST(request, without_answer_ends_after_its_time) {
+TEST(client_request, without_answer_ends_after_its_time) {
     scripted_peer peer;
     peer.greet();
     answer_seen look;
@@ -109,7 +109,7 @@ TEST(request, without_answer_ends_after_its_time) {
     EXPECT_FALSE(peer.state.dropped());
 }
 
-TEST(request, giving_up_knows_what_was_sent) {
+TEST(client_request, giving_up_knows_what_was_sent) {
     auto options = scripted_peer::quick_options();
     options.give_up_after = 30s;
     scripted_peer peer(options);
@@ -126,7 +126,7 @@ TEST(request, giving_up_knows_what_was_sent) {
     EXPECT_EQ(unsent.failure->code(), client_errc::not_connected);
 }
 
-TEST(request, an_answer_of_another_kind_is_an_error_of_the_protocol) {
+TEST(client_request, an_answer_of_another_kind_is_an_error_of_the_protocol) {
     scripted_peer peer;
     peer.greet();
     answer_seen seen;
@@ -137,7 +137,7 @@ TEST(request, an_answer_of_another_kind_is_an_error_of_the_protocol) {
     EXPECT_THAT(seen.failure->what(), HasSubstr("explained"));
 }
 
-TEST(request, after_close_fails_at_once) {
+TEST(client_request, after_close_fails_at_once) {
     scripted_peer peer;
     peer.greet();
     peer.with([&](calls& out) { peer.state.close(peer.now, nullptr, out); });

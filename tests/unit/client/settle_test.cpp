@@ -23,7 +23,7 @@ void hold(consumer_script& consumer, std::size_t count) {
     }
 }
 
-TEST(settle, neighbours_merge_into_runs_in_any_order) {
+TEST(client_settle, neighbours_merge_into_runs_in_any_order) {
     scripted_peer peer;
     consumer_script consumer(peer);
     hold(consumer, 6);
@@ -37,7 +37,7 @@ TEST(settle, neighbours_merge_into_runs_in_any_order) {
     EXPECT_THAT(settles[0].runs, ElementsAre(run(0, 4, 1), run(5, 1, 6)));
 }
 
-TEST(settle, waits_for_company_only_while_there_is_more_to_do) {
+TEST(client_settle, waits_for_company_only_while_there_is_more_to_do) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
@@ -51,7 +51,7 @@ TEST(settle, waits_for_company_only_while_there_is_more_to_do) {
     EXPECT_THAT(peer.write(), SizeIs(1));
 }
 
-TEST(settle, a_second_answer_is_refused) {
+TEST(client_settle, a_second_answer_is_refused) {
     scripted_peer peer;
     consumer_script consumer(peer);
     hold(consumer, 1);
@@ -60,7 +60,7 @@ TEST(settle, a_second_answer_is_refused) {
     EXPECT_THAT(consumer.flush(), SizeIs(1));
 }
 
-TEST(settle, each_reason_and_delay_is_kept) {
+TEST(client_settle, each_reason_and_delay_is_kept) {
     scripted_peer peer;
     consumer_script consumer(peer);
     hold(consumer, 4);
@@ -77,7 +77,7 @@ TEST(settle, each_reason_and_delay_is_kept) {
     EXPECT_EQ(settles[2].action, settle_action::release);
 }
 
-TEST(confirm, one_ack_is_confirmed_with_its_own_sequence) {
+TEST(client_confirm, one_ack_is_confirmed_with_its_own_sequence) {
     scripted_peer peer;
     consumer_script consumer(peer);
     hold(consumer, 2);
@@ -95,7 +95,7 @@ TEST(confirm, one_ack_is_confirmed_with_its_own_sequence) {
     EXPECT_TRUE(*confirmed);
 }
 
-TEST(confirm, a_lost_lease_is_reported_to_its_waiter_only) {
+TEST(client_confirm, a_lost_lease_is_reported_to_its_waiter_only) {
     scripted_peer peer;
     consumer_script consumer(peer);
     hold(consumer, 2);
@@ -118,7 +118,7 @@ TEST(confirm, a_lost_lease_is_reported_to_its_waiter_only) {
     EXPECT_EQ(second->error().code(), broker_errc::lease_gone);
 }
 
-TEST(confirm, is_sent_again_with_the_same_sequence_and_runs) {
+TEST(client_confirm, is_sent_again_with_the_same_sequence_and_runs) {
     scripted_peer peer;
     consume_options options;
     options.confirm = true;
@@ -139,7 +139,7 @@ TEST(confirm, is_sent_again_with_the_same_sequence_and_runs) {
     EXPECT_THAT(frames[2].as<codec::attach>().held, ElementsAre(run(2, 1, 3)));
 }
 
-TEST(confirm, an_ambiguous_duplicate_is_an_unknown_outcome) {
+TEST(client_confirm, an_ambiguous_duplicate_is_an_unknown_outcome) {
     scripted_peer peer;
     consumer_script consumer(peer);
     hold(consumer, 2);
@@ -160,7 +160,7 @@ TEST(confirm, an_ambiguous_duplicate_is_an_unknown_outcome) {
                                   make_error_code(client_errc::outcome_unknown)));
 }
 
-TEST(confirm, flush_waits_for_the_answers_before_it) {
+TEST(client_confirm, flush_waits_for_the_answers_before_it) {
     scripted_peer peer;
     consume_options options;
     options.confirm = true;
@@ -183,7 +183,7 @@ TEST(confirm, flush_waits_for_the_answers_before_it) {
     EXPECT_FALSE(consumer.state().has_unconfirmed());
 }
 
-TEST(confirm, answers_gather_while_many_confirmations_are_awaited) {
+TEST(client_confirm, answers_gather_while_many_confirmations_are_awaited) {
     scripted_peer peer;
     consume_options options;
     options.confirm = true;
@@ -205,7 +205,7 @@ TEST(confirm, answers_gather_while_many_confirmations_are_awaited) {
     EXPECT_THAT(rest[0].runs, ElementsAre(run(64, 36, 65)));
 }
 
-TEST(confirm, closing_waits_for_it_and_counts) {
+TEST(client_confirm, closing_waits_for_it_and_counts) {
     scripted_peer peer;
     consume_options options;
     options.confirm = true;
@@ -226,7 +226,7 @@ TEST(confirm, closing_waits_for_it_and_counts) {
     EXPECT_EQ(consumer.counts.accepted, 2U);
 }
 
-TEST(confirm, giving_up_ends_the_wait_and_not_the_answer) {
+TEST(client_confirm, giving_up_ends_the_wait_and_not_the_answer) {
     auto client = scripted_peer::quick_options();
     client.give_up_after = 60s;
     scripted_peer peer(client);
@@ -243,7 +243,7 @@ TEST(confirm, giving_up_ends_the_wait_and_not_the_answer) {
     EXPECT_EQ(peer.write().at(0).type, codec::frame_type::settle);
 }
 
-TEST(confirm, a_removed_queue_ends_everything) {
+TEST(client_confirm, a_removed_queue_ends_everything) {
     scripted_peer peer;
     consume_options options;
     options.confirm = true;
