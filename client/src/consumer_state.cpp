@@ -260,13 +260,12 @@ bool consumer_state::on_deliver(const codec::deliver& push, const shared_bytes& 
 // ---- the application
 
 std::optional<handed_message> consumer_state::take(mono_time now) {
-    if (stopped_ || failed_) {
+    // Without being attached, whether the leases are still ours is answered soon: to hand them out
+    // before could mean to do what another consumer was given in the meantime.
+    if (stopped_ || failed_ || phase_ != phase::attached) {
         return std::nullopt;
     }
-    if (phase_ == phase::attached) {
-        held_.close_expired(now);  // as after a suspension
-    }
-    // Without being attached, whether a lease that is over is still ours is answered soon.
+    held_.close_expired(now);  // as after a suspension
     return held_.take(now);
 }
 

@@ -49,9 +49,6 @@ bool delivery_buffer::add(const codec::delivery_run& run, const shared_bytes& bo
 std::optional<handed_message> delivery_buffer::take(mono_time now) {
     while (!buffered_.empty()) {
         delivery& front = *buffered_.front();
-        if (front.open_count > 0 && front.lease_until <= now) {
-            return std::nullopt;
-        }
         while (front.handed < front.slots.size()) {
             const byte_view left = front.records.subspan(front.handed_bytes);
             const byte_view record = left.first(codec::record_size_at(left));

@@ -36,7 +36,7 @@ public:
     // Takes a run in; `lease` = how long leases last. False if its records are not what it says.
     [[nodiscard]] bool add(const codec::delivery_run& run, const shared_bytes& body,
                            duration_us lease, mono_time now);
-    // The next buffered message. Nothing while the lease of the next one is over.
+    // The next buffered message.
     [[nodiscard]] std::optional<handed_message> take(mono_time now);
 
     // The message is answered or not ours any more.

@@ -41,6 +41,9 @@ void publish_load(const std::string& server, std::uint64_t first, ledger& facts,
     auto client = connect(server, patient());
     std::uint64_t content = first;
     while (!stop.load()) {
+        if (!facts.has_room()) {
+            continue;
+        }
         facts.submitted(content);
         client.submit(
             topic, {.key = {}, .headers = {}, .payload = std::to_string(content)},
@@ -70,12 +73,12 @@ void consume_load(const std::string& server, std::uint64_t seed, ledger& facts,
         if (!message) {
             continue;
         }
-        facts.delivered(message->offset(), content_of(message->payload()));
+        facts.delivered(message->offset(), content_of(message->payload()), message->lease());
         const std::uint64_t dice = random.below(20);
         if (dice < 3) {
             try {
                 message->ack_confirmed();
-                facts.confirmed(message->offset());
+                facts.confirmed(message->offset(), message->lease());
             } catch (const error& failed) {
                 if (failed.code() != broker_errc::lease_gone) {
                     facts.complain(std::string("a confirmed ack failed: ") + failed.what());
@@ -98,7 +101,7 @@ void drain(const std::string& server, ledger& facts) {
     auto client = connect(server, patient());
     auto from = client.open_consumer(queue);
     while (auto message = from.next(1500ms)) {
-        facts.delivered(message->offset(), content_of(message->payload()));
+        facts.delivered(message->offset(), content_of(message->payload()), message->lease());
         message->ack();
     }
     from.close();
@@ -145,6 +148,7 @@ run_report run(const std::filesystem::path& brokerd, const std::filesystem::path
         for (std::uint32_t cycle = 0; cycle < options.cycles; ++cycle) {
             std::this_thread::sleep_for(std::chrono::milliseconds(
                 random.between(options.life_min.count(), options.life_max.count())));
+            facts.epoch_ends();
             broker.kill();
             broker.restart();
         }

@@ -9,7 +9,7 @@ namespace {
 
 TEST(sigkill, loses_nothing_that_was_acknowledged) {
     const test::temp_dir directory;
-    const auto report = run({}, directory / "data", {.cycles = 6, .seed = 7});
+    const auto report = run({}, directory / "data", {.cycles = 10, .seed = 7});
     EXPECT_GT(report.acknowledged, 100U);
     EXPECT_GT(report.confirmed, 0U);
     for (const auto& what : report.violations) {

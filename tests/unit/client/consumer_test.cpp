@@ -275,17 +275,22 @@ TEST(client_reconnect, late_answers_go_first_over_the_new_connection) {
                 ElementsAre(lease_run{1, 1, broker_epoch(1), 2}));
 }
 
-TEST(client_reconnect, without_connection_nothing_is_handed_out_beyond_its_lease) {
+TEST(client_reconnect, hands_nothing_out_before_it_knows_what_it_still_holds) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
     consumer.deliver(0, 1, {"a", "b"});
     peer.lose();
-    peer.pass(10s);
-    EXPECT_TRUE(consumer.take());
-    peer.pass(20s);
     EXPECT_FALSE(consumer.take());
+    consumer.wait();
+    peer.pass(1s);
+    peer.greet();
+    const sent_frame again = peer.write_one();
+    EXPECT_THAT(consumer.waited, SizeIs(0));
     EXPECT_FALSE(consumer.state().over());
+    consumer.accept(again, {{0, 1, broker_epoch(1), 1}});
+    ASSERT_THAT(consumer.waited, SizeIs(1));
+    EXPECT_EQ(consumer.offset(*consumer.waited[0]), 1U);
 }
 
 TEST(client_reconnect, a_limit_counts_over_connections) {
