@@ -16,6 +16,7 @@
 #include <asio/write.hpp>
 
 #include "client/src/client_limits.hpp"
+#include "client/src/self_connection.hpp"
 #include "protocol/transport/read.hpp"
 
 namespace brokerd::client_core {
@@ -278,11 +279,16 @@ core::awaitable<std::string> core::connect() {
         socket_.close(ignored);
         const auto [failed] = co_await socket_.async_connect(each, transport::use_tuple);
         problem = failed ? failed : transport::prepare(socket_);
+        if (!problem && is_self_connection(socket_)) {
+            problem = asio::error::connection_refused;  // nobody listens there
+        }
         if (!problem) {
             co_return "";
         }
         why = problem.message();
     }
+    std::error_code ignored;
+    socket_.close(ignored);  // a refused one must not keep the broker's port until the next attempt
     co_return why;
 }
 

@@ -6,6 +6,7 @@
 #include <asio/read_until.hpp>
 #include <asio/write.hpp>
 
+#include "client/src/self_connection.hpp"
 #include "tests/integration/client/client_fixture.hpp"
 
 namespace brokerd::client_integration {
@@ -43,6 +44,21 @@ TEST(client_connect, nobody_listens) {
     EXPECT_EQ(failed.code(), client_errc::not_connected);
     EXPECT_THAT(failed.what(), HasSubstr("Connection refused"));
     EXPECT_THAT(failed.what(), HasSubstr(server));
+}
+
+// Which port an attempt gets is up to the system, so the test binds it to the one it connects to.
+TEST(client_connect, a_connection_with_itself_is_told_from_one_with_a_broker) {
+    asio::io_context context;
+    const tcp::endpoint any(asio::ip::address_v4::loopback(), 0);
+    tcp::socket alone(context, any);
+    EXPECT_FALSE(client_core::is_self_connection(alone));
+    alone.connect(alone.local_endpoint());
+    EXPECT_TRUE(client_core::is_self_connection(alone));
+
+    tcp::acceptor listener(context, any);
+    tcp::socket socket(context);
+    socket.connect(listener.local_endpoint());
+    EXPECT_FALSE(client_core::is_self_connection(socket));
 }
 
 TEST(client_connect, somebody_else_listens) {
