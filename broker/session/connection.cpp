@@ -199,6 +199,11 @@ bool connection::paused() const {
            (session_.blocked() || writer_.over_limit() || lane_.shared().engine->congested());
 }
 
+// A peer that takes nothing is dead after the same time as one that says nothing.
+duration_us connection::dead_after() const {
+    return lane_.shared().settings.dead_after;
+}
+
 mono_time connection::tick() {
     const auto now = lane_.now();
     if (session_.closing()) {
@@ -209,7 +214,7 @@ mono_time connection::tick() {
         }
         return close_by_;
     }
-    if (writer_.stalled(std::chrono::steady_clock::now(), limits::outbox_stalled_max)) {
+    if (writer_.stalled(std::chrono::steady_clock::now(), dead_after())) {
         const failure why{error_code::slow_consumer, "the client does not read what it asked for"};
         close(closed_reason::slow_consumer, &why);
         return now.mono;
@@ -229,7 +234,7 @@ mono_time connection::deadline() const {
     if (writer_.pending_bytes() > 0) {
         const auto progress =
             std::chrono::duration_cast<duration_us>(writer_.last_progress().time_since_epoch());
-        next = std::min(next, mono_time{progress} + limits::outbox_stalled_max);
+        next = std::min(next, mono_time{progress} + dead_after());
     }
     return next;
 }

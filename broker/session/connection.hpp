@@ -92,6 +92,7 @@ private:
     void put_question(const ask& question);
     void wrote(std::size_t bytes);
     [[nodiscard]] bool paused() const;
+    [[nodiscard]] duration_us dead_after() const;
     [[nodiscard]] mono_time deadline() const;
 
     static transport::awaitable<> read(std::shared_ptr<connection> self);

@@ -187,9 +187,9 @@ std::string limit_table() {
                       size_text(frame_bytes_per_second_min)));
     row("heartbeat: send something at least this often", time_text(heartbeat_default),
         time_text(heartbeat_max));
-    row("silence after which the connection is closed", time_text(dead_after_default), "");
+    row("silence, or nothing taken of what waits, after which the connection is closed",
+        time_text(dead_after_default), "");
     fixed("bytes waiting for a peer that does not read", size_text(outbox_bytes_max));
-    fixed("no progress for a peer that does not read", time_text(outbox_stalled_max));
     row("publish credit, messages", count(publish_credit_messages_default),
         count(publish_credit_messages_max));
     row("publish credit, bytes", size_text(publish_credit_bytes_default),

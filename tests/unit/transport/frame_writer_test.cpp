@@ -102,15 +102,15 @@ TEST_F(frame_writer_test, a_peer_that_does_not_read_shows_as_stalled_and_over_li
     EXPECT_TRUE(writer_.over_limit());
     EXPECT_GT(writer_.pending_bytes(), 0U);
     const auto at = writer_.last_progress();
-    EXPECT_FALSE(writer_.stalled(at + std::chrono::seconds(30), limits::outbox_stalled_max));
-    EXPECT_TRUE(writer_.stalled(at + std::chrono::seconds(31), limits::outbox_stalled_max));
+    EXPECT_FALSE(writer_.stalled(at + std::chrono::seconds(30), std::chrono::seconds(30)));
+    EXPECT_TRUE(writer_.stalled(at + std::chrono::seconds(31), std::chrono::seconds(30)));
     while (writer_.pending_bytes() > 0) {
         static_cast<void>(received());
         run_ready();
     }
     static_cast<void>(received());
     EXPECT_EQ(parser_.frames(), 1U);
-    EXPECT_FALSE(writer_.stalled(at + std::chrono::hours(1), limits::outbox_stalled_max));
+    EXPECT_FALSE(writer_.stalled(at + std::chrono::hours(1), std::chrono::seconds(30)));
     writer_.stop();
     run_ready();
     EXPECT_TRUE(result_.has_value());
