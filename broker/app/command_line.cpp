@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "protocol/types/duration.hpp"
 #include "protocol/types/names.hpp"
 
 namespace brokerd::app {
@@ -87,6 +88,10 @@ outcome<command_line> read_command_line(int argc, const char* const* argv,
     app.failure_message(CLI::FailureMessage::simple);
     given from;
     add_options(app, from);
+    app.footer(fmt::format(
+        "Durations are {}. Sizes are bytes, or a number with KiB, MiB, GiB or TiB.\n"
+        "The command line goes before the environment, the environment before the file.",
+        duration_forms));
     command_line result;
     try {
         app.parse(argc, argv);

@@ -9,6 +9,7 @@
 
 #include "broker/config/listen_address.hpp"
 #include "broker/config/units.hpp"
+#include "protocol/types/duration.hpp"
 #include "protocol/types/limits.hpp"
 #include "protocol/types/names.hpp"
 

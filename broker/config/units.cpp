@@ -18,8 +18,6 @@ struct unit {
 
 constexpr std::array byte_units{unit{"TiB", 1ULL << 40}, unit{"GiB", 1ULL << 30},
                                 unit{"MiB", 1ULL << 20}, unit{"KiB", 1ULL << 10}, unit{"B", 1}};
-constexpr std::array time_units{unit{"h", 3'600'000'000}, unit{"m", 60'000'000},
-                                unit{"s", 1'000'000}, unit{"ms", 1000}, unit{"us", 1}};
 
 struct parsed_number {
     std::uint64_t value;
@@ -73,26 +71,8 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text) {
     return scale(*number, byte_units, std::numeric_limits<std::uint64_t>::max());
 }
 
-std::optional<duration_us> parse_duration(std::string_view text) {
-    const auto number = parse_number(text);
-    if (!number) {
-        return std::nullopt;
-    }
-    if (number->rest.empty()) {
-        return number->value == 0 ? std::optional{duration_us{0}} : std::nullopt;
-    }
-    const auto us = scale(*number, time_units,
-                          static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()));
-    return us ? std::optional{duration_us{static_cast<std::int64_t>(*us)}} : std::nullopt;
-}
-
 std::string format_bytes(std::uint64_t bytes) {
     return bytes == 0 ? "0" : format_scaled(bytes, byte_units);
-}
-
-std::string format_duration(duration_us duration) {
-    const auto us = static_cast<std::uint64_t>(duration.count());
-    return us == 0 ? "0" : format_scaled(us, time_units);
 }
 
 }  // namespace brokerd::config

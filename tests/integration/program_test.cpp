@@ -25,8 +25,9 @@ protected:
 TEST_F(program, help_and_version_say_what_they_should) {
     const auto help = broker_process::run_to_end({"--help"});
     EXPECT_EQ(help.exit_code, 0);
-    EXPECT_THAT(help.out, AllOf(HasSubstr("--data-dir"), HasSubstr("BROKERD_DATA_DIR"),
-                                HasSubstr("--print-config")));
+    EXPECT_THAT(help.out,
+                AllOf(HasSubstr("--data-dir"), HasSubstr("BROKERD_DATA_DIR"),
+                      HasSubstr("--print-config"), HasSubstr("us, ms, s, min (or m), h or d")));
     const auto version = broker_process::run_to_end({"--version"});
     EXPECT_EQ(version.exit_code, 0);
     EXPECT_THAT(version.out, testing::MatchesRegex("brokerd [0-9]+\\.[0-9]+\\.[0-9]+\n"));
@@ -35,12 +36,13 @@ TEST_F(program, help_and_version_say_what_they_should) {
 TEST_F(program, options_come_from_line_environment_and_file_in_this_order) {
     const auto file =
         write_config("# a comment\ndrain = 1s\nheartbeat = \"2s\"\nlog-level = error\n");
-    const auto printed =
-        broker_process::run_to_end({"--config", file, "--print-config", "--drain", "3s"},
-                                   {"BROKERD_HEARTBEAT=4s", "BROKERD_DRAIN=5s"});
+    const auto printed = broker_process::run_to_end(
+        {"--config", file, "--print-config", "--drain", "3s", "--dead-after", "5min"},
+        {"BROKERD_HEARTBEAT=4s", "BROKERD_DRAIN=5s"});
     EXPECT_EQ(printed.exit_code, 0) << printed.err;
     EXPECT_THAT(printed.out,
                 AllOf(HasSubstr("From: command line.\ndrain = 3s\n"),
+                      HasSubstr("From: command line.\ndead-after = 5min\n"),
                       HasSubstr("From: environment BROKERD_HEARTBEAT.\nheartbeat = 4s\n"),
                       HasSubstr("From: " + file + ".\nlog-level = \"error\"\n"),
                       HasSubstr("From: default.\nlisten = \"127.0.0.1:4650\"\n")));

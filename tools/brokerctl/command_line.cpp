@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/types/duration.hpp"
 #include "tools/brokerctl/version.hpp"
 
 namespace brokerd::ctl {
@@ -46,16 +47,18 @@ command_line::command_line()
     app_.set_version_flag("--version", fmt::format("brokerctl {}", program_version),
                           "Print the version of brokerctl");
     app_.fallthrough();  // brokerctl queue ls -o json
-    app_.footer(
+    app_.footer(fmt::format(
         "Examples:\n"
         "  brokerctl queue create orders/billing\n"
-        "  brokerctl message publish orders '{\"id\":42}' --key 42\n"
+        "  brokerctl message publish orders '{{\"id\":42}}' --key 42\n"
         "  brokerctl queue ls\n"
         "  brokerctl queue explain orders/billing\n"
         "\n"
         "brokerctl NOUN VERB --help says more about each.\n"
+        "A DURATION is {}.\n"
         "Exit codes: 0 done, 1 refused or fewer than asked for, 2 usage, 3 no connection,\n"
-        "4 outcome unknown.");
+        "4 outcome unknown.",
+        duration_forms));
     add_value(app_, "--server", globals_.connection.server, parse_server, "HOST:PORT",
               fmt::format("The broker (default {})", default_server))
         ->envname("BROKERD_SERVER");

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/types/duration.hpp"
 #include "tools/brokerctl/command_line.hpp"
 #include "tools/brokerctl/units.hpp"
 
@@ -16,16 +17,16 @@ std::string plain(std::uint64_t value) {
 // Calls visit(name, given, in force, text of a value) for each setting.
 template <typename Settings, typename Visit>
 void each(const topic_changes& given, Settings& settings, Visit visit) {
-    visit("keep-done", given.keep_done, settings.keep_done, exact_duration);
+    visit("keep-done", given.keep_done, settings.keep_done, format_duration);
     visit("max-message-bytes", given.max_message_bytes, settings.max_message_bytes, exact_bytes);
 }
 
 template <typename Settings, typename Visit>
 void each(const queue_changes& given, Settings& settings, Visit visit) {
-    visit("lease", given.lease, settings.lease, exact_duration);
+    visit("lease", given.lease, settings.lease, format_duration);
     visit("attempts", given.attempts, settings.attempts, plain);
-    visit("backoff", given.backoff, settings.backoff, exact_duration);
-    visit("backoff-max", given.backoff_max, settings.backoff_max, exact_duration);
+    visit("backoff", given.backoff, settings.backoff, format_duration);
+    visit("backoff-max", given.backoff_max, settings.backoff_max, format_duration);
     visit("max-retrying", given.max_retrying, settings.max_retrying, plain);
     visit("max-runs", given.max_runs, settings.max_runs, plain);
 }

@@ -3,45 +3,14 @@
 
 #include <array>
 #include <cmath>
-#include <limits>
 #include <string_view>
 
 #include <fmt/format.h>
 
+#include "protocol/types/duration.hpp"
+
 namespace brokerd::ctl {
 namespace {
-
-struct duration_unit {
-    std::string_view name;
-    std::int64_t us;
-};
-
-constexpr std::array duration_units{
-    duration_unit{"d", 86'400'000'000}, duration_unit{"h", 3'600'000'000},
-    duration_unit{"min", 60'000'000},   duration_unit{"s", 1'000'000},
-    duration_unit{"ms", 1'000},         duration_unit{"us", 1},
-};
-
-std::string spell_duration(std::chrono::microseconds duration, std::size_t units_max) {
-    if (duration.count() < 0) {
-        return "-" + spell_duration(-duration, units_max);
-    }
-    std::string text;
-    std::int64_t rest = duration.count();
-    for (const auto& [name, us] : duration_units) {
-        if (units_max == 0) {
-            break;
-        }
-        if (const auto whole = rest / us; whole > 0) {
-            text += fmt::format("{}{}", whole, name);
-            rest %= us;
-            --units_max;
-        } else if (!text.empty()) {
-            --units_max;  // 1h and 5s: the second unit would be far below the first
-        }
-    }
-    return text.empty() ? "0s" : text;
-}
 
 // Three digits of a number in [1, 1000), cut: 1.23, 12.3, 123.
 std::string three_digits(double value) {
@@ -56,16 +25,12 @@ std::string three_digits(double value) {
 
 }  // namespace
 
-std::string exact_duration(std::chrono::microseconds duration) {
-    return spell_duration(duration, std::numeric_limits<std::size_t>::max());
-}
-
 std::string short_duration(std::chrono::microseconds duration) {
     using namespace std::chrono_literals;
     // Nobody wants the milliseconds of an age of a second, nor microseconds at all.
     const auto step =
         duration < 1s ? std::chrono::microseconds{1ms} : std::chrono::microseconds{1s};
-    return spell_duration(duration / step * step, 2);
+    return cut_duration(duration / step * step, 2);
 }
 
 std::string short_count(double count) {

@@ -1,4 +1,4 @@
-// Numbers as people read them: durations, counts, bytes, rates, times. JSON never uses these,
+// Numbers as people read them: short durations, counts, bytes, rates, times. JSON never uses these,
 // except for the time format. Pure; no thread affinity.
 #pragma once
 
@@ -8,9 +8,6 @@
 #include <string_view>
 
 namespace brokerd::ctl {
-
-// `1d2h`, `10min`, `1s500ms`, `0s`: exact, and what parse_duration reads.
-[[nodiscard]] std::string exact_duration(std::chrono::microseconds duration);
 
 // The largest one or two units: `3d4h`, `1min59s`, `1s`, `350ms`; below a millisecond `0s`.
 [[nodiscard]] std::string short_duration(std::chrono::microseconds duration);

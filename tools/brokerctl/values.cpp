@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "protocol/types/duration.hpp"
+
 namespace brokerd::ctl {
 namespace {
 
@@ -41,24 +43,9 @@ std::optional<double> take_number(std::string_view& text) {
     return value;
 }
 
-std::string_view take_unit(std::string_view& text) {
-    std::size_t length = 0;
-    while (length < text.size() && !is_digit(text[length]) && text[length] != '.') {
-        ++length;
-    }
-    const auto unit = text.substr(0, length);
-    text.remove_prefix(length);
-    return unit;
-}
-
 struct unit {
     std::string_view name;
     double factor;
-};
-
-constexpr std::array duration_units{
-    unit{"us", 1},     unit{"ms", 1e3},   unit{"s", 1e6},
-    unit{"min", 60e6}, unit{"h", 3600e6}, unit{"d", 86400e6},
 };
 
 constexpr std::array size_units{
@@ -82,11 +69,6 @@ std::optional<double> factor_of(const std::array<unit, Count>& units, std::strin
         }
     }
     return std::nullopt;
-}
-
-std::unexpected<std::string> no_duration(std::string_view text) {
-    return std::unexpected(
-        fmt::format("\"{}\" is no duration; write for example 100ms, 5s, 10min, 2h or 7d", text));
 }
 
 // Two digits at `at`, as a number not above `most`.
@@ -163,32 +145,11 @@ std::optional<timestamp> rfc3339(std::string_view text) {
 }  // namespace
 
 parsed<microseconds> parse_duration(std::string_view text) {
-    if (text == "0") {
-        return microseconds{0};
+    auto duration = brokerd::parse_duration(text);
+    if (!duration) {
+        return std::unexpected(std::move(duration.error().text));
     }
-    auto rest = text;
-    double total_us = 0;
-    do {
-        const auto number = take_number(rest);
-        const auto name = take_unit(rest);
-        const auto factor = factor_of(duration_units, name);
-        if (number && name == "m") {
-            return std::unexpected(
-                fmt::format("\"{}\" is no duration; minutes are written min, as in 10min", text));
-        }
-        if (number && name.empty()) {
-            return std::unexpected(
-                fmt::format("\"{0}\" has no unit; write for example {0}s or {0}min", text));
-        }
-        if (!number || !factor) {
-            return no_duration(text);
-        }
-        total_us += *number * *factor;
-    } while (!rest.empty());
-    if (total_us > 9e18) {
-        return std::unexpected(fmt::format("\"{}\" is too long", text));
-    }
-    return microseconds{std::llround(total_us)};
+    return *duration;
 }
 
 parsed<microseconds> parse_seconds(std::string_view text) {

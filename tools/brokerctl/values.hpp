@@ -20,8 +20,7 @@ using std::chrono::microseconds;
 template <typename T>
 using parsed = std::expected<T, std::string>;
 
-// `5s`, `100ms`, `10min`, `2h`, `7d`, `1h30min`, `0`: a number alone has no unit and is refused,
-// as nobody can see whether it means seconds or days.
+// As brokerd's options: `5s`, `100ms`, `10min` or `10m`, `2h`, `7d`, `1h30min`, `0`.
 [[nodiscard]] parsed<microseconds> parse_duration(std::string_view text);
 
 // As parse_duration, and a number alone means seconds: for waiting times.

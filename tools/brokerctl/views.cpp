@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/types/duration.hpp"
 #include "tools/brokerctl/text.hpp"
 #include "tools/brokerctl/units.hpp"
 
@@ -240,7 +241,7 @@ std::string topic_details_text(const topic_info& topic, timestamp now, bool colo
         detail{"queues", fmt::format("{}", topic.queues)},
         detail{"created", age_text(topic.created, now)},
         detail{"id", fmt::format("{}", topic.id)},
-        detail{"keep-done", exact_duration(topic.settings.keep_done)},
+        detail{"keep-done", format_duration(topic.settings.keep_done)},
         detail{"max-message-bytes", exact_bytes(topic.settings.max_message_bytes)},
     };
     return render_details(details, colours);
@@ -298,10 +299,10 @@ std::string queue_details_text(const queue_info& queue, timestamp now, bool colo
         detail{"floor", fmt::format("{}@{}", queue.topic, queue.floor)},
         detail{"created", age_text(queue.created, now)},
         detail{"id", fmt::format("{}", queue.id)},
-        detail{"lease", exact_duration(settings.lease)},
+        detail{"lease", format_duration(settings.lease)},
         detail{"attempts", fmt::format("{}", settings.attempts)},
-        detail{"backoff", exact_duration(settings.backoff)},
-        detail{"backoff-max", exact_duration(settings.backoff_max)},
+        detail{"backoff", format_duration(settings.backoff)},
+        detail{"backoff-max", format_duration(settings.backoff_max)},
         detail{"max-retrying", fmt::format("{}", settings.max_retrying)},
         detail{"max-runs", fmt::format("{}", settings.max_runs)},
     };

@@ -39,7 +39,8 @@ constexpr int usage = 2;
 TEST(command_line, help_goes_to_standard_output) {
     const auto help = brokerctl({"--help"});
     EXPECT_EQ(help.code, done);
-    EXPECT_THAT(help.out, AllOf(HasSubstr("topic"), HasSubstr("BROKERD_SERVER")));
+    EXPECT_THAT(help.out, AllOf(HasSubstr("topic"), HasSubstr("BROKERD_SERVER"),
+                                HasSubstr("us, ms, s, min (or m), h or d")));
     EXPECT_EQ(help.err, "");
 }
 

@@ -100,7 +100,7 @@ INSTANTIATE_TEST_SUITE_P(
         bad_setting{"log-level", "", "cannot be"}, bad_setting{"log-format", "xml", "text json"},
         bad_setting{"ephemeral", "yes", "true or false"},
         bad_setting{"ephemeral", "", "true or false"},
-        bad_setting{"heartbeat", "15", "cannot be \"15\"; allowed: 100ms to 5m"},
+        bad_setting{"heartbeat", "15", "cannot be \"15\"; allowed: 100ms to 5min"},
         bad_setting{"heartbeat", "fifteen", "cannot be"},
         bad_setting{"heartbeat", "20s", "dead-after 30s is less than twice the heartbeat 20s"},
         bad_setting{"dead-after", "29s", "dead-after 29s is less than twice the heartbeat 15s"},
