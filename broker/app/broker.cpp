@@ -128,6 +128,9 @@ storage::rocks_store_options store_terms(const config::options& from,
     if (from.disk_reserve_bytes > 0) {
         options.disk_reserve_bytes = from.disk_reserve_bytes;
     }
+    if (from.ephemeral) {
+        options.ballast_bytes = 0;  // nothing is there to be started again on a full disk
+    }
     options.warn = [log](std::string_view text) { log.warning("{}", text); };
     return options;
 }

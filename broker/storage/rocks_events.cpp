@@ -26,6 +26,13 @@ std::string_view name_of(rocksdb::BackgroundErrorReason reason) {
     return "write";
 }
 
+// With every open RocksDB lists the files of its directory for its log, and finds it an error that
+// a new one is not there yet: `[ERROR] Error when reading DIR/db dir NotFound: `.
+bool is_of_new_directory(std::string_view line) {
+    line = line.substr(0, line.find_last_not_of(" \n") + 1);
+    return line.starts_with("[ERROR] Error when reading ") && line.ends_with(" dir NotFound:");
+}
+
 }  // namespace
 
 void failure_latch::set(std::string text) {
@@ -64,8 +71,13 @@ void rocks_logger::Logv(const char* format, va_list arguments) {
     }
     std::array<char, log_line_bytes_max> line{};
     const int size = std::vsnprintf(line.data(), line.size(), format, arguments);
-    if (size > 0) {
-        warn_({line.data(), std::min(static_cast<std::size_t>(size), line.size() - 1)});
+    if (size <= 0) {
+        return;
+    }
+    const std::string_view text(line.data(),
+                                std::min(static_cast<std::size_t>(size), line.size() - 1));
+    if (!is_of_new_directory(text)) {
+        warn_(text);
     }
 }
 

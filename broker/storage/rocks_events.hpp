@@ -53,7 +53,8 @@ private:
 };
 
 // RocksDB's info log, handed to `warn` line by line. Never written into the data directory: there
-// a full disk makes Debian's build abort on an assertion.
+// a full disk makes Debian's build abort on an assertion. Left out is the one line that every new
+// directory causes.
 class rocks_logger : public rocksdb::Logger {
 public:
     explicit rocks_logger(std::function<void(std::string_view)> warn)

@@ -158,6 +158,9 @@ TEST_F(program, ephemeral_data_goes_with_the_broker) {
         return directories;
     };
     EXPECT_EQ(entries(), 1U);
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path())) {
+        EXPECT_NE(entry.path().filename(), "ballast");
+    }
     EXPECT_EQ(running.terminate(), 0);
     EXPECT_EQ(entries(), 0U);
 }

@@ -9,6 +9,7 @@
 #include <rocksdb/db.h>
 
 #include "broker/storage/keys.hpp"
+#include "broker/storage/rocks_events.hpp"
 #include "broker/storage/rocks_handles.hpp"
 #include "tests/support/faulty_file_system.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -84,6 +85,29 @@ TEST_F(rocks_store_test, below_the_reserve_only_what_needs_no_space_is_written) 
     store->maintain();
     EXPECT_FALSE(store->statistics().below_reserve);
     to.apply(message(1));
+}
+
+TEST_F(rocks_store_test, a_new_directory_is_nothing_to_warn_of) {
+    std::vector<std::string> warnings;
+    auto fresh = test::small_options(directory_ / "fresh");
+    fresh.warn = [&](std::string_view text) { warnings.emplace_back(text); };
+    test::open_or_fail(fresh)->close();
+    EXPECT_EQ(warnings, std::vector<std::string>());
+}
+
+TEST(rocks_logger, hands_on_all_but_the_line_of_a_new_directory) {
+    std::vector<std::string> warnings;
+    rocks_logger log([&](std::string_view text) { warnings.emplace_back(text); });
+    rocksdb::Error(&log, "Error when reading %s dir %s\n", "d/db", "NotFound: ");
+    EXPECT_EQ(warnings, std::vector<std::string>());
+    rocksdb::Error(&log, "Error when reading %s dir %s\n", "d/db", "IO error: d/db: denied");
+    rocksdb::Error(&log, "Error when reading %s file %s", "d/db/7.sst", "NotFound: ");
+    rocksdb::Warn(&log, "Stalling writes");
+    EXPECT_EQ(
+        warnings,
+        (std::vector<std::string>{
+            "[ERROR] Error when reading d/db dir IO error: d/db: denied\n",
+            "[ERROR] Error when reading d/db/7.sst file NotFound: ", "[WARN] Stalling writes"}));
 }
 
 TEST_F(rocks_store_test, the_ballast_goes_when_space_is_tight_and_comes_back) {
