@@ -13,6 +13,8 @@
 #include "protocol/codec/registry.hpp"
 #include "protocol/codec/wire.hpp"
 #include "protocol/types/limits.hpp"
+#include "protocol/types/settings.hpp"
+#include "protocol/types/time.hpp"
 #include "tests/golden/protocol/hex.hpp"
 
 namespace brokerd::codec::document {
@@ -207,7 +209,38 @@ std::string limit_table() {
     fixed("attempts kept in a message's history", count(attempts_history_max));
     fixed("delay of a nack", time_text(nack_delay_max));
     fixed("batches remembered per producer and topic, in sequences", count(producer_window));
+    fixed("producers remembered, each topic and each queue they use counted", count(producers_max));
     fixed("a plain ack is on disk at latest after", time_text(plain_ack_sync_max));
+    fixed("an answer to read", fmt::format("{} messages and {}, but one message", batch_records_max,
+                                           size_text(read_bytes_max)));
+    fixed("wait of a read", time_text(read_wait_max));
+    fixed("reads of a connection that wait", count(waiting_reads_max));
+    return out;
+}
+
+std::string setting_table() {
+    using namespace limits;
+    std::string out = "| setting | default | least | most |\n|---|---|---|---|\n";
+    const auto row = [&](std::string_view what, const std::string& standard,
+                         const std::string& least, const std::string& most) {
+        fmt::format_to(std::back_inserter(out), "| `{}` | {} | {} | {} |\n", what, standard, least,
+                       most);
+    };
+    const auto time = [](duration_us value) {
+        return time_text(std::chrono::duration_cast<std::chrono::milliseconds>(value));
+    };
+    const topic_settings of_topic;
+    const queue_settings of_queue;
+    row("keep_done", time(of_topic.keep_done), "0", time_text(keep_done_max));
+    row("max_message_bytes", size_text(of_topic.max_message_bytes), "1 byte",
+        size_text(message_bytes_max));
+    row("lease", time(of_queue.lease), time_text(lease_min), time_text(lease_max));
+    row("attempts", fmt::format("{}", of_queue.attempts), "1", fmt::format("{}", attempts_max));
+    row("backoff", time(of_queue.backoff), "0", time_text(nack_delay_max));
+    row("backoff_max", time(of_queue.backoff_max), "`backoff`", time_text(nack_delay_max));
+    row("max_retrying", fmt::format("{}", of_queue.max_retrying), "1",
+        fmt::format("{}", retrying_max));
+    row("max_runs", fmt::format("{}", of_queue.max_runs), "1", fmt::format("{}", runs_max));
     return out;
 }
 
@@ -260,6 +293,7 @@ std::map<std::string, std::string> blocks() {
             {"structs", parts()},
             {"errors", errors()},
             {"limits", limit_table()},
+            {"settings", setting_table()},
             {"examples", examples()}};
 }
 
