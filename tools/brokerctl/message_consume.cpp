@@ -174,9 +174,23 @@ private:
         if (came_ == options_.count) {
             return exit_code::done;
         }
-        ctx_.out().remark(fmt::format("{} of {} came; 'brokerctl queue explain {}' says why", came_,
-                                      plural(options_.count, "message"), options_.queue));
+        ctx_.out().complain(too_few());
         return exit_code::refused;
+    }
+
+    std::string too_few() const {
+        const auto came =
+            came_ == 0 ? std::string("no message")
+                       : fmt::format("only {} of {}", came_, plural(options_.count, "message"));
+        if (stopped_.requested()) {
+            return fmt::format("interrupted, {} came", came);
+        }
+        const auto when =
+            options_.wait > 0us
+                ? fmt::format("within {:g} s", std::chrono::duration<double>(options_.wait).count())
+                : std::string("there");
+        return fmt::format("{} {}; 'brokerctl queue explain {}' says why", came, when,
+                           options_.queue);
     }
 
     context& ctx_;

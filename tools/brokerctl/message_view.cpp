@@ -2,6 +2,8 @@
 #include "tools/brokerctl/message_view.hpp"
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -95,27 +97,69 @@ tone tone_of(delivery_state state) {
     return tone::strong;
 }
 
-std::string in_queue_text(std::string_view topic, const message_in_queue& at, timestamp now,
-                          bool colours) {
-    const auto state = to_string(at.state);
-    std::string next = at.next;
-    if (next.starts_with(state)) {
-        next.erase(0, state.size());
-    } else if (!next.empty()) {
-        next.insert(0, ": ");
+// What the broker says of the message, without the state that stands beside it.
+std::string next_text(const message_in_queue& at) {
+    std::string_view next = at.next;
+    if (const auto state = to_string(at.state); next.starts_with(state)) {
+        next.remove_prefix(state.size());
+        next.remove_prefix(std::min(next.find_first_not_of(":, "), next.size()));
     }
-    auto text = fmt::format("{}/{}  {}{}\n", topic, at.queue,
-                            painted(state, tone_of(at.state), colours), terminal_text(next));
-    if (at.attempts > at.history.size()) {
-        text +=
-            fmt::format("  {} of {} failed attempts are kept\n", at.history.size(), at.attempts);
+    return terminal_text(next);
+}
+
+// The attempts that are not told by what the broker says: usually all but the last.
+std::span<const failed_attempt> earlier_attempts(const message_in_queue& at) {
+    std::span<const failed_attempt> all = at.history;
+    if (!all.empty() && at.next.contains(" ago by " + all.back().consumer)) {
+        all = all.first(all.size() - 1);
     }
-    for (const auto& attempt : at.history) {
-        text += fmt::format("  {} {} by {}", ago(attempt.time, now), to_string(attempt.outcome),
-                            terminal_text(attempt.consumer));
-        text += attempt.reason.empty() ? "\n" : ": " + terminal_text(attempt.reason) + "\n";
+    return all;
+}
+
+template <std::size_t Index>
+cell cell_at(const json& row) {
+    return row.at(Index).get<std::string>();
+}
+
+std::string states_text(std::string_view topic, const shown_message& shown, bool colours) {
+    constexpr std::array columns{
+        column{"QUEUE", align::left, cell_at<0>},
+        column{"STATE", align::left,
+               [](const json& row) -> cell {
+                   return {row.at(1).get<std::string>(), tone_of(row.at(2).get<delivery_state>())};
+               }},
+        column{"WHY", align::left, cell_at<3>},
+    };
+    std::vector<json> rows;
+    for (const auto& at : shown.queues) {
+        rows.push_back(json::array(
+            {fmt::format("{}/{}", topic, at.queue), to_string(at.state), at.state, next_text(at)}));
     }
-    return text;
+    return "\n" + render_table(columns, rows, colours);
+}
+
+std::string earlier_text(std::string_view topic, const shown_message& shown, timestamp now,
+                         bool colours) {
+    constexpr std::array columns{
+        column{"EARLIER", align::left, cell_at<0>}, column{"ATTEMPT", align::left, cell_at<1>},
+        column{"BY", align::left, cell_at<2>},      column{"QUEUE", align::left, cell_at<3>},
+        column{"REASON", align::left, cell_at<4>},
+    };
+    std::vector<json> rows;
+    std::string forgotten;
+    for (const auto& at : shown.queues) {
+        const auto queue = fmt::format("{}/{}", topic, at.queue);
+        for (const auto& attempt : earlier_attempts(at)) {
+            rows.push_back(json::array({ago(attempt.time, now), to_string(attempt.outcome),
+                                        terminal_text(attempt.consumer), queue,
+                                        terminal_text(attempt.reason)}));
+        }
+        if (at.attempts > at.history.size()) {
+            forgotten += fmt::format("{}: the last {} of {} failed attempts are kept\n", queue,
+                                     at.history.size(), at.attempts);
+        }
+    }
+    return (rows.empty() ? "" : "\n" + render_table(columns, rows, colours)) + forgotten;
 }
 
 }  // namespace
@@ -190,15 +234,13 @@ json shown_json(const message_view& view, const shown_message& shown) {
 
 std::string shown_text(const message_view& view, const shown_message& shown, timestamp now,
                        bool colours) {
-    auto text = message_details_text(view, now, colours);
+    const auto text = message_details_text(view, now, colours);
     if (shown.queues.empty()) {
         return text + fmt::format("no queue yet; 'brokerctl queue create {}/QUEUE' creates one\n",
                                   view.topic);
     }
-    for (const auto& at : shown.queues) {
-        text += in_queue_text(view.topic, at, now, colours);
-    }
-    return text;
+    return text + states_text(view.topic, shown, colours) +
+           earlier_text(view.topic, shown, now, colours);
 }
 
 }  // namespace brokerd::ctl

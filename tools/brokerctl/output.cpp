@@ -81,6 +81,13 @@ bool output::flush() {
     return out_.good();
 }
 
+void output::hint(std::string_view text) {
+    if (is_table()) {
+        end_progress();
+        err_ << text << '\n' << std::flush;
+    }
+}
+
 void output::remark(std::string_view text) {
     if (options_.error_terminal) {
         end_progress();

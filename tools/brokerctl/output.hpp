@@ -47,6 +47,8 @@ public:
     // Hands what was written to the operating system; false if it could not take it.
     [[nodiscard]] bool flush();
 
+    // What to do next, on standard error; not said to who asked for JSON.
+    void hint(std::string_view text);
     // A remark for a person at the terminal; programs never see it.
     void remark(std::string_view text);
     // Always said, on standard error: `brokerctl: text`.

@@ -24,7 +24,8 @@ exit_code ls(context& ctx, const ls_options& options) {
     }
     ctx.out().list(queue_columns(), rows);
     if (rows.empty()) {
-        ctx.out().remark("no queues yet; 'brokerctl queue create TOPIC/QUEUE' creates one");
+        ctx.out().hint(fmt::format("no queues yet; 'brokerctl queue create {}/QUEUE' creates one",
+                                   options.topic.empty() ? "TOPIC" : options.topic));
     }
     return exit_code::done;
 }

@@ -20,7 +20,7 @@ exit_code ls(context& ctx, const ls_options&) {
     }
     ctx.out().list(topic_columns(), rows);
     if (rows.empty()) {
-        ctx.out().remark("no topics yet; 'brokerctl topic create TOPIC' creates one");
+        ctx.out().hint("no topics yet; 'brokerctl topic create TOPIC' creates one");
     }
     return exit_code::done;
 }

@@ -48,10 +48,24 @@ TEST_F(brokerctl_test, fewer_than_asked_for_is_exit_1) {
     const auto end = ctl({"message", "consume", "orders/billing", "--count", "3", "--ack"});
     EXPECT_EQ(end.exit_code, refused);
     EXPECT_EQ(end.out, "orders@0  attempt 1  m0\norders@1  attempt 1  m1\n");
+    EXPECT_THAT(end.err, StartsWith("brokerctl: only 2 of 3 messages there; "));
     EXPECT_EQ(queue_row()["done"], 2);
     const auto none = ctl({"message", "consume", "orders/billing", "--ack", "-o", "json"});
     EXPECT_EQ(none.exit_code, refused);
     EXPECT_EQ(none.out, "[]\n");
+    EXPECT_EQ(none.err,
+              "brokerctl: no message there; 'brokerctl queue explain orders/billing' says why\n");
+}
+
+TEST_F(brokerctl_test, what_did_not_come_in_time_is_told) {
+    create_orders(1);
+    const auto end =
+        ctl({"message", "consume", "orders/billing", "--count", "2", "--wait", "0.1", "--ack"});
+    EXPECT_EQ(end.exit_code, refused);
+    EXPECT_THAT(end.err, StartsWith("brokerctl: only 1 of 2 messages within 0.1 s; "));
+    const auto none = ctl({"message", "consume", "orders/billing", "--wait", "100ms", "--ack"});
+    EXPECT_EQ(none.exit_code, refused);
+    EXPECT_THAT(none.err, StartsWith("brokerctl: no message within 0.1 s; "));
 }
 
 TEST_F(brokerctl_test, consume_never_leases_more_than_count) {

@@ -25,6 +25,19 @@ TEST_F(brokerctl_test, topic_create_with_other_settings_is_refused) {
     EXPECT_THAT(other.err, HasSubstr("keep-done 1h, not 2h; 'brokerctl topic set orders'"));
 }
 
+TEST_F(brokerctl_test, empty_listings_say_how_to_fill_them) {
+    const auto topics = ctl({"topic", "ls"});
+    EXPECT_EQ(topics.exit_code, done);
+    EXPECT_THAT(topics.out, StartsWith("TOPIC"));
+    EXPECT_EQ(topics.err, "no topics yet; 'brokerctl topic create TOPIC' creates one\n");
+    EXPECT_EQ(ctl({"queue", "ls"}).err,
+              "no queues yet; 'brokerctl queue create TOPIC/QUEUE' creates one\n");
+    text({"topic", "create", "orders"});
+    EXPECT_EQ(ctl({"queue", "ls", "orders"}).err,
+              "no queues yet; 'brokerctl queue create orders/QUEUE' creates one\n");
+    EXPECT_EQ(as_json({"queue", "ls"}), json::array());  // and nothing on standard error
+}
+
 TEST_F(brokerctl_test, topic_ls) {
     EXPECT_EQ(as_json({"topic", "ls"}), json::array());
     create_orders(3);

@@ -8,6 +8,7 @@ namespace brokerd::ctl {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::EndsWith;
 using testing::HasSubstr;
 
 constexpr timestamp now =
@@ -134,11 +135,46 @@ TEST(shown_view, nothing_happens_to_dead_messages_by_themselves) {
     EXPECT_TRUE(shown_json(view_of(*shown.message), shown)["queues"][0]["next_at"].is_null());
 }
 
-TEST(shown_view, text) {
-    const auto shown = retrying();
+// The last attempt is in the broker's sentence and not told again.
+TEST(shown_view, text_has_columns_and_each_attempt_once) {
+    auto shown = retrying();
+    auto& billing = shown.queues[0];
+    billing.attempts = 3;
+    billing.history.insert(billing.history.begin(),
+                           {{now - 75s, attempt_end::expired, "w@host:1", ""},
+                            {now - 9s, attempt_end::nacked, "brokerctl@laptop:811", "busy\n"}});
+    billing.next =
+        "retrying: attempt 3 of 16 nacked 1 s ago by brokerctl@laptop:812 (\"card service down\"); "
+        "due in 4 s";
+    auto& audit = shown.queues.emplace_back();
+    audit.queue = "a";
+    audit.state = delivery_state::done;
+    audit.next = "done, removed";
     EXPECT_THAT(shown_text(view_of(*shown.message), shown, now, false),
-                HasSubstr("orders/billing  retrying: due in 4 s\n"
-                          "  1s ago nacked by brokerctl@laptop:812: card service down\n"));
+                EndsWith("payload  {\"id\":42}\n"
+                         "\n"
+                         "QUEUE           STATE     WHY\n"
+                         "orders/billing  retrying  attempt 3 of 16 nacked 1 s ago by "
+                         "brokerctl@laptop:812 (\"card service down\"); due in 4 s\n"
+                         "orders/a        done      removed\n"
+                         "\n"
+                         "EARLIER      ATTEMPT  BY                    QUEUE           REASON\n"
+                         "1min15s ago  expired  w@host:1              orders/billing\n"
+                         "9s ago       nacked   brokerctl@laptop:811  orders/billing  busy\\n\n"));
+}
+
+TEST(shown_view, text_tells_the_last_attempt_if_the_broker_does_not) {
+    auto shown = retrying();
+    shown.queues[0].state = delivery_state::leased;
+    shown.queues[0].attempts = 12;
+    shown.queues[0].next = "leased by w@host:1 for 12 s more, attempt 13 of 16";
+    EXPECT_THAT(
+        shown_text(view_of(*shown.message), shown, now, false),
+        EndsWith("orders/billing  leased  by w@host:1 for 12 s more, attempt 13 of 16\n"
+                 "\n"
+                 "EARLIER  ATTEMPT  BY                    QUEUE           REASON\n"
+                 "1s ago   nacked   brokerctl@laptop:812  orders/billing  card service down\n"
+                 "orders/billing: the last 1 of 12 failed attempts are kept\n"));
 }
 
 TEST(shown_view, text_without_queues_says_how_to_create_one) {
