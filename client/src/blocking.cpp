@@ -23,15 +23,27 @@ std::thread start_without_signals(std::shared_ptr<asio::io_context> context) {
 
 }  // namespace
 
-blocking_client::blocking_client(std::string_view server, client_options options)
+blocking_client::blocking_client(std::string_view server, client_options options,
+                                 std::stop_token stop)
     : context_(std::make_shared<asio::io_context>(1)),
       core_(core::start(context_->get_executor(), server, std::move(options), context_)) {
     thread_ = start_without_signals(context_);
-    const result<void> connected = wait_for<void>([&](callback<void> done) {
-        core_->locked([&](client_state& state, mono_time, calls& out) {
-            state.wait_connected(std::move(done), out);
+    result<void> connected;
+    {
+        const std::stop_callback stopped(stop, [this] {
+            core_->locked([](client_state& state, mono_time now, calls& out) {
+                state.close(now, nullptr, out);  // fails who waits
+            });
         });
-    });
+        connected = wait_for<void>([&](callback<void> done) {
+            core_->locked([&](client_state& state, mono_time, calls& out) {
+                state.wait_connected(std::move(done), out);
+            });
+        });
+    }
+    if (connected && stop.stop_requested()) {
+        connected = std::unexpected(client_state::closed_error());  // it came just too late
+    }
     if (!connected) {
         close();
         throw error(connected.error());

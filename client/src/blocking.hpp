@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -19,8 +20,8 @@ namespace brokerd::client_core {
 
 class blocking_client {
 public:
-    // Returns when there is a connection; throws error when there is none.
-    blocking_client(std::string_view server, client_options options);
+    // Returns when there is a connection; throws error when there is none, or a stop came first.
+    blocking_client(std::string_view server, client_options options, std::stop_token stop);
     ~blocking_client() { close(); }
     blocking_client(const blocking_client&) = delete;
     blocking_client& operator=(const blocking_client&) = delete;

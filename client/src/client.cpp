@@ -19,8 +19,8 @@ using client_core::calls;
 using client_core::client_state;
 using client_core::repeat;
 
-client connect(std::string_view server, client_options options) {
-    return client(std::make_shared<blocking_client>(server, std::move(options)));
+client connect(std::string_view server, client_options options, std::stop_token stop) {
+    return client(std::make_shared<blocking_client>(server, std::move(options), std::move(stop)));
 }
 
 client::client(std::shared_ptr<blocking_client> state) : state_(std::move(state)) {}

@@ -166,6 +166,7 @@ private:
     std::uint32_t last_consumer_ = 0;
     std::uint64_t last_reader_ = 0;
 
+    bool told_lost_ = false;  // since the last connection
     bool closing_ = false;
     mono_time close_until_ = mono_never;
     std::vector<callback<void>> closed_;

@@ -125,6 +125,7 @@ void client_state::on_greeting(const frame& what, mono_time now, calls& out) {
     for (callback<void>& each : std::exchange(connected_waiters_, {})) {
         finish<void>(out, each, {});
     }
+    told_lost_ = false;
     tell(connection_event::kind::connected,
          fmt::format("{}: connected, brokerd {}", server_, terms->broker_version), out);
 }
@@ -253,7 +254,8 @@ void client_state::on_connection_lost(const std::string& why, mono_time now, cal
     }
     routes_.clear();
     reap_consumers();
-    if (!was_closing) {
+    if (!was_closing && !told_lost_) {
+        told_lost_ = true;
         tell(connection_event::kind::lost, text, out);
     }
     continue_closing(now, out);

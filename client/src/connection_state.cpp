@@ -92,19 +92,19 @@ std::string connection_state::on_lost(const std::string& why, mono_time now) {
     goodbye_due_ = false;
     pong_ = 0;
     last_trouble_ = why;
+    const std::string told = fmt::format("{}: {}", server_, why);
     if (phase_ == phase::leaving || phase_ == phase::closed) {
         phase_ = phase::closed;
-        return fmt::format("{}: {}", server_, why);
+        return told;
     }
     phase_ = phase::waiting;
     if (was_ready) {
         give_up_at_ = later(now, give_up_after_);
     }
     // At once after a loss, as the broker may only have restarted; with pauses after failures.
-    const duration_us wait = was_ready ? jittered(backoff_initial_) : jittered(pause_);
-    retry_at_ = now + wait;
+    retry_at_ = now + jittered(was_ready ? backoff_initial_ : pause_);
     pause_ = std::clamp(pause_ * 2, backoff_initial_, backoff_max_);
-    return fmt::format("{}: {}; next attempt in {}", server_, why, human(wait));
+    return told;
 }
 
 bool connection_state::wants_write(mono_time now) const {

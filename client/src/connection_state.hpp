@@ -38,8 +38,7 @@ public:
     void on_connected(mono_time now);
     // Fails with protocol_error if the hello_ok is not acceptable.
     [[nodiscard]] result<void> on_hello_ok(const codec::hello_ok& terms, mono_time now);
-    // The connection is gone or could not be made. Returns what is told: why, and when the next
-    // attempt is.
+    // The connection is gone or could not be made. Returns what is told: whom, and why.
     std::string on_lost(const std::string& why, mono_time now);
 
     void on_sent(mono_time now) { last_sent_ = now; }

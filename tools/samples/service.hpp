@@ -66,31 +66,25 @@ private:
     std::thread waiter_;
 };
 
-// For client_options::on_event, of the one client of the process. While the broker stays away, one
-// of the many attempts to reach it is logged now and then.
+// For client_options::on_event.
 inline void log_connection(const brokerd::connection_event& event) {
-    using clock = std::chrono::steady_clock;
-    constexpr std::chrono::seconds pause{30};
-    static auto last = brokerd::connection_event::kind::connected;
-    static clock::time_point logged;
-    const bool is_news = event.what != last || clock::now() - logged >= pause;
-    if (is_news) {
-        log(event.text);
-        last = event.what;
-        logged = clock::now();
-    }
+    log(event.text);
 }
 
 // Connects to the broker, waiting for it to be there. A stop ends the process meanwhile, which
 // holds nothing yet.
 inline brokerd::client connect(const stop_signal& stop, const std::string& server,
                                brokerd::client_options options = {}) {
-    const std::stop_callback give_up(stop.token(), [] {
-        log("stopped before the broker was there");
-        std::_Exit(0);
-    });
     options.on_event = log_connection;
-    return brokerd::connect(server, std::move(options));
+    try {
+        return brokerd::connect(server, std::move(options), stop.token());
+    } catch (const brokerd::error&) {
+        if (!stop.token().stop_requested()) {
+            throw;
+        }
+        log("stopped before the broker was there");
+        std::exit(0);
+    }
 }
 
 }  // namespace samples

@@ -26,6 +26,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -226,18 +227,20 @@ public:
 
 private:
     friend class admin;
-    friend client connect(std::string_view server, client_options options);
+    friend client connect(std::string_view server, client_options options, std::stop_token stop);
     explicit client(std::shared_ptr<client_core::blocking_client> state);
 
     std::shared_ptr<client_core::blocking_client> state_;
 };
 
 /// Connects to the broker at `HOST:PORT`, `HOST` (port 4650) or `[IPV6]:PORT`. Tries until a broker
-/// accepts the hello, at most give_up_after.
+/// accepts the hello, at most give_up_after, or until `stop` is requested. The token is for the
+/// waiting alone: it does not close a client that was returned.
 /// Errors: not_connected: no broker within give_up_after; the text says what went wrong last.
-/// invalid_argument: the address cannot be read, or an option is out of bounds. At once, as trying
-/// again is pointless: version_unsupported, feature_unsupported, protocol_error (something else
-/// than a broker answers).
-[[nodiscard]] client connect(std::string_view server, client_options options = {});
+/// closed: stop was requested first. invalid_argument: the address cannot be read, or an option is
+/// out of bounds. At once, as trying again is pointless: version_unsupported, feature_unsupported,
+/// protocol_error (something else than a broker answers).
+[[nodiscard]] client connect(std::string_view server, client_options options = {},
+                             std::stop_token stop = {});
 
 }  // namespace brokerd

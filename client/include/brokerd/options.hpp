@@ -14,12 +14,13 @@ namespace brokerd {
 struct connection_event {
     enum class kind {
         connected,  ///< The broker accepted the hello.
-        lost,       ///< The connection is gone, or could not be made; a retry follows by itself.
+        lost,       ///< The connection is gone, or the first attempts fail. Told once; attempts
+                    ///< follow by themselves, silently, until `connected` or `closed`.
         draining,   ///< The broker shuts down; the connection will be lost soon.
         closed,     ///< The client is closed; nothing follows.
     };
     kind what = kind::connected;
-    std::string text;  ///< One sentence: whom, why, when the next attempt is.
+    std::string text;  ///< One sentence: whom, and why.
 };
 
 /// Options of connect() and async_client.

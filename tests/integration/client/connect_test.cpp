@@ -1,5 +1,6 @@
 // Connecting: what can go wrong, and who we are.
 #include <future>
+#include <stop_token>
 
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
@@ -90,6 +91,21 @@ TEST(client_connect, somebody_listens_and_never_answers) {
     EXPECT_THAT(failed.what(), HasSubstr("no answer to hello"));
 }
 
+TEST(client_connect, can_be_stopped_while_the_broker_is_away) {
+    asio::io_context context;
+    const tcp::acceptor listener(context, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+    std::stop_source stop;
+    auto waiting = std::async(std::launch::async, [&] {
+        return error_of(
+            [&] { (void)connect(local(listener), {.give_up_after = forever}, stop.get_token()); });
+    });
+    stop.request_stop();
+    EXPECT_EQ(waiting.get().code(), client_errc::closed);
+    // Requested before, it does not even try.
+    EXPECT_EQ(error_of([&] { (void)connect(local(listener), {}, stop.get_token()); }).code(),
+              client_errc::closed);
+}
+
 TEST(client_connect, arguments_are_checked) {
     EXPECT_EQ(error_of([] { (void)connect("host:port"); }).code(), client_errc::invalid_argument);
     EXPECT_EQ(error_of([] { (void)connect("127.0.0.1:1", {.in_flight_messages = 0}); }).code(),
@@ -105,6 +121,14 @@ TEST_F(client_connection_test, shows_its_name_and_sees_the_broker) {
     EXPECT_EQ(with.broker().epoch, 1U);
     EXPECT_FALSE(with.broker().database_id.empty());
     EXPECT_THAT(admin(with).connections(), Contains(Field(&connection_info::name, "shop@here:1")));
+}
+
+TEST_F(client_connection_test, a_stop_after_connect_changes_nothing) {
+    std::stop_source stop;
+    client with = connect(broker.address(), {}, stop.get_token());
+    stop.request_stop();
+    EXPECT_TRUE(with.connected());
+    with.ensure_topic("t");
 }
 
 TEST_F(client_connection_test, everything_fails_after_close) {

@@ -121,7 +121,7 @@ TEST(client_connection, a_full_broker_is_tried_again_until_giving_up) {
     EXPECT_THAT(failed->what(), HasSubstr("the broker is full"));
 }
 
-TEST(client_connection, the_latest_trouble_is_told) {
+TEST(client_connection, what_the_broker_said_is_told_before_what_the_socket_did) {
     std::vector<std::string> told;
     auto options = scripted_peer::quick_options();
     options.on_event = [&](const connection_event& event) { told.push_back(event.text); };
@@ -130,10 +130,36 @@ TEST(client_connection, the_latest_trouble_is_told) {
     peer.refuse(0, error_code::closed_by_admin, "an administrator closed the connection");
     peer.lose("end of stream");
     EXPECT_THAT(told.back(), HasSubstr("administrator"));
-    peer.pass(1s);
-    EXPECT_EQ(peer.state.next_step(peer.now).what, connection_state::step::kind::connect);
-    peer.lose("connection refused");
-    EXPECT_THAT(told.back(), HasSubstr("connection refused"));
+}
+
+TEST(client_connection, a_broker_that_stays_away_is_told_once) {
+    using kind = connection_event::kind;
+    std::vector<connection_event> told;
+    auto options = scripted_peer::quick_options();
+    options.on_event = [&](const connection_event& event) { told.push_back(event); };
+    scripted_peer peer(options);
+    const auto fail = [&](const std::string& why) {
+        peer.pass(5s);
+        ASSERT_EQ(peer.state.next_step(peer.now).what, connection_state::step::kind::connect);
+        peer.lose(why);
+    };
+    fail("Connection refused");
+    fail("Network is unreachable");
+    ASSERT_THAT(told, SizeIs(1));
+    EXPECT_EQ(told[0].what, kind::lost);
+    EXPECT_EQ(told[0].text, "broker:4650: Connection refused");
+    peer.pass(5s);
+    peer.greet();
+    ASSERT_THAT(told, SizeIs(2));
+    EXPECT_EQ(told[1].what, kind::connected);
+    peer.lose("Connection reset by peer");
+    fail("Connection refused");
+    peer.pass(5s);
+    peer.connect();  // accepted, and closed before the hello was answered
+    peer.lose("the broker closed the connection");
+    ASSERT_THAT(told, SizeIs(3));
+    EXPECT_EQ(told[2].what, kind::lost);
+    EXPECT_EQ(told[2].text, "broker:4650: Connection reset by peer");
 }
 
 TEST(client_connection, silence_is_filled_with_pings_and_answers_to_pings) {
