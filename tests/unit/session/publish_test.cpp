@@ -111,6 +111,18 @@ TEST_F(publishing, a_damaged_batch_is_refused_and_the_connection_lives) {
     EXPECT_EQ(machine().publishes().credit_messages(), settings.credit_messages);
 }
 
+// How many messages it meant nobody knows: the client counts its credit back by itself.
+TEST_F(publishing, one_whose_body_cannot_be_decoded_takes_no_credit_and_gives_none) {
+    byte_buffer bytes;
+    codec::encode_publish(bytes, 7, "t", batch_of(2));
+    bytes.at(codec::frame_header_bytes + 1) = std::byte{0xff};  // the topic's length
+    receive(bytes);
+    outputs_end();
+    EXPECT_EQ(take_one<codec::error>(7).code, error_code::malformed);
+    EXPECT_EQ(machine().publishes().credit_messages(), settings.credit_messages);
+    EXPECT_TRUE(commands.empty());
+}
+
 TEST_F(publishing, a_message_at_the_limit_passes_and_one_beyond_is_refused) {
     settings.message_bytes_max = 1000;
     receive_publish(1, batch_of(1, 1000 - codec::record_bytes_min));
