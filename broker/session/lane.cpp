@@ -196,7 +196,13 @@ void lane::sweep_drained(mono_time at) {
     }
 }
 
+// Ends that nobody needs to look into are for debugging: each call of brokerctl has one.
 void lane::log_closed(const session& of, const std::string& address) {
+    if (of.reason() == closed_reason::goodbye) {
+        shared_.log.debug("connection {} {} from {} closed: goodbye", of.id().value(),
+                          printable(of.client_name()), address);
+        return;
+    }
     const auto suppressed = closed_log_.allow(now().mono);
     if (!suppressed) {
         return;

@@ -144,6 +144,18 @@ TEST_F(program, sigterm_ends_it_with_0_and_its_log_has_a_start_and_an_end) {
                       HasSubstr("epoch 1, 0 topics, 0 queues"), HasSubstr("\"text\":\"stopped\"")));
 }
 
+TEST_F(program, connections_that_say_goodbye_are_logged_for_debugging_only) {
+    broker();
+    (void)client("polite@here:1")->ask<codec::ok>(codec::goodbye{});
+    client("rude@here:1")->drop();
+    const auto observer = client();
+    while (observer->ask<codec::connections>(codec::connection_list{}).items.size() > 1) {
+    }
+    EXPECT_EQ(broker().terminate(), 0);
+    EXPECT_THAT(broker().log(), AllOf(HasSubstr("rude@here:1 from 127.0.0.1 closed: peer_closed"),
+                                      testing::Not(HasSubstr("polite"))));
+}
+
 TEST_F(program, ephemeral_data_goes_with_the_broker) {
     support::broker_options options;
     options.data_dir = directory.path() / "unused";
