@@ -103,8 +103,8 @@ open_outcome<std::optional<found_marker>> read_marker(const fs::path& path) {
         return open_failed(
             open_failure::refused,
             fmt::format("{} is damaged, so it cannot be told whether the newest messages are "
-                        "there. Nothing was changed; restore the data directory from a copy",
-                        path.string()));
+                        "there. {}",
+                        path.string(), refusal_advice));
     }
     return newest;
 }

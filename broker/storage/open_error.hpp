@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <expected>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace brokerd::storage {
@@ -19,6 +20,13 @@ struct open_error {
     open_failure kind = open_failure::failed;
     std::string text;  // what happened, to which file, what to do
 };
+
+// The end of every refusal because of damage or loss: what an operator can do with this version.
+inline constexpr std::string_view refusal_advice =
+    "Nothing was changed. Keep this directory as it is, and start brokerd with --data-dir on a "
+    "copy "
+    "of the whole directory that was made while brokerd was stopped; this version has no way to "
+    "start with part of the data missing";
 
 template <typename T>
 using open_outcome = std::expected<T, open_error>;

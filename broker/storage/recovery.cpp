@@ -61,9 +61,8 @@ open_error error_of(const recovery_input& input, const rocksdb::Status& status) 
     const bool gone = status.IsNotFound() || status.IsPathNotFound();
     if (status.IsCorruption() || status.IsInvalidArgument() || gone) {
         return {open_failure::refused,
-                fmt::format("the database in {} is damaged: {}. Nothing was changed; restore the "
-                            "data directory from a copy",
-                            input.database.string(), status.ToString())};
+                fmt::format("the database in {} is damaged: {}. {}", input.database.string(),
+                            status.ToString(), refusal_advice)};
     }
     return {open_failure::failed, fmt::format("cannot open the database in {}: {}",
                                               input.database.string(), status.ToString())};
@@ -93,12 +92,12 @@ std::string wal_story(const recovery_input& input, const wal_facts& wal) {
 
 open_error missing(const recovery_input& input, const wal_facts& wal, commit_number found,
                    commit_number required) {
-    return {open_failure::refused,
-            fmt::format(
-                "the database in {} ends at commit {}, but commits up to {} had been synced "
-                "to disk: acknowledged messages are missing{}. Nothing was changed; "
-                "restore the data directory from a copy",
-                input.database.string(), found.value(), required.value(), wal_story(input, wal))};
+    return {
+        open_failure::refused,
+        fmt::format("the database in {} ends at commit {}, but commits up to {} had been synced "
+                    "to disk: acknowledged messages are missing{}. {}",
+                    input.database.string(), found.value(), required.value(), wal_story(input, wal),
+                    refusal_advice)};
 }
 
 // Whether the directory holds a database, or what an interrupted creation left.
@@ -123,11 +122,11 @@ std::optional<open_error> check_identity(const recovery_input& input, const shar
         return std::nullopt;  // created, but nothing written yet
     }
     if (identity.database_id != input.database_id) {
-        return open_error{
-            open_failure::refused,
-            fmt::format("{} holds database {}, but its directory says {}: files of "
-                        "two databases were mixed. Nothing was changed",
-                        input.database.string(), identity.database_id, input.database_id)};
+        return open_error{open_failure::refused,
+                          fmt::format("{} holds database {}, but its directory says {}: files of "
+                                      "two databases were mixed. {}",
+                                      input.database.string(), identity.database_id,
+                                      input.database_id, refusal_advice)};
     }
     const std::uint64_t unknown =
         (identity.features.incompatible & ~known_features.incompatible) |

@@ -202,8 +202,8 @@ open_outcome<found_marker> rocks_store::impl::open_marker(const fs::path& path) 
             return open_failed(
                 open_failure::refused,
                 fmt::format("{} is missing, so it cannot be told whether the newest messages are "
-                            "there. Nothing was changed; restore the data directory from a copy",
-                            path.string()));
+                            "there. {}",
+                            path.string(), refusal_advice));
         }
         if (auto created = create_marker(path, format.database_id); !created) {
             return wrap(created.error());
@@ -213,11 +213,11 @@ open_outcome<found_marker> rocks_store::impl::open_marker(const fs::path& path) 
         fresh.generation = 1;
     }
     if ((*found)->state.database_id != format.database_id) {
-        return open_failed(
-            open_failure::refused,
-            fmt::format("{} belongs to database {}, but the directory is that of "
-                        "{}: files of two databases were mixed. Nothing was changed",
-                        path.string(), (*found)->state.database_id, format.database_id));
+        return open_failed(open_failure::refused,
+                           fmt::format("{} belongs to database {}, but the directory is that of "
+                                       "{}: files of two databases were mixed. {}",
+                                       path.string(), (*found)->state.database_id,
+                                       format.database_id, refusal_advice));
     }
     return std::move(**found);
 }

@@ -84,6 +84,9 @@ protected:
         }
         EXPECT_EQ(opened.error().kind, open_failure::refused) << opened.error().text;
         EXPECT_TRUE(before == files()) << "the refusal changed files";
+        EXPECT_THAT(opened.error().text, HasSubstr("a copy of the whole directory"));
+        EXPECT_THAT(opened.error().text, testing::Not(HasSubstr("brokerctl")))
+            << "no command of it goes past a refusal";
         return opened.error().text;
     }
     // Opens and returns how many messages are there.
