@@ -112,7 +112,7 @@ void broker_state::restore(const loaded_state& loaded, commit_number first_commi
     core& c = impl_->state;
     c.counters = counters;
     c.gathering = first_commit;
-    wall_time latest{};
+    wall_time latest = loaded.retry_clock;
     for (const topic_tail& tail : loaded.tails) {
         latest = std::max(latest, tail.last_append);
     }

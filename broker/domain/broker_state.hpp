@@ -53,9 +53,11 @@ struct topic_tail {
 struct loaded_state {
     broker_epoch epoch;  // the last one that was started
     commit_number last_commit;
-    std::uint64_t next_id = 1;        // of topics and queues
-    std::vector<mutation> mutations;  // topics, trim points, queues, snapshots then deltas in order
-                                      // of number, producer slots; never appended or exceptions
+    std::uint64_t next_id = 1;  // of topics and queues
+    wall_time retry_clock{};    // the last known reading of the clock of due times
+    // Topics, trim points, done marks, queues, snapshots then deltas in order of number, producer
+    // slots; never appended or exceptions.
+    std::vector<mutation> mutations;
     std::vector<topic_tail> tails;
 };
 

@@ -105,6 +105,7 @@ public:
     commit_number gathering{1};  // the commit that takes the next mutations
     std::uint64_t next_id = 1;
     bool dirty = false;
+    bool retries_put = false;  // since the last seal: the retry clock goes with them
 
     std::map<topic_id, std::unique_ptr<topic>> topics;
     std::map<std::string, topic*, std::less<>> topics_by_name;

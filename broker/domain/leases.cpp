@@ -91,6 +91,7 @@ void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_
         q.schedule.add(offset, value.due, t.retry_now);
         c.arm(q, c.clock.mono_of_retry_time(value.due));
     }
+    c.retries_put = true;
     c.emit(t, exception_put{.topic = q.owner.id,
                             .queue = q.id,
                             .offset = offset,

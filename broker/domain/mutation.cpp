@@ -265,6 +265,9 @@ struct payload_size {
     std::size_t operator()(const producer_put& m) const {
         return ids_bytes + m.runs.size() * run_bytes;
     }
+    std::size_t operator()(const done_marks& m) const {
+        return ids_bytes + m.marks.size() * sizeof(done_mark);
+    }
     std::size_t operator()(const exception_put& m) const {
         std::size_t bytes = other_bytes;
         for (const attempt& each : m.value.history) {

@@ -38,6 +38,8 @@ enum class mutation_kind : std::uint8_t {
     kept_erased = 15,
     producer_put = 16,
     producer_erased = 17,
+    retry_clock = 18,
+    done_marks = 19,
 };
 
 struct epoch_started {
@@ -302,10 +304,45 @@ struct producer_erased {
     }
 };
 
-using mutation = std::variant<epoch_started, topic_created, topic_changed, topic_removed,
-                              queue_created, queue_changed, queue_removed, appended, trimmed,
-                              queue_delta, queue_snapshot, exception_put, exception_erased,
-                              kept_put, kept_erased, producer_put, producer_erased>;
+// How far the clock of due times was when this commit was sealed: in each commit that puts an
+// exception, so that no later start begins before it and makes a retry wait longer than it had to.
+struct retry_clock {
+    static constexpr mutation_kind kind = mutation_kind::retry_clock;
+    wall_time reading{};
+    bool operator==(const retry_clock&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"reading", &retry_clock::reading, ""}};
+    }
+};
+
+// By `time` every queue of the topic was done with all messages below `below`.
+struct done_mark {
+    wall_time time{};
+    offset_t below = 0;
+    bool operator==(const done_mark&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"time", &done_mark::time, ""},
+                          field{"below", &done_mark::below, ""}};
+    }
+};
+
+// From when on keep_done counts, for the messages it keeps; replaces the marks before.
+struct done_marks {
+    static constexpr mutation_kind kind = mutation_kind::done_marks;
+    topic_id topic;
+    std::vector<done_mark> marks;  // ascending
+    bool operator==(const done_marks&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &done_marks::topic, ""},
+                          field{"marks", &done_marks::marks, ""}};
+    }
+};
+
+using mutation =
+    std::variant<epoch_started, topic_created, topic_changed, topic_removed, queue_created,
+                 queue_changed, queue_removed, appended, trimmed, queue_delta, queue_snapshot,
+                 exception_put, exception_erased, kept_put, kept_erased, producer_put,
+                 producer_erased, retry_clock, done_marks>;
 
 // Described mutations are encoded field by field (protocol/codec/wire.hpp), the others:
 //   appended        the bytes of the chunk

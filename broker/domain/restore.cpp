@@ -10,7 +10,7 @@ namespace {
 
 class replay {
 public:
-    explicit replay(core& c) : c_(c) {}
+    replay(core& c, const turn& t) : c_(c), t_(t) {}
 
     void operator()(const topic_created& m) {
         auto made = std::make_unique<topic>(m.topic);
@@ -54,6 +54,14 @@ public:
         of.queues.erase(std::string(q.name));
     }
     void operator()(const trimmed& m) { topic_of(m.topic).trim = m.first; }
+    // Times that are still to come, by this clock, begin now.
+    void operator()(const done_marks& m) {
+        topic& of = topic_of(m.topic);
+        for (const done_mark& mark : m.marks) {
+            const duration_us age = std::max(t_.wall - mark.time, duration_us{0});
+            of.samples.push_back({t_.now.mono - age, mark.below});
+        }
+    }
     void operator()(const queue_delta& m) { queue_of(m.queue).book.apply(m); }
     void operator()(const queue_snapshot& m) { queue_of(m.queue).book.apply(m); }
     void operator()(const producer_put& m) { c_.producers.load(m); }
@@ -75,13 +83,14 @@ private:
     }
 
     core& c_;
+    const turn& t_;
 };
 
 }  // namespace
 
 void restore(core& c, turn& t, const loaded_state& loaded) {
     c.next_id = std::max<std::uint64_t>(loaded.next_id, 1);
-    replay visitor(c);
+    replay visitor(c, t);
     for (const mutation& m : loaded.mutations) {
         std::visit(visitor, m);
     }
@@ -95,6 +104,8 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
     }
     for (const auto& [id, of] : c.topics) {
         of->end = std::max(of->end, of->trim);
+        of->stored_bytes = of->end == of->trim ? 0 : of->stored_bytes;
+        std::erase_if(of->samples, [&](const auto& each) { return each.candidate <= of->trim; });
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);
             q->next = q->book.floor();

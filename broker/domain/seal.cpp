@@ -1,5 +1,7 @@
 // The end of a commit: what was gathered in memory becomes mutations, and what that makes readable
 // is given out at once, to be sent when the commit is durable.
+#include <utility>
+
 #include "broker/domain/operations.hpp"
 
 namespace brokerd::domain {
@@ -24,6 +26,9 @@ void seal_commit(core& c, turn& t) {
         }
     }
     c.changed_queues.clear();
+    if (std::exchange(c.retries_put, false)) {
+        c.emit(t, retry_clock{t.retry_now}, false);
+    }
     for (topic* of : sealed) {
         answer_waiting(c, t, *of);
     }

@@ -57,7 +57,7 @@ public:
         mono_time time{};
         offset_t candidate = 0;
     };
-    std::vector<sample> samples;  // how far the queues were, for keep_done
+    std::vector<sample> samples;  // how far the queues were, for keep_done; durable
     offset_t reached = 0;         // kept long enough below this
     mono_time last_trim{};
     bool trim_fetching = false;

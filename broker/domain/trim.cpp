@@ -1,6 +1,12 @@
 // The trim point of a topic: its first readable offset. It follows the lowest floor of the topic's
 // queues (and keep_done behind that); before it passes a retrying or dead message, the record is
 // copied out of the log in the same commit. A topic without queues keeps everything.
+//
+// keep_done counts from when every queue was done with a message. That moment is sampled, at most
+// 64 times per keep_done, and the samples are durable (done_marks), so that restarts do not start
+// it anew; a message is kept up to a 64th longer. Times are wall times: a clock set forward before
+// a start ends the keeping sooner, one set back makes nothing wait longer than keep_done from then
+// on.
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -28,8 +34,18 @@ offset_t all_done_below(const topic& of) {
     return std::max(lowest, of.trim);
 }
 
+// The samples survive a restart: the time that messages have been kept goes on.
+void note_done(core& c, turn& t, const topic& of) {
+    done_marks durable{.topic = of.id, .marks = {}};
+    for (const topic::sample& each : of.samples) {
+        durable.marks.push_back({t.wall - (t.now.mono - each.time), each.candidate});
+    }
+    c.emit(t, std::move(durable), false);
+}
+
 // Remembers where the queues are and returns where they were keep_done ago.
-offset_t kept_long_enough(topic& of, offset_t candidate, mono_time now) {
+offset_t kept_long_enough(core& c, turn& t, topic& of, offset_t candidate) {
+    const mono_time now = t.now.mono;
     const duration_us keep = of.settings.keep_done;
     if (keep <= duration_us{0}) {
         of.samples.clear();
@@ -38,6 +54,7 @@ offset_t kept_long_enough(topic& of, offset_t candidate, mono_time now) {
     if (of.samples.empty() || (of.samples.back().candidate < candidate &&
                                now - of.samples.back().time >= keep / keep_done_samples)) {
         of.samples.push_back({now, candidate});
+        note_done(c, t, of);
     }
     offset_t target = of.trim;
     std::size_t used = 0;
@@ -53,8 +70,13 @@ offset_t kept_long_enough(topic& of, offset_t candidate, mono_time now) {
 }
 
 std::uint64_t bytes_below(const topic& of, offset_t offset) {
-    const std::uint64_t messages = of.end - of.trim;
-    return messages == 0 ? 0 : of.stored_bytes / messages * (offset - of.trim);
+    if (offset >= of.end) {
+        return of.stored_bytes;  // all there are, whatever the others were estimated at
+    }
+    const double share =
+        static_cast<double>(offset - of.trim) / static_cast<double>(of.end - of.trim);
+    return std::min(of.stored_bytes,
+                    static_cast<std::uint64_t>(static_cast<double>(of.stored_bytes) * share));
 }
 
 // ---- exceptions the trim point is to pass ----
@@ -206,7 +228,7 @@ mono_time trim_topic(core& c, turn& t, topic& of) {
         return mono_never;  // the end of the fetch notes the topic again
     }
     of.reached = std::max(of.reached, of.trim);
-    of.reached = std::min(kept_long_enough(of, candidate, t.now.mono), candidate);
+    of.reached = std::min(kept_long_enough(c, t, of, candidate), candidate);
     mono_time again = mono_never;
     if (!of.samples.empty()) {
         again = of.samples.front().time + of.settings.keep_done;

@@ -3,8 +3,11 @@
 // 100 ms per second, and is a warning meanwhile. Header only; pure.
 //
 // Due times of retries run on a clock of their own: the wall time of the start (or the latest time
-// found in the store, if that is later), then monotonic time. So no step moves a retry, and a clock
-// that was set back while the broker was down makes none wait longer than it had to.
+// found in the store, if that is later), then monotonic time. So no step moves a retry while the
+// broker runs. Each commit that puts one also stores how far this clock was, and no later start
+// begins before that: a wall clock that was ahead at one start, or is set back before the next,
+// makes no retry wait longer than it had to. (Bounding each wait by itself would need the delay of
+// each, and a walk over the whole due index at every start.)
 #pragma once
 
 #include <algorithm>

@@ -92,6 +92,9 @@ outcome<void> read_meta(const rocks_database& database, const topic_table& topic
                 }
                 break;
             }
+            case meta_kind::done_marks:
+                added = add(to, family::meta, bytes, domain::done_marks{});
+                break;
             case meta_kind::queue:
                 added = add(to, family::meta, bytes, domain::queue_created{});
                 break;
@@ -101,7 +104,8 @@ outcome<void> read_meta(const rocks_database& database, const topic_table& topic
             case meta_kind::identity:
             case meta_kind::commit:
             case meta_kind::epoch:
-            case meta_kind::next_id: break;
+            case meta_kind::next_id:
+            case meta_kind::retry_clock: break;
         }
         if (!added) {
             return added;
@@ -195,6 +199,7 @@ outcome<shard_facts> read_shard_facts(const rocks_database& database) {
     if (read) read = read_shard_value(database, meta_kind::commit, facts.commit);
     if (read) read = read_shard_value(database, meta_kind::epoch, epoch);
     if (read) read = read_shard_value(database, meta_kind::next_id, facts.next_id);
+    if (read) read = read_shard_value(database, meta_kind::retry_clock, facts.retry_clock);
     if (!read) {
         return std::unexpected(read.error());
     }
@@ -251,6 +256,7 @@ outcome<domain::loaded_state> read_state(const rocks_database& database,
     state.epoch = shard->epoch;
     state.last_commit = shard->commit.number;
     state.next_id = shard->next_id;
+    state.retry_clock = shard->retry_clock.reading;
     auto read = read_meta(database, topics, state.mutations);
     if (read) read = read_cursors(database, state.mutations);
     if (read) read = read_dedup(database, state.mutations);

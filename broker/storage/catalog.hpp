@@ -20,6 +20,7 @@ struct shard_facts {
     commit_value commit;
     broker_epoch epoch;
     std::uint64_t next_id = 1;
+    domain::retry_clock retry_clock;
 };
 [[nodiscard]] outcome<shard_facts> read_shard_facts(const rocks_database& database);
 

@@ -66,14 +66,16 @@ private:
 // What is known about a shard (topic 0), a topic (queue 0) or a queue.
 enum class meta_kind : std::uint8_t {
     // of the shard
-    identity = 1,  // database id and feature bits
-    commit = 2,    // number of the last commit
-    epoch = 3,     // last broker epoch
-    next_id = 4,   // next topic or queue id
+    identity = 1,     // database id and feature bits
+    commit = 2,       // number of the last commit
+    epoch = 3,        // last broker epoch
+    next_id = 4,      // next topic or queue id
+    retry_clock = 5,  // how far the clock of due times was
     // of a topic
     topic = 16,           // as created
     topic_settings = 17,  // as changed last
     trim = 18,            // trim point
+    done_marks = 19,      // for keep_done
     // of a queue
     queue = 32,           // as created
     queue_settings = 33,  // as changed last

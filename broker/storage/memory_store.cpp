@@ -134,6 +134,14 @@ void memory_image::operator()(const domain::producer_erased& m) {
     }
 }
 
+void memory_image::operator()(const domain::retry_clock& m) {
+    retry_clock_ = m.reading;
+}
+
+void memory_image::operator()(const domain::done_marks& m) {
+    topic(m.topic).done = m;
+}
+
 // ---- memory_image: reading ----
 
 domain::loaded_state memory_image::load() const {
@@ -141,11 +149,13 @@ domain::loaded_state memory_image::load() const {
     state.epoch = epoch_;
     state.last_commit = last_commit_;
     state.next_id = next_id_;
+    state.retry_clock = retry_clock_;
     auto& to = state.mutations;
     for (const auto& [id, topic] : topics_) {
         to.emplace_back(topic.created);
         if (topic.changed) to.emplace_back(*topic.changed);
         if (topic.trim) to.emplace_back(*topic.trim);
+        if (topic.done) to.emplace_back(*topic.done);
         for (const auto& [queue_number, queue] : topic.queues) {
             to.emplace_back(queue.created);
         }

@@ -46,6 +46,8 @@ public:
     void operator()(const domain::kept_erased& m);
     void operator()(const domain::producer_put& m);
     void operator()(const domain::producer_erased& m);
+    void operator()(const domain::retry_clock& m);
+    void operator()(const domain::done_marks& m);
 
 private:
     struct queue_image {
@@ -62,6 +64,7 @@ private:
         domain::topic_created created;
         std::optional<domain::topic_changed> changed;
         std::optional<domain::trimmed> trim;
+        std::optional<domain::done_marks> done;
         std::map<offset_t, domain::chunk_ptr> log;  // by last offset
         offset_t next_offset = 0;
         wall_time last_append{};
@@ -89,6 +92,7 @@ private:
     broker_epoch epoch_;
     commit_number last_commit_;
     std::uint64_t next_id_ = 1;
+    wall_time retry_clock_{};
     std::map<topic_id, topic_image> topics_;
 };
 

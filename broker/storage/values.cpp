@@ -286,6 +286,12 @@ void encode_value(std::string& out, const domain::queue_changed& value) {
 void encode_value(std::string& out, const domain::exception_state& value) {
     encode_fields(out, value);
 }
+void encode_value(std::string& out, const domain::retry_clock& value) {
+    encode_fields(out, value);
+}
+void encode_value(std::string& out, const domain::done_marks& value) {
+    encode_fields(out, value);
+}
 
 outcome<void> decode_value(std::string_view bytes, domain::topic_created& value) {
     return decode_fields(bytes, value);
@@ -300,6 +306,12 @@ outcome<void> decode_value(std::string_view bytes, domain::queue_changed& value)
     return decode_fields(bytes, value);
 }
 outcome<void> decode_value(std::string_view bytes, domain::exception_state& value) {
+    return decode_fields(bytes, value);
+}
+outcome<void> decode_value(std::string_view bytes, domain::retry_clock& value) {
+    return decode_fields(bytes, value);
+}
+outcome<void> decode_value(std::string_view bytes, domain::done_marks& value) {
     return decode_fields(bytes, value);
 }
 

@@ -88,6 +88,8 @@ void encode_value(std::string& out, const domain::exception_state& value);
 void encode_value(std::string& out, const domain::queue_delta& value);
 void encode_value(std::string& out, const domain::queue_snapshot& value);
 void encode_value(std::string& out, const domain::producer_put& value);
+void encode_value(std::string& out, const domain::retry_clock& value);
+void encode_value(std::string& out, const domain::done_marks& value);
 
 // All decoders: storage_failed with what is wrong; what names the value is the caller's part.
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, chunk_place& value);
@@ -104,5 +106,7 @@ void encode_value(std::string& out, const domain::producer_put& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::queue_delta& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::queue_snapshot& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::producer_put& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::retry_clock& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::done_marks& value);
 
 }  // namespace brokerd::storage

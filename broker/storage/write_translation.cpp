@@ -213,4 +213,12 @@ void write_translation::operator()(const domain::producer_erased& m) {
     }
 }
 
+void write_translation::operator()(const domain::retry_clock& m) {
+    put(family::meta, meta_key::of_shard(meta_kind::retry_clock).encode(), m);
+}
+
+void write_translation::operator()(const domain::done_marks& m) {
+    put(family::meta, meta_key{m.topic, meta_kind::done_marks, {}}.encode(), m);
+}
+
 }  // namespace brokerd::storage

@@ -49,6 +49,8 @@ public:
     void operator()(const domain::kept_erased& m);
     void operator()(const domain::producer_put& m);
     void operator()(const domain::producer_erased& m);
+    void operator()(const domain::retry_clock& m);
+    void operator()(const domain::done_marks& m);
 
 private:
     template <typename Value>

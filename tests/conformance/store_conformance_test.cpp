@@ -131,6 +131,7 @@ TYPED_TEST(store_conformance, a_new_store_is_empty) {
     EXPECT_EQ(state.epoch, broker_epoch{});
     EXPECT_EQ(state.last_commit, commit_number{});
     EXPECT_EQ(state.next_id, 1U);
+    EXPECT_EQ(state.retry_clock, wall_time{});
     EXPECT_TRUE(state.mutations.empty());
     EXPECT_TRUE(state.tails.empty());
     EXPECT_EQ(this->store().database_id().size(), 32U);
@@ -151,6 +152,23 @@ TYPED_TEST(store_conformance, loads_topics_before_their_queues_and_remembers_epo
                                                  domain::trimmed{orders, 0},
                                                  new_queue(orders, billing, "billing"), paused};
     EXPECT_EQ(state.mutations, expected);
+}
+
+TYPED_TEST(store_conformance, remembers_the_retry_clock_and_the_newest_done_marks) {
+    const domain::done_marks newest{orders, {{at(2), 3}, {at(4), 5}}};
+    this->with_queue();
+    this->commit({domain::retry_clock{at(5)}, domain::done_marks{orders, {{at(1), 1}}}});
+    this->commit({domain::retry_clock{at(9)}, newest});
+    this->subject_.restart();
+    const auto state = this->load();
+    EXPECT_EQ(state.retry_clock, at(9));
+    const std::vector<domain::mutation> expected{new_topic(orders, "orders"), newest,
+                                                 new_queue(orders, billing, "billing")};
+    EXPECT_EQ(state.mutations, expected);
+    this->commit({domain::topic_removed{orders}});
+    this->subject_.restart();
+    EXPECT_TRUE(this->load().mutations.empty());
+    EXPECT_EQ(this->load().retry_clock, at(9));
 }
 
 TYPED_TEST(store_conformance, reads_the_log_from_the_chunk_that_holds_an_offset) {

@@ -84,6 +84,8 @@ std::vector<sample> samples() {
         {"producer_put",
          producer_put{topic, queue, producer_id{0xABCDEF}, 3, then, {{1, 10, 800}, {20, 1, 5000}}}},
         {"producer_erased", producer_erased{topic, queue, producer_id{0xABCDEF}, 4}},
+        {"retry_clock", retry_clock{then}},
+        {"done_marks", done_marks{topic, {{then, 500}, {then + 1min, 812}}}},
     };
 }
 

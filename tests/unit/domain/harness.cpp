@@ -14,6 +14,7 @@ struct store_visitor {
     fake_store& s;
     void meta(const mutation& m) { s.history.push_back(m); }
     void operator()(const epoch_started& m) { s.epoch = m.epoch; }
+    void operator()(const retry_clock& m) { s.retry_clock = m.reading; }
     void operator()(const topic_created& m) {
         s.next_id = std::max(s.next_id, m.topic.value() + 1);
         meta(m);
@@ -99,6 +100,7 @@ loaded_state fake_store::load() const {
     loaded.epoch = epoch;
     loaded.last_commit = last_commit;
     loaded.next_id = next_id;
+    loaded.retry_clock = retry_clock;
     loaded.mutations = history;
     for (const auto& [key, put] : producers) {
         loaded.mutations.emplace_back(put);

@@ -47,6 +47,7 @@ public:
     broker_epoch epoch;
     commit_number last_commit;
     std::uint64_t next_id = 1;
+    wall_time retry_clock{};
     bool failing = false;  // every read fails
 
 private:

@@ -67,6 +67,64 @@ TEST_F(trim_test, keep_done_keeps_messages_readable) {
     EXPECT_EQ(h.topic_info("t").first_offset, 10U);
 }
 
+TEST_F(trim_test, what_was_kept_before_a_restart_counts) {
+    make("t/q", 24h);
+    const auto keep_and_restart = [&] {
+        const auto one = h.connect();
+        const auto q = h.attach(one, "t/q").queue;
+        h.publish("t", {"x"});
+        h.settle(one, q, settle_action::ack, runs_of(h.deliveries(one)));
+        h.pass(10h);
+        h.restart();
+    };
+    keep_and_restart();  // kept for 10 h
+    keep_and_restart();  // 20 h, 10 h
+    EXPECT_EQ(h.topic_info("t").first_offset, 0U);
+    h.pass(3h);
+    EXPECT_EQ(h.topic_info("t").first_offset, 0U);
+    h.pass(1h + 1s);
+    EXPECT_EQ(h.topic_info("t").first_offset, 1U);
+    h.pass(10h);
+    EXPECT_EQ(h.topic_info("t").first_offset, 2U);
+}
+
+TEST_F(trim_test, a_clock_set_back_keeps_no_message_longer_than_keep_done_again) {
+    make("t/q", 24h);
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q").queue;
+    h.publish("t", {"x"});
+    h.settle(one, q, settle_action::ack, runs_of(h.deliveries(one)));
+    h.pass(1s);
+    h.now.wall -= 240h;
+    h.restart();
+    h.pass(24h + 1s);
+    EXPECT_EQ(h.topic_info("t").first_offset, 1U);
+}
+
+TEST_F(trim_test, an_empty_topic_has_no_bytes) {
+    make("t/q");
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q").queue;
+    h.publish("t", {"a", std::string(1000, 'b'), "c"});
+    const auto whole = h.topic_info("t").bytes;
+    EXPECT_GT(whole, 1000U);
+    const auto got = h.deliveries(one);
+    h.settle(one, q, settle_action::ack, {run_of(got[0])});
+    h.pass(2s);
+    EXPECT_EQ(h.topic_info("t").messages, 2U);
+    EXPECT_LT(h.topic_info("t").bytes, whole);
+    EXPECT_GT(h.topic_info("t").bytes, 0U);
+    h.settle(one, q, settle_action::ack, {run_of(got[1]), run_of(got[2])});
+    h.pass(2s);
+    EXPECT_EQ(h.topic_info("t").messages, 0U);
+    EXPECT_EQ(h.topic_info("t").bytes, 0U);
+    h.restart();
+    EXPECT_EQ(h.topic_info("t").bytes, 0U);
+    h.publish("t", {"d"});
+    EXPECT_GT(h.topic_info("t").bytes, 0U);
+    EXPECT_LT(h.topic_info("t").bytes, 200U);
+}
+
 TEST_F(trim_test, exceptions_are_copied_before_it_passes_them) {
     make("t/q");
     const auto one = h.connect();

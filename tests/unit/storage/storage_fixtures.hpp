@@ -127,6 +127,7 @@ inline void expect_same_state(const domain::loaded_state& left, const domain::lo
     EXPECT_EQ(left.epoch, right.epoch);
     EXPECT_EQ(left.last_commit, right.last_commit);
     EXPECT_EQ(left.next_id, right.next_id);
+    EXPECT_EQ(left.retry_clock, right.retry_clock);
     EXPECT_EQ(left.mutations, right.mutations);
     ASSERT_EQ(left.tails.size(), right.tails.size());
     for (std::size_t i = 0; i < left.tails.size(); ++i) {

@@ -51,6 +51,8 @@ void for_each_value(const Visit& visit) {
     visit("identity", identity_value{std::string(32, 'a'), {1, 2, 3}});
     visit("commit", commit_value{commit_number{9}, commit_number{7}});
     visit("trim", trim_value{5, at(6)});
+    visit("retry_clock", domain::retry_clock{at(8)});
+    visit("done_marks", domain::done_marks{topic_id{1}, {{at(3), 4}, {at(5), 6}}});
     visit("kept", kept_value{at(3), "a record"});
     visit("number", std::uint64_t{77});
     visit("topic", domain::topic_created{topic_id{1}, "orders", {}, at(1)});
