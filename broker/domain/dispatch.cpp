@@ -341,7 +341,8 @@ void dispatch_queue(core& c, turn& t, queue& q) {
         load_retries(c, t, q);
         // A small backlog is spread over all, a large one goes in turns.
         const std::uint64_t share = std::clamp<std::uint64_t>(
-            q.ready() / std::max<std::uint64_t>(q.candidates.size(), 1), 1, quantum_max);
+            (q.ready() - q.due()) / std::max<std::uint64_t>(q.candidates.size(), 1), 1,
+            quantum_max);
         while (true) {
             next_retry(q);  // moves those that must be alone to alone_due
             if (q.reserved_for_alone != nullptr || q.retry_credit > 0 || !fresh_waits(q)) {

@@ -273,7 +273,7 @@ namespace {
 
 // Retrying messages whose due time memory does not know.
 bool some_on_disk(const queue& q) {
-    return q.retrying() > q.schedule.in_memory() + q.alone_due.count();
+    return q.retrying() + q.due() > q.schedule.in_memory() + q.alone_due.count();
 }
 
 void take_due(core& c, turn& t, queue& q, wall_time from, wall_time until, due_fetched& fetched) {
@@ -304,26 +304,28 @@ void take_due(core& c, turn& t, queue& q, wall_time from, wall_time until, due_f
     c.arm(q, advance_schedule(c, t, q));
 }
 
-void fetch_due_part(core& c, turn& t, queue& q) {
+// `then` = who asked for this part; none: the schedule itself did.
+void fetch_due_part(core& c, turn& t, queue& q, std::function<void(turn&)> then = {}) {
     const wall_time from = std::max(q.schedule.known_until(), wall_time{});
     const wall_time until = t.retry_now + retry_schedule::horizon;
-    q.schedule.fetching = true;
+    q.schedule.fetching = q.schedule.fetching || !then;
     ++q.fetches;
     c.read(
         t,
         fetch_due{q.owner.id, q.id, from, until, due_fetch_limit * q.schedule.fetch_limit_factor},
-        [&c, id = q.id, from, until](turn& later, fetch_result& result) {
-            queue* of = c.queue_by_id(id);
-            if (of == nullptr) {
-                return;
+        [&c, id = q.id, from, until, then = std::move(then)](turn& later, fetch_result& result) {
+            if (queue* of = c.queue_by_id(id)) {
+                --of->fetches;
+                of->schedule.fetching = of->schedule.fetching && then;
+                if (const auto* failed = std::get_if<failure>(&result)) {
+                    fail_read(c, later, *of, *failed);
+                } else if (of->schedule.known_until() >= from) {  // else cleared meanwhile
+                    take_due(c, later, *of, from, until, std::get<due_fetched>(result));
+                }
             }
-            --of->fetches;
-            of->schedule.fetching = false;
-            if (const auto* failed = std::get_if<failure>(&result)) {
-                fail_read(c, later, *of, *failed);
-                return;
+            if (then) {
+                then(later);
             }
-            take_due(c, later, *of, from, until, std::get<due_fetched>(result));
         });
 }
 
@@ -355,6 +357,17 @@ mono_time advance_schedule(core& c, turn& t, queue& q) {
         }
     }
     return next;
+}
+
+bool catch_up(core& c, turn& t, queue& q) {
+    c.arm(q, advance_schedule(c, t, q));
+    // While the queue is moved nothing becomes due, and what cannot be read cannot be told.
+    return !some_on_disk(q) || q.schedule.known_until() > t.retry_now || q.moving ||
+           t.now.mono < q.read_again;
+}
+
+void read_due(core& c, turn& t, queue& q, std::function<void(turn&)> then) {
+    fetch_due_part(c, t, q, std::move(then));
 }
 
 void forget_applied_exceptions(core& c) {

@@ -95,17 +95,24 @@ std::string explain_leased(const turn& t, const queue& q, offset_t offset) {
                        human(span->deadline - t.now.mono), span->attempt, q.settings.attempts);
 }
 
-std::string explain_retrying(const turn& t, const queue& q, offset_t offset,
-                             const exception_state& known) {
-    const std::string attempts = last_attempt(t, q, known);
-    if (known.due > t.retry_now && !q.schedule.due().contains(offset)) {
-        return fmt::format("retrying: {}; due in {}", attempts, human(known.due - t.retry_now));
-    }
+// Ready, but not for the first time: its retry is due, or it was redriven.
+std::string explain_due(const turn& t, const queue& q, const exception_state& known) {
     std::string why = obstacle(t, q);
     if (why.empty()) {
         why = must_be_alone(known) ? "it is given out alone, to a consumer that holds nothing else"
                                    : "it is given out next";
     }
+    return fmt::format("ready: {}; {}", last_attempt(t, q, known), why);
+}
+
+std::string explain_retrying(const turn& t, const queue& q, const exception_state& known) {
+    const std::string attempts = last_attempt(t, q, known);
+    if (known.due > t.retry_now) {
+        return fmt::format("retrying: {}; due in {}", attempts, human(known.due - t.retry_now));
+    }
+    const std::string why = q.moving               ? "the queue is being moved by a seek or purge"
+                            : q.read_error.empty() ? "it is being read"
+                                                   : q.read_error;
     return fmt::format("retrying: {}; due now: {}", attempts, why);
 }
 
@@ -125,7 +132,8 @@ std::string explain_done(const queue& q, offset_t offset) {
 
 std::string retries_due(core& c, const turn& t, const queue& q) {
     if (q.schedule.next() == wall_never) {
-        return "due later than in 1 min";
+        return fmt::format("the next is due in more than {}",
+                           human(q.schedule.known_until() - t.retry_now));
     }
     return fmt::format("the next is due in {}",
                        human(c.clock.mono_of_retry_time(q.schedule.next()) - t.now.mono));
@@ -136,10 +144,11 @@ std::string retries_due(core& c, const turn& t, const queue& q) {
 std::string explain_message(core&, const turn& t, queue& q, offset_t offset,
                             const exception_state* known) {
     switch (q.state_of(offset)) {
-        case message_state::ready: return explain_ready(t, q, offset);
+        case message_state::ready:
+            return known == nullptr ? explain_ready(t, q, offset) : explain_due(t, q, *known);
         case message_state::leased: return explain_leased(t, q, offset);
         case message_state::retrying:
-            return known == nullptr ? "retrying" : explain_retrying(t, q, offset, *known);
+            return known == nullptr ? "retrying" : explain_retrying(t, q, *known);
         case message_state::dead: return known == nullptr ? "dead" : explain_dead(t, q, *known);
         case message_state::done: return explain_done(q, offset);
     }
@@ -147,8 +156,7 @@ std::string explain_message(core&, const turn& t, queue& q, offset_t offset,
 }
 
 std::string explain_queue(core& c, const turn& t, queue& q) {
-    const std::uint64_t due = q.schedule.due().count() + q.alone_due.count();
-    if (q.ready() == 0 && due == 0) {
+    if (q.ready() == 0) {
         if (q.leased() > 0) {
             return fmt::format("nothing waits: {} {} leased to {}",
                                human_count(q.leased(), "message"), q.leased() == 1 ? "is" : "are",
@@ -164,16 +172,16 @@ std::string explain_queue(core& c, const turn& t, queue& q) {
         }
         return q.paused ? "empty, and paused" : "empty";
     }
-    const std::string waiting = human_count(q.ready() + due, "message");
+    const std::string waiting = human_count(q.ready(), "message");
     std::string why = obstacle(t, q);
-    if (why.empty() && due == 0 && q.returned.empty()) {
+    if (why.empty() && q.due() == 0 && q.returned.empty()) {
         why = fresh_obstacle(q);
     }
     if (!why.empty()) {
-        return fmt::format("{} {}: {}", waiting, q.ready() + due == 1 ? "waits" : "wait", why);
+        return fmt::format("{} {}: {}", waiting, q.ready() == 1 ? "waits" : "wait", why);
     }
     return fmt::format("moving: {} {} given out to {}", waiting,
-                       q.ready() + due == 1 ? "is being" : "are being",
+                       q.ready() == 1 ? "is being" : "are being",
                        human_count(q.consumers.size(), "consumer"));
 }
 
@@ -191,9 +199,7 @@ std::string queue_state_word(core&, const turn& t, queue& q) {
     if (q.consumers.empty()) {
         return "no consumer";
     }
-    return q.ready() + q.leased() > 0 || !q.schedule.due().empty() || !q.alone_due.empty()
-               ? "active"
-               : "retrying";
+    return q.ready() + q.leased() > 0 ? "active" : "retrying";
 }
 
 void explain(core& c, turn& t, asker who, const codec::queue_explain& what) {
@@ -203,6 +209,11 @@ void explain(core& c, turn& t, asker who, const codec::queue_explain& what) {
         return;
     }
     queue& q = **found;
+    const auto again = [&c, who, what](turn& later) { explain(c, later, who, what); };
+    if (!catch_up(c, t, q)) {
+        read_due(c, t, q, again);
+        return;
+    }
     if (!what.has_offset) {
         c.answer(t, who, q.changed, codec::explained{explain_queue(c, t, q)});
         return;
@@ -221,10 +232,14 @@ void explain(core& c, turn& t, asker who, const codec::queue_explain& what) {
     }
     with_exceptions(
         c, t, q, std::move(offsets), false,
-        [who, offset = what.offset](core& then, turn& later, queue& of,
-                                    outcome<exception_map> loaded) {
+        [who, offset = what.offset, again](core& then, turn& later, queue& of,
+                                           outcome<exception_map> loaded) {
             if (!loaded) {
                 then.refuse(later, who, loaded.error());
+                return;
+            }
+            if (!catch_up(then, later, of)) {
+                read_due(then, later, of, again);
                 return;
             }
             const auto known = loaded->find(offset);

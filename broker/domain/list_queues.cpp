@@ -1,5 +1,6 @@
 // The listing of queues. Everything in it is in memory but the append time of each queue's oldest
-// message, which may have to be read from the store first.
+// message and, of a queue nobody consumes, which retries are due: these may have to be read from
+// the store first.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -61,19 +62,36 @@ struct pending_list {
     std::size_t missing = 1;  // reads outstanding, one for the asking itself
 };
 
-void finish_if_complete(core& c, turn& t, const pending_list& list) {
-    if (list.missing > 0) {
+void finish_if_complete(core& c, turn& t, const std::shared_ptr<pending_list>& list);
+
+// True if it is known which retries are due; else they are read and the listing goes on then.
+bool knows_due(core& c, turn& t, const std::shared_ptr<pending_list>& list) {
+    for (const queue_id id : list->queues) {
+        queue* q = c.queue_by_id(id);
+        if (q != nullptr && !catch_up(c, t, *q)) {
+            ++list->missing;
+            read_due(c, t, *q, [&c, list](turn& later) {
+                --list->missing;
+                finish_if_complete(c, later, list);
+            });
+        }
+    }
+    return list->missing == 0;
+}
+
+void finish_if_complete(core& c, turn& t, const std::shared_ptr<pending_list>& list) {
+    if (list->missing > 0 || !knows_due(c, t, list)) {
         return;
     }
-    codec::queues page{.more = list.more, .items = {}};
+    codec::queues page{.more = list->more, .items = {}};
     commit_number depends_on;
-    for (const queue_id id : list.queues) {
+    for (const queue_id id : list->queues) {
         if (queue* q = c.queue_by_id(id)) {
             page.items.push_back(item_of(c, t, *q));
             depends_on = std::max({depends_on, q->changed, q->owner.changed});
         }
     }
-    c.answer(t, list.who, depends_on, std::move(page));
+    c.answer(t, list->who, depends_on, std::move(page));
 }
 
 void remember_oldest(queue& q, offset_t offset, wall_time time) {
@@ -101,7 +119,7 @@ void read_times(core& c, turn& t, const std::shared_ptr<pending_list>& list,
                    }
                }
                --list->missing;
-               finish_if_complete(c, later, *list);
+               finish_if_complete(c, later, list);
            });
 }
 
@@ -116,11 +134,11 @@ void read_kept_time(core& c, turn& t, const std::shared_ptr<pending_list>& list,
                 remember_oldest(of, offset, loaded->at(offset).append_time);
             }
             --list->missing;
-            finish_if_complete(then, later, *list);
+            finish_if_complete(then, later, list);
         },
         [list, &c](turn& later) {
             --list->missing;
-            finish_if_complete(c, later, *list);
+            finish_if_complete(c, later, list);
         });
 }
 
@@ -142,7 +160,7 @@ void answer_list(core& c, turn& t, std::shared_ptr<pending_list> list) {
         read_times(c, t, list, std::move(in_log));
     }
     --list->missing;
-    finish_if_complete(c, t, *list);
+    finish_if_complete(c, t, list);
 }
 
 // The queues behind `after` (TOPIC/QUEUE), of one topic or all.

@@ -1,6 +1,7 @@
 // Moving a queue in its topic: seek and purge. The step that concerns ranges is one turn; the
 // exceptions it touches follow in slices, as the due time of each has to be read from the store.
 // Meanwhile the queue works on, every message has one exact state, and a second move is refused.
+// What a seek has not reached yet is retrying, due or not: it is given out by nobody until then.
 #include <algorithm>
 #include <memory>
 #include <utility>

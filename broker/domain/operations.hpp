@@ -91,6 +91,10 @@ void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, 
 void load_due(core& c, turn& t, queue& q, std::uint32_t wanted);
 // Fetches the next part of the due index if its time has come; returns when that is.
 mono_time advance_schedule(core& c, turn& t, queue& q);
+// Makes due what is due by now, as far as memory knows. True if that is all: only then are states
+// and counts of the queue exact. Else read_due, and look again in `then`, which always comes.
+[[nodiscard]] bool catch_up(core& c, turn& t, queue& q);
+void read_due(core& c, turn& t, queue& q, std::function<void(turn&)> then);
 void forget_applied_exceptions(core& c);
 // The message is due, but to be delivered alone.
 void set_alone(queue& q, offset_t offset);

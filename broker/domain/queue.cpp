@@ -33,7 +33,7 @@ std::string queue::address(offset_t offset) const {
 }
 
 std::uint64_t queue::ready() const {
-    return book.open_count(owner.end) - leases.fresh();
+    return book.open_count(owner.end) - leases.fresh() + due();
 }
 
 message_state queue::state_of(offset_t offset) const {
@@ -41,7 +41,11 @@ message_state queue::state_of(offset_t offset) const {
         return message_state::dead;
     }
     if (book.retrying().contains(offset)) {
-        return leased_retries.contains(offset) ? message_state::leased : message_state::retrying;
+        if (leased_retries.contains(offset)) {
+            return message_state::leased;
+        }
+        const bool is_due = schedule.due().contains(offset) || alone_due.contains(offset);
+        return is_due ? message_state::ready : message_state::retrying;
     }
     if (offset < book.floor() || book.closed().contains(offset)) {
         return message_state::done;

@@ -4,10 +4,13 @@
 //
 // State of an offset within [first, end):
 //   dead      in book.dead()
-//   retrying  in book.retrying() and not in leased_retries
+//   ready     in schedule.due() or alone_due: its retry is due, or it was redriven
+//   retrying  in book.retrying() and neither of those nor in leased_retries
 //   done      below the floor or in book.closed(), and none of the above
 //   ready     in `returned`, or at or above `next` and not in `ahead`
 //   leased    everything else
+// Which retries are due is known as of the last advance_schedule; who tells states or counts calls
+// catch_up first.
 //
 // Invariants: ahead lies at or above next; returned, ahead and book.closed() are disjoint;
 // leased_retries is a part of book.retrying(); schedule.due(), alone_due and leased_retries are
@@ -108,8 +111,10 @@ public:
 
     [[nodiscard]] std::uint64_t ready() const;
     [[nodiscard]] std::uint64_t leased() const { return leases.fresh() + leases.retried(); }
+    // Those of the ready ones that failed before: due again, or redriven.
+    [[nodiscard]] std::uint64_t due() const { return schedule.due().count() + alone_due.count(); }
     [[nodiscard]] std::uint64_t retrying() const {
-        return book.retrying().count() - leases.retried();
+        return book.retrying().count() - leases.retried() - due();
     }
     [[nodiscard]] std::uint64_t dead() const { return book.dead().count(); }
     [[nodiscard]] std::uint64_t done() const { return book.done_total(); }

@@ -50,7 +50,25 @@ codec::queue_state_item item_of(core& c, const turn& t, queue& q, offset_t offse
     return item;
 }
 
-void finish_if_complete(core& c, turn& t, pending_show& show) {
+void finish_if_complete(core& c, turn& t, const std::shared_ptr<pending_show>& pending);
+
+// True if every queue that retries the message knows whether it is due; else that is read, and the
+// showing goes on then.
+bool knows_due(core& c, turn& t, topic& of, const std::shared_ptr<pending_show>& show) {
+    for (const auto& [name, q] : of.queues) {
+        if (q->book.retrying().contains(show->offset) && !catch_up(c, t, *q)) {
+            ++show->missing;
+            read_due(c, t, *q, [&c, show](turn& later) {
+                --show->missing;
+                finish_if_complete(c, later, show);
+            });
+        }
+    }
+    return show->missing == 0;
+}
+
+void finish_if_complete(core& c, turn& t, const std::shared_ptr<pending_show>& pending) {
+    pending_show& show = *pending;
     if (show.missing > 0) {
         return;
     }
@@ -61,6 +79,9 @@ void finish_if_complete(core& c, turn& t, pending_show& show) {
     }
     if (show.failed) {
         c.refuse(t, show.who, *show.failed);
+        return;
+    }
+    if (!knows_due(c, t, *of, pending)) {
         return;
     }
     show_result result;
@@ -97,7 +118,7 @@ void read_log(core& c, turn& t, const std::shared_ptr<pending_show>& show) {
                 }
             }
             --show->missing;
-            finish_if_complete(c, later, *show);
+            finish_if_complete(c, later, show);
         });
 }
 
@@ -114,11 +135,11 @@ void read_exception(core& c, turn& t, queue& q, const std::shared_ptr<pending_sh
                 show->exceptions.emplace(of.id, std::move(at->second.value));
             }
             --show->missing;
-            finish_if_complete(then, later, *show);
+            finish_if_complete(then, later, show);
         },
         [show, &c](turn& later) {
             --show->missing;
-            finish_if_complete(c, later, *show);
+            finish_if_complete(c, later, show);
         });
 }
 
@@ -160,7 +181,7 @@ void show_message(core& c, turn& t, asker who, const codec::message_show& what) 
         }
     }
     --show->missing;
-    finish_if_complete(c, t, *show);
+    finish_if_complete(c, t, show);
 }
 
 }  // namespace brokerd::domain

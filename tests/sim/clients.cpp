@@ -413,7 +413,7 @@ void world::do_look() {
     }
     const auto listed = ask(*who, codec::queue_list{});
     for (const auto& item : std::get<codec::queues>(listed->body).items) {
-        model_.check_counts(item);
+        model_.check_counts(item, now_);
     }
     const std::string path = random_queue_path();
     const auto parsed = parse_queue_path(path);
@@ -424,7 +424,7 @@ void world::do_look() {
     const offset_t offset = random_.below(topic.end);
     const auto shown = ask(*who, codec::message_show{parsed->topic, offset});
     if (const auto* result = std::get_if<domain::show_result>(&shown->body)) {
-        model_.check_shown(parsed->topic, offset, result->message);
+        model_.check_shown(parsed->topic, offset, result->message, now_);
     }
     const auto explained = ask(*who, codec::queue_explain{path, true, offset});
     if (const auto* sentence = std::get_if<codec::explained>(&explained->body);
@@ -465,14 +465,11 @@ void world::advance() {
     }
     now_.mono += step;
     now_.wall += step;
-    if (random_.chance(1, 400)) {
-        // One direction per seed: a clock that is ahead at a start and set back before the next
-        // delays retries by as much, as nothing durable tells that it was ahead.
+    if (random_.chance(1, 100)) {
         const std::int64_t minutes = random_.between(1, 600);
-        const auto jump = std::chrono::minutes(options_.seed % 2 == 0 ? minutes : -minutes);
-        note("clock jump");
-        now_.wall += jump;
-        model_.wall_jumped = true;
+        const bool forward = random_.chance(1, 2);
+        note(forward ? "clock jump" : "clock set back", static_cast<std::uint64_t>(minutes));
+        now_.wall += std::chrono::minutes(forward ? minutes : -minutes);
     }
 }
 

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "broker/domain/command.hpp"
 #include "broker/domain/effects.hpp"
 #include "protocol/types/ids.hpp"
@@ -26,9 +28,18 @@ struct violation : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+template <typename... Args>
+void expect(bool holds, fmt::format_string<Args...> text, Args&&... args) {
+    if (!holds) {
+        throw violation(fmt::format(text, std::forward<Args>(args)...));
+    }
+}
+
 using holder = std::pair<connection_id, consumer_id>;
 
-// A message in a queue as the model sees it.
+// A message in a queue as the model sees it. One that failed or was redriven is `retrying` here and
+// ready from the moment it is due; the model knows that moment within the jitter of the back-off,
+// after a restart within what it waited at first, and exactly else.
 struct model_message {
     message_state state = message_state::ready;
     std::uint32_t failed = 0;   // attempts so far
@@ -41,7 +52,20 @@ struct model_message {
     holder by{};
     mono_time deadline{};
     mono_time due_min{};
+    mono_time due_max{};
+    duration_us wait_max{0};  // of the last failure
 
+    void wait(instant now, duration_us min, duration_us max) {
+        due_min = now.mono + min;
+        due_max = now.mono + max;
+        wait_max = max;
+    }
+    [[nodiscard]] bool may_be_due(instant now) const {
+        return state == message_state::retrying && now.mono >= due_min;
+    }
+    [[nodiscard]] bool must_be_due(instant now) const {
+        return state == message_state::retrying && now.mono >= due_max;
+    }
     // The last attempt ended without a word of its holder: a late answer of that lease still holds.
     [[nodiscard]] bool ended_silently() const {
         return lease_failed && !history.empty() &&
@@ -93,7 +117,6 @@ public:
     model_state state;
     std::map<holder, model_consumer> consumers;
     broker_epoch epoch;
-    bool wall_jumped = false;  // due times of long retries are then only roughly known
 
     // ---- what the world does ----
     void topic_created(const std::string& topic, topic_id id);
@@ -127,11 +150,13 @@ public:
     std::uint64_t dead_purged(const std::string& topic, const std::string& queue);
 
     // ---- what must hold ----
-    void check_counts(const codec::queue_item& item) const;
-    void check_shown(const std::string& topic, offset_t offset, const codec::shown& shown) const;
+    void check_counts(const codec::queue_item& item, instant now) const;
+    // Learns from it when a retry is due.
+    void check_shown(const std::string& topic, offset_t offset, const codec::shown& shown,
+                     instant now);
 
     // The broker restarts with the state of `durable`.
-    void restarted(model_state durable, broker_epoch new_epoch);
+    void restarted(model_state durable, broker_epoch new_epoch, instant now);
 
     [[nodiscard]] std::uint64_t held_by(holder who) const;
     // What it knows of a message, for traces.

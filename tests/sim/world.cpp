@@ -303,7 +303,7 @@ void world::crash() {
     }
     note("crash", last.value());
     store_.crash();
-    model_.restarted(copies_[last.value()], broker_epoch{model_.epoch.value() + 1});
+    model_.restarted(copies_[last.value()], broker_epoch{model_.epoch.value() + 1}, now_);
     for (const auto& [place, content] : seen_) {
         for (const auto& [name, topic] : model_.state.topics) {
             if (topic.id.value() == place.first && (topic.contents.size() <= place.second ||

@@ -122,7 +122,7 @@ TEST_F(move_test, dead_ones_are_redriven_or_purged) {
     const auto redriven = h.ask<codec::counted>(h.admin, codec::dead_redrive{.queue = "t/q"});
     EXPECT_EQ(redriven.messages, 1U);
     EXPECT_FALSE(redriven.more);
-    EXPECT_EQ(h.state_of("t", 2).state, message_state::retrying);
+    EXPECT_EQ(h.state_of("t", 2).state, message_state::ready);
     EXPECT_EQ(h.state_of("t", 2).attempts, 0U);
     EXPECT_THAT(h.state_of("t", 2).history, SizeIs(1)) << "the history is kept";
     h.ask<codec::ok>(one, codec::set_prefetch{consumer_id{1}, 2, 1000});
@@ -161,9 +161,9 @@ TEST(dead, many_are_listed_redriven_and_purged_in_slices) {
         more = slice.more;
     }
     EXPECT_EQ(sum, 1700U);
-    EXPECT_EQ(h.queue_info("t/q").retrying, 1700U);
+    EXPECT_EQ(h.queue_info("t/q").ready, 1700U);
     h.restart();
-    EXPECT_EQ(h.queue_info("t/q").retrying, 1700U);
+    EXPECT_EQ(h.queue_info("t/q").ready, 1700U);
     EXPECT_EQ(h.queue_info("t/q").dead, 800U);
     const auto two = h.connect();
     h.attach(two, "t/q", 60000);

@@ -1,0 +1,243 @@
+// The rules of leases: how they are given, extended, taken up again, and how they end.
+#include <algorithm>
+
+#include "protocol/codec/record.hpp"
+#include "tests/sim/model.hpp"
+
+namespace brokerd::sim {
+
+bool model::holds(const model_queue& queue, const model_message& message, lease_id lease) const {
+    if (message.state == message_state::leased) {
+        return message.lease == lease;
+    }
+    if (lease <= queue.fence || message.state == message_state::done) {
+        return false;
+    }
+    const bool earlier_epoch = lease.epoch < epoch;
+    if (message.state == message_state::ready) {
+        // Leased by an earlier epoch and not since.
+        return earlier_epoch && !message.returned;
+    }
+    if (message.failed_lease == lease && message.ended_silently()) {
+        return true;
+    }
+    // Leased again after its last failure when the broker went down.
+    return earlier_epoch && message.state == message_state::retrying &&
+           (message.failed_lease < lease ||
+            (message.failed_lease == lease && !message.lease_failed));
+}
+
+void model::take_back(model_message& message, lease_id lease) {
+    if (message.failed_lease == lease && message.ended_silently()) {
+        message.history.pop_back();
+        --message.failed;
+        message.lease_failed = false;
+    }
+}
+
+std::uint64_t model::settled(const codec::settle& what, holder by, instant now) {
+    model_queue* queue = find(what.queue);
+    if (queue == nullptr) {
+        return 0;
+    }
+    std::uint64_t accepted = 0;
+    for (const lease_run& run : what.runs) {
+        for (std::uint32_t i = 0; i < run.count; ++i) {
+            const lease_id lease{run.epoch, run.first_lease + i};
+            const auto at = queue->messages.find(run.first_offset + i);
+            if (at == queue->messages.end() || !holds(*queue, at->second, lease)) {
+                continue;
+            }
+            model_message& message = at->second;
+            ++accepted;
+            const bool leased = message.state == message_state::leased;
+            switch (what.action) {
+                case settle_action::ack: message = {.state = message_state::done}; break;
+                case settle_action::nack:
+                case settle_action::reject:
+                    if (!leased) {
+                        take_back(message, lease);
+                    }
+                    message.lease = lease;
+                    fail_lease(*queue, message,
+                               what.action == settle_action::nack ? attempt_outcome::nacked
+                                                                  : attempt_outcome::rejected,
+                               what.delay.count() < 0 ? std::nullopt : std::optional{what.delay},
+                               now);
+                    break;
+                case settle_action::release:
+                    if (!leased) {
+                        take_back(message, lease);
+                    }
+                    if (leased || message.state != message_state::ready) {
+                        message.lease = lease;
+                        release(message, now);
+                    }
+                    break;
+                case settle_action::extend:
+                    if (leased) {
+                        message.deadline =
+                            now.mono +
+                            (what.delay.count() < 0 ? queue->settings.lease : what.delay);
+                    } else if (!consumers.contains(by) ||
+                               !taken_up(*queue, message, lease, by, now)) {
+                        --accepted;
+                    }
+                    break;
+            }
+        }
+    }
+    return accepted;
+}
+
+bool model::taken_up(const std::string& topic, const std::string& name, offset_t offset,
+                     lease_id lease, holder by, instant now) {
+    auto& queue = state.topics.at(topic).queues.at(name);
+    const auto at = queue.messages.find(offset);
+    return at != queue.messages.end() && taken_up(queue, at->second, lease, by, now);
+}
+
+bool model::taken_up(model_queue& queue, model_message& message, lease_id lease, holder by,
+                     instant now) {
+    if (!holds(queue, message, lease)) {
+        return false;
+    }
+    if (message.state != message_state::leased && message.failed_lease == lease &&
+        message.ended_silently() && message.must_be_alone()) {
+        take_back(message, lease);  // the connection came back: no attempt after all
+        message.state = message_state::retrying;
+        message.wait(now, duration_us{0}, duration_us{0});
+    }
+    if (message.state == message_state::dead) {
+        return false;
+    }
+    message.state = message_state::leased;
+    message.lease = lease;
+    message.by = by;
+    message.returned = true;
+    message.deadline = now.mono + queue.settings.lease;
+    return true;
+}
+
+void model::fail_lease(model_queue& queue, model_message& message, attempt_outcome outcome,
+                       std::optional<duration_us> delay, instant now) {
+    ++message.failed;
+    message.excepted = true;
+    message.history.push_back(outcome);
+    message.failed_lease = message.lease;
+    message.lease_failed = true;
+    message.returned = true;
+    if (outcome == attempt_outcome::rejected || message.failed >= queue.settings.attempts) {
+        message.state = message_state::dead;
+        return;
+    }
+    message.state = message_state::retrying;
+    if (delay) {
+        message.wait(now, *delay, *delay);
+        return;
+    }
+    auto wait = queue.settings.backoff;
+    for (std::uint32_t i = 1; i < message.failed && wait < queue.settings.backoff_max; ++i) {
+        wait *= 2;
+    }
+    wait = std::min(wait, queue.settings.backoff_max);
+    const duration_us jitter = wait * limits::backoff_jitter_percent / 100;
+    message.wait(now, wait - jitter, wait + jitter);
+}
+
+void model::release(model_message& message, instant now) {
+    message.returned = true;
+    message.state = message.excepted ? message_state::retrying : message_state::ready;
+    message.failed_lease = message.lease;
+    message.lease_failed = false;
+    message.wait(now, duration_us{0}, duration_us{0});
+}
+
+void model::delivered(connection_id connection, consumer_id id, const domain::record_run& run,
+                      instant now) {
+    const holder who{connection, id};
+    const auto at = consumers.find(who);
+    expect(at != consumers.end(), "a delivery to a consumer that is not attached");
+    auto& topic = state.topics.at(at->second.topic);
+    auto& queue = topic.queues.at(at->second.queue);
+    expect(!queue.paused, "a delivery from a paused queue");
+    byte_view rest = run.records.view;
+    for (std::uint32_t i = 0; i < run.leases.count; ++i) {
+        const std::size_t size = codec::record_size_at(rest);
+        expect(size > 0, "a delivery holds fewer records than it says");
+        deliver_one(topic, queue, who, run.leases.first_offset + i,
+                    {run.leases.epoch, run.leases.first_lease + i}, run.attempt, rest.first(size),
+                    now);
+        rest = rest.subspan(size);
+    }
+    expect(rest.empty(), "a delivery holds more bytes than its records");
+}
+
+void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offset_t offset,
+                        lease_id lease, std::uint32_t attempt, byte_view record, instant now) {
+    const auto at = queue.messages.find(offset);
+    expect(at != queue.messages.end(), "offset {} was delivered but never published", offset);
+    model_message& message = at->second;
+    expect(content_of(record) == topic.contents.at(offset), "offset {} came with other contents",
+           offset);
+    expect(message.state == message_state::ready || message.may_be_due(now),
+           "offset {} was delivered while {} (due in {} us)", offset, to_string(message.state),
+           (message.due_min - now.mono).count());
+    expect(attempt == message.failed + 1, "offset {}: attempt {}, expected {}", offset, attempt,
+           message.failed + 1);
+    expect(lease.epoch == epoch, "offset {} has a lease of epoch {}", offset, lease.epoch.value());
+    expect(lease > queue.newest, "lease {} was given before", lease.counter);
+    queue.newest = lease;
+    auto& consumer = consumers.at(who);
+    expect(held_by(who) < consumer.prefetch, "offset {} exceeds the prefetch of its consumer",
+           offset);
+    expect(!consumer.has_limit || consumer.limit > 0, "offset {} exceeds the consumer's limit",
+           offset);
+    bool holds_lonely = false;
+    for (const auto& [other_offset, other] : queue.messages) {
+        holds_lonely = holds_lonely || (other.state == message_state::leased && other.by == who &&
+                                        other.must_be_alone());
+        const bool fresh = message.state == message_state::ready && !message.returned;
+        expect(!(fresh && other_offset < offset && other.state == message_state::ready &&
+                 !other.returned),
+               "offset {} was delivered before {}", offset, other_offset);
+    }
+    expect(!holds_lonely, "offset {} joins a message that must be alone", offset);
+    expect(!message.must_be_alone() || held_by(who) == 0, "offset {} must be delivered alone",
+           offset);
+    if (consumer.has_limit) {
+        --consumer.limit;
+    }
+    message.state = message_state::leased;
+    message.lease = lease;
+    message.by = who;
+    message.returned = true;
+    message.deadline = now.mono + queue.settings.lease;
+}
+
+void model::expire(instant now) {
+    for (auto& [name, topic] : state.topics) {
+        for (auto& [queue_name, queue] : topic.queues) {
+            for (auto& [offset, message] : queue.messages) {
+                if (message.state == message_state::leased && message.deadline <= now.mono) {
+                    fail_lease(queue, message, attempt_outcome::expired, std::nullopt, now);
+                }
+            }
+        }
+    }
+}
+
+std::uint64_t model::held_by(holder who) const {
+    std::uint64_t held = 0;
+    for (const auto& [name, topic] : state.topics) {
+        for (const auto& [queue_name, queue] : topic.queues) {
+            held += static_cast<std::uint64_t>(
+                std::ranges::count_if(queue.messages, [&](const auto& entry) {
+                    return entry.second.state == message_state::leased && entry.second.by == who;
+                }));
+        }
+    }
+    return held;
+}
+
+}  // namespace brokerd::sim
