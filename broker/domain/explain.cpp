@@ -15,19 +15,28 @@ std::string quoted_reason(const attempt& last) {
     return last.reason.empty() ? std::string{} : fmt::format(" (\"{}\")", printable(last.reason));
 }
 
+// `nacked 1 s ago by w@host:1 ("busy")`, `expired 1 s ago at w@host:1`: nobody expires a lease.
+std::string ending(const turn& t, const attempt& of) {
+    std::string_view word = "by";
+    switch (of.outcome) {
+        case attempt_outcome::expired: word = "at"; break;
+        case attempt_outcome::lost: word = "with"; break;
+        case attempt_outcome::nacked:
+        case attempt_outcome::rejected: break;
+    }
+    return fmt::format("{} {} ago {} {}{}", to_string(of.outcome), human(t.wall - of.time), word,
+                       of.consumer, quoted_reason(of));
+}
+
 std::string last_attempt(const turn& t, const queue& q, const exception_state& known) {
     if (known.history.empty()) {
         return "no attempt failed";
     }
     const attempt& last = known.history.back();
     if (known.attempts == 0) {  // redriven
-        return fmt::format("redriven with all attempts; the last was {} {} ago by {}{}",
-                           to_string(last.outcome), human(t.wall - last.time), last.consumer,
-                           quoted_reason(last));
+        return fmt::format("redriven with all attempts; the last one: {}", ending(t, last));
     }
-    return fmt::format("attempt {} of {} {} {} ago by {}{}", known.attempts, q.settings.attempts,
-                       to_string(last.outcome), human(t.wall - last.time), last.consumer,
-                       quoted_reason(last));
+    return fmt::format("attempt {} of {} {}", known.attempts, q.settings.attempts, ending(t, last));
 }
 
 // Why nothing at all is given out; empty if something may be.
@@ -118,9 +127,8 @@ std::string explain_retrying(const turn& t, const queue& q, const exception_stat
 
 std::string explain_dead(const turn& t, const queue& q, const exception_state& known) {
     return fmt::format(
-        "dead since {}: {}; it stays until it is redriven or purged: brokerctl dead "
-        "redrive {}",
-        human(t.wall - known.due) + " ago", last_attempt(t, q, known), q.path());
+        "dead: {}; it stays until it is redriven or purged: brokerctl dead redrive {}",
+        last_attempt(t, q, known), q.path());
 }
 
 std::string explain_done(const queue& q, offset_t offset) {

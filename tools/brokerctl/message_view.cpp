@@ -107,10 +107,22 @@ std::string next_text(const message_in_queue& at) {
     return terminal_text(next);
 }
 
+// Whether the broker's sentence tells this attempt: `... ago by w@host:1 ...`, or at, or with.
+bool tells(std::string_view sentence, const failed_attempt& attempt) {
+    constexpr std::string_view ago = " ago ";
+    const auto at = sentence.find(ago);
+    if (at == std::string_view::npos) {
+        return false;
+    }
+    sentence.remove_prefix(at + ago.size());
+    sentence.remove_prefix(std::min(sentence.find(' ') + 1, sentence.size()));
+    return sentence.starts_with(attempt.consumer);
+}
+
 // The attempts that are not told by what the broker says: usually all but the last.
 std::span<const failed_attempt> earlier_attempts(const message_in_queue& at) {
     std::span<const failed_attempt> all = at.history;
-    if (!all.empty() && at.next.contains(" ago by " + all.back().consumer)) {
+    if (!all.empty() && tells(at.next, all.back())) {
         all = all.first(all.size() - 1);
     }
     return all;

@@ -67,7 +67,19 @@ TEST_F(settle_test, reject_makes_dead_at_once) {
     ASSERT_THAT(dead.items, SizeIs(1));
     EXPECT_EQ(dead.items[0].reason, "no such card");
     EXPECT_FALSE(dead.more);
-    EXPECT_THAT(h.explain("orders/billing", 0), HasSubstr("dead since"));
+    h.pass(18ms);
+    EXPECT_EQ(
+        h.explain("orders/billing", 0),
+        "dead: attempt 1 of 16 rejected 18 ms ago by brokerctl@laptop:812 (\"no such card\"); "
+        "it stays until it is redriven or purged: brokerctl dead redrive orders/billing");
+}
+
+TEST_F(settle_test, nobody_is_said_to_have_expired_or_lost_a_lease) {
+    h.publish("orders", {"a"});
+    ASSERT_THAT(h.deliveries(consumer), SizeIs(1));
+    h.pass(30s);
+    EXPECT_THAT(h.explain("orders/billing", 0),
+                HasSubstr("attempt 1 of 16 expired 0 ms ago at brokerctl@laptop:812; due in "));
 }
 
 TEST_F(settle_test, attempts_used_up_make_dead) {
