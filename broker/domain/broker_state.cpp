@@ -18,6 +18,7 @@ struct broker_state::impl {
         if (!state.clock_started) {
             state.clock.start(now, now.wall);
             state.clock_started = true;
+            state.started = now.mono;
         }
         return {.now = now,
                 .wall = state.clock.observe(now),
@@ -118,6 +119,7 @@ void broker_state::restore(const loaded_state& loaded, commit_number first_commi
     }
     c.clock.start(now, latest);
     c.clock_started = true;
+    c.started = now.mono;
     c.jitter = base::random(options.seed ^ (loaded.epoch.value() + 1));
     turn t = impl_->begin(now, out);
     domain::restore(c, t, loaded);

@@ -97,6 +97,7 @@ public:
     base::random jitter;
     wall_clock clock;
     bool clock_started = false;
+    mono_time started{};                          // rates look no further back
     std::pmr::unsynchronized_pool_resource pool;  // nodes of every set and table
 
     std::size_t window_bytes = 0;  // of all read windows

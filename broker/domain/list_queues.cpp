@@ -41,8 +41,8 @@ codec::queue_item item_of(core& c, const turn& t, queue& q) {
     item.retrying = q.retrying();
     item.dead = q.dead();
     item.done = q.done();
-    item.in_per_second = q.owner.in_rate.per_second(t.now.mono);
-    item.out_per_second = q.out_rate.per_second(t.now.mono);
+    item.in_per_second = q.owner.in_rate.per_second(t.now.mono, c.started);
+    item.out_per_second = q.out_rate.per_second(t.now.mono, c.started);
     item.consumers = static_cast<std::uint32_t>(q.consumers.size());
     item.paused = q.paused;
     item.floor = q.book.floor();

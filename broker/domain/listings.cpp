@@ -7,7 +7,7 @@
 namespace brokerd::domain {
 namespace {
 
-codec::topic_item item_of(const turn& t, topic& of) {
+codec::topic_item item_of(const core& c, const turn& t, topic& of) {
     return {.name = of.name,
             .topic = of.id,
             .settings = of.settings,
@@ -17,7 +17,7 @@ codec::topic_item item_of(const turn& t, topic& of) {
             .messages = of.end - of.trim,
             .bytes = of.stored_bytes,
             .queues = static_cast<std::uint32_t>(of.queues.size()),
-            .in_per_second = of.in_rate.per_second(t.now.mono)};
+            .in_per_second = of.in_rate.per_second(t.now.mono, c.started)};
 }
 
 codec::consumer_item item_of(const consumer& one) {
@@ -43,7 +43,7 @@ void list_topics(core& c, turn& t, asker who, const codec::topic_list& what) {
             c.refuse(t, who, found.error());
             return;
         }
-        c.answer(t, who, (*found)->changed, codec::topics{false, {item_of(t, **found)}});
+        c.answer(t, who, (*found)->changed, codec::topics{false, {item_of(c, t, **found)}});
         return;
     }
     const auto limit = std::clamp<std::size_t>(what.limit, 1, limits::list_items_max);
@@ -51,7 +51,7 @@ void list_topics(core& c, turn& t, asker who, const codec::topic_list& what) {
     commit_number depends_on;
     auto at = c.topics_by_name.upper_bound(what.after);
     for (; at != c.topics_by_name.end() && page.items.size() < limit; ++at) {
-        page.items.push_back(item_of(t, *at->second));
+        page.items.push_back(item_of(c, t, *at->second));
         depends_on = std::max(depends_on, at->second->changed);
     }
     page.more = at != c.topics_by_name.end();

@@ -1,6 +1,9 @@
-// Events per second, averaged over the last ten whole seconds. Header only; pure.
+// Events per second, averaged over the last ten whole seconds and the running one, or over the time
+// since the broker started if that is less: a flow shows at once, and as what it is. Header only;
+// pure.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -18,13 +21,19 @@ public:
         current_ += events;
     }
 
-    [[nodiscard]] double per_second(mono_time now) {
+    // `since`: when counting began, for all meters alike.
+    [[nodiscard]] double per_second(mono_time now, mono_time since) {
         advance(second_of(now));
-        std::uint64_t sum = 0;
+        std::uint64_t sum = current_;
         for (const std::uint32_t each : buckets_) {
             sum += each;
         }
-        return static_cast<double>(sum) / static_cast<double>(seconds);
+        const duration_us looked_back =
+            now.time_since_epoch() - std::chrono::seconds{second_ - seconds};
+        // Shorter than a second nothing is a rate.
+        const duration_us window =
+            std::max<duration_us>(std::min(looked_back, now - since), std::chrono::seconds{1});
+        return static_cast<double>(sum) / std::chrono::duration<double>(window).count();
     }
 
 private:

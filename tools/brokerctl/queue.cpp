@@ -246,11 +246,14 @@ void add_queue_verbs(command_line& line) {
     auto& noun = line.add_noun(
         "queue", "Queues: ls, create, info, set, rm, pause, resume, seek, purge, explain");
 
-    auto ls_verb = line.add_verb(noun,
-                                 {"ls", "List the queues with the state of their messages.",
-                                  "  brokerctl queue ls\n"
-                                  "  brokerctl queue ls orders -o json\n"},
-                                 ls);
+    auto ls_verb =
+        line.add_verb(noun,
+                      {"ls",
+                       "List the queues with the state of their messages. IN/s and OUT/s "
+                       "are averages over the last 10 s, or since the broker started.",
+                       "  brokerctl queue ls\n"
+                       "  brokerctl queue ls orders -o json\n"},
+                      ls);
     ls_verb.app.add_option("TOPIC", ls_verb.options.topic, "Only the queues of this topic");
 
     auto info_verb = line.add_verb(

@@ -57,16 +57,29 @@ TEST(wall_clock, due_times_run_on_monotonic_time_from_the_latest_time_known) {
 }
 
 TEST(rate_meter, averages_over_ten_seconds) {
+    constexpr mono_time start{};
     rate_meter meter;
     mono_time now{100s};
     for (int i = 0; i < 20; ++i, now += 1s) {
         meter.add(now, 50);
     }
-    EXPECT_EQ(meter.per_second(now), 50.0);
+    EXPECT_EQ(meter.per_second(now, start), 50.0);
+    meter.add(now, 25);
+    EXPECT_EQ(meter.per_second(now + 500ms, start), 50.0);
     now += 5s;
-    EXPECT_EQ(meter.per_second(now), 25.0);
+    EXPECT_EQ(meter.per_second(now, start), 27.5);
     now += 1h;
-    EXPECT_EQ(meter.per_second(now), 0.0);
+    EXPECT_EQ(meter.per_second(now, start), 0.0);
+}
+
+TEST(rate_meter, a_flow_shows_at_once_after_a_start) {
+    constexpr mono_time start{100'300ms};
+    rate_meter meter;
+    meter.add(start + 1ms, 30);
+    EXPECT_EQ(meter.per_second(start + 2ms, start), 30.0) << "as if it went on for a second";
+    EXPECT_EQ(meter.per_second(start + 3s, start), 10.0);
+    EXPECT_EQ(meter.per_second(start + 10s, start), 3.0);
+    EXPECT_EQ(meter.per_second(start + 12s, start), 0.0);
 }
 
 chunk_ptr chunk_at(topic_id topic, offset_t base, wall_time time = noon) {
