@@ -38,10 +38,8 @@ outcome<void> check_attach(core& c, const connection* from, const codec::attach&
                                   "some or use another connection",
                                   from->consumers.size()));
     }
-    if (what.held.size() > limits::settle_runs_max) {
-        return refuse(error_code::invalid_argument,
-                      fmt::format("{} runs of held leases; at most {} are allowed",
-                                  what.held.size(), limits::settle_runs_max));
+    if (auto checked = check_runs(what.held); !checked) {
+        return checked;
     }
     return check_prefetch(what.prefetch_messages, what.prefetch_bytes);
 }
@@ -78,7 +76,7 @@ void take_up_late(core& c, turn& t, queue& q, consumer& one, const lease_run& ru
         const std::uint64_t count = offset >= q.owner.end         ? end - offset
                                     : q.book.is_exception(offset) ? 1
                                                                   : same_fate(q, offset, end);
-        gone.push_back({offset, static_cast<std::uint32_t>(count), run.epoch, lease.counter});
+        append_run(gone, {offset, static_cast<std::uint32_t>(count), run.epoch, lease.counter});
         offset += count;
     }
 }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "broker/domain/operations.hpp"
 #include "protocol/types/limits.hpp"
 
@@ -25,7 +27,8 @@ bool ended_silently(const exception_state& known) {
 
 late_lease judge_late(const core& c, const queue& q, offset_t offset, lease_id lease,
                       const exception_state* known) {
-    if (lease.counter == 0 || lease <= q.fence || lease.epoch > c.epoch || offset >= q.owner.end) {
+    if (lease.counter == 0 || lease.epoch == broker_epoch{} || lease <= q.fence ||
+        lease.epoch > c.epoch || offset >= q.owner.end) {
         return late_lease::gone;
     }
     const bool earlier_epoch = lease.epoch < c.epoch;
@@ -43,6 +46,21 @@ late_lease judge_late(const core& c, const queue& q, offset_t offset, lease_id l
         earlier_epoch && known->state == message_state::retrying &&
         (known->last_lease < lease || (known->last_lease == lease && !known->lease_failed));
     return leased_at_restart ? late_lease::excepted : late_lease::gone;
+}
+
+outcome<void> check_runs(const std::vector<lease_run>& runs) {
+    std::uint64_t leases = 0;
+    for (const lease_run& run : runs) {
+        leases += run.count;
+    }
+    if (runs.size() > limits::settle_runs_max || leases > limits::settle_leases_max) {
+        return refuse(
+            error_code::invalid_argument,
+            fmt::format("{} leases in {} runs; at most {} leases in {} runs are allowed "
+                        "in one request",
+                        leases, runs.size(), limits::settle_leases_max, limits::settle_runs_max));
+    }
+    return {};
 }
 
 std::vector<offset_t> unleased_exceptions(const queue& q, const std::vector<lease_run>& runs) {
@@ -82,7 +100,9 @@ std::uint64_t same_fate(const queue& q, offset_t offset, offset_t end) {
 bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset, lease_id lease,
              const exception_state* known, mono_time deadline) {
     const late_lease worth = judge_late(c, q, offset, lease, known);
-    if (worth == late_lease::gone || holder.leased >= limits::prefetch_messages_max) {
+    // A lease that is in the table was given for another message: somebody made this one up.
+    if (worth == late_lease::gone || q.leases.find(lease) != nullptr ||
+        holder.leased >= limits::prefetch_messages_max) {
         return false;
     }
     lease_span span;

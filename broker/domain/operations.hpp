@@ -67,6 +67,8 @@ enum class late_lease : std::uint8_t {
 // message, if it has one.
 [[nodiscard]] late_lease judge_late(const core& c, const queue& q, offset_t offset, lease_id lease,
                                     const exception_state* known);
+// Refuses more runs or leases than one request may name: what it costs and its answer are bounded.
+[[nodiscard]] outcome<void> check_runs(const std::vector<lease_run>& runs);
 // The messages of `runs` with an exception that decides: to be known before judging. Ascending.
 [[nodiscard]] std::vector<offset_t> unleased_exceptions(const queue& q,
                                                         const std::vector<lease_run>& runs);

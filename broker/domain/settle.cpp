@@ -86,8 +86,8 @@ void settle_run(core& c, turn& t, queue& q, settlement& s, lease_run run) {
 void refuse_range(settlement& s, const lease_run& run, offset_t first, std::uint64_t count) {
     const auto distance = first - run.first_offset;
     s.refused += count;
-    s.gone.push_back(
-        {first, static_cast<std::uint32_t>(count), run.epoch, run.first_lease + distance});
+    append_run(s.gone,
+               {first, static_cast<std::uint32_t>(count), run.epoch, run.first_lease + distance});
 }
 
 // Messages of an earlier epoch that were not delivered since: as if their leases were in the table.
@@ -273,11 +273,8 @@ void fetch_and_settle_late(core& c, turn& t, queue& q, settlement s) {
 
 // True if the settle is to be carried out; else it has been answered.
 bool check_settle(core& c, turn& t, const queue& q, asker who, const codec::settle& what) {
-    if (what.runs.size() > limits::settle_runs_max) {
-        c.refuse(t, who,
-                 {error_code::invalid_argument,
-                  fmt::format("{} runs of leases in one settle; at most {} are allowed",
-                              what.runs.size(), limits::settle_runs_max)});
+    if (auto checked = check_runs(what.runs); !checked) {
+        c.refuse(t, who, checked.error());
         return false;
     }
     if (what.producer == producer_id{}) {

@@ -4,6 +4,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <vector>
 
 #include "protocol/types/strong_id.hpp"
 
@@ -66,5 +67,18 @@ struct lease_run {
 
     constexpr bool operator==(const lease_run&) const = default;
 };
+
+// Appends `next` to runs, merged with the last one where it continues it.
+inline void append_run(std::vector<lease_run>& runs, const lease_run& next) {
+    if (!runs.empty()) {
+        lease_run& last = runs.back();
+        if (last.epoch == next.epoch && last.first_offset + last.count == next.first_offset &&
+            last.first_lease + last.count == next.first_lease) {
+            last.count += next.count;
+            return;
+        }
+    }
+    runs.push_back(next);
+}
 
 }  // namespace brokerd

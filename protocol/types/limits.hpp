@@ -36,6 +36,9 @@ inline constexpr std::uint32_t batch_records_default = 4096;
 inline constexpr std::uint32_t batch_records_max = 16384;
 inline constexpr std::size_t chunk_bytes_max = 256 * kib;  // or one batch
 inline constexpr std::uint32_t settle_runs_max = 16384;    // lease runs in one settle request
+// Leases that the runs of one settle or of held name together: twice what a consumer may hold. The
+// answer may have to name each of them again and has to fit into a frame.
+inline constexpr std::uint64_t settle_leases_max = 131072;
 inline constexpr std::uint32_t list_items_max = 10000;     // items of one listing reply
 inline constexpr std::uint64_t read_bytes_max = 3 * mib;   // of one reply to a read, or one message
 inline constexpr auto read_wait_max = 30s;
@@ -55,7 +58,6 @@ inline constexpr auto heartbeat_max = 300s;
 inline constexpr auto dead_after_default = 30s;           // closed after this silence
 inline constexpr std::size_t outbox_bytes_max = 8 * mib;  // per connection
 inline constexpr std::size_t outbox_unauthenticated_bytes_max = 64 * kib;
-inline constexpr auto outbox_stalled_max = 30s;  // closed after this without progress
 
 inline constexpr auto drain_default = 10s;  // at shut-down, to settle what is held
 inline constexpr auto drain_max = 30s;

@@ -158,7 +158,7 @@ TEST_P(hostile_test, whatever_is_said_costs_only_the_one_who_says_it) {
     use(*again, "after");
 }
 
-INSTANTIATE_TEST_SUITE_P(seeds, hostile_test, testing::Range<std::uint64_t>(1, 9));
+INSTANTIATE_TEST_SUITE_P(seeds, hostile_test, testing::Range<std::uint64_t>(1, 13));
 
 }  // namespace
 }  // namespace brokerd::integration

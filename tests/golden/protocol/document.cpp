@@ -181,7 +181,8 @@ std::string limit_table() {
     fixed("body of hello", size_text(hello_bytes_max));
     row("body of any other frame", size_text(frame_bytes_default), size_text(frame_bytes_max));
     row("records in a batch", count(batch_records_default), count(batch_records_max));
-    fixed("lease runs in a settle", count(settle_runs_max));
+    fixed("lease runs in a settle or in held", count(settle_runs_max));
+    fixed("leases that these name together", count(settle_leases_max));
     fixed("items in the answer to a listing", count(list_items_max));
     row("handshake", time_text(handshake_default), time_text(handshake_max));
     fixed("a frame, from its first byte to its last",

@@ -1,6 +1,7 @@
 // Connections, consumers and what becomes of leases when they end, over connections and restarts.
 #include <gmock/gmock.h>
 
+#include "protocol/types/limits.hpp"
 #include "tests/unit/domain/harness.hpp"
 
 namespace brokerd::domain::test {
@@ -102,6 +103,37 @@ TEST_F(connection_test, held_leases_move_from_a_connection_that_is_not_known_to_
     h.close(one);
     EXPECT_EQ(h.queue_info("t/q").leased, 3U);
     EXPECT_EQ(h.settle(two, queue, settle_action::ack, runs_of(got)).accepted, 3U);
+}
+
+// Leases are told by clients: the same one for two messages, or of an epoch that never was, is made
+// up.
+TEST_F(connection_test, a_lease_is_taken_up_for_one_message_only) {
+    h.restart();
+    const auto two = h.connect();
+    const broker_epoch before = got[0].lease.epoch;
+    const auto attached = h.attach(
+        two, "t/q", 10, {{0, 1, before, 1}, {1, 1, before, 1}, {2, 1, broker_epoch{0}, 3}});
+    EXPECT_THAT(attached.gone,
+                ElementsAre(lease_run{1, 1, before, 1}, lease_run{2, 1, broker_epoch{0}, 3}));
+    EXPECT_EQ(h.settle(two, queue, settle_action::extend, {{2, 1, before, 1}}, 60s).refused, 1U);
+    EXPECT_EQ(h.settle(two, queue, settle_action::ack, {{0, 1, before, 1}}).accepted, 1U);
+}
+
+TEST_F(connection_test, requests_name_a_bounded_number_of_leases) {
+    constexpr std::uint32_t half = limits::settle_leases_max / 2;
+    const broker_epoch epoch = got[0].lease.epoch;
+    std::vector<lease_run> runs{{0, half, epoch, 1}, {0, half, epoch, 1}};
+    const auto settled = h.settle(one, queue, settle_action::ack, runs);
+    EXPECT_EQ(settled.accepted, 3U);
+    EXPECT_EQ(settled.refused, limits::settle_leases_max - 3);
+    EXPECT_THAT(settled.gone, SizeIs(testing::Le(4U))) << "neighbours are named together";
+    runs.push_back({0, 1, epoch, 1});
+    EXPECT_EQ(h.ask_refused(one, codec::settle{.queue = queue, .confirm = true, .runs = runs}).code,
+              error_code::invalid_argument);
+    EXPECT_EQ(
+        h.ask_refused(one, codec::attach{.queue = "t/q", .consumer = consumer_id{9}, .held = runs})
+            .code,
+        error_code::invalid_argument);
 }
 
 TEST_F(connection_test, what_was_leased_again_is_gone) {
