@@ -119,6 +119,7 @@ private:
     void drop(std::string why);
     void on_frame(const frame& what, mono_time now, calls& out);
     void on_greeting(const frame& what, mono_time now, calls& out);
+    bool note_database(const std::string& id, calls& out);
     void on_push(const frame& what, mono_time now, calls& out);
     void on_answer(const frame& what, mono_time now, calls& out);
     void on_error(const frame& what, mono_time now, calls& out);
@@ -157,7 +158,8 @@ private:
     request_ids ids_;
     std::optional<codec::frame_parser> parser_;  // of this connection
     std::optional<std::string> dropped_;
-    std::optional<error> refused_;  // what the broker said before it closed
+    std::optional<std::string> database_;  // of the last hello_ok
+    std::optional<error> refused_;         // what the broker said before it closed
 
     std::deque<waiting_publish> waiting_;
     std::uint64_t last_ticket_ = 0;

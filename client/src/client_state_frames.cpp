@@ -117,6 +117,7 @@ void client_state::on_greeting(const frame& what, mono_time now, calls& out) {
         return;
     }
     parser_->set_body_bytes_max(client_limits::frame_body_bytes_max);
+    const bool other_database = note_database(terms->database_id, out);
     pipeline_.on_ready(*terms);
     requests_.on_ready();
     for (auto& [id, each] : consumers_) {
@@ -127,7 +128,25 @@ void client_state::on_greeting(const frame& what, mono_time now, calls& out) {
     }
     told_lost_ = false;
     tell(connection_event::kind::connected,
-         fmt::format("{}: connected, brokerd {}", server_, terms->broker_version), out);
+         fmt::format("{}: connected, brokerd {}{}", server_, terms->broker_version,
+                     other_database ? ", which has other data than before: leases and answers "
+                                      "from before are dropped"
+                                    : ""),
+         out);
+}
+
+// Whether the broker has other data than the one of the connection before. Offsets, leases and
+// epochs name other things there: an answer to what was delivered before could end a message that
+// nobody has seen. Publishes go on as after any loss: their sequences are new to that broker.
+bool client_state::note_database(const std::string& id, calls& out) {
+    const bool other = database_ && *database_ != id;
+    database_ = id;
+    if (other) {
+        for (auto& [consumer, each] : consumers_) {
+            each.state->on_other_database(out);
+        }
+    }
+    return other;
 }
 
 // What comes without being asked for.

@@ -38,6 +38,25 @@ void consumer_state::on_lost(calls& out) {
     finish_close(out);
 }
 
+void consumer_state::on_other_database(calls& out) {
+    if (phase_ == phase::ended) {
+        return;
+    }
+    queue_ = {};
+    renew_at_ = mono_never;
+    held_.clear();
+    outbox_.refuse_all(
+        make_error(failure{error_code::lease_gone,
+                           "the broker was reached again with other data than before, in which "
+                           "this message was not leased; whether its answer counted in the data "
+                           "before is unknown"}),
+        out);
+    if (closing_) {
+        phase_ = phase::ended;  // nothing is left to give back
+    }
+    finish_close(out);
+}
+
 bool consumer_state::renewal_due(mono_time now) const {
     return phase_ == phase::attached && held_.open() > 0 && renew_at_ <= now;
 }

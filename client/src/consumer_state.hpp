@@ -49,6 +49,9 @@ public:
     // ---- the connection
     void on_ready();
     void on_lost(calls& out);
+    // Before on_ready(): the broker has other data than the one before, in which what we hold and
+    // have answered names nothing, or other messages.
+    void on_other_database(calls& out);
     void write(outgoing& out);
     [[nodiscard]] bool wants_write(mono_time now) const;
     mono_time tick(mono_time now, calls& out);

@@ -116,6 +116,12 @@ void delivery_buffer::close_expired(mono_time now) {
 }
 
 void delivery_buffer::clear() {
+    for (const auto& each : held_) {
+        for (delivery::slot& slot : each->slots) {
+            slot.open = false;
+        }
+        each->open_count = 0;
+    }
     buffered_.clear();
     held_.clear();
     open_ = 0;

@@ -44,6 +44,7 @@ public:
     void close_gone(const std::vector<lease_run>& gone);
     // Closes buffered messages whose leases are over: others have them by now.
     void close_expired(mono_time now);
+    // Closes all of them, buffered or handed out.
     void clear();
 
     struct renewal {

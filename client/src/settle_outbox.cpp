@@ -218,32 +218,56 @@ void settle_outbox::finish_flushes(calls& out) {
     });
 }
 
+void settle_outbox::fail_group(group& what, const error& why, calls& out) {
+    for (waiter& each : std::exchange(what.waiters, {})) {
+        finish<void>(out, each.done, std::unexpected(why));
+    }
+}
+
 void settle_outbox::fail_waiters(const error& why, calls& out) {
-    const auto fail_group = [&](group& what) {
-        for (waiter& each : std::exchange(what.waiters, {})) {
-            finish<void>(out, each.done, std::unexpected(why));
-        }
-    };
     for (group& each : pending_) {
-        fail_group(each);
+        fail_group(each, why, out);
     }
     for (auto& [sequence, each] : resend_) {
-        fail_group(each);
+        fail_group(each, why, out);
     }
     for (auto& [request, each] : unconfirmed_) {
-        fail_group(each);
+        fail_group(each, why, out);
     }
     for (flush& each : std::exchange(flushes_, {})) {
         finish<settle_counts>(out, each.done, std::unexpected(why));
     }
 }
 
+void settle_outbox::refuse_all(const error& why, calls& out) {
+    const auto refuse = [&](group& what) {
+        counts_.refused += what.confirm ? count_leases(what.runs) : 0;
+        fail_group(what, why, out);
+    };
+    for (group& each : pending_) {
+        refuse(each);
+    }
+    for (auto& [sequence, each] : resend_) {
+        refuse(each);
+    }
+    for (auto& [request, each] : unconfirmed_) {
+        refuse(each);
+    }
+    clear();
+    finish_flushes(out);
+}
+
 void settle_outbox::discard(const error& why, calls& out) {
     fail_waiters(why, out);
+    clear();
+}
+
+void settle_outbox::clear() {
     pending_.clear();
     resend_.clear();
     unconfirmed_.clear();
     pending_answers_ = 0;
+    urgent_ = false;
 }
 
 }  // namespace brokerd::client_core

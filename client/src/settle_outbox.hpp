@@ -55,6 +55,9 @@ public:
     void wait_confirmed(callback<settle_counts> done, calls& out);
     // The waiters end with `why`; the answers go on.
     void fail_waiters(const error& why, calls& out);
+    // The broker has other data, in which our leases name nothing, or other messages: what is
+    // unsent or unconfirmed is never sent and counts as refused, its waiters end with `why`.
+    void refuse_all(const error& why, calls& out);
     // The queue is gone: everything ends with `why`.
     void discard(const error& why, calls& out);
 
@@ -82,6 +85,8 @@ private:
         callback<settle_counts> done;
     };
 
+    static void fail_group(group& what, const error& why, calls& out);
+    void clear();
     // So many confirmations are awaited that the next answers wait for one.
     [[nodiscard]] bool full() const;
     group& group_for(const answer& what, bool confirm);

@@ -258,5 +258,85 @@ TEST(client_confirm, a_removed_queue_ends_everything) {
     EXPECT_THAT(consumer.flush(), SizeIs(0));
 }
 
+// Another data directory answers at the address: what was leased before names other messages there.
+class client_other_database : public testing::Test {
+protected:
+    client_other_database() { peer.terms.database_id = "first"; }
+    // Is there again, and the broker has other data: the same epoch, counted from 1.
+    std::vector<sent_frame> reconnect_to_other() {
+        peer.lose();
+        peer.terms.database_id = "second";
+        peer.pass(5s);
+        peer.greet();
+        return peer.write();
+    }
+
+    scripted_peer peer;
+};
+
+TEST_F(client_other_database, takes_up_no_lease_and_sends_no_answer) {
+    consume_options options;
+    options.confirm = true;
+    consumer_script consumer(peer, options);
+    consumer.attach();
+    consumer.deliver(0, 1, {"unconfirmed", "unsent", "handed out", "buffered"});
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_TRUE(consumer.take());
+    }
+    std::vector<std::error_code> seen;
+    const auto keep = [&](const result<void>& done) {
+        seen.push_back(done ? std::error_code() : done.error().code());
+    };
+    consumer.settle_index(0, settle_action::ack, duration_us(-1), "", keep);
+    EXPECT_THAT(consumer.flush(), SizeIs(1));
+    peer.lose();
+    consumer.settle_index(1, settle_action::ack, duration_us(-1), "", keep);
+    peer.terms.database_id = "second";
+    peer.pass(5s);
+    peer.greet();
+    const auto frames = peer.write();
+    ASSERT_THAT(frames, SizeIs(1));
+    EXPECT_THAT(frames[0].as<codec::attach>().held, SizeIs(0));
+    EXPECT_EQ(frames[0].as<codec::attach>().queue, "orders/billing");
+    EXPECT_THAT(seen, testing::Each(make_error_code(broker_errc::lease_gone)));
+    EXPECT_THAT(seen, SizeIs(2));
+    EXPECT_EQ(consumer.state().held(), 0U);
+    EXPECT_FALSE(consumer.settle_index(2, settle_action::ack)) << "its lease is gone";
+    consumer.accept(frames[0]);
+    EXPECT_FALSE(consumer.take()) << "a buffered message of the data before";
+    peer.pass(20s);
+    EXPECT_THAT(consumer_script::settles(peer.write()), SizeIs(0));
+    consumer.deliver(0, 1, {"new"});
+    ASSERT_TRUE(consumer.take());
+    EXPECT_FALSE(consumer.settle_index(2, settle_action::ack)) << "it names the same lease";
+    EXPECT_TRUE(consumer.settle_index(3, settle_action::ack));
+}
+
+TEST_F(client_other_database, counts_what_it_cannot_confirm_as_refused) {
+    consume_options options;
+    options.confirm = true;
+    consumer_script consumer(peer, options);
+    hold(consumer, 3);
+    consumer.settle_index(0, settle_action::ack);
+    EXPECT_THAT(consumer.flush(), SizeIs(1));
+    consumer.settle_index(1, settle_action::ack);
+    consumer.close();
+    EXPECT_THAT(reconnect_to_other(), SizeIs(0)) << "nothing is left to give back";
+    EXPECT_TRUE(consumer.closed);
+    EXPECT_EQ(consumer.counts.accepted, 0U);
+    EXPECT_EQ(consumer.counts.refused, 2U);
+}
+
+TEST_F(client_other_database, sends_unanswered_publishes_again) {
+    peer.greet();
+    const publish_outcome& outcome = peer.publish("orders", "one");
+    const auto before = peer.write_one().as<codec::publish>();
+    const auto frames = reconnect_to_other();
+    ASSERT_THAT(frames, SizeIs(1));
+    EXPECT_EQ(frames[0].as<codec::publish>(), before);
+    peer.acknowledge(frames[0], 0);
+    EXPECT_EQ(outcome.offset, 0U);
+}
+
 }  // namespace
 }  // namespace brokerd::client_core
