@@ -17,6 +17,12 @@ std::int64_t to_ms(duration_us d) {
     return d.count() / 1000;
 }
 
+// For texts that say why publishes are refused.
+std::string free_space(const storage::store_statistics& disk) {
+    return fmt::format("{} MiB free, of which --disk-reserve keeps {} MiB",
+                       disk.disk_free_bytes / limits::mib, disk.disk_reserve_bytes / limits::mib);
+}
+
 // Smallest of two times at which something has to happen.
 void wake_by(mono_time& wake, mono_time at) {
     wake = std::min(wake, at);
@@ -88,9 +94,9 @@ void engine_core::refuse_publish(const domain::request& from) {
              .depends_on = {},
              .body = domain::publish_refused{
                  {error_code::resource_disk,
-                  fmt::format("the broker's disk has only {} MiB free; free space there, or lower "
-                              "its disk-reserve",
-                              counts_.store.disk_free_bytes / limits::mib)}}});
+                  fmt::format("the broker's disk has only {}; free space there, or start brokerd "
+                              "with a smaller --disk-reserve; what is stored can be consumed",
+                              free_space(counts_.store))}}});
 }
 
 void engine_core::committed(commit_number number, const storage::append_result& result,
@@ -302,8 +308,7 @@ health_state engine_core::health(instant now, bool proven) const {
     }
     if (counts_.store.below_reserve) {
         state.warnings.push_back(
-            fmt::format("publishes are refused: only {} MiB of the disk are free",
-                        counts_.store.disk_free_bytes / limits::mib));
+            fmt::format("publishes are refused: the disk has only {}", free_space(counts_.store)));
     }
     if (last_slow_commit_ != mono_time::min() && now.mono - last_slow_commit_ < slow_commit_shown) {
         state.warnings.push_back(
@@ -321,8 +326,7 @@ engine_statistics engine_core::statistics() const {
 void engine_core::disk_measured(const storage::store_statistics& measured) {
     if (measured.below_reserve != counts_.store.below_reserve) {
         if (measured.below_reserve) {
-            parts_.log.warning("only {} MiB of the disk are free: publishes are refused",
-                               measured.disk_free_bytes / limits::mib);
+            parts_.log.warning("publishes are refused: the disk has only {}", free_space(measured));
         } else {
             parts_.log.info("the disk has room again: publishes are accepted");
         }

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <sys/random.h>
 #include <system_error>
@@ -104,11 +105,19 @@ io_outcome<std::string> foreign_entry(const fs::path& directory) {
     return std::string{};
 }
 
-}  // namespace
-
-open_outcome<format_file> format_file::read_or_create(const fs::path& directory) {
-    const auto path = directory / file_name;
+// The file, or nothing where it may be created.
+open_outcome<std::optional<format_file>> read_if_there(const fs::path& directory) {
+    const auto path = directory / format_file::file_name;
     std::error_code error;
+    std::string foreign;
+    if (!fs::exists(path, error)) {
+        auto found = foreign_entry(directory);
+        if (!found) {
+            return open_failed(open_failure::failed, found.error());
+        }
+        foreign = std::move(*found);
+    }
+    // Looked for again: another brokerd may have created it, and the rest behind it.
     if (fs::exists(path, error)) {
         const auto text = read_small_file(path, file_bytes_max);
         if (!text) {
@@ -116,16 +125,33 @@ open_outcome<format_file> format_file::read_or_create(const fs::path& directory)
         }
         return parse(*text, path);
     }
-    const auto foreign = foreign_entry(directory);
-    if (!foreign) {
-        return open_failed(open_failure::failed, foreign.error());
-    }
-    if (!foreign->empty()) {
+    if (!foreign.empty()) {
         return open_failed(open_failure::refused,
                            fmt::format("{} has files (such as {}) but no {} file, so it is no data "
                                        "directory of brokerd. Nothing was changed; choose an empty "
                                        "or new directory",
-                                       directory.string(), *foreign, file_name));
+                                       directory.string(), foreign, format_file::file_name));
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+open_outcome<void> format_file::check(const fs::path& directory) {
+    if (const auto read = read_if_there(directory); !read) {
+        return std::unexpected(read.error());
+    }
+    return {};
+}
+
+open_outcome<format_file> format_file::read_or_create(const fs::path& directory) {
+    const auto path = directory / file_name;
+    const auto read = read_if_there(directory);
+    if (!read) {
+        return std::unexpected(read.error());
+    }
+    if (*read) {
+        return **read;
     }
     auto id = random_id();
     if (!id) {

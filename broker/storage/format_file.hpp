@@ -24,6 +24,11 @@ struct format_file {
     std::uint32_t format = format_major;
     bool created = false;  // by this call
 
+    // Whether the directory can be ours: it has a good file, or is empty but for the lock. Writes
+    // nothing, so it can be asked before the lock is taken, also beside another brokerd.
+    // Errors: refused (not ours, damaged, newer), failed.
+    [[nodiscard]] static open_outcome<void> check(const std::filesystem::path& directory);
+
     // Reads it, or creates it in a directory that is empty but for the lock.
     // Errors: refused (not ours, damaged, newer), failed.
     [[nodiscard]] static open_outcome<format_file> read_or_create(

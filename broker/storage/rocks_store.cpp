@@ -115,6 +115,10 @@ open_outcome<std::unique_ptr<rocks_store>> rocks_store::open(rocks_store_options
         return wrap(
             fmt::format("cannot create {}: {}", options.directory.string(), error.message()));
     }
+    // Before the lock, which is a file: a directory that is refused stays as it is.
+    if (const auto ours = format_file::check(options.directory); !ours) {
+        return std::unexpected(ours.error());
+    }
     auto lock = directory_lock::acquire(options.directory);
     if (!lock) {
         return std::unexpected(lock.error());
@@ -395,6 +399,7 @@ store_statistics rocks_store::statistics() const {
         own.wal_bytes_written.load(std::memory_order_relaxed) + own.listener->table_bytes_written();
     result.disk_bytes = own.disk_bytes.load(std::memory_order_relaxed);
     result.disk_free_bytes = own.space->free_bytes();
+    result.disk_reserve_bytes = own.space->limits().reserve_bytes;
     result.below_reserve = own.space->below_reserve();
     result.failure = own.failed->text();
     (void)own.database->db().GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables,

@@ -36,6 +36,7 @@ struct store_statistics {
     std::uint64_t bytes_written = 0;  // WAL, flush and compaction
     std::uint64_t disk_bytes = 0;     // size of the data directory
     std::uint64_t disk_free_bytes = 0;
+    std::uint64_t disk_reserve_bytes = 0;
     std::uint64_t wal_bytes = 0;
     std::uint64_t memtable_bytes = 0;
     bool below_reserve = false;  // publishes are to be refused with resource_disk

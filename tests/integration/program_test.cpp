@@ -1,5 +1,8 @@
 // brokerd as a program: options from every source, exit codes, what it prints.
 #include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
 
 #include "tests/integration/broker_fixture.hpp"
 
@@ -17,6 +20,14 @@ protected:
         const auto path = directory.path() / "broker.conf";
         std::ofstream(path) << text;
         return path.string();
+    }
+
+    // Topic t with queue t/q, and a message in them.
+    static void publish_one(std::uint16_t port) {
+        raw_client publisher(port);
+        (void)publisher.hello("publisher@here:1");
+        create_queue(publisher);
+        EXPECT_EQ(publish(publisher, {"stored"}), 0U);
     }
 
     test::temp_dir directory;
@@ -126,14 +137,74 @@ TEST_F(program, a_second_brokerd_on_the_directory_is_exit_75) {
     (void)client();
 }
 
+std::string read_file(const std::filesystem::path& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Each entry below a directory, files with a hash of what they hold.
+std::map<std::string, std::size_t> contents(const std::filesystem::path& of) {
+    std::map<std::string, std::size_t> all;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(of)) {
+        const auto text = entry.is_directory() ? std::string() : read_file(entry.path());
+        all[std::filesystem::relative(entry.path(), of).string()] = std::hash<std::string>()(text);
+    }
+    return all;
+}
+
 TEST_F(program, a_directory_of_another_program_is_exit_78_and_stays_as_it_was) {
     const auto foreign = directory.path() / "foreign";
     std::filesystem::create_directory(foreign);
     std::ofstream(foreign / "precious") << "data";
+    const auto before = contents(foreign);
     const auto ended =
         broker_process::run_to_end({"--data-dir", foreign.string(), "--listen", "127.0.0.1:0"});
     EXPECT_EQ(ended.exit_code, 78);
-    EXPECT_TRUE(std::filesystem::exists(foreign / "precious"));
+    EXPECT_THAT(ended.err, AllOf(HasSubstr("precious"), HasSubstr("Nothing was changed")));
+    EXPECT_EQ(contents(foreign), before);
+}
+
+TEST_F(program, a_directory_of_a_newer_format_is_exit_78_and_stays_as_it_was) {
+    publish_one(broker().port());
+    EXPECT_EQ(broker().terminate(), 0);
+    auto text = read_file(data_dir() / "BROKERD");
+    text.replace(text.find("format 1\n"), 9, "format 2\n");
+    std::ofstream(data_dir() / "BROKERD") << text;
+    const auto before = contents(data_dir());
+    const auto ended =
+        broker_process::run_to_end({"--data-dir", data_dir().string(), "--listen", "127.0.0.1:0"});
+    EXPECT_EQ(ended.exit_code, 78);
+    EXPECT_THAT(ended.err, AllOf(HasSubstr("has format 2"), HasSubstr("Nothing was changed"),
+                                 HasSubstr(data_dir().string())));
+    EXPECT_EQ(contents(data_dir()), before);
+}
+
+TEST_F(program, below_the_disk_reserve_publishes_are_refused_and_the_rest_goes_on) {
+    if (std::filesystem::space(directory.path()).available >= 1ULL << 40U) {
+        GTEST_SKIP() << "the disk has more free space than the largest reserve";
+    }
+    publish_one(broker().port());
+    EXPECT_EQ(broker().terminate(), 0);
+    broker_process full({.program = {},
+                         .data_dir = data_dir(),
+                         .arguments = {"--disk-reserve", "1TiB"},
+                         .environment = {}});
+    raw_client worker(full.port());
+    (void)worker.hello("worker@here:1");
+    worker.publish(1, "t", make_batch({"too much"}));
+    const auto refused = worker.expect_error();
+    EXPECT_EQ(refused.code, error_code::resource_disk);
+    EXPECT_THAT(refused.text, AllOf(HasSubstr("MiB free"), HasSubstr("1048576 MiB"),
+                                    HasSubstr("--disk-reserve")));
+    (void)worker.expect<codec::credit>();  // what the refused publish had taken
+    const auto attached = attach(worker);
+    const auto delivered = worker.expect<codec::deliver>();
+    ASSERT_EQ(delivered.runs.size(), 1U);
+    const auto settled = worker.ask<codec::settled>(codec::settle{
+        .queue = attached.queue, .confirm = true, .runs = {delivered.runs[0].leases}});
+    EXPECT_EQ(settled.accepted, 1U);
+    EXPECT_EQ(queue_state(worker).done, 1U);
+    EXPECT_EQ(full.terminate(), 0);
 }
 
 TEST_F(program, sigterm_ends_it_with_0_and_its_log_has_a_start_and_an_end) {

@@ -68,6 +68,17 @@ TEST(format_file, a_directory_of_something_else_is_refused_and_left_alone) {
     EXPECT_FALSE(std::filesystem::exists(directory / "BROKERD"));
 }
 
+TEST(format_file, a_directory_of_something_else_does_not_even_get_a_lock) {
+    const test::temp_dir directory;
+    write(directory / "lock", "another program's");
+    write(directory / "thesis.tex", "text");
+    const auto opened = rocks_store::open(test::small_options(directory.path()));
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, open_failure::refused);
+    std::ifstream lock(directory / "lock");
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(lock), {}), "another program's");
+}
+
 TEST(format_file, what_an_interrupted_creation_left_does_not_matter) {
     const test::temp_dir directory;
     write(directory / "lock", "1\n");
