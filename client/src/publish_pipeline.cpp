@@ -19,6 +19,15 @@ bool is_for_later(error_code code) {
     return code == error_code::draining || code == error_code::storage_failed;
 }
 
+// The broker does not name the topic where it refuses without a look at it.
+failure naming(failure why, const std::string& topic) {
+    const std::string name = "topic " + topic;
+    if (why.text.find(name) == std::string::npos) {
+        why.text = name + ": " + why.text;
+    }
+    return why;
+}
+
 }  // namespace
 
 std::uint64_t publish_pipeline::random() {
@@ -386,7 +395,8 @@ void publish_pipeline::on_refused(std::uint32_t request, const failure& why, cal
                             make_error(why).what()),
              done);
     } else {
-        fail(std::move(what), make_error(why), done);
+        const error named = make_error(naming(why, what->line->name));
+        fail(std::move(what), named, done);
     }
 }
 

@@ -151,9 +151,12 @@ outcome<checked_batch> check_batch(byte_view bytes, const batch_limits& limits,
             return std::unexpected(std::move(described));
         }
         if (record.bytes.size() > limits.message_bytes_max) {
-            return refuse(error_code::message_too_large,
-                          fmt::format("record {} has {} bytes; at most {} are allowed", i,
-                                      record.bytes.size(), limits.message_bytes_max));
+            return refuse(
+                error_code::message_too_large,
+                fmt::format("record {} of {} has {} bytes, and this broker accepts at most "
+                            "{} in any topic; split the message, or start brokerd with "
+                            "a larger --max-message-bytes",
+                            i, header->count, record.bytes.size(), limits.message_bytes_max));
         }
         summary.add(record);
         if (record_sizes != nullptr) {

@@ -23,6 +23,12 @@ exit_code exit_code_of(const error& failure) {
     if (failure.code().category() == client_category()) {
         return of_library(static_cast<client_errc>(failure.code().value()));
     }
+    // Names and arguments are checked by the broker, for every client by the same rules; that they
+    // came from our command line makes them its mistake.
+    if (failure.code() == broker_errc::invalid_name ||
+        failure.code() == broker_errc::invalid_argument) {
+        return exit_code::usage;
+    }
     // The broker's storage failed while it did what was asked: it may be there after a restart.
     return failure.code() == broker_errc::storage_failed ? exit_code::outcome_unknown
                                                          : exit_code::refused;

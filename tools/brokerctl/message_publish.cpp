@@ -95,13 +95,13 @@ public:
 
     // After finish().
     [[nodiscard]] std::uint64_t failed() const { return failed_; }
-    [[nodiscard]] const std::string& first_failure() const { return first_failure_; }
+    [[nodiscard]] const std::optional<error>& first_failure() const { return first_failure_; }
     [[nodiscard]] bool output_lost() const { return output_lost_; }
 
 private:
     void record_failure(const error& failure) {
         if (++failed_ == 1) {
-            first_failure_ = failure.what();
+            first_failure_ = failure;
         }
         stopped_ = stopped_ || hopeless(failure);
         --in_flight_;
@@ -144,7 +144,7 @@ private:
     std::deque<address> acknowledged_;  // not yet printed
     std::uint32_t in_flight_ = 0;       // handed in and not yet printed or failed
     std::uint64_t failed_ = 0;
-    std::string first_failure_;
+    std::optional<error> first_failure_;
     bool stopped_ = false;
     bool finished_ = false;
     bool output_lost_ = false;
@@ -179,8 +179,13 @@ exit_code publish_lines(context& ctx, const publish_options& options) {
         throw refusal("standard output was closed; what was acknowledged is stored");
     }
     if (results.failed() > 0) {
-        throw refusal(fmt::format("{} of {} not acknowledged; first: {}", results.failed(),
-                                  plural(lines, "message"), results.first_failure()));
+        const error& first = *results.first_failure();
+        const auto what = fmt::format("{} of {} not acknowledged; first: {}", results.failed(),
+                                      plural(lines, "message"), first.what());
+        if (results.failed() == lines && exit_code_of(first) == exit_code::usage) {
+            throw usage_error(what);  // such as a malformed topic name: not about the messages
+        }
+        throw refusal(what);
     }
     return exit_code::done;
 }

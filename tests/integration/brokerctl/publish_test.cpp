@@ -1,9 +1,12 @@
 // brokerctl message publish against a real broker.
+#include <tuple>
+
 #include "tests/integration/brokerctl/fixture.hpp"
 
 namespace brokerd::test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -94,6 +97,19 @@ TEST_F(brokerctl_test, publish_lines_counts_what_was_refused) {
     EXPECT_EQ(end.exit_code, refused);
     EXPECT_EQ(end.out, "small@0\nsmall@1\n");
     EXPECT_THAT(end.err, StartsWith("brokerctl: 1 of 3 messages not acknowledged; first: "));
+}
+
+TEST_F(brokerctl_test, a_message_too_large_names_the_topic_and_the_way_out) {
+    text({"topic", "create", "small", "--max-message-bytes", "1KiB"});
+    text({"topic", "create", "large"});
+    for (const auto& [topic, bytes, way_out] :
+         {std::tuple{"small", std::size_t{2000}, "max_message_bytes"},
+          std::tuple{"large", std::size_t{2'000'000}, "--max-message-bytes"}}) {
+        const auto end = ctl({"message", "publish", topic}, std::string(bytes, 'x'));
+        EXPECT_EQ(end.exit_code, refused);
+        EXPECT_THAT(end.err, AllOf(HasSubstr(std::string("topic ") + topic), HasSubstr(way_out),
+                                   HasSubstr("split the message")));
+    }
 }
 
 TEST_F(brokerctl_test, publish_lines_to_a_missing_topic_stops) {
