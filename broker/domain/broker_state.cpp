@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "broker/domain/core.hpp"
+#include "broker/domain/drain.hpp"
 #include "broker/domain/operations.hpp"
 
 namespace brokerd::domain {
@@ -70,6 +71,7 @@ struct handle_command {
         c.connections.try_emplace(what.connection).first->second.name = std::move(what.name);
     }
     void operator()(connection_closed& what) const { close_connection(c, t, what); }
+    void operator()(connection_draining& what) const { drain_connection(c, what); }
     void operator()(request& what) const {
         std::visit(handle_request{c, t, {what.connection, what.id}}, what.body);
     }
@@ -150,6 +152,7 @@ mono_time broker_state::next_deadline() const {
 void broker_state::dispatch(instant now, effects& out) {
     turn t = impl_->begin(now, out);
     dispatch_all(impl_->state, t);
+    answer_draining(impl_->state, t);
 }
 
 bool broker_state::dirty() const {

@@ -26,6 +26,11 @@ struct connection_closed {
     bool goodbye = false;  // true: leases are released and count as no attempt
 };
 
+// Asks for a holds_nothing as soon as no consumer of the connection holds a lease.
+struct connection_draining {
+    connection_id connection;
+};
+
 // A publish whose batch the session has verified (codec::check_batch).
 struct publish_request {
     std::string topic;
@@ -46,7 +51,7 @@ using request_body =
 
 struct request {
     connection_id connection;
-    std::uint32_t id = 0;
+    std::uint64_t id = 0;  // chosen by who asks, repeated in the output
     request_body body;
 };
 
@@ -93,6 +98,7 @@ struct fetched {
     fetch_result result;
 };
 
-using command = std::variant<connection_opened, connection_closed, request, fetched>;
+using command =
+    std::variant<connection_opened, connection_closed, connection_draining, request, fetched>;
 
 }  // namespace brokerd::domain

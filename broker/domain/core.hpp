@@ -40,7 +40,7 @@ struct turn {
 // Who asked, and gets the answer.
 struct asker {
     connection_id connection;
-    std::uint32_t request = 0;
+    std::uint64_t request = 0;
 };
 
 struct connection {
@@ -123,6 +123,7 @@ public:
     std::vector<topic*> topics_to_trim;  // whose queues have moved
     std::set<std::pair<mono_time, queue_id>> timers;  // one per queue that waits for a time
     mono_time waiting_until = mono_never;             // no waiting read ends before
+    std::vector<connection_id> draining;              // to be told when they hold nothing
     mono_time trim_again = mono_never;                // when to look at topics_to_trim
     std::uint64_t dispatch_number = 0;
 

@@ -53,15 +53,18 @@ struct show_result {
     shared_bytes record;
 };
 
+// The answer to connection_draining.
+struct holds_nothing {};
+
 using output_body =
     std::variant<publish_accepted, publish_refused, delivery, read_result, show_result, codec::ok,
                  codec::error, codec::attached, codec::detached, codec::settled,
                  codec::topic_created, codec::topics, codec::queue_created, codec::queues,
-                 codec::counted, codec::explained, codec::dead, codec::consumers>;
+                 codec::counted, codec::explained, codec::dead, codec::consumers, holds_nothing>;
 
 struct output {
     connection_id connection;
-    std::uint32_t request = 0;  // 0 = pushed
+    std::uint64_t request = 0;  // 0 = pushed
     commit_number depends_on;   // 0 = none; send only when this commit is durable
     output_body body;
 };

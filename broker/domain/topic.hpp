@@ -25,7 +25,7 @@ namespace brokerd::domain {
 // A read that waits for something to come.
 struct waiting_read {
     connection_id connection;
-    std::uint32_t request = 0;
+    std::uint64_t request = 0;
     offset_t from = 0;
     std::uint32_t messages_max = 0;
     std::uint32_t bytes_max = 0;

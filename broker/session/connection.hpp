@@ -51,8 +51,8 @@ public:
     void outputs_end();
     // The answer to a question of its client.
     template <codec::frame_message T>
-    void answer(std::uint32_t request, const T& message) {
-        run([&](session_io& io) { session_.answer_question(request, message, io); });
+    void answer(std::uint64_t tag, const T& message) {
+        run([&](session_io& io) { session_.answer_question(tag, message, io); });
     }
     void received(byte_view piece);
     void drain(duration_us grace);

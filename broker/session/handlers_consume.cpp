@@ -1,5 +1,8 @@
 // Consuming and reading.
+#include <algorithm>
+
 #include "broker/session/request_table.hpp"
+#include "protocol/types/limits.hpp"
 
 namespace brokerd::session::handlers {
 
@@ -19,7 +22,7 @@ void detach(session& of, const codec::frame& frame, session_io& io) {
         return;
     }
     of.forget_consumer(message->consumer);
-    of.pass_on(frame.request_id, *std::move(message), true, io);
+    of.pass_on(frame.request_id, *std::move(message), {answer_kind::soon, small_answer_bytes}, io);
 }
 
 void settle(session& of, const codec::frame& frame, session_io& io) {
@@ -37,9 +40,12 @@ void read(session& of, const codec::frame& frame, session_io& io) {
         of.refuse(frame.request_id, message.error(), io);
         return;
     }
-    // One that may wait for messages is nothing a shut-down has to wait for.
-    const bool answered_soon = message->wait == duration_us{0};
-    of.pass_on(frame.request_id, *std::move(message), answered_soon, io);
+    // One that may wait for messages is nothing a shut-down has to wait for. Whatever was asked
+    // for, at least one message is read, and the batch it is in kept.
+    const auto kind = message->wait > duration_us{0} ? answer_kind::waiting : answer_kind::soon;
+    const auto asked = std::min<std::uint64_t>(message->bytes_max, limits::read_bytes_max);
+    const auto bytes = std::max<std::size_t>(asked, of.settings().frame_bytes_max);
+    of.pass_on(frame.request_id, *std::move(message), {kind, bytes}, io);
 }
 
 }  // namespace brokerd::session::handlers

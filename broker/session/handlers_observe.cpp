@@ -16,7 +16,7 @@ void put(session& of, const codec::frame& frame, ask::kind what, session_io& io)
     if constexpr (requires { message->connection; }) {
         target = message->connection;
     }
-    of.put_question({what, frame.request_id, target}, io);
+    of.put_question(frame.request_id, what, target, io);
 }
 
 }  // namespace

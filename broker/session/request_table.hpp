@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include "broker/session/session.hpp"
+#include "protocol/codec/admin_messages.hpp"
 #include "protocol/codec/frame.hpp"
 #include "protocol/codec/messages.hpp"
 
@@ -42,6 +44,13 @@ void connection_close(session& of, const codec::frame& frame, session_io& io);
 void health(session& of, const codec::frame& frame, session_io& io);
 void stats(session& of, const codec::frame& frame, session_io& io);
 
+// Requests answered with a list or a message.
+template <typename T>
+inline constexpr bool answers_at_length =
+    std::is_same_v<T, codec::topic_list> || std::is_same_v<T, codec::queue_list> ||
+    std::is_same_v<T, codec::consumer_list> || std::is_same_v<T, codec::dead_list> ||
+    std::is_same_v<T, codec::message_show>;
+
 // Decodes and hands over to the engine, which checks the rest.
 template <codec::frame_message T>
 void pass_on(session& of, const codec::frame& frame, session_io& io) {
@@ -50,7 +59,8 @@ void pass_on(session& of, const codec::frame& frame, session_io& io) {
         of.refuse(frame.request_id, message.error(), io);
         return;
     }
-    of.pass_on(frame.request_id, *std::move(message), true, io);
+    const auto bytes = answers_at_length<T> ? of.settings().frame_bytes_max : small_answer_bytes;
+    of.pass_on(frame.request_id, *std::move(message), {answer_kind::soon, bytes}, io);
 }
 }  // namespace handlers
 

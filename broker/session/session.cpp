@@ -40,6 +40,14 @@ std::uint64_t leases_in(const std::vector<lease_run>& runs) {
     return count;
 }
 
+// What may have to be said of so many leases.
+std::size_t answer_about(std::uint64_t leases) {
+    constexpr std::size_t run_bytes = sizeof(lease_run);
+    return small_answer_bytes +
+           static_cast<std::size_t>(std::min<std::uint64_t>(leases, limits::frame_bytes_max)) *
+               run_bytes;
+}
+
 }  // namespace
 
 session::session(const session_settings& settings, connection_id id, instant now)
@@ -65,9 +73,30 @@ void session::received(byte_view piece, session_io& io) {
         return;
     }
     last_received_ = io.now.mono;
-    piece_ = piece;
-    parser_.feed(piece);
-    while (!closing()) {
+    if (unread_.empty()) {
+        piece_ = piece;
+        parser_.feed(piece);
+        handle_frames(io);
+        return;
+    }
+    const byte_view rest = parser_.unread();
+    byte_buffer together(rest.begin(), rest.end());
+    together.insert(together.end(), piece.begin(), piece.end());
+    unread_ = std::move(together);
+    parser_.feed(unread_);
+    handle_unread(io);
+}
+
+void session::handle_unread(session_io& io) {
+    if (!unread_.empty() && !closing() && !must_wait()) {
+        piece_ = unread_;
+        handle_frames(io);
+    }
+}
+
+// The frames of piece_, as long as nothing has to be waited for: one piece can hold thousands.
+void session::handle_frames(session_io& io) {
+    while (!closing() && !must_wait()) {
         const auto next = parser_.next();
         if (!next) {
             refuse(0, next.error(), io);
@@ -77,6 +106,13 @@ void session::received(byte_view piece, session_io& io) {
             break;
         }
         handle(**next, io);
+    }
+    const byte_view rest = parser_.unread();
+    if (closing() || rest.empty()) {
+        unread_ = byte_buffer();
+    } else if (piece_.data() != unread_.data()) {
+        unread_.assign(rest.begin(), rest.end());
+        parser_.feed(unread_);
     }
     piece_ = {};
     kept_piece_.reset();
@@ -136,10 +172,10 @@ void session::refuse(std::uint32_t request, const failure& why, session_io& io) 
     answer(request, codec::error{why.code, why.text}, io);
 }
 
-void session::pass_on(std::uint32_t request, domain::request_body body, bool answered,
+void session::pass_on(std::uint32_t request, domain::request_body body, expected_answer expected,
                       session_io& io) {
-    requests_unanswered_ += answered ? 1 : 0;
-    io.commands.emplace_back(domain::request{id_, request, std::move(body)});
+    const auto tag = unanswered_.open(request, expected);
+    io.commands.emplace_back(domain::request{id_, tag, std::move(body)});
 }
 
 void session::accept_hello(std::uint32_t request, const codec::hello& hello, session_io& io) {
@@ -206,7 +242,7 @@ void session::take_publish(std::uint32_t request, codec::publish message, sessio
     if (!checked) {
         give_back(publishes_.close(*number));
         refuse(request, checked.error(), io);
-        outputs_end(io);
+        flush(io);
         return;
     }
     io.commands.emplace_back(
@@ -252,7 +288,8 @@ void session::take_attach(std::uint32_t request, codec::attach message, session_
         return;
     }
     attaches_.push_back({request, message.consumer});
-    pass_on(request, std::move(message), true, io);
+    const auto bytes = answer_about(leases_in(message.held));
+    pass_on(request, std::move(message), {answer_kind::soon, bytes}, io);
 }
 
 void session::take_settle(std::uint32_t request, codec::settle message, session_io& io) {
@@ -281,11 +318,9 @@ void session::take_settle(std::uint32_t request, codec::settle message, session_
             io);
         return;
     }
-    if (message.action != settle_action::extend) {
-        leased_ -= std::min(leased_, leases_in(message.runs));
-    }
-    const bool answered = message.confirm;
-    pass_on(request, std::move(message), answered, io);
+    const expected_answer expected{message.confirm ? answer_kind::soon : answer_kind::none,
+                                   answer_about(leases_in(message.runs))};
+    pass_on(request, std::move(message), expected, io);
 }
 
 void session::forget_consumer(consumer_id consumer) {
@@ -302,16 +337,18 @@ void session::take_goodbye(std::uint32_t request, session_io& io) {
     finish_goodbye(io);
 }
 
-void session::put_question(const ask& question, session_io& io) {
-    if (questions_unanswered_ >= questions_unanswered_max) {
-        refuse(question.request,
+void session::put_question(std::uint32_t request, ask::kind what, connection_id target,
+                           session_io& io) {
+    if (unanswered_.questions() >= questions_unanswered_max) {
+        refuse(request,
                {error_code::busy, fmt::format("{} questions of this connection wait for an answer",
-                                              questions_unanswered_)},
+                                              unanswered_.questions())},
                io);
         return;
     }
-    ++questions_unanswered_;
-    io.asks.push_back(question);
+    const std::size_t bytes =
+        what == ask::kind::connections ? settings_.frame_bytes_max : small_answer_bytes;
+    io.asks.push_back({what, unanswered_.open(request, {answer_kind::question, bytes}), target});
 }
 
 void session::finish_goodbye(session_io& io) {
@@ -367,14 +404,26 @@ void session::drain(duration_us grace, session_io& io) {
         return;
     }
     answer(0, codec::draining{static_cast<std::uint32_t>(grace.count() / 1000)}, io);
-    for (const auto consumer : consumers_) {
-        pass_on(0, codec::set_prefetch{consumer, 0, 0}, false, io);
+    if (state_ == session_state::open && !leaving_) {
+        for (const auto consumer : consumers_) {
+            drain_consumer(consumer, io);
+        }
+        ask_what_is_held(io);
     }
+}
+
+void session::drain_consumer(consumer_id consumer, session_io& io) {
+    pass_on(0, codec::set_prefetch{consumer, 0, 0}, {}, io);
+}
+
+void session::ask_what_is_held(session_io& io) {
+    ++held_questions_;
+    io.commands.emplace_back(domain::connection_draining{id_});
 }
 
 bool session::drained() const {
     return closing() ||
-           (publishes_.empty() && requests_unanswered_ == 0 && leased_ == 0 && waiting_.empty());
+           (publishes_.empty() && unanswered_.soon() == 0 && held_questions_ == 0 && !blocked());
 }
 
 void session::close(closed_reason reason, session_io& io, const failure* why) {

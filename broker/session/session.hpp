@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "broker/session/closed_reason.hpp"
 #include "broker/session/publish_window.hpp"
 #include "broker/session/session_settings.hpp"
+#include "broker/session/unanswered.hpp"
 #include "protocol/codec/encode.hpp"
 #include "protocol/codec/frame.hpp"
 #include "protocol/types/bytes.hpp"
@@ -37,8 +39,8 @@ enum class session_state : std::uint8_t { handshake = 1, open = 2, closing = 4 }
 struct ask {
     enum class kind : std::uint8_t { health, stats, connections, close_connection };
     kind what;
-    std::uint32_t request = 0;
-    connection_id target;  // with close_connection
+    std::uint64_t request = 0;  // its tag, for the answer
+    connection_id target;       // with close_connection
 };
 
 // What a call of the machine works with and leaves behind; its driver empties it.
@@ -55,7 +57,8 @@ class session {
 public:
     session(const session_settings& settings, connection_id id, instant now);
 
-    // The next bytes of the stream. They are used up when this returns.
+    // The next bytes of the stream. They are used up when this returns: what may not be looked at
+    // yet is kept until it may.
     void received(byte_view piece, session_io& io);
 
     // Outputs of the engine, in order, then once outputs_end(). What does not fit into the outbox
@@ -64,15 +67,13 @@ public:
     void outputs_end(session_io& io);
     void pump(session_io& io);
     // Nothing is to be read: outputs wait for room, or too many requests for their answers.
-    [[nodiscard]] bool blocked() const {
-        return !waiting_.empty() || requests_unanswered_ >= requests_unanswered_max;
-    }
+    [[nodiscard]] bool blocked() const { return must_wait() || !unread_.empty(); }
 
     // Answers to questions that were asked of the server.
     template <codec::frame_message T>
-    void answer_question(std::uint32_t request, const T& message, session_io& io) {
-        --questions_unanswered_;
-        answer(request, message, io);
+    void answer_question(std::uint64_t tag, const T& message, session_io& io) {
+        answer(unanswered_.close(tag), message, io);
+        handle_unread(io);
     }
     // Appends a frame; nothing unless the session is open.
     template <codec::frame_message T>
@@ -113,15 +114,15 @@ public:
 
     // Answers with an error; closes the connection if the error table says so.
     void refuse(std::uint32_t request, const failure& why, session_io& io);
-    // Hands a request to the engine; `answered`: it will be answered soon.
-    void pass_on(std::uint32_t request, domain::request_body body, bool answered, session_io& io);
+    void pass_on(std::uint32_t request, domain::request_body body, expected_answer expected,
+                 session_io& io);
     void accept_hello(std::uint32_t request, const codec::hello& hello, session_io& io);
     void take_publish(std::uint32_t request, codec::publish message, session_io& io);
     void take_attach(std::uint32_t request, codec::attach message, session_io& io);
     void take_settle(std::uint32_t request, codec::settle message, session_io& io);
     void forget_consumer(consumer_id consumer);
     void take_goodbye(std::uint32_t request, session_io& io);
-    void put_question(const ask& question, session_io& io);
+    void put_question(std::uint32_t request, ask::kind what, connection_id target, session_io& io);
 
 private:
     struct pending_attach {
@@ -130,12 +131,19 @@ private:
     };
 
     void transition(session_state to);
+    // Frames are not handled for now.
+    [[nodiscard]] bool must_wait() const { return !waiting_.empty() || unanswered_.full(); }
+    void handle_frames(session_io& io);
+    void handle_unread(session_io& io);
     void handle(const codec::frame& frame, session_io& io);
     [[nodiscard]] shared_bytes keep(byte_view part_of_body);
     void watch_frame(instant now);
     [[nodiscard]] mono_time frame_due() const;
     [[nodiscard]] mono_time ping_due() const;
     void note_sent(session_io& io) { last_sent_ = io.now.mono; }
+    void flush(session_io& io);
+    void drain_consumer(consumer_id consumer, session_io& io);
+    void ask_what_is_held(session_io& io);
     void give_back(const publish_window::entry& answered);
     void finish_goodbye(session_io& io);
 
@@ -148,10 +156,12 @@ private:
     void encode_body(std::uint32_t request, const codec::error& body, session_io& io);
     void encode_body(std::uint32_t request, const codec::attached& body, session_io& io);
     void encode_body(std::uint32_t request, const codec::detached& body, session_io& io);
+    void encode_body(std::uint32_t request, const domain::holds_nothing& body, session_io& io);
     void encode_body(std::uint32_t request, const codec::ok& body, session_io& io);
     template <codec::frame_message T>
     void encode_body(std::uint32_t request, const T& body, session_io& io);
-    void settle_attach(std::uint32_t request, bool attached);
+    // The consumer of that attach, if it is one.
+    std::optional<consumer_id> settle_attach(std::uint32_t request, bool attached);
 
     const session_settings& settings_;
     connection_id id_;
@@ -161,7 +171,8 @@ private:
     std::string client_name_;
 
     codec::frame_parser parser_;
-    byte_view piece_;                          // during received()
+    byte_buffer unread_;                       // came while frames are not handled
+    byte_view piece_;                          // while its frames are handled
     byte_view body_;                           // of the frame being handled
     std::shared_ptr<std::byte[]> kept_piece_;  // its copy, once something in it must live on
 
@@ -172,9 +183,8 @@ private:
 
     std::vector<pending_attach> attaches_;
     std::vector<consumer_id> consumers_;
-    std::uint64_t requests_unanswered_ = 0;
-    std::uint64_t questions_unanswered_ = 0;
-    std::uint64_t leased_ = 0;  // delivered less settled: an estimate, for drain only
+    unanswered_requests unanswered_;
+    std::uint64_t held_questions_ = 0;  // asked of the engine in drain: is a lease still held?
 
     std::deque<domain::output> waiting_;  // the outbox is full
 

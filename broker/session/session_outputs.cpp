@@ -29,10 +29,16 @@ void session::pump(session_io& io) {
 }
 
 void session::encode_output(domain::output& out, session_io& io) {
-    std::visit([&](auto& body) { encode_body(out.request, body, io); }, out.body);
+    const std::uint32_t request = unanswered_.close(out.request);
+    std::visit([&](auto& body) { encode_body(request, body, io); }, out.body);
 }
 
 void session::outputs_end(session_io& io) {
+    flush(io);
+    handle_unread(io);
+}
+
+void session::flush(session_io& io) {
     if (closing()) {
         return;
     }
@@ -82,7 +88,6 @@ void session::encode_body(std::uint32_t, const domain::delivery& body, session_i
         // A frame takes at least one run and no more than any peer accepts by default.
         do {
             const auto& run = body.runs[at++];
-            leased_ += run.leases.count;
             writer.append_run(run.leases, run.append_time, run.attempt, run.records.view);
         } while (at < body.runs.size() && writer.body_bytes() + codec::delivery_run_bytes +
                                                   body.runs[at].records.view.size() <=
@@ -93,7 +98,6 @@ void session::encode_body(std::uint32_t, const domain::delivery& body, session_i
 }
 
 void session::encode_body(std::uint32_t request, const domain::read_result& body, session_io& io) {
-    requests_unanswered_ -= std::min<std::uint64_t>(requests_unanswered_, 1);
     codec::messages_writer writer(io.outbox, request, body.first_offset, body.next_offset);
     for (const auto& run : body.runs) {
         writer.append_run(run.leases.first_offset, run.leases.count, run.append_time,
@@ -110,7 +114,6 @@ void session::encode_body(std::uint32_t request, domain::show_result& body, sess
 
 template <codec::frame_message T>
 void session::encode_body(std::uint32_t request, const T& body, session_io& io) {
-    requests_unanswered_ -= std::min<std::uint64_t>(requests_unanswered_, 1);
     answer(request, body, io);
 }
 
@@ -125,14 +128,22 @@ void session::encode_body(std::uint32_t request, const codec::error& body, sessi
     if (request == 0 && draining_ && body.code == error_code::consumer_not_found) {
         return;
     }
-    settle_attach(request, false);
-    requests_unanswered_ -= std::min<std::uint64_t>(requests_unanswered_, 1);
+    (void)settle_attach(request, false);
     refuse(request, {body.code, body.text}, io);
 }
 
 void session::encode_body(std::uint32_t request, const codec::attached& body, session_io& io) {
-    settle_attach(request, true);
+    const auto consumer = settle_attach(request, true);
     encode_body<codec::attached>(request, body, io);
+    if (draining_ && consumer && !leaving_) {
+        // It was on its way when the drain began, and may hold leases by now.
+        drain_consumer(*consumer, io);
+        ask_what_is_held(io);
+    }
+}
+
+void session::encode_body(std::uint32_t, const domain::holds_nothing&, session_io&) {
+    held_questions_ -= std::min<std::uint64_t>(held_questions_, 1);
 }
 
 void session::encode_body(std::uint32_t, const codec::detached& body, session_io& io) {
@@ -140,15 +151,17 @@ void session::encode_body(std::uint32_t, const codec::detached& body, session_io
     answer(0, body, io);
 }
 
-void session::settle_attach(std::uint32_t request, bool attached) {
+std::optional<consumer_id> session::settle_attach(std::uint32_t request, bool attached) {
     const auto at = std::ranges::find(attaches_, request, &pending_attach::request);
     if (at == attaches_.end()) {
-        return;
+        return {};
     }
+    const consumer_id consumer = at->consumer;
     if (attached) {
-        consumers_.push_back(at->consumer);
+        consumers_.push_back(consumer);
     }
     attaches_.erase(at);
+    return consumer;
 }
 
 }  // namespace brokerd::session

@@ -85,6 +85,9 @@ public:
     // memory is for the next read). The view in that frame stays valid as before.
     [[nodiscard]] shared_bytes take_body();
 
+    // What is left of the piece: the frames behind the one returned last.
+    [[nodiscard]] byte_view unread() const { return piece_; }
+
     // Between pieces: a frame has begun and is not complete. For the frame deadline.
     [[nodiscard]] bool in_progress() const { return header_filled_ > 0; }
     // Size of that frame, header included; the header's alone while that is not complete.

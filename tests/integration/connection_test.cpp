@@ -127,6 +127,37 @@ TEST_F(connection_test, shut_down_ends_after_the_drain_time_and_counts_no_attemp
     EXPECT_EQ(next->expect<codec::deliver>().runs.at(0).attempt, 1U);
 }
 
+TEST_F(connection_test, shut_down_does_not_wait_for_what_was_given_back_by_detaching) {
+    broker({"--drain", "30s"});
+    const auto consumer = client();
+    create_queue(*consumer);
+    (void)publish(*consumer, {"x", "y"});
+    (void)attach(*consumer);
+    (void)consumer->expect<codec::deliver>();
+    (void)consumer->ask<codec::ok>(codec::detach{.consumer = consumer_id{1}});
+    broker().signal(SIGTERM);
+    (void)consumer->expect<codec::draining>();
+    EXPECT_EQ(consumer->expect_error().code, error_code::draining);
+    EXPECT_EQ(broker().wait(15s), 0);
+}
+
+TEST_F(connection_test, shut_down_does_not_wait_for_leases_that_expired) {
+    broker({"--drain", "30s"});
+    const auto consumer = client();
+    queue_settings settings;
+    settings.lease = 200ms;
+    settings.backoff = 60s;
+    settings.backoff_max = 60s;
+    create_queue(*consumer, settings);
+    (void)publish(*consumer, {"x"});
+    (void)attach(*consumer);
+    (void)consumer->expect<codec::deliver>();
+    broker().signal(SIGTERM);
+    (void)consumer->expect<codec::draining>();
+    EXPECT_EQ(consumer->expect_error().code, error_code::draining);
+    EXPECT_EQ(broker().wait(15s), 0);
+}
+
 TEST_F(connection_test, a_second_signal_ends_it_at_once) {
     broker({"--drain", "30s"});
     const auto consumer = client();

@@ -54,7 +54,7 @@ private:
         bool connected = false;
         producer_id producer;
         std::map<std::string, std::uint64_t> next_sequence;
-        std::map<std::uint32_t, pending_publish> unanswered;  // by request
+        std::map<std::uint64_t, pending_publish> unanswered;  // by request
         std::vector<pending_publish> to_resend;
         std::map<std::uint32_t, std::pair<std::string, queue_id>> consumers;  // id -> path, queue
         std::vector<held_lease> held;
@@ -121,10 +121,10 @@ private:
     std::uint32_t next_request_ = 1;
     std::uint64_t next_content_ = 1;
     bool wants_commit_ = false;
-    std::optional<std::uint32_t> asked_;  // request whose reply ask() waits for
+    std::optional<std::uint64_t> asked_;  // request whose reply ask() waits for
     std::optional<domain::output> reply_;
-    std::map<std::uint32_t, codec::settle> settles_;  // confirmed ones on their way
-    std::map<std::uint32_t, std::uint64_t> settle_accepted_;
+    std::map<std::uint64_t, codec::settle> settles_;  // confirmed ones on their way
+    std::map<std::uint64_t, std::uint64_t> settle_accepted_;
     std::map<std::pair<std::uint64_t, offset_t>, std::uint64_t> seen_;  // topic, offset -> content
     std::map<std::pair<std::uint64_t, offset_t>, bool> confirmed_;      // queue, offset
     std::map<std::string, std::uint64_t> marks_;

@@ -153,7 +153,7 @@ protected:
         std::vector<std::uint32_t> ids;
         for (const auto& out : sink.outputs) {
             if (std::holds_alternative<Body>(out.body)) {
-                ids.push_back(out.request);
+                ids.push_back(static_cast<std::uint32_t>(out.request));
             }
         }
         return ids;

@@ -14,6 +14,16 @@ using testing::SizeIs;
 class open_session : public session_fixture {
 protected:
     void SetUp() override { open(); }
+
+    // The consumer gets nothing new, and the engine was asked whether something is held.
+    void expect_asked_of(consumer_id consumer) {
+        ASSERT_THAT(commands, SizeIs(2));
+        EXPECT_TRUE(std::holds_alternative<domain::connection_draining>(commands[1]));
+        commands.pop_back();
+        const auto stop = take_request<codec::set_prefetch>(0);
+        EXPECT_EQ(stop.consumer, consumer);
+        EXPECT_EQ(stop.messages, 0U);
+    }
 };
 
 void send_raw(byte_buffer& to, std::uint8_t type, std::uint8_t flags, std::uint32_t request) {
@@ -73,7 +83,7 @@ TEST_F(open_session, questions_reach_the_server) {
     EXPECT_EQ(asks[1].what, ask::kind::stats);
     EXPECT_EQ(asks[2].what, ask::kind::connections);
     EXPECT_EQ(asks[3].what, ask::kind::close_connection);
-    EXPECT_EQ(asks[3].request, 4U);
+    EXPECT_EQ(static_cast<std::uint32_t>(asks[3].request), 4U);
     EXPECT_EQ(asks[3].target, connection_id{12});
 }
 
@@ -207,9 +217,7 @@ TEST_F(open_session, draining_stops_deliveries_and_waits_for_what_is_held) {
     auto with = io();
     machine().drain(10s, with);
     EXPECT_EQ(take_one<codec::draining>().grace_ms, 10'000U);
-    const auto stop = take_request<codec::set_prefetch>(0);
-    EXPECT_EQ(stop.consumer, consumer_id{5});
-    EXPECT_EQ(stop.messages, 0U);
+    expect_asked_of(consumer_id{5});
     output(0, codec::ok{});
     EXPECT_TRUE(take().empty()) << "the answer to what the broker asked itself";
     EXPECT_FALSE(machine().drained()) << "two leases are held";
@@ -218,7 +226,34 @@ TEST_F(open_session, draining_stops_deliveries_and_waits_for_what_is_held) {
     EXPECT_EQ(take_one<codec::error>(2).code, error_code::busy);
     receive(3, codec::settle{.queue = queue_id{1}, .runs = {{0, 2, broker_epoch{3}, 1}}});
     (void)take_request<codec::settle>(3);
+    EXPECT_FALSE(machine().drained()) << "the engine has not said so";
+    output(0, domain::holds_nothing{});
+    EXPECT_TRUE(take().empty());
     EXPECT_TRUE(machine().drained());
+}
+
+TEST_F(open_session, draining_asks_again_for_a_consumer_that_comes_late) {
+    receive(1, codec::attach{.queue = "t/q", .consumer = consumer_id{5}});
+    commands.clear();
+    auto with = io();
+    machine().drain(10s, with);
+    (void)take_command<domain::connection_draining>();
+    output(0, domain::holds_nothing{});
+    EXPECT_FALSE(machine().drained()) << "the attach is not answered";
+    output(1, codec::attached{.queue = queue_id{1}});
+    EXPECT_FALSE(machine().drained());
+    expect_asked_of(consumer_id{5});
+    output(0, domain::holds_nothing{});
+    EXPECT_TRUE(machine().drained());
+}
+
+TEST_F(open_session, draining_asks_nothing_after_a_goodbye) {
+    receive_publish(1, batch_of(1));
+    receive(2, codec::goodbye{});
+    commands.clear();
+    auto with = io();
+    machine().drain(10s, with);
+    EXPECT_TRUE(commands.empty());
 }
 
 TEST_F(open_session, a_full_outbox_holds_outputs_back_and_stops_reading) {
@@ -242,10 +277,10 @@ TEST_F(open_session, a_full_outbox_holds_outputs_back_and_stops_reading) {
 TEST_F(open_session, too_many_unanswered_requests_stop_reading_until_some_are_answered) {
     for (std::uint32_t id = 1; id <= requests_unanswered_max; ++id) {
         EXPECT_FALSE(machine().blocked());
-        receive(id, codec::queue_list{});
+        receive(id, codec::queue_explain{});
     }
     EXPECT_TRUE(machine().blocked());
-    output(1, codec::queues{});
+    output(1, codec::explained{});
     outputs_end();
     EXPECT_FALSE(machine().blocked());
     EXPECT_THAT(take(), SizeIs(1));
@@ -261,7 +296,7 @@ TEST_F(open_session, too_many_questions_are_refused) {
     EXPECT_FALSE(machine().closing());
     EXPECT_THAT(asks, SizeIs(questions_unanswered_max));
     auto with = io();
-    machine().answer_question(1, codec::stats_report{}, with);
+    machine().answer_question(asks[0].request, codec::stats_report{}, with);
     (void)take_one<codec::stats_report>(1);
     receive(100, codec::stats{});
     EXPECT_TRUE(take().empty());

@@ -63,9 +63,9 @@ TEST_F(publishing, replies_are_coalesced_and_give_the_credit_back) {
     receive_publish(200, three);
     const auto requests = take_publishes();
     ASSERT_THAT(requests, SizeIs(2));
-    output(requests[0].id, domain::publish_accepted{.base_offset = 5, .count = 1});
-    output(requests[1].id,
-           domain::publish_accepted{.base_offset = 6, .count = 3, .duplicate = true});
+    output_as(requests[0].id, domain::publish_accepted{.base_offset = 5, .count = 1});
+    output_as(requests[1].id,
+              domain::publish_accepted{.base_offset = 6, .count = 3, .duplicate = true});
     outputs_end();
     const auto published = take_one<codec::published>();
     EXPECT_EQ(published.credit_messages, 4U);
@@ -80,7 +80,7 @@ TEST_F(publishing, a_refusal_is_answered_and_gives_the_credit_back) {
     const auto batch = batch_of(2);
     receive_publish(7, batch);
     const auto id = take_publishes()[0].id;
-    output(id, domain::publish_refused{{error_code::topic_not_found, "no topic t"}});
+    output_as(id, domain::publish_refused{{error_code::topic_not_found, "no topic t"}});
     outputs_end();
     const auto frames = take();
     ASSERT_THAT(frames, SizeIs(2));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <utility>
 #include <variant>
@@ -48,6 +49,7 @@ protected:
     void receive(byte_view bytes) {
         auto with = io();
         machine().received(bytes, with);
+        note_tags();
     }
     void receive_text(std::string_view text) { receive(as_bytes(text)); }
     template <codec::frame_message T>
@@ -70,13 +72,24 @@ protected:
         (void)take();
         commands.clear();
     }
+    // What the engine says to the request that came last with this id, or a push.
     void output(std::uint32_t request, domain::output_body body) {
+        const auto tag = tags_.find(request);
+        output_as(tag == tags_.end() ? request : tag->second, std::move(body));
+    }
+    void output_as(std::uint64_t tag, domain::output_body body) {
         auto with = io();
-        machine().output({connection_id{7}, request, {}, std::move(body)}, with);
+        machine().output({connection_id{7}, tag, {}, std::move(body)}, with);
     }
     void outputs_end() {
         auto with = io();
         machine().outputs_end(with);
+        note_tags();
+    }
+    void pump() {
+        auto with = io();
+        machine().pump(with);
+        note_tags();
     }
     mono_time tick() {
         auto with = io();
@@ -123,7 +136,7 @@ protected:
     template <typename Body>
     Body take_request(std::uint32_t id) {
         auto request = take_command<domain::request>();
-        EXPECT_EQ(request.id, id);
+        EXPECT_EQ(static_cast<std::uint32_t>(request.id), id);
         EXPECT_EQ(request.connection, connection_id{7});
         return std::get<Body>(std::move(request.body));
     }
@@ -140,6 +153,18 @@ protected:
     std::vector<ask> asks;
 
 private:
+    // The session may give requests other ids for the engine: what answers bring back.
+    void note_tags() {
+        for (const auto& command : commands) {
+            const auto* request = std::get_if<domain::request>(&command);
+            if (request != nullptr &&
+                !std::holds_alternative<domain::publish_request>(request->body)) {
+                tags_[static_cast<std::uint32_t>(request->id)] = request->id;
+            }
+        }
+    }
+
+    std::map<std::uint32_t, std::uint64_t> tags_;
     std::optional<session> machine_;
     std::vector<sent_frame> frames_;
 };

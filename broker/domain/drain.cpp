@@ -1,0 +1,36 @@
+// Leases end in many ways: settled over this or another connection, expired, detached, taken away
+// by a seek or with the queue. So nobody counts; the consumers are looked at, at the end of each
+// turn while a shut-down goes on.
+#include "broker/domain/drain.hpp"
+
+#include <algorithm>
+
+namespace brokerd::domain {
+namespace {
+
+bool holds_leases(const connection& one) {
+    return std::ranges::any_of(one.consumers,
+                               [](const auto& each) { return each.second->leased > 0; });
+}
+
+}  // namespace
+
+void drain_connection(core& c, const connection_draining& what) {
+    c.draining.push_back(what.connection);
+}
+
+void answer_draining(core& c, turn& t) {
+    std::erase_if(c.draining, [&](connection_id id) {
+        const connection* one = c.find_connection(id);
+        if (one == nullptr) {
+            return true;  // it has left
+        }
+        if (holds_leases(*one)) {
+            return false;
+        }
+        c.answer(t, {id, 0}, {}, holds_nothing{});
+        return true;
+    });
+}
+
+}  // namespace brokerd::domain

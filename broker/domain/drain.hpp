@@ -1,0 +1,14 @@
+// Before a connection is closed for a shut-down: whether its consumers still hold leases, however
+// those end. Owner: the engine strand.
+#pragma once
+
+#include "broker/domain/core.hpp"
+
+namespace brokerd::domain {
+
+// Asks to be told when the connection holds nothing.
+void drain_connection(core& c, const connection_draining& what);
+// Answers those questions for which it has come true: one `holds_nothing` for each of them.
+void answer_draining(core& c, turn& t);
+
+}  // namespace brokerd::domain
