@@ -39,8 +39,8 @@ inline constexpr std::uint32_t settle_runs_max = 16384;    // lease runs in one 
 // Leases that the runs of one settle or of held name together: twice what a consumer may hold. The
 // answer may have to name each of them again and has to fit into a frame.
 inline constexpr std::uint64_t settle_leases_max = 131072;
-inline constexpr std::uint32_t list_items_max = 10000;     // items of one listing reply
-inline constexpr std::uint64_t read_bytes_max = 3 * mib;   // of one reply to a read, or one message
+inline constexpr std::uint32_t list_items_max = 10000;    // items of one listing reply
+inline constexpr std::uint64_t read_bytes_max = 3 * mib;  // of one reply to a read, or one message
 inline constexpr auto read_wait_max = 30s;
 inline constexpr std::uint32_t waiting_reads_max = 16;  // per connection
 

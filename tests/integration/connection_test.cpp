@@ -1,4 +1,5 @@
 // Connections over time: handshake deadline, heartbeats, limits, administration, drain.
+#include <chrono>
 #include <csignal>
 
 #include "tests/integration/broker_fixture.hpp"
@@ -135,10 +136,12 @@ TEST_F(connection_test, shut_down_does_not_wait_for_what_was_given_back_by_detac
     (void)attach(*consumer);
     (void)consumer->expect<codec::deliver>();
     (void)consumer->ask<codec::ok>(codec::detach{.consumer = consumer_id{1}});
+    const auto began = std::chrono::steady_clock::now();
     broker().signal(SIGTERM);
     (void)consumer->expect<codec::draining>();
     EXPECT_EQ(consumer->expect_error().code, error_code::draining);
-    EXPECT_EQ(broker().wait(15s), 0);
+    EXPECT_EQ(broker().wait(), 0);
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 15s) << "half the drain time";
 }
 
 TEST_F(connection_test, shut_down_does_not_wait_for_leases_that_expired) {
@@ -152,10 +155,12 @@ TEST_F(connection_test, shut_down_does_not_wait_for_leases_that_expired) {
     (void)publish(*consumer, {"x"});
     (void)attach(*consumer);
     (void)consumer->expect<codec::deliver>();
+    const auto began = std::chrono::steady_clock::now();
     broker().signal(SIGTERM);
     (void)consumer->expect<codec::draining>();
     EXPECT_EQ(consumer->expect_error().code, error_code::draining);
-    EXPECT_EQ(broker().wait(15s), 0);
+    EXPECT_EQ(broker().wait(), 0);
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 15s) << "half the drain time";
 }
 
 TEST_F(connection_test, a_second_signal_ends_it_at_once) {
