@@ -30,7 +30,8 @@ TEST(message_view, json_of_the_contract) {
 }
 
 TEST(message_view, attempt_when_leased) {
-    auto view = view_of(order());
+    const auto message = order();
+    auto view = view_of(message);
     view.attempt = 3;
     EXPECT_EQ(message_json(view)["attempt"], 3);
 }
