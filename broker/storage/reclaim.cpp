@@ -37,7 +37,9 @@ std::vector<topic_id> space_reclaimer::step(std::uint64_t tables) {
     std::pair<topic_id, offset_t> worst;
     std::uint64_t worst_bytes = 0;
     dead_bytes_ = 0;
-    for (const auto& [topic, first] : *points_.snapshot()) {
+    // Held by name: in the head of the loop it would be gone before the first turn.
+    const auto points = points_.snapshot();
+    for (const auto& [topic, first] : *points) {
         const clean_state now{first, tables};
         if (clean_[topic] == now) {
             continue;
