@@ -131,7 +131,7 @@ private:
     };
 
     void transition(session_state to);
-    // Frames are not handled for now.
+    // Frames are not handled until answers or room have come.
     [[nodiscard]] bool must_wait() const { return !waiting_.empty() || unanswered_.full(); }
     void handle_frames(session_io& io);
     void handle_unread(session_io& io);

@@ -9,7 +9,17 @@ namespace {
 
 using testing::HasSubstr;
 
-class connection_test : public broker_fixture {};
+class connection_test : public broker_fixture {
+protected:
+    // With a drain time longer than the client waits for anything: the end comes before it is over.
+    void expect_shut_down_at_once(raw_client& with) {
+        static_assert(raw_client::patience < 30s);
+        broker().signal(SIGTERM);
+        (void)with.expect<codec::draining>();
+        EXPECT_EQ(with.expect_error().code, error_code::draining);
+        EXPECT_EQ(broker().wait(), 0);
+    }
+};
 
 TEST_F(connection_test, a_stranger_who_says_nothing_is_closed) {
     broker({"--handshake", "100ms"});
@@ -136,12 +146,7 @@ TEST_F(connection_test, shut_down_does_not_wait_for_what_was_given_back_by_detac
     (void)attach(*consumer);
     (void)consumer->expect<codec::deliver>();
     (void)consumer->ask<codec::ok>(codec::detach{.consumer = consumer_id{1}});
-    const auto began = std::chrono::steady_clock::now();
-    broker().signal(SIGTERM);
-    (void)consumer->expect<codec::draining>();
-    EXPECT_EQ(consumer->expect_error().code, error_code::draining);
-    EXPECT_EQ(broker().wait(), 0);
-    EXPECT_LT(std::chrono::steady_clock::now() - began, 15s) << "half the drain time";
+    expect_shut_down_at_once(*consumer);
 }
 
 TEST_F(connection_test, shut_down_does_not_wait_for_leases_that_expired) {
@@ -155,12 +160,7 @@ TEST_F(connection_test, shut_down_does_not_wait_for_leases_that_expired) {
     (void)publish(*consumer, {"x"});
     (void)attach(*consumer);
     (void)consumer->expect<codec::deliver>();
-    const auto began = std::chrono::steady_clock::now();
-    broker().signal(SIGTERM);
-    (void)consumer->expect<codec::draining>();
-    EXPECT_EQ(consumer->expect_error().code, error_code::draining);
-    EXPECT_EQ(broker().wait(), 0);
-    EXPECT_LT(std::chrono::steady_clock::now() - began, 15s) << "half the drain time";
+    expect_shut_down_at_once(*consumer);
 }
 
 TEST_F(connection_test, a_second_signal_ends_it_at_once) {
