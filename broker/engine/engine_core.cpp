@@ -44,6 +44,9 @@ outcome<load_summary> engine_core::load(instant now) {
     if (!loaded) {
         return std::unexpected(loaded.error());
     }
+    // Before the first publish: one taken on a full disk would fail its commit and so drop the
+    // state and every connection.
+    disk_measured(parts_.store.statistics());
     durable_ = loaded->last_commit;
     gathering_ = commit_number{durable_.value() + 1};
     ready_ = false;

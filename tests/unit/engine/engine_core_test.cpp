@@ -170,6 +170,33 @@ TEST_F(engine_core_test, publishes_are_refused_while_the_disk_is_nearly_full) {
     EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(12));
 }
 
+TEST_F(engine_core_test, a_disk_full_from_the_start_refuses_the_first_publish) {
+    store.set_full(true);
+    start();
+    open();
+    publish(10);
+    (void)finish();
+    ASSERT_THAT(answered<domain::publish_refused>(), ElementsAre(10));
+    EXPECT_FALSE(commits.running) << "nothing was taken";
+    EXPECT_FALSE(sink.closed_for);
+}
+
+TEST_F(engine_core_test, after_a_commit_refused_for_space_the_next_publish_is_refused) {
+    start();
+    make_queue();
+    store.set_full(true);
+    publish(10);
+    settle_all();
+    ASSERT_TRUE(sink.closed_for) << "the disk was not known to be full";
+    EXPECT_EQ(sink.closed_for->code, error_code::resource_disk);
+    sink.closed_for.reset();
+    open(2);
+    publish(11, "x", 2);
+    settle_all();
+    EXPECT_THAT(answered<domain::publish_refused>(), ElementsAre(11));
+    EXPECT_FALSE(sink.closed_for);
+}
+
 TEST_F(engine_core_test, reload_goes_back_to_what_is_durable) {
     start();
     make_queue();
