@@ -2,8 +2,7 @@
 // commit carries the number of the last commit synced before it, so a commit that survives behind a
 // damaged place proves what must have been in front of it, whether or not recovery can reach it.
 //
-// Only reads; understands the block format of RocksDB's log (32 KiB blocks of records with header
-// crc u32, length u16, type u8), skips what is damaged.
+// Only reads. What is found in the blocks of a file: wal_commits.hpp.
 #pragma once
 
 #include <cstdint>
