@@ -3,7 +3,9 @@
 // version wrote must stay readable. A kind without a file fails. New files:
 // BROKERD_UPDATE_GOLDEN=1.
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -135,6 +137,25 @@ TEST(mutation, a_truncated_or_foreign_batch_is_refused) {
         bytes[1] = std::byte{200};
         EXPECT_FALSE(decode_batch(bytes)) << "unknown kind";
     }
+}
+
+TEST(mutation, a_run_that_is_empty_or_wraps_is_refused) {
+    constexpr auto largest = std::numeric_limits<std::uint64_t>::max();
+    const auto refused = [](const mutation& value) {
+        byte_buffer bytes;
+        encode_body(bytes, value);
+        return !decode_body(kind_of(value), bytes);
+    };
+    for (const std::uint64_t count : {std::uint64_t{0}, std::uint64_t{2}, largest}) {
+        const state_run run{message_state::done, largest - 1, count};
+        EXPECT_TRUE(refused(queue_delta{topic, queue, 6, 800, 795, {run}})) << count;
+        EXPECT_TRUE(refused(queue_snapshot{topic, queue, 6, 5, 800, 795, {run}})) << count;
+        EXPECT_TRUE(
+            refused(producer_put{topic, queue, producer_id{1}, 3, then, {{largest - 1, count, 0}}}))
+            << count;
+    }
+    EXPECT_FALSE(refused(queue_delta{topic, queue, 6, 0, 0, {{message_state::done, 0, largest}}}));
+    EXPECT_FALSE(refused(producer_put{topic, queue, producer_id{1}, 3, then, {{1, 1, largest}}}));
 }
 
 TEST(mutation, sizes_are_estimated) {
