@@ -9,30 +9,14 @@
 
 #include "protocol/codec/record_batch.hpp"
 #include "protocol/codec/record_parse.hpp"
-#include "protocol/types/crc32c.hpp"
 #include "tests/fuzz/check.hpp"
+#include "tests/fuzz/mend.hpp"
 
 namespace {
 
 using namespace brokerd;
 
 constexpr codec::batch_limits limits_of_test{.records_max = 100, .message_bytes_max = 4096};
-constexpr std::size_t header_crc_at = 12;
-
-void mend_checksums(byte_buffer& batch) {
-    if (batch.size() < codec::batch_header_bytes) {
-        return;
-    }
-    store_le(batch.data() + header_crc_at, std::uint32_t{0});
-    const byte_view header = byte_view(batch).first(codec::batch_header_bytes);
-    store_le(batch.data() + header_crc_at, crc32c(0, header));
-    std::size_t at = codec::batch_header_bytes;
-    while (const std::size_t size = codec::record_size_at(byte_view(batch).subspan(at))) {
-        const byte_view record = byte_view(batch).subspan(at, size);
-        store_le(batch.data() + at + sizeof(std::uint32_t), codec::record_checksum(record));
-        at += size;
-    }
-}
 
 void check_records(const codec::checked_batch& batch, const std::vector<std::uint32_t>& sizes) {
     FUZZ_CHECK(sizes.size() == batch.header.count);
@@ -58,7 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const byte_view input = std::as_bytes(std::span(data, size));
     byte_buffer batch(input.begin() + 1, input.end());
     if ((data[0] & 1U) != 0) {
-        mend_checksums(batch);
+        fuzz::mend_batch(batch);
     }
     std::vector<std::uint32_t> sizes;
     const auto checked = codec::check_batch(batch, limits_of_test, &sizes);
