@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "broker/config/listen_address.hpp"
-#include "broker/config/units.hpp"
+#include "protocol/types/byte_size.hpp"
 #include "protocol/types/duration.hpp"
 #include "protocol/types/limits.hpp"
 #include "protocol/types/names.hpp"

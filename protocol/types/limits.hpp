@@ -93,6 +93,12 @@ inline constexpr std::uint64_t retrying_max = 10000000;
 inline constexpr std::uint64_t runs_max = 10000000;
 inline constexpr auto keep_done_max = 100 * 365 * 24h;
 
+// Filters.
+inline constexpr std::size_t filter_bytes_max = 4 * kib;  // as given, and written out in full
+inline constexpr std::size_t filter_terms_max = 64;
+inline constexpr std::size_t filter_depth_max = 16;        // parentheses and nots inside each other
+inline constexpr std::size_t filter_list_items_max = 256;  // of one list
+
 // Producers.
 inline constexpr std::uint64_t producer_window = 4096;  // sequences remembered per topic
 inline constexpr std::size_t producers_max = 10000;     // windows kept, least recently used go

@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 
 #include "broker/config/listen_address.hpp"
-#include "broker/config/units.hpp"
 
 namespace brokerd::config {
 namespace {
