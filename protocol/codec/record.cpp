@@ -230,4 +230,17 @@ std::vector<header_view> record_view::headers() const {
     return found;
 }
 
+std::optional<std::string_view> record_view::header(std::string_view name) const {
+    record_fields_reader reader(headers_bytes);
+    header_view header;
+    for (std::uint16_t i = 0; i < headers_count && reader.text<std::uint16_t>(header.first) &&
+                              reader.text<std::uint16_t>(header.second);
+         ++i) {
+        if (header.first == name) {
+            return header.second;
+        }
+    }
+    return std::nullopt;
+}
+
 }  // namespace brokerd::codec

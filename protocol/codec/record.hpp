@@ -53,6 +53,8 @@ struct record_view {
 
     // Allocates; for those who look, not for the hot path.
     [[nodiscard]] std::vector<header_view> headers() const;
+    // Value of the first header of that name. Does not allocate.
+    [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
 };
 
 // What to write; views need to live only during the call.
