@@ -159,9 +159,9 @@ private:
             return parse_term(out);
         }
         if (depth_ == limits::filter_depth_max) {
-            return fail(current_.at, fmt::format("more than {} parentheses and nots inside each "
-                                                 "other",
-                                                 limits::filter_depth_max));
+            return fail(current_.at,
+                        fmt::format("more than {} parentheses and nots inside each other",
+                                    limits::filter_depth_max));
         }
         ++depth_;
         advance();
@@ -223,8 +223,8 @@ private:
     [[nodiscard]] bool parse_field(term& to) {
         if (current_.kind == token_kind::header) {
             to.field = field_id::header;
-            if (!(current_.quoted ? decode(current_, to.header)
-                                  : (to.header = current_.inside, true))) {
+            to.header = current_.inside;
+            if (current_.quoted && !decode(current_, to.header)) {
                 return false;
             }
             advance();
