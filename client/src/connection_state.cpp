@@ -7,14 +7,11 @@
 #include <fmt/format.h>
 
 #include "client/src/client_limits.hpp"
+#include "client/src/deadline.hpp"
 #include "protocol/codec/encode.hpp"
 
 namespace brokerd::client_core {
 namespace {
-
-mono_time later(mono_time from, duration_us by) {
-    return by >= mono_never - from ? mono_never : from + by;
-}
 
 std::string human(duration_us time) {
     const double seconds = std::chrono::duration<double>(time).count();

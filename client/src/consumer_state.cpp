@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "client/src/client_limits.hpp"
+#include "client/src/deadline.hpp"
 #include "protocol/codec/encode.hpp"
 
 namespace brokerd::client_core {

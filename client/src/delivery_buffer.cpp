@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "client/src/deadline.hpp"
 #include "protocol/codec/record.hpp"
 
 namespace brokerd::client_core {

@@ -21,11 +21,6 @@
 
 namespace brokerd::client_core {
 
-// `from` + `by`, at most mono_never.
-[[nodiscard]] inline mono_time later(mono_time from, duration_us by) {
-    return by >= mono_never - from ? mono_never : from + by;
-}
-
 class delivery_buffer {
 public:
     // `max_hold`: see consume_options.

@@ -39,6 +39,7 @@ MODULES = {
     "broker/app": ["protocol", "broker"],
     "broker/main.cpp": ["protocol", "broker"],
     "tools": ["protocol", "client"],
+    "tools/cmake/pch": ["protocol", "broker", "client"],
     "tests": ["protocol", "broker", "client", "tools"],
 }
 

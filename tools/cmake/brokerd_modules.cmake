@@ -26,10 +26,31 @@
 
 include(GoogleTest)
 
-# Targets whose headers include Asio; who links one of them gets the precompiled Asio.
-set(brokerd_asio_targets
-    asio::asio brokerd_transport brokerd_client broker_engine broker_session broker_admin broker_app
-    test_support)
+# The shared precompiled headers. Each kind is made of layers, tools/cmake/pch/LAYER.hpp; a target
+# gets the first kind one of whose `targets` it is or depends on, and with GoogleTest the same plus
+# the layer `test`. One compilation serves all targets of a kind, as all are compiled with the same
+# flags. (What a source of the domain includes takes g++ 12 seven seconds to parse and instantiate,
+# and half a second to load.)
+set(brokerd_pch_kinds core broker tool domain asio codec std)
+set(brokerd_pch_core_targets brokerd_client client_test)
+set(brokerd_pch_core_layers std asio core)
+set(brokerd_pch_tool_targets brokerctl_commands CLI11::CLI11)
+set(brokerd_pch_tool_layers std asio tool)
+set(brokerd_pch_broker_targets broker_engine broker_session broker_app)
+set(brokerd_pch_broker_layers std asio domain)
+set(brokerd_pch_domain_targets broker_domain broker_storage test_storage sim_world)
+set(brokerd_pch_domain_layers std domain)
+set(brokerd_pch_asio_targets
+    asio::asio brokerd_transport broker_admin test_support crash_run)
+set(brokerd_pch_asio_layers std asio codec)
+set(brokerd_pch_codec_targets brokerd_codec)
+set(brokerd_pch_codec_layers std codec)
+set(brokerd_pch_std_layers std)
+# What the headers of a layer need to be found and compiled.
+set(brokerd_pch_std_deps fmt::fmt)
+set(brokerd_pch_asio_deps asio::asio)
+set(brokerd_pch_tool_deps CLI11::CLI11 nlohmann_json::nlohmann_json)
+set(brokerd_pch_test_deps GTest::gmock)
 
 # Adds a module's directory once it has a CMakeLists.txt; the glob makes the next build notice.
 macro(brokerd_add_directory directory)
@@ -40,46 +61,43 @@ macro(brokerd_add_directory directory)
     endif()
 endmacro()
 
-# The shared precompiled headers. All targets are compiled with the same flags, so four of them,
-# compiled once, serve all.
-function(brokerd_define_pch kind)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HEADERS;DEPS")
-    add_library(brokerd_pch_${kind} OBJECT "${PROJECT_SOURCE_DIR}/tools/cmake/pch/empty.cpp")
-    brokerd_target_options(brokerd_pch_${kind})
-    target_link_libraries(brokerd_pch_${kind} PRIVATE ${arg_DEPS})
-    # Quoted names, as an absolute path would keep ccache from a hit in another clone.
-    list(TRANSFORM arg_HEADERS REPLACE "(.+)" "\"tools/cmake/pch/\\1\"")
-    target_precompile_headers(brokerd_pch_${kind} PRIVATE ${arg_HEADERS})
+# Makes the precompiled header of these layers unless it is there.
+function(brokerd_make_pch pch layers)
+    if(TARGET ${pch})
+        return()
+    endif()
+    add_library(${pch} OBJECT "${PROJECT_SOURCE_DIR}/tools/cmake/pch/empty.cpp")
+    brokerd_target_options(${pch})
+    target_include_directories(${pch} PRIVATE "${PROJECT_SOURCE_DIR}/client/include")
+    set(headers)
+    foreach(layer IN LISTS layers)
+        # Quoted names, as an absolute path would keep ccache from a hit in another clone.
+        list(APPEND headers "\"tools/cmake/pch/${layer}.hpp\"")
+        target_link_libraries(${pch} PRIVATE ${brokerd_pch_${layer}_deps})
+    endforeach()
+    target_precompile_headers(${pch} PRIVATE ${headers})
 endfunction()
 
-if(BROKERD_PCH)
-    brokerd_define_pch(std HEADERS std.hpp DEPS fmt::fmt)
-    brokerd_define_pch(asio HEADERS std.hpp asio.hpp DEPS fmt::fmt asio::asio)
-    if(BROKERD_TESTS)
-        brokerd_define_pch(test HEADERS std.hpp test.hpp DEPS fmt::fmt GTest::gmock)
-        brokerd_define_pch(asio_test HEADERS std.hpp asio.hpp test.hpp
-            DEPS fmt::fmt asio::asio GTest::gmock)
-    endif()
-endif()
-
-function(brokerd_use_pch target suffix deps)
+# Gives a target the kind its dependencies ask for, with the layers `more`.
+function(brokerd_use_pch target more deps)
     if(NOT BROKERD_PCH)
         return()
     endif()
     set(kind std)
-    foreach(dep IN LISTS deps)
-        if(dep IN_LIST brokerd_asio_targets)
-            set(kind asio)
+    foreach(candidate IN LISTS brokerd_pch_kinds)
+        set(wanted ${brokerd_pch_${candidate}_targets})
+        list(REMOVE_ITEM wanted ${target} ${deps})
+        if(NOT wanted STREQUAL brokerd_pch_${candidate}_targets)
+            set(kind ${candidate})
+            break()
         endif()
     endforeach()
-    if(suffix AND kind STREQUAL "std")
-        set(kind test)
-    elseif(suffix)
-        set(kind asio_test)
-    endif()
+    set(layers ${brokerd_pch_${kind}_layers} ${more})
+    list(JOIN layers "_" name)
+    brokerd_make_pch(brokerd_pch_${name} "${layers}")
     # The headers contain fmt, whose FMT_SHARED must be the same everywhere.
     target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:fmt::fmt>)
-    target_precompile_headers(${target} REUSE_FROM brokerd_pch_${kind})
+    target_precompile_headers(${target} REUSE_FROM brokerd_pch_${name})
 endfunction()
 
 function(brokerd_module)

@@ -1,0 +1,4 @@
+// Precompiled: the inside of the client, for its own sources and their tests.
+#pragma once
+
+#include "client/src/core.hpp"
