@@ -160,8 +160,7 @@ void miss_record(core& c, turn& t, queue& q, offset_t offset) {
         return;
     }
     q.missed_once.erase({offset, 1});
-    q.schedule.remove(offset, wall_never);
-    q.alone_due.erase({offset, 1});
+    q.forget_due(offset, wall_never);
     q.read_error = text;
 }
 
@@ -180,7 +179,7 @@ void take_loaded(core& c, turn& t, queue& q, const std::vector<offset_t>& asked,
     q.read_error.clear();
     for (const offset_t offset : asked) {
         const auto at = q.exceptions.find(offset);
-        const bool is_due = q.schedule.due().contains(offset) || q.alone_due.contains(offset);
+        const bool is_due = q.is_due(offset);
         if (is_due && (at == q.exceptions.end() || !at->second.record.owner)) {
             miss_record(c, t, q, offset);
         } else {
@@ -273,7 +272,8 @@ namespace {
 
 // Retrying messages whose due time memory does not know.
 bool some_on_disk(const queue& q) {
-    return q.retrying() + q.due() > q.schedule.in_memory() + q.alone_due.count();
+    return q.retrying() + q.due() >
+           q.schedule.in_memory() + q.due() - q.schedule.due().count();
 }
 
 void take_due(core& c, turn& t, queue& q, wall_time from, wall_time until, due_fetched& fetched) {
@@ -286,7 +286,7 @@ void take_due(core& c, turn& t, queue& q, wall_time from, wall_time until, due_f
     schedule.set_known_until(known);
     const auto take = [&](offset_t offset, wall_time due) {
         if (q.book.retrying().contains(offset) && !q.leased_retries.contains(offset) &&
-            !q.alone_due.contains(offset) && !schedule.contains(offset, due)) {
+            !q.is_due(offset) && !schedule.contains(offset, due)) {
             schedule.add(offset, due, t.retry_now);
         }
     };

@@ -229,7 +229,9 @@ struct consumer_item {
     std::uint64_t leased_bytes = 0;
     std::uint64_t delivered = 0;
     wall_time attached{};
+    bool standby = false;
     bool operator==(const consumer_item&) const = default;
+    static constexpr std::size_t fields_min = 11;  // what version 0.1 sent
     static constexpr auto fields() {
         return std::tuple{field{"topic", &consumer_item::topic, ""},
                           field{"queue", &consumer_item::queue, ""},
@@ -241,7 +243,9 @@ struct consumer_item {
                           field{"leased", &consumer_item::leased, "messages it holds"},
                           field{"leased_bytes", &consumer_item::leased_bytes, "their bytes"},
                           field{"delivered", &consumer_item::delivered, "since it attached"},
-                          field{"attached", &consumer_item::attached, "since when"}};
+                          field{"attached", &consumer_item::attached, "since when"},
+                          field{"standby", &consumer_item::standby,
+                                "of a queue of mode single, and not the active one"}};
     }
 };
 
