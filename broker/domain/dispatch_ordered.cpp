@@ -60,11 +60,10 @@ bool know_keys(core& c, turn& t, queue& q) {
 
 // ---- keys that were never looked at ----
 
-void learn_from(core& c, turn& t, queue& q, offset_t offset, byte_view record) {
+void learn_from(core& c, queue& q, offset_t offset, byte_view record) {
     q.order->learning = false;
     learn_key(q, offset, record.empty() ? no_key : key_of(q, record));
     c.wake(q);
-    c.arm(q, t.now.mono + duration_us{1});
 }
 
 // Reads the first of them; the others follow. They are few: leases taken up after a restart.
@@ -77,7 +76,9 @@ void learn_keys(core& c, turn& t, queue& q) {
     const auto at = std::ranges::find_if(
         order.learnt, [](const auto& each) { return each.second == unknown_key; });
     const offset_t offset = at->first;
-    if (q.book.is_exception(offset)) {
+    // The store may not know yet that it failed, but the log has it until the trim point passes.
+    const bool in_log = offset >= q.owner.trim;
+    if (!in_log) {
         with_exceptions(c, t, q, {offset}, true,
                         [offset](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
                             if (!loaded) {
@@ -86,7 +87,7 @@ void learn_keys(core& c, turn& t, queue& q) {
                                 return;
                             }
                             const auto known = loaded->find(offset);
-                            learn_from(then, later, of, offset,
+                            learn_from(then, of, offset,
                                        known == loaded->end() ? byte_view{}
                                                               : known->second.record.view);
                         });
@@ -105,7 +106,12 @@ void learn_keys(core& c, turn& t, queue& q) {
                }
                const auto& chunks = std::get<log_fetched>(result).chunks;
                const bool found = !chunks.empty() && chunks.front()->contains(offset);
-               learn_from(c, later, *of, offset,
+               if (!found && offset < of->owner.trim) {
+                   of->order->learning = false;  // it was kept meanwhile
+                   c.wake(*of);
+                   return;
+               }
+               learn_from(c, *of, offset,
                           found ? chunks.front()->record(offset) : byte_view{});
            });
 }
@@ -200,6 +206,7 @@ void search(core& c, turn& t, queue& q) {
         if (at >= q.next) {
             order.keys.end_search();
             order.search_window.clear();
+            free_due(q);  // some may have waited for what was not there
             return;
         }
         order.search_window.drop_below(at);
@@ -226,7 +233,7 @@ offset_t next_retry(queue& q) {
             return offset_end;
         }
         const key_hash key = key_of(q, known->second.record.view);
-        if (!key_is_free(q, key, offset)) {
+        if (!key_is_free_for_retry(q, key, offset)) {
             q.forget_due(offset, wall_never);
             q.order->due_waiting.emplace(offset, key);
             q.order->due_by_key.emplace(key, offset);
@@ -248,11 +255,26 @@ offset_t next_alone(const queue& q) {
          ++i, at = q.alone_due.next_member(at + 1)) {
         const auto known = q.exceptions.find(at);
         if (known != q.exceptions.end() && known->second.record.owner &&
-            key_is_free(q, key_of(q, known->second.record.view), at)) {
+            key_is_free_for_retry(q, key_of(q, known->second.record.view), at)) {
             return at;
         }
     }
     return offset_end;
+}
+
+// Retries that the cursor has passed meanwhile.
+void look_at_passed(queue& q) {
+    ordering& order = *q.order;
+    std::vector<offset_t> passed;
+    for (auto at = order.due_waiting.lower_bound(order.passed_below);
+         at != order.due_waiting.end() && at->first < q.next; ++at) {
+        passed.push_back(at->first);
+    }
+    order.passed_below = q.next;
+    for (const offset_t offset : passed) {
+        order.forget_due(offset);
+        q.schedule.make_due(offset);
+    }
 }
 
 // ---- what waits for a key ----
@@ -263,6 +285,7 @@ given give_waiting(core& c, turn& t, queue& q, consumer& one) {
          first = order.keys.next_runnable()) {
         if (!q.passed_over(first.offset)) {
             order.keys.take_waiting(first);  // done or leased meanwhile
+            free_key(q, first.key);
             continue;
         }
         if (!key_is_free(q, first.key, first.offset)) {
@@ -321,7 +344,10 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
     ordering& order = *q.order;
     while (budget > 0) {
         q.next = q.book.closed().next_gap(std::max(q.next, q.book.floor()));
-        if (q.next >= q.owner.end || q.too_many_retrying() || q.too_many_runs() ||
+        // A retry that the cursor has not reached waits for what comes before it.
+        const bool too_many_retrying =
+            q.too_many_retrying() && order.due_waiting.lower_bound(q.next) == order.due_waiting.end();
+        if (q.next >= q.owner.end || too_many_retrying || q.too_many_runs() ||
             order.skipped.runs() >= q.settings.max_runs) {
             return given::nothing;
         }
@@ -418,6 +444,7 @@ void dispatch_ordered(core& c, turn& t, queue& q) {
     load_retries(c, t, q);
     std::uint64_t budget = scan_max;
     while (true) {
+        look_at_passed(q);
         next_retry(q);  // moves those that must be alone to alone_due
         const offset_t alone = next_alone(q);
         if (alone != offset_end) {
@@ -438,6 +465,9 @@ void dispatch_ordered(core& c, turn& t, queue& q) {
             q.ready() / std::max<std::uint64_t>(q.candidates.size(), 1), 1, quantum_max);
         const given result = give_next(c, t, q, *one, share, budget);
         if (result == given::nothing) {
+            if (q.next > q.order->passed_below && !q.order->due_waiting.empty()) {
+                c.arm(q, t.now.mono + duration_us{1});
+            }
             break;
         }
         serve_next(q, *one, result == given::some);

@@ -84,7 +84,7 @@ std::string explain_leased(const turn& t, const queue& q, offset_t offset);
 
 // Why the key of a ready message is not free; empty if it is.
 std::string key_obstacle(const turn& t, const queue& q, key_hash key, offset_t offset) {
-    if (!q.order || key_is_free(q, key, offset)) {
+    if (!q.order || key == no_key) {
         return {};
     }
     const std::string_view what = q.mode == queue_mode::single
@@ -95,9 +95,15 @@ std::string key_obstacle(const turn& t, const queue& q, key_hash key, offset_t o
         return fmt::format("{}: {} is {}", what, q.address(in_flight),
                            explain_leased(t, q, in_flight));
     }
-    return fmt::format("{}: {} is retrying, and what comes behind it waits until it is done or "
-                       "dead",
-                       what, q.address(q.order->keys.first_retrying(key)));
+    const offset_t retrying = q.order->keys.first_retrying(key);
+    if (retrying < offset && q.settings.after_failure == after_failure::block) {
+        return fmt::format(
+            "{}: {} is retrying, and what comes behind it waits until it is done or dead", what,
+            q.address(retrying));
+    }
+    const offset_t waiting = q.order->keys.first_waiting(key);
+    return waiting < offset ? fmt::format("{}: {} waits, too", what, q.address(waiting))
+                            : std::string{};
 }
 
 std::string explain_ready(const turn& t, const queue& q, offset_t offset, key_hash key) {

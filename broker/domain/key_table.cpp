@@ -130,10 +130,12 @@ offset_t key_table::in_flight(key_hash key) const {
 
 // ---- waiting ----
 
-bool key_table::has_waiting(key_hash key) const {
+offset_t key_table::first_waiting(key_hash key) const {
     const auto at = entries_.find(key);
-    return at != entries_.end() &&
-           (!at->second.waiting.empty() || at->second.missed_from != offset_end);
+    if (at == entries_.end()) {
+        return offset_end;
+    }
+    return at->second.waiting.empty() ? at->second.missed_from : at->second.waiting.front();
 }
 
 void key_table::wait_behind(key_hash key, offset_t offset) {

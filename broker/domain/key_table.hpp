@@ -59,7 +59,9 @@ public:
 
     // ---- waiting ----
     // Something of the key waits already, so that what comes later has to wait too.
-    [[nodiscard]] bool has_waiting(key_hash key) const;
+    [[nodiscard]] bool has_waiting(key_hash key) const { return first_waiting(key) != offset_end; }
+    // Where the oldest of these is, or may be; offset_end if none waits.
+    [[nodiscard]] offset_t first_waiting(key_hash key) const;
     // Found by the cursor, which goes upward.
     void wait_behind(key_hash key, offset_t offset);
     // Given back: comes before what waits already if it is older.

@@ -124,8 +124,12 @@ void lock_retry(queue& q, key_hash key, offset_t offset);
 void with_key(core& c, turn& t, queue& q, offset_t offset,
               std::function<void(core&, turn&, queue&, key_hash)> then,
               std::function<void(turn&)> gone);
-// Whether the message may be given out as far as its key is concerned.
+// Whether the message may be given out as far as its key is concerned. A retry must also have no
+// older ready message of its key before it: none waits, and the cursor has passed it.
 [[nodiscard]] bool key_is_free(const queue& q, key_hash key, offset_t offset);
+[[nodiscard]] bool key_is_free_for_retry(const queue& q, key_hash key, offset_t offset);
+// The key may have become free: what waits for it is looked at again.
+void free_key(queue& q, key_hash key);
 // Due retries look again whether their key is free.
 void free_due(queue& q);
 // The lease of an earlier epoch holds again; the message was not given out since.

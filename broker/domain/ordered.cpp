@@ -2,7 +2,7 @@
 // given what is in dispatch_ordered.cpp.
 //
 // A key is not free while one of its messages is in flight and, with after_failure block, while an
-// older one is retrying. Messages whose key was not free when the cursor came by are `skipped`: ready
+// older one is retrying; for a retry also not while an older one is ready. Messages whose key was not free when the cursor came by are `skipped`: ready
 // like those that were given back (`returned`), and remembered by key.
 #include <functional>
 #include <optional>
@@ -13,21 +13,6 @@
 
 namespace brokerd::domain {
 namespace {
-
-// The key may have become free: what waits for it is looked at again.
-void free_key(queue& q, key_hash key) {
-    ordering& order = *q.order;
-    order.keys.make_runnable(key);
-    const auto waits = order.due_by_key.lower_bound({key, 0});
-    if (waits == order.due_by_key.end() || waits->first != key) {
-        return;
-    }
-    const offset_t offset = waits->second;
-    if (key_is_free(q, key, offset)) {
-        order.forget_due(offset);
-        q.schedule.make_due(offset);
-    }
-}
 
 std::optional<key_hash> key_in_memory(const queue& q, offset_t offset) {
     if (q.mode == queue_mode::single) {
@@ -46,6 +31,25 @@ std::optional<key_hash> key_in_memory(const queue& q, offset_t offset) {
 
 key_hash key_of(const queue& q, byte_view record) {
     return q.mode == queue_mode::single ? only_key : hash_of_key(codec::record_key(record));
+}
+
+void free_key(queue& q, key_hash key) {
+    ordering& order = *q.order;
+    order.keys.make_runnable(key);
+    const auto waits = order.due_by_key.lower_bound({key, 0});
+    if (waits == order.due_by_key.end() || waits->first != key) {
+        return;
+    }
+    const offset_t offset = waits->second;
+    if (key_is_free_for_retry(q, key, offset)) {
+        order.forget_due(offset);
+        q.schedule.make_due(offset);
+    }
+}
+
+bool key_is_free_for_retry(const queue& q, key_hash key, offset_t offset) {
+    return key == no_key || (key_is_free(q, key, offset) && offset < q.next &&
+                             q.order->keys.first_waiting(key) > offset);
 }
 
 bool key_is_free(const queue& q, key_hash key, offset_t offset) {
@@ -101,30 +105,29 @@ key_hash key_of_failed(queue& q, offset_t offset) {
         end_in_flight(q, {offset, 1});
         return only_key;
     }
+    const auto learnt = q.order->forget_learnt(offset);
     // Of an earlier epoch, and neither the cursor nor anybody else has read it since.
-    const bool unread = offset >= q.next || q.order->skipped.erase({offset, 1}) > 0 ||
-                        q.order->forget_learnt(offset) == unknown_key;
+    const bool unread = q.order->skipped.erase({offset, 1}) > 0 || offset >= q.next;
     const key_hash key = q.order->keys.unlock(offset);
     if (key != no_key) {
         free_key(q, key);
     }
-    return key == no_key && unread ? unknown_key : key;
+    return learnt ? *learnt : key == no_key && unread ? unknown_key : key;
 }
 
 void return_in_order(queue& q, offset_range offsets, key_hash key) {
     for (offset_t offset = offsets.first; offset < offsets.end(); ++offset) {
-        const key_hash learnt = q.order->forget_learnt(offset);
+        const auto learnt = q.order->forget_learnt(offset);
         const key_hash held = q.order->keys.unlock(offset);
-        if (offset >= q.next) {
-            continue;  // the cursor comes by
+        const key_hash of = held != no_key ? held : learnt.value_or(key);
+        if (offset < q.next) {  // else the cursor comes by
+            q.returned.insert({offset, 1});
+            if (of == unknown_key) {
+                q.order->not_known(offset);
+            } else {
+                q.order->keys.wait_again(of, offset);
+            }
         }
-        q.returned.insert({offset, 1});
-        const key_hash of = held != no_key ? held : learnt != no_key ? learnt : key;
-        if (of == unknown_key) {
-            q.order->not_known(offset);
-            continue;
-        }
-        q.order->keys.wait_again(of, offset);
         free_key(q, of);
     }
 }
@@ -144,7 +147,8 @@ void end_retrying(queue& q, key_hash key, offset_t offset) {
     if (!q.order) {
         return;
     }
-    const key_hash of = key == unknown_key ? q.order->forget_learnt(offset) : key;
+    const key_hash of =
+        key == unknown_key ? q.order->forget_learnt(offset).value_or(no_key) : key;
     if (of != no_key && of != unknown_key) {
         q.order->keys.remove_retrying(of, offset);
         free_key(q, of);
@@ -175,11 +179,15 @@ void free_due(queue& q) {
 }
 
 void take_up_untouched(queue& q, offset_t offset) {
-    if (q.order && offset < q.next) {
-        q.order->skipped.erase({offset, 1});
-        q.order->not_known(offset);
+    if (offset >= q.next) {
+        q.ahead.insert({offset, 1});
     } else {
-        q.ahead.insert({offset, 1});  // in an ordered queue the cursor takes its key
+        q.order->skipped.erase({offset, 1});
+    }
+    if (q.mode == queue_mode::single) {
+        q.order->keys.lock(only_key, offset);
+    } else if (q.order) {
+        q.order->not_known(offset);
     }
 }
 

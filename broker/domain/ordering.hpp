@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <map>
 #include <memory_resource>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -36,6 +37,7 @@ struct ordering {
     // Retries that are due while their key is not free.
     std::pmr::map<offset_t, key_hash> due_waiting;
     std::pmr::set<std::pair<key_hash, offset_t>> due_by_key;
+    offset_t passed_below = 0;  // those below were looked at since the cursor passed them
 
     // Chunks with waiting messages, read one by one; the oldest read goes first.
     chunk_shelf shelf;
@@ -62,15 +64,16 @@ struct ordering {
         skipped.clear();
         due_waiting.clear();
         due_by_key.clear();
+        passed_below = 0;
         shelf.clear();
         search_window.clear();
     }
     void not_known(offset_t offset) { unknown += learnt.try_emplace(offset, unknown_key).second; }
-    // Its key, if it had to be learnt; no_key else.
-    key_hash forget_learnt(offset_t offset) {
+    // Its key, if it had to be learnt.
+    std::optional<key_hash> forget_learnt(offset_t offset) {
         const auto at = learnt.find(offset);
         if (at == learnt.end()) {
-            return no_key;
+            return std::nullopt;
         }
         const key_hash key = at->second;
         unknown -= key == unknown_key;

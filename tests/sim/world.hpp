@@ -96,6 +96,7 @@ private:
     void answer_fetch(std::size_t index);
     std::optional<domain::output> ask(sim_client& who, domain::request_body body);
     std::string random_queue_path();
+    [[nodiscard]] queue_mode mode_of(std::string_view path) const;
     model_queue& queue_at(const std::string& path);
     void note(std::string_view what, std::uint64_t number = 0);
 
