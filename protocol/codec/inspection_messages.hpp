@@ -231,7 +231,7 @@ struct consumer_item {
     wall_time attached{};
     bool standby = false;
     bool operator==(const consumer_item&) const = default;
-    static constexpr std::size_t fields_min = 11;  // what version 0.1 sent
+    static constexpr std::size_t fields_min = 11;  // of its first version
     static constexpr auto fields() {
         return std::tuple{field{"topic", &consumer_item::topic, ""},
                           field{"queue", &consumer_item::queue, ""},
@@ -245,7 +245,7 @@ struct consumer_item {
                           field{"delivered", &consumer_item::delivered, "since it attached"},
                           field{"attached", &consumer_item::attached, "since when"},
                           field{"standby", &consumer_item::standby,
-                                "of a queue of mode single, and not the active one"}};
+                                "of a queue of mode single, and not the active one; may be missing: no"}};
     }
 };
 

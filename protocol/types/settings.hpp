@@ -135,12 +135,11 @@ struct queue_settings {
     duration_us backoff_max = limits::backoff_max_default;
     std::uint64_t max_retrying = limits::retrying_default;  // dispatch pauses beyond
     std::uint64_t max_runs = limits::runs_default;          // likewise, intervals of done messages
-    // Since version 0.2:
     std::uint32_t jitter_percent = limits::backoff_jitter_percent;  // 0 .. 100, of each delay
     brokerd::after_failure after_failure = brokerd::after_failure::block;  // keyed and single
 
     bool operator==(const queue_settings&) const = default;
-    static constexpr std::size_t fields_min = 6;  // what version 0.1 wrote
+    static constexpr std::size_t fields_min = 6;  // of its first version
     static constexpr auto fields() {
         return std::tuple{
             field{"lease", &queue_settings::lease, "how long a lease lasts unless extended"},
@@ -152,9 +151,10 @@ struct queue_settings {
             field{"max_runs", &queue_settings::max_runs,
                   "gaps between settled messages beyond which dispatch pauses"},
             field{"jitter_percent", &queue_settings::jitter_percent,
-                  "retry delays are spread by up to this much to either side"},
+                  "retry delays are spread by up to this much to either side; may be missing: 20"},
             field{"after_failure", &queue_settings::after_failure,
-                  "keyed and single queues: 1 block later messages of the key, 2 skip"}};
+                  "of keyed and single queues: 1 block what comes behind a retrying message, 2 skip; may "
+                  "be missing: 1"}};
     }
 };
 

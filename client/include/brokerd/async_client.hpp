@@ -164,7 +164,8 @@ public:
     /// As client::ensure_queue(). Cancellation: it may be done nevertheless.
     [[nodiscard]] asio::awaitable<ensured_queue> ensure_queue(
         std::string_view queue, const queue_options& settings = {},
-        log_position start = log_position::earliest());
+        log_position start = log_position::earliest(),
+        delivery_mode mode = delivery_mode::shared);
 
     /// Handles the messages of a queue with a coroutine per message, `options.concurrency` of them
     /// at the same time, on the executor of the awaiting coroutine; see client::consume().

@@ -180,12 +180,13 @@ public:
     /// Errors: invalid_name, invalid_setting; outcome_unknown: no answer within request_timeout.
     ensured_topic ensure_topic(std::string_view topic, const topic_options& settings = {});
 
-    /// Makes sure the queue `TOPIC/QUEUE` exists, and its topic. `start`: where a new queue begins.
-    /// An existing one is left as it is, and what differs is returned. Resent as ensure_topic().
+    /// Makes sure the queue `TOPIC/QUEUE` exists, and its topic. `start`: where a new queue begins;
+    /// `mode`: in which order it hands out messages. An existing one is left as it is, and what differs is returned. Resent as ensure_topic().
     /// Errors: invalid_name, invalid_setting, queue_exists (with another mode), too_many_queues;
     /// outcome_unknown.
     ensured_queue ensure_queue(std::string_view queue, const queue_options& settings = {},
-                               log_position start = log_position::earliest());
+                               log_position start = log_position::earliest(),
+                               delivery_mode mode = delivery_mode::shared);
 
     /// Handles the messages of a queue: when `handler` returns, the message is acked; when it
     /// throws reject_message, the message is rejected; when it throws anything else, the message is
