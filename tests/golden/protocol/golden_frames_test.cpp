@@ -2,6 +2,7 @@
 // the value it was made of and that value encodes to the same bytes. A message without a file, and
 // a file without a message, fail. New files: BROKERD_UPDATE_GOLDEN=1.
 #include <filesystem>
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -59,6 +60,32 @@ struct check_golden {
 
 TEST(golden_frames, every_message_decodes_and_encodes_as_before) {
     all_messages::for_each(check_golden{});
+}
+
+struct decode_earlier {
+    std::size_t& found;
+
+    template <typename Message>
+    void operator()() const {
+        const auto path =
+            directory / "earlier" / fmt::format("{}.hex", message_name<Message>);
+        const auto text = golden::read_text(path);
+        if (!text) {
+            return;
+        }
+        ++found;
+        const byte_buffer bytes = golden::from_hex(*text);
+        const auto decoded = decode<Message>(byte_view(bytes).subspan(frame_header_bytes));
+        EXPECT_TRUE(decoded) << path << ": " << decoded.error().text;
+    }
+};
+
+// Frames as they were before structs in them grew.
+TEST(golden_frames, earlier_forms_decode_for_ever) {
+    std::size_t found = 0;
+    all_messages::for_each(decode_earlier{found});
+    const auto files = std::filesystem::directory_iterator(directory / "earlier");
+    EXPECT_EQ(found, static_cast<std::size_t>(std::distance(begin(files), end(files))));
 }
 
 struct collect_files {
