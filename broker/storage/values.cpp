@@ -13,6 +13,9 @@ namespace brokerd::storage {
 
 namespace {
 
+// Follows the version byte in each commit_value.
+constexpr std::string_view commit_magic{"brokerdC", 8};
+
 using domain::producer_run;
 using domain::state_run;
 

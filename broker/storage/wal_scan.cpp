@@ -1,4 +1,4 @@
-// Walks the blocks of each log file and searches the payloads of whole records for commits.
+// Walks the blocks of each log file and reads the commit at the end of each record.
 #include "broker/storage/wal_scan.hpp"
 
 #include <algorithm>
@@ -23,61 +23,65 @@ namespace {
 
 constexpr std::size_t block_bytes = 32768;
 constexpr std::size_t header_bytes = 7;
-constexpr std::uint8_t last_plain_type = 4;  // full, first, middle, last are 1 to 4
+
+// A record is one full fragment, or a first, any number of middle ones and a last. RocksDB's own
+// numbers; those of recycled log files are others, and brokerd recycles none.
+enum class fragment : std::uint8_t { full = 1, first = 2, middle = 3, last = 4 };
+constexpr std::uint8_t first_type = 1;
+constexpr std::uint8_t last_type = 4;
 
 // RocksDB stores its checksums turned and shifted.
 std::uint32_t masked(std::uint32_t crc) {
     return std::rotr(crc, 15) + 0xa282ead8U;
 }
 
-// Finds the commit values in a stream of record payloads; one may be split between two records.
-class commit_finder {
+// Puts together the end of each record from its fragments and reads the commit there.
+class commit_reader {
 public:
-    explicit commit_finder(wal_facts& facts) : facts_(facts) {}
+    explicit commit_reader(wal_facts& facts) : facts_(facts) {}
 
-    void add(std::string_view payload) {
-        const std::size_t carried = tail_.size();
-        tail_.append(payload.substr(0, std::min(payload.size(), commit_value::bytes)));
-        search(tail_);
-        if (payload.size() >= commit_value::bytes) {
-            search(payload);
-            tail_ = payload.substr(payload.size() - commit_value::bytes + 1);
-        } else if (carried + payload.size() >= commit_value::bytes) {
-            tail_.erase(0, tail_.size() - commit_value::bytes + 1);
+    void add(fragment type, std::string_view payload) {
+        if (type == fragment::full || type == fragment::first) {
+            end_.clear();
+        }
+        end_ += payload.substr(payload.size() - std::min(payload.size(), commit_value::bytes));
+        end_.erase(0, end_.size() - std::min(end_.size(), commit_value::bytes));
+        if (type == fragment::full || type == fragment::last) {
+            read();
+            end_.clear();
         }
     }
+    // What follows does not continue what was added before.
+    void skipped() { end_.clear(); }
 
 private:
-    void search(std::string_view bytes) {
-        for (auto at = bytes.find(commit_magic); at != bytes.npos;
-             at = bytes.find(commit_magic, at + 1)) {
-            commit_value value;
-            // The version byte stands in front of the magic.
-            if (at > 0 && decode_value(bytes.substr(at - 1, commit_value::bytes), value)) {
-                facts_.last = std::max(facts_.last, value.number);
-                facts_.synced = std::max(facts_.synced, value.synced);
-            }
+    void read() {
+        commit_value value;
+        if (decode_value(end_, value)) {
+            facts_.synced = std::max(facts_.synced, value.synced);
         }
     }
 
     wal_facts& facts_;
-    std::string tail_;
+    std::string end_;  // of the record that is being put together
 };
 
-// The whole records of one block; a damaged one ends the block, as its length cannot be trusted.
-void scan_block(std::string_view block, commit_finder& finder) {
+// The whole fragments of one block; a damaged one ends it, as its length cannot be trusted.
+void scan_block(std::string_view block, commit_reader& reader) {
     while (block.size() >= header_bytes) {
         const std::byte* const header = as_bytes(block).data();
         const std::size_t length = load_le<std::uint16_t>(header + 4);
         const auto type = std::to_integer<std::uint8_t>(header[6]);
-        if (type == 0 || type > last_plain_type || length > block.size() - header_bytes) {
+        if (type < first_type || type > last_type || length > block.size() - header_bytes) {
+            reader.skipped();
             return;
         }
         const auto checked = block.substr(6, 1 + length);
         if (load_le<std::uint32_t>(header) != masked(crc32c(0, as_bytes(checked)))) {
+            reader.skipped();
             return;
         }
-        finder.add(checked.substr(1));
+        reader.add(fragment{type}, checked.substr(1));
         block.remove_prefix(header_bytes + length);
     }
 }
@@ -87,11 +91,11 @@ io_outcome<void> scan_file(const fs::path& path, wal_facts& facts) {
     if (!file) {
         return std::unexpected(fmt::format("cannot open {}", path.string()));
     }
-    commit_finder finder(facts);
+    commit_reader reader(facts);
     std::string block(block_bytes, '\0');
     while (file.read(block.data(), static_cast<std::streamsize>(block.size())) ||
            file.gcount() > 0) {
-        scan_block({block.data(), static_cast<std::size_t>(file.gcount())}, finder);
+        scan_block({block.data(), static_cast<std::size_t>(file.gcount())}, reader);
     }
     if (file.bad()) {
         return std::unexpected(fmt::format("cannot read {}", path.string()));
@@ -104,7 +108,7 @@ io_outcome<void> scan_file(const fs::path& path, wal_facts& facts) {
 io_outcome<wal_facts> scan_wals(const fs::path& directory) {
     wal_facts facts;
     std::error_code error;
-    if (!fs::exists(directory, error)) {
+    if (!fs::exists(directory, error) && !error) {
         return facts;
     }
     fs::directory_iterator entries(directory, error);
