@@ -32,7 +32,6 @@ void wake_by(mono_time& wake, mono_time at) {
 
 engine_core::engine_core(core_parts parts, domain::domain_options options)
     : parts_(std::move(parts)),
-      options_(options),
       domain_(options),
       gathering_bytes_limit_(gathering_bytes_max),
       leaving_(parts_.sinks.size()) {
@@ -361,7 +360,6 @@ void engine_core::reload(instant now) {
     effects_ = {};
     gathered_bytes_ = 0;
     lazy_since_.reset();
-    domain_ = domain::broker_state(options_);
     if (auto loaded = load(now); !loaded) {
         stop_for(fmt::format("the store cannot be loaded again: {}", loaded.error().text));
     }

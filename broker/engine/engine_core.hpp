@@ -104,7 +104,6 @@ private:
     void stop_for(const std::string& what);
 
     core_parts parts_;
-    domain::domain_options options_;
     domain::broker_state domain_;
     domain::effects effects_;
     std::unordered_set<connection_id> open_;

@@ -231,6 +231,17 @@ TEST_F(engine_core_test, reload_goes_back_to_what_is_durable) {
     EXPECT_EQ(std::get<codec::topics>(outputs[0].body).items.at(0).next_offset, 2U);
 }
 
+TEST_F(engine_core_test, what_was_counted_since_the_start_is_counted_after_a_reload_too) {
+    start();
+    make_queue();
+    publish(10);
+    settle_all();
+    core().drop_and_reload({error_code::busy, "a test wants it"});
+    settle_all();
+    EXPECT_EQ(core().statistics().reloads, 1U);
+    EXPECT_EQ(core().statistics().domain.published_messages, 1U);
+}
+
 TEST_F(engine_core_test, a_commit_refused_for_space_is_forgotten_and_everything_goes_on) {
     start();
     make_queue();
