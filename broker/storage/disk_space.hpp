@@ -40,7 +40,8 @@ private:
     const std::filesystem::path ballast_;
     const disk_limits limits_;
     const std::function<std::optional<std::uint64_t>()> measure_;
-    std::mutex mutex_;  // one measurement at a time
+    std::mutex mutex_;              // one measurement at a time
+    bool ballast_possible_ = true;  // guarded by mutex_
     std::atomic<std::uint64_t> free_ = 0;
     std::atomic<bool> below_ = false;
 };

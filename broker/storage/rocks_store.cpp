@@ -15,6 +15,7 @@
 #include "broker/storage/commit_order.hpp"
 #include "broker/storage/directory_lock.hpp"
 #include "broker/storage/disk_space.hpp"
+#include "broker/storage/file_io.hpp"
 #include "broker/storage/format_file.hpp"
 #include "broker/storage/marker.hpp"
 #include "broker/storage/needs_space.hpp"
@@ -239,6 +240,10 @@ void rocks_store::impl::start_marker(const fs::path& path, found_marker found) {
 }
 
 open_outcome<void> rocks_store::impl::write_identity() {
+    // RocksDB syncs what is in its directory, but not that there is one.
+    if (const auto durable = sync_directory(options.directory); !durable) {
+        return wrap(durable.error());
+    }
     std::string value;
     encode_value(value, identity_value{format.database_id, known_features});
     const auto status = database->db().Put(

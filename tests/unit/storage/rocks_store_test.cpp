@@ -126,6 +126,16 @@ TEST_F(rocks_store_test, the_ballast_goes_when_space_is_tight_and_comes_back) {
     EXPECT_TRUE(fs::exists(ballast));
 }
 
+TEST_F(rocks_store_test, a_ballast_that_was_not_finished_is_made_whole) {
+    auto limited = options();
+    limited.ballast_bytes = 64 << 10;
+    test::open_or_fail(limited)->close();
+    const auto ballast = directory_ / "data/ballast";
+    fs::resize_file(ballast, 0);
+    test::open_or_fail(limited)->close();
+    EXPECT_EQ(fs::file_size(ballast), 64U << 10);
+}
+
 TEST_F(rocks_store_test, gives_back_the_space_of_what_was_consumed) {
     auto store = test::open_or_fail(options());
     test::committer to(*store);
