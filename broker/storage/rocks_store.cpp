@@ -336,7 +336,8 @@ append_result rocks_store::apply(commit_number number, std::span<const domain::m
         own.gone.clear();
     }
     rocksdb::WriteBatch& writes = own.translation->finish({number, own.synced});
-    const bool really = sync && !base::seeded_fault(base::fault::ack_before_sync);
+    const bool really =
+        sync && !own.options.ephemeral && !base::seeded_fault(base::fault::ack_before_sync);
     const auto status = own.database->db().Write(make_write_options(really), &writes);
     if (!status.ok()) {
         own.failed->set(fmt::format("cannot write commit {} to {}: {}", number.value(),
@@ -354,7 +355,7 @@ append_result rocks_store::apply(commit_number number, std::span<const domain::m
         own.unchecked_bytes = 0;
         own.space->measure();
     }
-    if (sync) {
+    if (sync || own.options.ephemeral) {
         own.became_synced();
     }
     return {};
@@ -366,7 +367,7 @@ void rocks_store::impl::became_synced() {
         points->advance(topic, first);
     }
     new_trims.clear();
-    if (marker) {
+    if (marker && !options.ephemeral) {
         marker->advance(synced);
     }
 }

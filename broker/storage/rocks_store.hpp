@@ -46,6 +46,8 @@ struct rocks_store_options {
     std::uint64_t dead_bytes_max = std::uint64_t{32} << 20;
     // RocksDB's warnings; called on any thread.
     std::function<void(std::string_view)> warn;
+    // Nothing outlives the process, so nothing is synced: each commit counts as if it were.
+    bool ephemeral = false;
     // Instead of the system's; for tests.
     std::shared_ptr<rocksdb::FileSystem> file_system;
 };

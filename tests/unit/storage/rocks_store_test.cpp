@@ -136,22 +136,44 @@ TEST_F(rocks_store_test, a_ballast_that_was_not_finished_is_made_whole) {
     EXPECT_EQ(fs::file_size(ballast), 64U << 10);
 }
 
-TEST_F(rocks_store_test, gives_back_the_space_of_what_was_consumed) {
-    auto store = test::open_or_fail(options());
-    test::committer to(*store);
+// Publishes 30 MB, 30 memtables, and consumes it; only the last commit may be synced.
+void expect_space_given_back(store& of, bool sync) {
+    test::committer to(of);
     to.apply({test::new_topic(orders, "orders")});
     constexpr std::size_t message_bytes = 100'000;
-    constexpr offset_t messages = 300;  // 30 MB, 30 memtables
+    constexpr offset_t messages = 300;
     for (offset_t offset = 0; offset < messages; ++offset) {
-        to.apply(message(offset, message_bytes), false);
+        to.apply({domain::appended{test::make_chunk(orders, offset, 1, at(0), message_bytes)}},
+                 false);
     }
-    store->maintain();
-    EXPECT_GT(store->statistics().disk_bytes, messages * message_bytes);
-    to.apply({domain::trimmed{orders, messages}});
+    of.maintain();
+    EXPECT_GT(of.statistics().disk_bytes, messages * message_bytes);
+    to.apply({domain::trimmed{orders, messages}}, sync);
     for (int i = 0; i < 5; ++i) {
-        store->maintain();
+        of.maintain();
     }
-    EXPECT_LT(store->statistics().disk_bytes, 10 * test::small_memtable_bytes);
+    EXPECT_LT(of.statistics().disk_bytes, 10 * test::small_memtable_bytes);
+}
+
+TEST_F(rocks_store_test, gives_back_the_space_of_what_was_consumed) {
+    expect_space_given_back(*test::open_or_fail(options()), true);
+}
+
+TEST_F(rocks_store_test, gives_it_back_when_nothing_is_to_outlive_the_process_too) {
+    auto ephemeral = options();
+    ephemeral.ephemeral = true;
+    expect_space_given_back(*test::open_or_fail(ephemeral), false);
+}
+
+TEST_F(rocks_store_test, syncs_no_commit_when_nothing_is_to_outlive_the_process) {
+    auto ephemeral = options();
+    ephemeral.ephemeral = true;
+    auto store = test::open_or_fail(ephemeral);
+    test::committer to(*store);
+    file_system_->fail_syncs(".log", 1);
+    to.apply({test::new_topic(orders, "orders")});
+    to.apply(message(0));
+    store->abandon();
 }
 
 TEST_F(rocks_store_test, what_is_consumed_before_its_flush_never_reaches_a_table) {
