@@ -27,6 +27,7 @@ void disk_space::measure() {
         return;  // the next write will tell
     }
     free_.store(*free, std::memory_order_relaxed);
+    below_floor_.store(*free < limits_.floor_bytes, std::memory_order_relaxed);
     if (*free < limits_.reserve_bytes) {
         below_.store(true, std::memory_order_relaxed);
     } else if (*free >= limits_.reserve_bytes + limits_.reserve_bytes / 10) {

@@ -1,6 +1,7 @@
 // Puts the parts together: the order of opening, the one write per commit, what follows a sync.
 #include "broker/storage/rocks_store.hpp"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <system_error>
 #include <utility>
@@ -36,7 +37,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t disk_check_interval_bytes = std::uint64_t{64} << 20;
+// Small against any reserve, and large against what it costs to measure.
+constexpr std::uint64_t disk_check_interval_bytes = std::uint64_t{4} << 20;
 
 std::unexpected<open_error> wrap(std::string text) {
     return open_failed(open_failure::failed, std::move(text));
@@ -145,6 +147,7 @@ open_outcome<void> rocks_store::impl::open() {
     limits.reserve_bytes =
         options.disk_reserve_bytes.value_or(automatic_reserve(options.directory, budget));
     limits.tight_bytes = budget;
+    limits.floor_bytes = std::min(limits.tight_bytes, limits.reserve_bytes / 2);
     limits.ballast_bytes = options.ballast_bytes;
     space.emplace(options.directory, limits, [this]() -> std::optional<std::uint64_t> {
         std::uint64_t bytes = 0;
@@ -320,11 +323,11 @@ append_result rocks_store::apply(commit_number number, std::span<const domain::m
     if (own.failed->is_set()) {
         return {append_status::unknown, own.failed->text()};
     }
-    if (own.space->below_reserve() && needs_space(batch)) {
+    if (own.space->below_floor() && needs_space(batch)) {
         return {append_status::no_space,
-                fmt::format("{} has {} bytes free, less than the reserve of {} bytes",
+                fmt::format("{} has {} bytes free, less than the last {} bytes of the reserve",
                             own.options.directory.string(), own.space->free_bytes(),
-                            own.space->limits().reserve_bytes)};
+                            own.space->limits().floor_bytes)};
     }
     own.translation->start(batch);
     {
@@ -380,9 +383,16 @@ domain::fetch_result rocks_store::read(const domain::fetch_body& what) {
     return impl_->reads->read(what);
 }
 
+void rocks_store::measure() {
+    impl_->space->measure();
+}
+
+void rocks_store::stop_maintaining() {
+    impl_->reclaimer->cancel();
+}
+
 void rocks_store::maintain() {
     impl& own = *impl_;
-    own.space->measure();
     own.reads->drop_old_iterators();
     if (own.failed->is_set()) {
         return;
@@ -398,15 +408,18 @@ void rocks_store::maintain() {
     }
 }
 
+disk_room rocks_store::room() const {
+    const disk_space& space = *impl_->space;
+    return {space.free_bytes(), space.limits().reserve_bytes, space.below_reserve()};
+}
+
 store_statistics rocks_store::statistics() const {
     const impl& own = *impl_;
     store_statistics result;
     result.bytes_written =
         own.wal_bytes_written.load(std::memory_order_relaxed) + own.listener->table_bytes_written();
     result.disk_bytes = own.disk_bytes.load(std::memory_order_relaxed);
-    result.disk_free_bytes = own.space->free_bytes();
-    result.disk_reserve_bytes = own.space->limits().reserve_bytes;
-    result.below_reserve = own.space->below_reserve();
+    result.room = room();
     result.failure = own.failed->text();
     (void)own.database->db().GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables,
                                                       &result.memtable_bytes);

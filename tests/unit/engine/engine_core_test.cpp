@@ -9,6 +9,7 @@
 namespace brokerd::engine {
 namespace {
 
+using disk_level = storage::memory_store::disk_level;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -152,8 +153,7 @@ TEST_F(engine_core_test, publishes_are_refused_while_the_disk_is_nearly_full) {
     start();
     make_queue();
     storage::store_statistics measured;
-    measured.disk_free_bytes = 5 << 20;
-    measured.below_reserve = true;
+    measured.room = {.free_bytes = 5 << 20, .below_reserve = true};
     core().disk_measured(measured);
     publish(10);
     ask(11, codec::queue_list{});
@@ -163,7 +163,7 @@ TEST_F(engine_core_test, publishes_are_refused_while_the_disk_is_nearly_full) {
     const auto& refused = std::get<domain::publish_refused>(outputs[0].body);
     EXPECT_EQ(refused.why.code, error_code::resource_disk);
     EXPECT_THAT(refused.why.text, HasSubstr("5 MiB"));
-    measured.below_reserve = false;
+    measured.room.below_reserve = false;
     core().disk_measured(measured);
     publish(12);
     settle_all();
@@ -171,7 +171,7 @@ TEST_F(engine_core_test, publishes_are_refused_while_the_disk_is_nearly_full) {
 }
 
 TEST_F(engine_core_test, a_disk_full_from_the_start_refuses_the_first_publish) {
-    store.set_full(true);
+    store.set_disk(disk_level::below_reserve);
     start();
     open();
     publish(10);
@@ -181,10 +181,32 @@ TEST_F(engine_core_test, a_disk_full_from_the_start_refuses_the_first_publish) {
     EXPECT_FALSE(sink.closed_for);
 }
 
+TEST_F(engine_core_test, what_was_taken_before_the_disk_was_nearly_full_is_still_written) {
+    start();
+    make_queue();
+    publish(10);
+    (void)finish();
+    publish(11);
+    store.set_disk(disk_level::below_reserve);
+    complete();
+    publish(12);
+    settle_all();
+    EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(10, 11));
+    EXPECT_THAT(answered<domain::publish_refused>(), ElementsAre(12));
+    EXPECT_FALSE(sink.closed_for);
+    store.set_disk(disk_level::roomy);
+    core().request_health([](const health_state& /*state*/) {}, now);
+    settle_all();
+    (void)take();
+    publish(13);
+    settle_all();
+    EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(13));
+}
+
 TEST_F(engine_core_test, after_a_commit_refused_for_space_the_next_publish_is_refused) {
     start();
     make_queue();
-    store.set_full(true);
+    store.set_disk(disk_level::full);
     publish(10);
     settle_all();
     ASSERT_TRUE(sink.closed_for) << "the disk was not known to be full";
