@@ -67,9 +67,8 @@ void take_up_late(core& c, turn& t, queue& q, consumer& one, const lease_run& ru
     const offset_t end = run.first_offset + run.count;
     for (offset_t offset = run.first_offset; offset < end;) {
         const lease_id lease{run.epoch, run.first_lease + (offset - run.first_offset)};
-        const auto known = exceptions.find(offset);
-        if (take_up(c, t, q, one, offset, lease,
-                    known == exceptions.end() ? nullptr : &known->second.value, deadline)) {
+        const auto known = newest_exception(q, exceptions, offset);
+        if (take_up(c, t, q, one, offset, lease, known ? &*known : nullptr, deadline)) {
             ++offset;
             continue;
         }

@@ -127,6 +127,15 @@ void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, 
            });
 }
 
+std::optional<exception_state> newest_exception(const queue& q, const exception_map& fetched,
+                                                offset_t offset) {
+    if (const auto known = q.exceptions.find(offset); known != q.exceptions.end()) {
+        return known->second.value;
+    }
+    const auto at = fetched.find(offset);
+    return at == fetched.end() ? std::nullopt : std::optional{at->second.value};
+}
+
 // ---- what is due ----
 
 namespace {

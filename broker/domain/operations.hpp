@@ -89,6 +89,12 @@ using exceptions_handler = std::function<void(core&, turn&, queue&, outcome<exce
 // `gone` is.
 void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool records,
                      exceptions_handler then, std::function<void(turn&)> gone = {});
+// The exception of a message as it is now, for those handlers that settle or take up leases: a
+// lease that was in the table may have ended during the fetch, and what was fetched may have been
+// changed by an earlier run of the same request.
+[[nodiscard]] std::optional<exception_state> newest_exception(const queue& q,
+                                                              const exception_map& fetched,
+                                                              offset_t offset);
 // Loads what the due messages need to be dispatched.
 void load_due(core& c, turn& t, queue& q, std::uint32_t wanted);
 // Fetches the next part of the due index if its time has come; returns when that is.
