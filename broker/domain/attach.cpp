@@ -141,6 +141,9 @@ void end_consumer(core& c, turn& t, consumer& one, bool lost) {
     queue& q = *one.from;
     std::vector<lease_span> spans = q.leases.take_of(one);
     q.forget(one);
+    if (q.consumers.empty()) {
+        c.note_exceptions(q);  // what was loaded to be given out is given out to nobody
+    }
     if (lost && base::seeded_fault(base::fault::forget_lease_on_disconnect)) {
         return;
     }

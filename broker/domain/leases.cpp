@@ -100,6 +100,7 @@ void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_
     known_exception& known = q.exceptions[offset];
     known.value = std::move(value);
     known.commit = c.gathering;
+    q.exceptions_put.emplace_back(c.gathering, offset);
     c.note_exceptions(q);
     c.note_change(t, q, true);
     c.note_trim(q.owner);

@@ -22,6 +22,7 @@
 #include <map>
 #include <memory_resource>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "broker/domain/consumer.hpp"
@@ -44,7 +45,7 @@ class topic;
 // to be dispatched.
 struct known_exception {
     exception_state value;
-    commit_number commit;  // that stores it; 0 = it came from the store
+    commit_number commit;  // that stores it; 0 = it is as the store has it
     wall_time append_time{};
     shared_bytes record;  // empty: take it from the log
 };
@@ -86,6 +87,10 @@ public:
     interval_set leased_retries;
     interval_set alone_due;  // due, but only to a consumer that holds nothing else
     std::map<offset_t, known_exception> exceptions;
+    // Which of them a commit put that may not be applied yet, oldest first, and which wait loaded
+    // to be given out; some may be gone from there, or put since.
+    std::vector<std::pair<commit_number, offset_t>> exceptions_put;
+    std::vector<offset_t> exceptions_loaded;
     interval_set missed_once;  // due, but their record was not found at the first try
     bool exceptions_fetching = false;
     std::uint32_t fetches = 0;  // outstanding, of any kind that looks at exceptions
@@ -99,7 +104,7 @@ public:
     // ---- bookkeeping ----
     bool woken = false;             // in core::woken
     bool change_noted = false;      // in core::changed_queues
-    bool exceptions_noted = false;  // in core::queues_with_exceptions
+    bool exceptions_noted = false;  // in core::queues_with_exceptions: some may be forgotten
     mono_time timer = mono_never;   // in core::timers
     bool moving = false;            // seek or purge in slices is under way
     rate_meter out_rate;
