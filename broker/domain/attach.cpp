@@ -120,7 +120,7 @@ void finish_attach(core& c, turn& t, asker who, const codec::attach& what, queue
     one.name = from->name;
     one.from = &q;
     one.attached = t.wall;
-    one.prefetch_messages = what.prefetch_messages;
+    one.prefetch_messages = from->draining ? 0 : what.prefetch_messages;
     one.prefetch_bytes = what.prefetch_bytes;
     one.limit = what.limit;
     from->consumers.emplace(what.consumer, std::move(made));
@@ -215,7 +215,7 @@ void set_prefetch(core& c, turn& t, asker who, const codec::set_prefetch& what) 
         return;
     }
     consumer& one = *at->second;
-    one.prefetch_messages = what.messages;
+    one.prefetch_messages = from->draining ? 0 : what.messages;
     one.prefetch_bytes = what.bytes;
     one.from->offer(one);
     c.wake(*one.from);

@@ -287,7 +287,6 @@ void session::take_attach(std::uint32_t request, codec::attach message, session_
         refuse(request, {error_code::busy, "the broker is shutting down; attach again later"}, io);
         return;
     }
-    attaches_.push_back({request, message.consumer});
     const auto bytes = answer_about(leases_in(message.held));
     pass_on(request, std::move(message), {answer_kind::soon, bytes}, io);
 }
@@ -321,10 +320,6 @@ void session::take_settle(std::uint32_t request, codec::settle message, session_
     const expected_answer expected{message.confirm ? answer_kind::soon : answer_kind::none,
                                    answer_about(leases_in(message.runs))};
     pass_on(request, std::move(message), expected, io);
-}
-
-void session::forget_consumer(consumer_id consumer) {
-    std::erase(consumers_, consumer);
 }
 
 void session::take_goodbye(std::uint32_t request, session_io& io) {
@@ -397,6 +392,12 @@ mono_time session::tick(session_io& io) {
     return deadline();
 }
 
+void session::not_listening(duration_us time, instant now) {
+    for (mono_time* since : {&opened_, &last_received_, &frame_began_}) {
+        *since = std::min(*since + time, now.mono);
+    }
+}
+
 void session::drain(duration_us grace, session_io& io) {
     draining_ = true;
     if (state_ == session_state::handshake) {
@@ -405,15 +406,8 @@ void session::drain(duration_us grace, session_io& io) {
     }
     answer(0, codec::draining{static_cast<std::uint32_t>(grace.count() / 1000)}, io);
     if (state_ == session_state::open && !leaving_) {
-        for (const auto consumer : consumers_) {
-            drain_consumer(consumer, io);
-        }
         ask_what_is_held(io);
     }
-}
-
-void session::drain_consumer(consumer_id consumer, session_io& io) {
-    pass_on(0, codec::set_prefetch{consumer, 0, 0}, {}, io);
 }
 
 void session::ask_what_is_held(session_io& io) {
@@ -422,8 +416,8 @@ void session::ask_what_is_held(session_io& io) {
 }
 
 bool session::drained() const {
-    return closing() ||
-           (publishes_.empty() && unanswered_.soon() == 0 && held_questions_ == 0 && !blocked());
+    return closing() || (publishes_.empty() && unanswered_.soon() == 0 && held_questions_ == 0 &&
+                         !blocked() && frame_in_progress_ == 0);
 }
 
 void session::close(closed_reason reason, session_io& io, const failure* why) {

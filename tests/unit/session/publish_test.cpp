@@ -178,6 +178,19 @@ TEST(publish_window, answers_may_come_in_any_order_and_request_ids_may_repeat) {
     EXPECT_EQ(window.credit_messages(), 1000);
 }
 
+TEST(publish_window, has_no_more_room_than_publishes_were_in_flight_at_once) {
+    publish_window window(1000, 1 << 20);
+    const auto slow = *window.open(1, 1, 100);
+    for (std::uint32_t request = 2; request < 1000; ++request) {
+        const auto refused = window.open(request, 0, 18);
+        ASSERT_TRUE(refused);
+        EXPECT_LE(*refused, 2U) << "numbers are used again";
+        (void)window.close(*refused);
+    }
+    EXPECT_EQ(window.close(slow).request, 1U);
+    EXPECT_TRUE(window.empty());
+}
+
 TEST_F(publishing, a_credit_overrun_closes_the_connection) {
     std::uint32_t request = 0;
     while (!machine().closing() && request < 20'000) {
