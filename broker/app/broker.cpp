@@ -104,7 +104,6 @@ session::session_settings session_terms(const config::options& from, std::string
             .database_id = std::move(database_id),
             .level = from.ephemeral ? durability::memory : durability::disk,
             .frame_bytes_max = static_cast<std::size_t>(from.frame_bytes),
-            .message_bytes_max = from.message_bytes,
             .batch_records_max = static_cast<std::uint32_t>(from.batch_records),
             .credit_messages = static_cast<std::uint32_t>(from.credit_messages),
             .credit_bytes = from.credit_bytes,
@@ -117,6 +116,7 @@ domain::domain_options domain_terms(const config::options& from) {
     std::random_device seed;
     return {.seed = (std::uint64_t{seed()} << 32) | seed(),
             .cache_bytes_max = static_cast<std::size_t>(from.cache_bytes),
+            .message_bytes_max = from.message_bytes,
             .level = from.ephemeral ? durability::memory : durability::disk};
 }
 

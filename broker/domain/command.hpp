@@ -38,7 +38,7 @@ struct publish_request {
     std::uint32_t count = 0;
     producer_id producer;
     std::uint64_t first_sequence = 0;
-    std::uint64_t largest_record = 0;  // bytes, for the topic's max_message_bytes
+    std::uint64_t largest_record = 0;  // bytes
 };
 
 using request_body =

@@ -27,9 +27,12 @@ std::uint32_t claimed_count(byte_view batch, std::uint32_t max) {
     return std::min(load_le<std::uint32_t>(batch.data() + batch_count_offset), max);
 }
 
-std::uint64_t largest_of(const std::vector<std::uint32_t>& sizes) {
-    const auto at = std::ranges::max_element(sizes);
-    return at == sizes.end() ? 0 : *at;
+// With pipelined publishes to many topics, which one is meant. A name that is none is not repeated.
+failure naming(const std::string& topic, failure why) {
+    if (check_topic_name(topic)) {
+        why.text = fmt::format("topic {}: {}", topic, why.text);
+    }
+    return why;
 }
 
 std::uint64_t leases_in(const std::vector<lease_run>& runs) {
@@ -233,15 +236,10 @@ void session::take_publish(std::uint32_t request, codec::publish message, sessio
         refuse(request, number.error(), io);
         return;
     }
-    static thread_local std::vector<std::uint32_t> sizes;
-    sizes.clear();
-    const auto checked = codec::check_batch(batch,
-                                            {.records_max = settings_.batch_records_max,
-                                             .message_bytes_max = settings_.message_bytes_max},
-                                            &sizes);
+    const auto checked = codec::check_batch(batch, settings_.batch_records_max);
     if (!checked) {
         give_back(publishes_.close(*number));
-        refuse(request, checked.error(), io);
+        refuse(request, naming(message.topic, checked.error()), io);
         flush(io);
         return;
     }
@@ -252,7 +250,7 @@ void session::take_publish(std::uint32_t request, codec::publish message, sessio
                                                 .count = checked->header.count,
                                                 .producer = checked->header.producer,
                                                 .first_sequence = checked->header.first_sequence,
-                                                .largest_record = largest_of(sizes)}});
+                                                .largest_record = checked->largest_record}});
 }
 
 // Bytes of the frame at hand that outlive it. Those that lie in the piece just read share one copy

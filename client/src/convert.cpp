@@ -78,8 +78,10 @@ result<codec::record_fields> to_wire(const outgoing_message& message) {
     }
     out.payload = as_bytes(message.payload);
     if (codec::record_size(out) > limits::message_bytes_max) {
-        return refuse_message(fmt::format("a message of {} bytes is larger than any topic accepts",
-                                          codec::record_size(out)));
+        return refuse_message(
+            fmt::format("a message of {} bytes is larger than the {} bytes a topic can accept at "
+                        "most; split it",
+                        codec::record_size(out), limits::message_bytes_max));
     }
     return out;
 }

@@ -69,7 +69,8 @@ std::string describe_conflict(const Changes& given, const Settings& in_force) {
 void topic_changes::add_to(CLI::App& app) {
     add_duration(app, "--keep-done", keep_done,
                  "How long a message stays readable after every queue is done with it");
-    add_size(app, "--max-message-bytes", max_message_bytes, "Largest message the topic accepts");
+    add_size(app, "--max-message-bytes", max_message_bytes,
+             "Largest message the topic accepts; brokerd's own --max-message-bytes holds as well");
 }
 
 void topic_changes::apply_to(topic_options& settings) const {

@@ -98,7 +98,7 @@ TEST(golden_frames, record_batch) {
     ASSERT_TRUE(text) << "BROKERD_UPDATE_GOLDEN=1 writes " << path;
     const byte_buffer bytes = golden::from_hex(*text);
     EXPECT_EQ(golden::to_hex(encoded), golden::to_hex(bytes));
-    const auto checked = check_batch(bytes, {.records_max = 2, .message_bytes_max = 1000});
+    const auto checked = check_batch(bytes, 2);
     ASSERT_TRUE(checked) << checked.error().text;
     EXPECT_EQ(checked->header.count, 2U);
     EXPECT_EQ(checked->header.first_sequence, 7U);

@@ -9,7 +9,9 @@ namespace brokerd::session {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::SizeIs;
+using testing::StartsWith;
 
 class publishing : public session_fixture {
 protected:
@@ -123,12 +125,15 @@ TEST_F(publishing, one_whose_body_cannot_be_decoded_takes_no_credit_and_gives_no
     EXPECT_TRUE(commands.empty());
 }
 
-TEST_F(publishing, a_message_at_the_limit_passes_and_one_beyond_is_refused) {
-    settings.message_bytes_max = 1000;
-    receive_publish(1, batch_of(1, 1000 - codec::record_bytes_min));
-    EXPECT_THAT(take_publishes(), SizeIs(1));
-    receive_publish(2, batch_of(1, 1001 - codec::record_bytes_min));
-    EXPECT_EQ(codec::decode<codec::error>(take().at(0).body)->code, error_code::message_too_large);
+TEST_F(publishing, a_refusal_of_the_batch_names_its_topic) {
+    auto batch = batch_of(1);
+    batch.back() ^= std::byte{1};
+    const auto refusal_of = [&](const std::string& topic) {
+        receive_publish(7, batch, topic);
+        return codec::decode<codec::error>(take().at(0).body)->text;
+    };
+    EXPECT_THAT(refusal_of("orders.eu"), StartsWith("topic orders.eu: "));
+    EXPECT_THAT(refusal_of("\r\nERROR"), Not(HasSubstr("ERROR")));
 }
 
 TEST_F(publishing, records_at_the_limit_pass_and_one_more_is_refused) {
