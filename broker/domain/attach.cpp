@@ -188,9 +188,11 @@ void detach(core& c, turn& t, asker who, const codec::detach& what) {
     if (from != nullptr) {
         const auto at = from->consumers.find(what.consumer);
         if (at != from->consumers.end()) {
+            // Not before its last delivery: behind the answer its id may name another consumer.
+            const commit_number depends_on = at->second->depends_on;
             end_consumer(c, t, *at->second, false);
             from->consumers.erase(at);
-            c.answer(t, who, {}, codec::ok{});
+            c.answer(t, who, depends_on, codec::ok{});
             return;
         }
     }

@@ -87,6 +87,7 @@ void keep_window(core& c, turn& t, queue& q) {
 
 void deliver(core& c, turn& t, consumer& one, record_run run, commit_number depends_on) {
     depends_on = c.depend(depends_on);
+    one.depends_on = std::max(one.depends_on, depends_on);
     const std::size_t bytes = run.records.view.size();
     one.delivered += run.leases.count;
     c.counters.delivered_messages += run.leases.count;

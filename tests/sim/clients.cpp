@@ -79,6 +79,8 @@ void world::step() {
 void world::connect(sim_client& who) {
     who.connection = connection_id{next_connection_++};
     who.connected = true;
+    who.detaches.clear();
+    who.ended.clear();
     note("connect", who.connection.value());
     apply(domain::connection_opened{who.connection,
                                     fmt::format("client@sim:{}", who.producer.value())});
@@ -266,6 +268,7 @@ void world::do_detach(sim_client& who) {
     who.consumers.erase(who.consumers.begin());
     std::erase_if(who.held, [&](const held_lease& held) { return held.queue == left; });
     note("detach", id.value());
+    who.detaches[next_request_] = id.value();
     apply(domain::request{who.connection, next_request_++, codec::detach{id}});
     model_.detached({who.connection, id}, now_);
     settle_outputs();

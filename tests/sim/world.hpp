@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,9 @@ private:
         std::vector<pending_publish> to_resend;
         std::map<std::uint32_t, std::pair<std::string, queue_id>> consumers;  // id -> path, queue
         std::vector<held_lease> held;
+        // On this connection:
+        std::map<std::uint64_t, std::uint32_t> detaches;  // request -> consumer, not answered
+        std::set<std::uint32_t> ended;  // consumers the client was told the end of
     };
     struct confirmed_ack {
         queue_id queue;

@@ -1,6 +1,8 @@
 // What the engine promises: nothing leaves before its commit, one commit gathers while another
 // runs, plain acks are lazy but not forgotten, an unknown outcome stops everything, state can be
 // reloaded.
+#include <algorithm>
+
 #include <gmock/gmock.h>
 
 #include "broker/engine/engine_limits.hpp"
@@ -82,6 +84,42 @@ TEST_F(engine_core_test, deliveries_wait_for_the_commit_of_their_messages) {
     complete();
     (void)finish();
     EXPECT_THAT(answered<domain::delivery>(), ElementsAre(0));
+}
+
+TEST_F(engine_core_test, nothing_is_delivered_to_a_consumer_behind_the_answer_to_its_detach) {
+    start();
+    make_queue();
+    ask(2, codec::attach{.queue = "t/q", .consumer = consumer_id{1}});
+    settle_all();
+    publish(10);
+    (void)finish();
+    (void)take();
+    ask(11, codec::detach{consumer_id{1}});
+    (void)finish();
+    EXPECT_THAT(take(), IsEmpty()) << "its message is not on the disk yet";
+    complete();
+    (void)finish();
+    const auto outputs = take();
+    const auto place_of = [&](auto is) { return std::ranges::find_if(outputs, is); };
+    const auto delivery = place_of(
+        [](const auto& out) { return std::holds_alternative<domain::delivery>(out.body); });
+    const auto answer = place_of([](const auto& out) { return out.request == 11; });
+    ASSERT_NE(answer, outputs.end());
+    EXPECT_LT(delivery, answer);
+}
+
+TEST_F(engine_core_test, a_detach_waits_for_nothing_when_all_was_delivered) {
+    start();
+    make_queue();
+    ask(2, codec::attach{.queue = "t/q", .consumer = consumer_id{1}, .prefetch_messages = 1});
+    publish(10);
+    settle_all();
+    publish(11);
+    (void)finish();
+    ASSERT_TRUE(commits.running);
+    ask(12, codec::detach{consumer_id{1}});
+    (void)finish();
+    EXPECT_THAT(answered<codec::ok>(), ElementsAre(12));
 }
 
 TEST_F(engine_core_test, a_turn_without_changes_commits_nothing) {
