@@ -141,6 +141,7 @@ void seal_chunk(core& c, turn& t, topic& of) {
     chunk_ptr data = of.open->seal(of.last_append);
     of.open.reset();
     of.end = data->end_offset();
+    of.appended = c.gathering;
     of.stored_bytes += data->bytes().size();
     c.cache.add(of.tail, data, c.gathering);
     c.emit(t, appended{std::move(data)});

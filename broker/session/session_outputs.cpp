@@ -98,7 +98,8 @@ void session::encode_body(std::uint32_t, const domain::delivery& body, session_i
 }
 
 void session::encode_body(std::uint32_t request, const domain::read_result& body, session_io& io) {
-    codec::messages_writer writer(io.outbox, request, body.first_offset, body.next_offset);
+    codec::messages_writer writer(io.outbox, request, body.incarnation, body.first_offset,
+                                  body.next_offset);
     for (const auto& run : body.runs) {
         writer.append_run(run.leases.first_offset, run.leases.count, run.append_time,
                           run.records.view);
