@@ -229,7 +229,8 @@ public:
 
     // Messages.
 
-    /// Messages from a position on. Errors: gone: the offset is below the oldest readable one.
+    /// Messages from a position on. To follow a topic use a reader: it notices when the topic is
+    /// not the same one any more. Errors: gone: the offset is below the oldest readable one.
     [[nodiscard]] read_page read(std::string_view topic, log_position from,
                                  const read_options& options = {});
     /// A message and its state in every queue. Errors: not_found: no message has this offset yet.

@@ -100,7 +100,7 @@ public:
     ~async_reader();
 
     /// Completes with the next message, with nothing after `timeout` or when close() was called.
-    /// Errors: gone, topic_not_found, topic_removed.
+    /// Errors: gone, topic_not_found, topic_removed, other_data.
     /// Cancellation: no message is skipped.
     [[nodiscard]] asio::awaitable<std::optional<stored_message>> next(
         std::chrono::microseconds timeout = forever);
