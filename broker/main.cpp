@@ -9,7 +9,7 @@
 #include "broker/app/command_line.hpp"
 #include "broker/app/exit_code.hpp"
 #include "broker/app/version.hpp"
-#include "broker/config/option_table.hpp"
+#include "broker/config/config_text.hpp"
 
 namespace {
 

@@ -38,19 +38,6 @@ constexpr unsigned io_threads_cores = 4;  // cores for each I/O thread
 // Behind the drain time: what does not stop by then never will.
 constexpr auto stop_time_max = std::chrono::seconds{20};
 
-// Without sync: the data goes with the process anyway.
-class ephemeral_commit_log final : public storage::commit_log {
-public:
-    explicit ephemeral_commit_log(storage::store& where) : where_(where) {}
-    [[nodiscard]] storage::append_result append(
-        commit_number number, const std::vector<domain::mutation>& batch) override {
-        return where_.apply(number, batch, false);
-    }
-
-private:
-    storage::store& where_;
-};
-
 [[noreturn]] void exit_now(exit_code code) {
     std::fflush(nullptr);
     std::_Exit(static_cast<int>(code));
@@ -104,7 +91,6 @@ session::session_settings session_terms(const config::options& from, std::string
             .database_id = std::move(database_id),
             .level = from.ephemeral ? durability::memory : durability::disk,
             .frame_bytes_max = static_cast<std::size_t>(from.frame_bytes),
-            .message_bytes_max = from.message_bytes,
             .batch_records_max = static_cast<std::uint32_t>(from.batch_records),
             .credit_messages = static_cast<std::uint32_t>(from.credit_messages),
             .credit_bytes = from.credit_bytes,
@@ -117,6 +103,7 @@ domain::domain_options domain_terms(const config::options& from) {
     std::random_device seed;
     return {.seed = (std::uint64_t{seed()} << 32) | seed(),
             .cache_bytes_max = static_cast<std::size_t>(from.cache_bytes),
+            .message_bytes_max = from.message_bytes,
             .level = from.ephemeral ? durability::memory : durability::disk};
 }
 
@@ -128,6 +115,7 @@ storage::rocks_store_options store_terms(const config::options& from,
     if (from.disk_reserve_bytes > 0) {
         options.disk_reserve_bytes = from.disk_reserve_bytes;
     }
+    options.ephemeral = from.ephemeral;
     if (from.ephemeral) {
         options.ballast_bytes = 0;  // nothing is there to be started again on a full disk
     }
@@ -168,7 +156,7 @@ private:
     std::optional<temporary_directory> temporary_;
     std::filesystem::path directory_;
     std::unique_ptr<storage::rocks_store> store_;
-    std::unique_ptr<storage::commit_log> commits_;
+    std::optional<storage::local_commit_log> commits_;
     std::unique_ptr<engine::engine> engine_;
     engine::load_summary loaded_;
     stop_list stops_;
@@ -208,11 +196,7 @@ exit_code running_broker::open_store() {
     }
     store_ = *std::move(opened);
     stops_.push([this] { store_->close(); });
-    if (options_.ephemeral) {
-        commits_ = std::make_unique<ephemeral_commit_log>(*store_);
-    } else {
-        commits_ = std::make_unique<storage::local_commit_log>(*store_);
-    }
+    commits_.emplace(*store_);
     return exit_code::done;
 }
 

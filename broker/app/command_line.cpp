@@ -1,14 +1,19 @@
-// Binds the option table to CLI11.
+// Binds the option table to CLI11, the file and the environment.
 #include "broker/app/command_line.hpp"
 
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <iterator>
 #include <map>
+#include <system_error>
 #include <utility>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "broker/config/config_text.hpp"
 #include "protocol/types/duration.hpp"
-#include "protocol/types/names.hpp"
 
 namespace brokerd::app {
 namespace {
@@ -52,22 +57,22 @@ void add_options(CLI::App& app, given& to) {
 }
 
 outcome<void> read_file(const std::string& path, std::vector<setting>& to) {
-    try {
-        for (const auto& item : CLI::ConfigINI().from_file(path)) {
-            if (item.name == "++" || item.name == "--") {
-                continue;  // CLI11's marks around a section
-            }
-            if (item.inputs.size() != 1) {
-                return refuse(error_code::invalid_setting,
-                              fmt::format("{} (from {}): one value is needed, there are {}",
-                                          printable(item.fullname()), path, item.inputs.size()));
-            }
-            to.push_back({item.fullname(), item.inputs.front(), path});
-        }
-    } catch (const CLI::Error& error) {
+    // One byte more than allowed, so that a file that is too large is seen to be.
+    std::string text(config::config_text_bytes_max + 1, '\0');
+    errno = 0;
+    std::ifstream file(path, std::ios::binary);
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (!file.is_open() || file.bad()) {
         return refuse(error_code::invalid_setting,
-                      fmt::format("cannot read the configuration file: {}", error.what()));
+                      fmt::format("cannot read the configuration file {}: {}", path,
+                                  std::generic_category().message(errno)));
     }
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    auto settings = config::parse_config_text(text, path);
+    if (!settings) {
+        return std::unexpected(std::move(settings.error()));
+    }
+    std::ranges::move(*settings, std::back_inserter(to));
     return {};
 }
 

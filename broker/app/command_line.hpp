@@ -1,5 +1,5 @@
-// The command line, the configuration file and the environment, gathered by CLI11 into settings for
-// the option table. The only part of the broker that includes CLI11.
+// The command line (read by CLI11), the configuration file and the environment, gathered into
+// settings for the option table. The only part of the broker that includes CLI11.
 #pragma once
 
 #include <functional>

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "broker/config/listen_address.hpp"
-#include "broker/config/units.hpp"
+#include "protocol/types/byte_size.hpp"
 #include "protocol/types/duration.hpp"
 #include "protocol/types/limits.hpp"
 #include "protocol/types/names.hpp"
@@ -127,6 +127,11 @@ std::optional<std::uint64_t> parse_number(const option_row& row, std::string_vie
     return std::nullopt;
 }
 
+// The system would read a text with a byte 0 only up to there.
+bool is_text(std::string_view value) {
+    return !value.empty() && value.size() <= text_bytes_max && value.find('\0') == value.npos;
+}
+
 bool is_choice(std::string_view choices, std::string_view value) {
     while (!choices.empty()) {
         const auto bar = choices.find('|');
@@ -158,7 +163,7 @@ outcome<void> set_number(options& to, const option_row& row, const setting& give
 outcome<void> set(options& to, const option_row& row, const setting& given) {
     switch (row.kind) {
         case value_kind::text:
-            if (given.value.empty() ||
+            if (!is_text(given.value) ||
                 (!row.choices.empty() && !is_choice(row.choices, given.value))) {
                 return std::unexpected(bad_value(row, given, "cannot be"));
             }
@@ -247,7 +252,9 @@ std::string allowed_text(const option_row& row) {
         case value_kind::text: {
             std::string choices{row.choices};
             std::ranges::replace(choices, '|', ' ');
-            return choices.empty() ? "any text but an empty one" : choices;
+            return choices.empty()
+                       ? fmt::format("text of 1 to {} bytes, none of them 0", text_bytes_max)
+                       : choices;
         }
         case value_kind::flag: return "true or false";
         case value_kind::count: return fmt::format("{} to {}", row.min, row.max);
@@ -278,18 +285,6 @@ outcome<configuration> configure(std::span<const setting> settings) {
         return std::unexpected(fits.error());
     }
     return result;
-}
-
-std::string print_config(const configuration& of) {
-    std::string text;
-    for (std::size_t i = 0; i < table.size(); ++i) {
-        const option_row& row = table[i];
-        const bool quoted = row.kind == value_kind::text;
-        fmt::format_to(std::back_inserter(text), "# {}. Allowed: {}. From: {}.\n{} = {}{}{}\n",
-                       row.help, allowed_text(row), of.sources[i], row.name, quoted ? "\"" : "",
-                       value_text(of.values, row), quoted ? "\"" : "");
-    }
-    return text;
 }
 
 }  // namespace brokerd::config

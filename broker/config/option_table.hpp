@@ -5,6 +5,7 @@
 // To add an option: a member of `options` with its default, and a row in option_table.cpp.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -16,6 +17,8 @@
 #include "protocol/types/error.hpp"
 
 namespace brokerd::config {
+
+inline constexpr std::size_t text_bytes_max = 4096;  // of an option; what a path may have
 
 enum class value_kind : std::uint8_t { text, flag, count, bytes, duration };
 
@@ -38,14 +41,14 @@ struct option_row {
 [[nodiscard]] std::string environment_name(const option_row& row);
 // The value as text that the parser reads back.
 [[nodiscard]] std::string value_text(const options& of, const option_row& row);
-// What the value may be, for help and errors: "4KiB to 64MiB", "text or json"; empty = any text.
+// What the value may be, for help and errors: "4KiB to 64MiB", "text json".
 [[nodiscard]] std::string allowed_text(const option_row& row);
 
 // One option that was given somewhere.
 struct setting {
     std::string name;
     std::string value;
-    std::string source;  // "command line", "environment", "FILE"
+    std::string source;  // "command line", "environment NAME", "FILE:LINE"; printable
 };
 
 // The options and where each came from, in the order of the table.
@@ -57,8 +60,5 @@ struct configuration {
 // Applies settings in order (a later one wins) and checks every bound and how options fit together.
 // The failure names option, source, value and bounds. Does not touch the machine.
 [[nodiscard]] outcome<configuration> configure(std::span<const setting> settings);
-
-// The whole configuration as a configuration file with comments.
-[[nodiscard]] std::string print_config(const configuration& of);
 
 }  // namespace brokerd::config

@@ -39,10 +39,9 @@ void answer_existing(core& c, turn& t, asker who, const codec::queue_create& wha
 // The queue does not exist, its topic does.
 void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
                 const std::string& name, topic& of, bool topic_is_new, offset_t start) {
-    auto made = std::make_unique<queue>(queue_id{c.next_id++}, of, start, c.memory());
+    auto made = std::make_unique<queue>(queue_id{c.next_id++}, of, what.mode, start, c.memory());
     queue& q = *made;
     q.name = name;
-    q.mode = what.mode;
     q.settings = what.settings;
     q.created = t.wall;
     q.changed = c.gathering;
@@ -80,6 +79,7 @@ outcome<void> check_settings(const queue_settings& s) {
         check_bounds<duration_us>("backoff_max", s.backoff_max, s.backoff, limits::nack_delay_max),
         check_bounds<std::uint64_t>("max_retrying", s.max_retrying, 1, limits::retrying_max),
         check_bounds<std::uint64_t>("max_runs", s.max_runs, 1, limits::runs_max),
+        check_bounds<std::uint64_t>("jitter_percent", s.jitter_percent, 0, 100),
     };
     for (const auto& checked : checks) {
         if (!checked) {
@@ -156,6 +156,10 @@ void set_queue(core& c, turn& t, asker who, const codec::queue_set& what) {
         q.settings = what.settings;
         q.changed = c.gathering;
         emit_changed(c, t, q);
+        if (q.order) {
+            q.order->keys.make_all_runnable();  // after_failure may have changed
+            free_due(q);
+        }
         c.wake(q);
     }
     c.answer(t, who, q.changed, codec::ok{});

@@ -67,9 +67,8 @@ void take_up_late(core& c, turn& t, queue& q, consumer& one, const lease_run& ru
     const offset_t end = run.first_offset + run.count;
     for (offset_t offset = run.first_offset; offset < end;) {
         const lease_id lease{run.epoch, run.first_lease + (offset - run.first_offset)};
-        const auto known = exceptions.find(offset);
-        if (take_up(c, t, q, one, offset, lease,
-                    known == exceptions.end() ? nullptr : &known->second.value, deadline)) {
+        const auto known = newest_exception(q, exceptions, offset);
+        if (take_up(c, t, q, one, offset, lease, known ? &*known : nullptr, deadline)) {
             ++offset;
             continue;
         }
@@ -120,7 +119,7 @@ void finish_attach(core& c, turn& t, asker who, const codec::attach& what, queue
     one.name = from->name;
     one.from = &q;
     one.attached = t.wall;
-    one.prefetch_messages = what.prefetch_messages;
+    one.prefetch_messages = from->draining ? 0 : what.prefetch_messages;
     one.prefetch_bytes = what.prefetch_bytes;
     one.limit = what.limit;
     from->consumers.emplace(what.consumer, std::move(made));
@@ -142,6 +141,9 @@ void end_consumer(core& c, turn& t, consumer& one, bool lost) {
     queue& q = *one.from;
     std::vector<lease_span> spans = q.leases.take_of(one);
     q.forget(one);
+    if (q.consumers.empty()) {
+        c.note_exceptions(q);  // what was loaded to be given out is given out to nobody
+    }
     if (lost && base::seeded_fault(base::fault::forget_lease_on_disconnect)) {
         return;
     }
@@ -188,9 +190,11 @@ void detach(core& c, turn& t, asker who, const codec::detach& what) {
     if (from != nullptr) {
         const auto at = from->consumers.find(what.consumer);
         if (at != from->consumers.end()) {
+            // Not before its last delivery: behind the answer its id may name another consumer.
+            const commit_number depends_on = at->second->depends_on;
             end_consumer(c, t, *at->second, false);
             from->consumers.erase(at);
-            c.answer(t, who, {}, codec::ok{});
+            c.answer(t, who, depends_on, codec::ok{});
             return;
         }
     }
@@ -215,7 +219,7 @@ void set_prefetch(core& c, turn& t, asker who, const codec::set_prefetch& what) 
         return;
     }
     consumer& one = *at->second;
-    one.prefetch_messages = what.messages;
+    one.prefetch_messages = from->draining ? 0 : what.messages;
     one.prefetch_bytes = what.bytes;
     one.from->offer(one);
     c.wake(*one.from);

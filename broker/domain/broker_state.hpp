@@ -37,7 +37,8 @@ struct domain_options {
     std::uint64_t seed = 0;                          // of the retry jitter
     std::size_t cache_bytes_max = 16 * 1024 * 1024;  // recent chunks kept in memory, all topics
     std::size_t read_ahead_bytes = 1024 * 1024;      // per lagging queue
-    durability level = durability::disk;             // reported with publishes
+    std::uint64_t message_bytes_max = limits::message_bytes_default;  // in any topic
+    durability level = durability::disk;                              // reported with publishes
     std::size_t producers_max = limits::producers_max;
     std::size_t consumers_per_connection_max = limits::consumers_per_connection_default;
     std::size_t queues_per_topic_max = limits::queues_per_topic_default;

@@ -118,6 +118,10 @@ outcome<chunk_ptr> chunk::load(byte_buffer bytes, bool check_records) {
     if (positions.empty() || load_le<std::uint32_t>(header + at_count) != positions.size()) {
         return damaged("does not hold as many messages as its header says");
     }
+    const auto base_offset = load_le<std::uint64_t>(header + at_base_offset);
+    if (base_offset + positions.size() < base_offset) {
+        return damaged("goes beyond the largest offset");
+    }
     if (load_le<std::uint32_t>(header + at_crc) != chunk_checksum(bytes, positions)) {
         return refuse(error_code::bad_checksum, "the chunk does not match its checksum");
     }

@@ -26,7 +26,8 @@ struct connection_closed {
     bool goodbye = false;  // true: leases are released and count as no attempt
 };
 
-// Asks for a holds_nothing as soon as no consumer of the connection holds a lease.
+// Its consumers get nothing new from here on, also those that come later. Asks for a holds_nothing
+// as soon as none of them holds a lease.
 struct connection_draining {
     connection_id connection;
 };
@@ -38,7 +39,7 @@ struct publish_request {
     std::uint32_t count = 0;
     producer_id producer;
     std::uint64_t first_sequence = 0;
-    std::uint64_t largest_record = 0;  // bytes, for the topic's max_message_bytes
+    std::uint64_t largest_record = 0;  // bytes
 };
 
 using request_body =

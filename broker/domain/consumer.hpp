@@ -28,7 +28,8 @@ struct consumer {
     std::uint64_t leased = 0;
     std::uint64_t leased_bytes = 0;
     std::uint64_t delivered = 0;
-    lease_id oldest_lease;   // no lease it holds is older
+    commit_number depends_on;  // the latest commit that one of its deliveries waits for
+    lease_id oldest_lease;     // no lease it holds is older
     bool alone = false;      // holds a message that must be alone: gets nothing more until settled
     bool candidate = false;  // is in its queue's list of those that may have room
 

@@ -47,6 +47,7 @@ struct connection {
     std::string name;
     std::map<consumer_id, std::unique_ptr<consumer>> consumers;
     std::uint32_t waiting_reads = 0;
+    bool draining = false;  // its consumers get nothing new, whatever prefetch they ask for
 };
 
 class core {

@@ -16,6 +16,14 @@ bool holds_leases(const connection& one) {
 }  // namespace
 
 void drain_connection(core& c, const connection_draining& what) {
+    connection* one = c.find_connection(what.connection);
+    if (one == nullptr) {
+        return;  // it has left
+    }
+    one->draining = true;
+    for (const auto& [id, each] : one->consumers) {
+        each->prefetch_messages = 0;
+    }
     c.draining.push_back(what.connection);
 }
 

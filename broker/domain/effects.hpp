@@ -41,6 +41,7 @@ struct delivery {
 };
 
 struct read_result {
+    topic_id incarnation;
     offset_t first_offset = 0;
     offset_t next_offset = 0;
     offset_t position = 0;

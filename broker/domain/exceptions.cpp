@@ -3,7 +3,10 @@
 //
 // Memory knows an exception while the commit that stores it may not be applied, so what a fetch
 // returns may be older than what memory knows, never newer: memory goes first. While a fetch of a
-// queue is outstanding nothing of it is forgotten.
+// queue is outstanding nothing that was put is forgotten. What was loaded to be given out is as the
+// store has it and may go at any time; of that only a bounded number is kept.
+//
+// Work is per exception put or loaded: no commit looks at all that memory knows.
 #include <algorithm>
 #include <utility>
 
@@ -16,7 +19,8 @@ namespace {
 
 constexpr std::uint32_t due_fetch_limit = 1024;  // items of one part of the due index
 constexpr std::uint32_t load_limit = 32;         // exceptions loaded at once for dispatch
-constexpr std::size_t alone_records_max = 16;    // kept loaded while they wait for a free consumer
+constexpr std::size_t loaded_max = 128;       // kept while they wait to be given out; several loads
+constexpr std::size_t alone_loaded_max = 16;  // of these, those that wait for a free consumer
 
 shared_bytes record_in(const chunk_ptr& data, offset_t offset) {
     return {data, data->record(offset)};
@@ -127,28 +131,70 @@ void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, 
            });
 }
 
+std::optional<exception_state> newest_exception(const queue& q, const exception_map& fetched,
+                                                offset_t offset) {
+    if (const auto known = q.exceptions.find(offset); known != q.exceptions.end()) {
+        return known->second.value;
+    }
+    const auto at = fetched.find(offset);
+    return at == fetched.end() ? std::nullopt : std::optional{at->second.value};
+}
+
 // ---- what is due ----
 
 namespace {
 
-// The first due offsets that cannot be dispatched as they are.
-std::vector<offset_t> due_to_load(queue& q, std::uint32_t wanted) {
-    std::vector<offset_t> offsets;
+// In memory, but not because of a commit that may not be applied.
+bool is_loaded(const queue& q, offset_t offset) {
+    const auto at = q.exceptions.find(offset);
+    return at != q.exceptions.end() && at->second.commit == commit_number{};
+}
+
+}  // namespace
+
+void forget_if_loaded(queue& q, offset_t offset) {
+    if (is_loaded(q, offset)) {
+        q.exceptions.erase(offset);
+    }
+}
+
+namespace {
+
+void forget_loaded(queue& q) {
+    for (const offset_t offset : q.exceptions_loaded) {
+        forget_if_loaded(q, offset);
+    }
+    q.exceptions_loaded.clear();
+}
+
+struct due_load {
+    std::vector<offset_t> missing;  // not in memory, ascending
+    bool found = false;             // some can be dispatched only since now
+};
+
+// Looks at the first due messages.
+due_load due_to_load(queue& q, std::uint32_t wanted) {
+    due_load load;
     const auto look = [&](const interval_set& set, std::uint32_t limit) {
         std::uint32_t seen = 0;
         for (auto run = set.next_run(0); run && seen < limit; run = set.next_run(run->end())) {
             for (offset_t at = run->first; at < run->end() && seen < limit; ++at, ++seen) {
                 const auto known = q.exceptions.find(at);
-                if (known == q.exceptions.end() || !find_record(q, at, known->second)) {
-                    offsets.push_back(at);
+                if (known != q.exceptions.end() && known->second.record.owner) {
+                    continue;
+                }
+                if (known != q.exceptions.end() && find_record(q, at, known->second)) {
+                    load.found = true;
+                } else {
+                    load.missing.push_back(at);
                 }
             }
         }
     };
     look(q.alone_due, 1);
     look(q.schedule.due(), std::min(wanted, load_limit));
-    std::sort(offsets.begin(), offsets.end());
-    return offsets;
+    std::sort(load.missing.begin(), load.missing.end());
+    return load;
 }
 
 // A due message without a record: looked for once more, as the trim point may have passed it while
@@ -160,13 +206,17 @@ void miss_record(core& c, turn& t, queue& q, offset_t offset) {
         return;
     }
     q.missed_once.erase({offset, 1});
-    q.schedule.remove(offset, wall_never);
-    q.alone_due.erase({offset, 1});
+    q.forget_due(offset, wall_never);
+    forget_if_loaded(q, offset);
     q.read_error = text;
 }
 
 void take_loaded(core& c, turn& t, queue& q, const std::vector<offset_t>& asked,
                  const exception_map& loaded) {
+    if (q.exceptions_loaded.size() + asked.size() > loaded_max) {
+        forget_loaded(q);  // those that are next are loaded again
+    }
+    q.exceptions_loaded.insert(q.exceptions_loaded.end(), asked.begin(), asked.end());
     for (const auto& [offset, known] : loaded) {
         if (!q.book.retrying().contains(offset) || q.leased_retries.contains(offset)) {
             continue;
@@ -180,7 +230,7 @@ void take_loaded(core& c, turn& t, queue& q, const std::vector<offset_t>& asked,
     q.read_error.clear();
     for (const offset_t offset : asked) {
         const auto at = q.exceptions.find(offset);
-        const bool is_due = q.schedule.due().contains(offset) || q.alone_due.contains(offset);
+        const bool is_due = q.is_due(offset);
         if (is_due && (at == q.exceptions.end() || !at->second.record.owner)) {
             miss_record(c, t, q, offset);
         } else {
@@ -226,7 +276,11 @@ void load_due(core& c, turn& t, queue& q, std::uint32_t wanted) {
     if (q.exceptions_fetching || t.now.mono < q.read_again) {
         return;
     }
-    std::vector<offset_t> offsets = due_to_load(q, wanted);
+    auto [offsets, found] = due_to_load(q, wanted);
+    if (found) {
+        // Dispatch may be through with them in this turn, and nothing else would wake it.
+        c.arm(q, t.now.mono + duration_us{1});
+    }
     if (offsets.empty()) {
         return;
     }
@@ -259,11 +313,12 @@ void fail_read(core& c, turn& t, queue& q, const failure& why) {
 void set_alone(queue& q, offset_t offset) {
     q.schedule.remove(offset, wall_never);
     q.alone_due.insert({offset, 1});
-    if (q.alone_due.count() > alone_records_max) {
+    if (q.alone_due.count() > alone_loaded_max) {
         const auto at = q.exceptions.find(offset);
         if (at != q.exceptions.end()) {
             at->second.record = {};
         }
+        forget_if_loaded(q, offset);
     }
 }
 
@@ -273,7 +328,7 @@ namespace {
 
 // Retrying messages whose due time memory does not know.
 bool some_on_disk(const queue& q) {
-    return q.retrying() + q.due() > q.schedule.in_memory() + q.alone_due.count();
+    return q.retrying() + q.due() > q.schedule.in_memory() + q.due() - q.schedule.due().count();
 }
 
 void take_due(core& c, turn& t, queue& q, wall_time from, wall_time until, due_fetched& fetched) {
@@ -286,7 +341,7 @@ void take_due(core& c, turn& t, queue& q, wall_time from, wall_time until, due_f
     schedule.set_known_until(known);
     const auto take = [&](offset_t offset, wall_time due) {
         if (q.book.retrying().contains(offset) && !q.leased_retries.contains(offset) &&
-            !q.alone_due.contains(offset) && !schedule.contains(offset, due)) {
+            !q.is_due(offset) && !schedule.contains(offset, due)) {
             schedule.add(offset, due, t.retry_now);
         }
     };
@@ -370,19 +425,48 @@ void read_due(core& c, turn& t, queue& q, std::function<void(turn&)> then) {
     fetch_due_part(c, t, q, std::move(then));
 }
 
+namespace {
+
+// Forgets what was put by applied commits. A few of those that are due stay, as if loaded.
+void forget_applied(queue& q, commit_number applied) {
+    auto& loaded = q.exceptions_loaded;
+    if (loaded.size() >= load_limit) {
+        std::erase_if(loaded, [&](offset_t offset) { return !is_loaded(q, offset); });
+    }
+    auto& put = q.exceptions_put;
+    auto at = put.begin();
+    for (; at != put.end() && at->first <= applied; ++at) {
+        const auto known = q.exceptions.find(at->second);
+        if (known == q.exceptions.end() || known->second.commit > applied) {
+            continue;
+        }
+        if (loaded.size() < load_limit &&
+            (q.schedule.due().contains(at->second) || q.alone_due.contains(at->second))) {
+            known->second.commit = {};
+            loaded.push_back(at->second);
+        } else {
+            q.exceptions.erase(known);
+        }
+    }
+    put.erase(put.begin(), at);
+    if (put.empty()) {
+        put.shrink_to_fit();  // a lost consumer may have held very many
+    }
+}
+
+}  // namespace
+
 void forget_applied_exceptions(core& c) {
     const auto done = [&](queue* q) {
         if (q->fetches > 0) {
             return false;
         }
-        // Those about to be dispatched stay loaded.
-        std::erase_if(q->exceptions, [&](const auto& each) {
-            return each.second.commit <= c.applied() &&
-                   (q->consumers.empty() ||
-                    !(q->schedule.due().contains(each.first) || q->alone_due.contains(each.first)));
-        });
-        q->exceptions_noted = !q->exceptions.empty();
-        return q->exceptions.empty();
+        forget_applied(*q, c.applied());
+        if (q->consumers.empty()) {
+            forget_loaded(*q);
+        }
+        q->exceptions_noted = !q->exceptions_put.empty();
+        return !q->exceptions_noted;
     };
     std::erase_if(c.queues_with_exceptions, done);
 }

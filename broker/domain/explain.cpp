@@ -1,5 +1,6 @@
 // Why a queue or one of its messages does not move, in one true sentence.
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -79,8 +80,37 @@ std::string fresh_obstacle(const queue& q) {
     return {};
 }
 
-std::string explain_ready(const turn& t, const queue& q, offset_t offset) {
+std::string explain_leased(const turn& t, const queue& q, offset_t offset);
+
+// Why the key of a ready message is not free; empty if it is.
+std::string key_obstacle(const turn& t, const queue& q, key_hash key, offset_t offset) {
+    if (!q.order || key == no_key) {
+        return {};
+    }
+    const std::string_view what = q.mode == queue_mode::single
+                                      ? "the queue gives out one message at a time"
+                                      : "another message with its key comes first";
+    const offset_t in_flight = q.order->keys.in_flight(key);
+    if (in_flight != offset_end) {
+        return fmt::format("{}: {} is {}", what, q.address(in_flight),
+                           explain_leased(t, q, in_flight));
+    }
+    const offset_t retrying = q.order->keys.first_retrying(key);
+    if (retrying < offset && q.settings.after_failure == after_failure::block) {
+        return fmt::format(
+            "{}: {} is retrying, and what comes behind it waits until it is done or dead", what,
+            q.address(retrying));
+    }
+    const offset_t waiting = q.order->keys.first_waiting(key);
+    return waiting < offset ? fmt::format("{}: {} waits, too", what, q.address(waiting))
+                            : std::string{};
+}
+
+std::string explain_ready(const turn& t, const queue& q, offset_t offset, key_hash key) {
     std::string why = obstacle(t, q);
+    if (why.empty()) {
+        why = key_obstacle(t, q, key, offset);
+    }
     if (why.empty() && offset >= q.next) {
         why = fresh_obstacle(q);
     }
@@ -105,8 +135,12 @@ std::string explain_leased(const turn& t, const queue& q, offset_t offset) {
 }
 
 // Ready, but not for the first time: its retry is due, or it was redriven.
-std::string explain_due(const turn& t, const queue& q, const exception_state& known) {
+std::string explain_due(const turn& t, const queue& q, offset_t offset,
+                        const exception_state& known) {
     std::string why = obstacle(t, q);
+    if (why.empty()) {
+        why = key_obstacle(t, q, known.key_hash, offset);
+    }
     if (why.empty()) {
         why = must_be_alone(known) ? "it is given out alone, to a consumer that holds nothing else"
                                    : "it is given out next";
@@ -147,13 +181,23 @@ std::string retries_due(core& c, const turn& t, const queue& q) {
                        human(c.clock.mono_of_retry_time(q.schedule.next()) - t.now.mono));
 }
 
+// Everything that is ready waits for its key.
+bool nothing_is_free(const queue& q) {
+    if (q.mode == queue_mode::single) {
+        return !key_is_free(q, only_key, offset_end - 1);
+    }
+    return q.next >= q.owner.end && q.schedule.due().empty() && q.alone_due.empty() &&
+           q.order->keys.next_runnable().offset == offset_end;
+}
+
 }  // namespace
 
 std::string explain_message(core&, const turn& t, queue& q, offset_t offset,
-                            const exception_state* known) {
+                            const exception_state* known, key_hash key) {
     switch (q.state_of(offset)) {
         case message_state::ready:
-            return known == nullptr ? explain_ready(t, q, offset) : explain_due(t, q, *known);
+            return known == nullptr ? explain_ready(t, q, offset, key)
+                                    : explain_due(t, q, offset, *known);
         case message_state::leased: return explain_leased(t, q, offset);
         case message_state::retrying:
             return known == nullptr ? "retrying" : explain_retrying(t, q, *known);
@@ -185,6 +229,12 @@ std::string explain_queue(core& c, const turn& t, queue& q) {
     if (why.empty() && q.due() == 0 && q.returned.empty()) {
         why = fresh_obstacle(q);
     }
+    if (why.empty() && q.order && nothing_is_free(q)) {
+        why = q.mode == queue_mode::single
+                  ? key_obstacle(t, q, only_key, offset_end - 1)
+                  : fmt::format("their keys are not free: {} in flight, {} retrying",
+                                human_count(q.leased(), "message"), q.retrying());
+    }
     if (!why.empty()) {
         return fmt::format("{} {}: {}", waiting, q.ready() == 1 ? "waits" : "wait", why);
     }
@@ -210,6 +260,40 @@ std::string queue_state_word(core&, const turn& t, queue& q) {
     return q.ready() + q.leased() > 0 ? "active" : "retrying";
 }
 
+namespace {
+
+// `again` starts anew when it turns out that more has to be read.
+void explain_one(core& c, turn& t, asker who, queue& q, offset_t offset, key_hash key,
+                 std::function<void(turn&)> again) {
+    std::vector<offset_t> offsets;
+    if (q.book.is_exception(offset) && !q.leased_retries.contains(offset)) {
+        offsets.push_back(offset);
+    }
+    with_exceptions(
+        c, t, q, std::move(offsets), false,
+        [who, offset, key, again = std::move(again)](core& then, turn& later, queue& of,
+                                                     outcome<exception_map> loaded) {
+            if (!loaded) {
+                then.refuse(later, who, loaded.error());
+                return;
+            }
+            if (!catch_up(then, later, of)) {
+                read_due(then, later, of, again);
+                return;
+            }
+            const auto known = loaded->find(offset);
+            then.answer(later, who, of.changed,
+                        codec::explained{explain_message(
+                            then, later, of, offset,
+                            known == loaded->end() ? nullptr : &known->second.value, key)});
+        },
+        [who, &c](turn& later) {
+            c.refuse(later, who, {error_code::queue_removed, "the queue was removed meanwhile"});
+        });
+}
+
+}  // namespace
+
 void explain(core& c, turn& t, asker who, const codec::queue_explain& what) {
     const auto found = c.find_queue(what.queue);
     if (!found) {
@@ -234,27 +318,10 @@ void explain(core& c, turn& t, asker who, const codec::queue_explain& what) {
                               to_string(message_address{q.owner.name, q.owner.end}))});
         return;
     }
-    std::vector<offset_t> offsets;
-    if (q.book.is_exception(what.offset) && !q.leased_retries.contains(what.offset)) {
-        offsets.push_back(what.offset);
-    }
-    with_exceptions(
-        c, t, q, std::move(offsets), false,
-        [who, offset = what.offset, again](core& then, turn& later, queue& of,
-                                           outcome<exception_map> loaded) {
-            if (!loaded) {
-                then.refuse(later, who, loaded.error());
-                return;
-            }
-            if (!catch_up(then, later, of)) {
-                read_due(then, later, of, again);
-                return;
-            }
-            const auto known = loaded->find(offset);
-            then.answer(later, who, of.changed,
-                        codec::explained{explain_message(
-                            then, later, of, offset,
-                            known == loaded->end() ? nullptr : &known->second.value)});
+    with_key(
+        c, t, q, what.offset,
+        [who, offset = what.offset, again](core& then, turn& later, queue& of, key_hash key) {
+            explain_one(then, later, who, of, offset, key, again);
         },
         [who, &c](turn& later) {
             c.refuse(later, who, {error_code::queue_removed, "the queue was removed meanwhile"});

@@ -54,6 +54,20 @@ outcome<void> check_sets(const queue& q) {
     disjoint(q.ahead, q.book.closed(), "leased ahead and closed");
     disjoint(q.ahead, q.returned, "leased ahead and returned");
     disjoint(q.schedule.due(), q.leased_retries, "due and leased");
+    if (q.order) {
+        disjoint(q.order->skipped, q.book.closed(), "skipped and closed");
+        disjoint(q.order->skipped, q.returned, "skipped and returned");
+        disjoint(q.order->skipped, q.ahead, "skipped and leased ahead");
+        for (const auto& [offset, key] : q.order->due_waiting) {
+            if (!q.book.retrying().contains(offset) || q.leased_retries.contains(offset) ||
+                q.schedule.due().contains(offset) || q.alone_due.contains(offset)) {
+                return broken(q, fmt::format("{} waits for its key in another state", offset));
+            }
+        }
+        if (!q.order->skipped.empty() && q.order->skipped.back() >= q.next) {
+            return broken(q, "skipped reaches beyond next");
+        }
+    }
     disjoint(q.alone_due, q.leased_retries, "due alone and leased");
     disjoint(q.alone_due, q.schedule.due(), "due alone and due");
     within(q.leased_retries, q.book.retrying(), "a leased retry is not retrying");

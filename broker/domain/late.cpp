@@ -85,6 +85,9 @@ std::vector<offset_t> unleased_exceptions(const queue& q, const std::vector<leas
 std::uint64_t same_fate(const queue& q, offset_t offset, offset_t end) {
     offset_t stop =
         std::min(q.book.retrying().next_member(offset), q.book.dead().next_member(offset));
+    if (q.order && offset < q.next) {
+        return 1;
+    }
     if (q.untouched(offset)) {
         stop = std::min({stop, q.book.closed().next_member(offset), q.ahead.next_member(offset),
                          q.returned.next_member(offset), q.owner.end});
@@ -112,7 +115,7 @@ bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset, leas
     span.deadline = deadline;
     span.bytes = record_bytes(q, offset);
     if (worth == late_lease::untouched) {
-        q.ahead.insert({offset, 1});
+        take_up_untouched(q, offset);
     } else {
         exception_state value = *known;
         if (known->last_lease == lease && ended_silently(*known) &&
@@ -128,9 +131,9 @@ bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset, leas
         if (value.state == message_state::dead) {
             return false;
         }
-        q.schedule.remove(offset, value.due);
-        q.alone_due.erase({offset, 1});
+        q.forget_due(offset, value.due);
         q.leased_retries.insert({offset, 1});
+        lock_retry(q, value.key_hash, offset);
         holder.alone = holder.alone || must_be_alone(value);
         span.attempt = value.attempts + 1;
         span.exception = std::make_unique<exception_state>(std::move(value));

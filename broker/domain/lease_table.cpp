@@ -41,38 +41,61 @@ lease_span cut_front(lease_span& span, std::uint32_t count) {
 void lease_table::add(lease_span span) {
     BROKERD_ASSERT(span.run.count > 0 && span.holder != nullptr);
     BROKERD_ASSERT(!span.exception || span.run.count == 1);
-    earliest_ = spans_.empty() ? span.deadline : std::min(earliest_, span.deadline);
     (span.exception ? retried_ : fresh_) += span.run.count;
     const lease_id last = span.last_lease();
     const auto behind = spans_.upper_bound(span.first_lease());
-    BROKERD_ASSERT(behind == spans_.end() || behind->second.first_lease() > last,
+    BROKERD_ASSERT(behind == spans_.end() || behind->second.span.first_lease() > last,
                    "lease {} given twice", span.run.first_lease);
     if (behind != spans_.begin()) {
         const auto before = std::prev(behind);
-        if (continues(before->second, span)) {
+        if (continues(before->second.span, span)) {
             auto node = spans_.extract(before);
             node.key() = last;
-            node.mapped().run.count += span.run.count;
-            node.mapped().bytes += span.bytes;
+            node.mapped().span.run.count += span.run.count;
+            node.mapped().span.bytes += span.bytes;
             spans_.insert(behind, std::move(node));
             return;
         }
     }
-    spans_.emplace_hint(behind, last, std::move(span));
+    insert(behind, std::move(span));
+}
+
+void lease_table::insert(span_map::iterator hint, lease_span span) {
+    const lease_id last = span.last_lease();
+    join_group(spans_.emplace_hint(hint, last, entry{.span = std::move(span), .in = {}})->second);
+}
+
+void lease_table::join_group(entry& what) {
+    // What is leased now mostly expires last, together with what was leased just before.
+    const auto hint = groups_.empty() ? groups_.end() : std::prev(groups_.end());
+    what.in = groups_.try_emplace(hint, what.span.deadline);
+    group& in = what.in->second;
+    what.before = in.last;
+    (in.last == nullptr ? in.first : in.last->after) = &what;
+    in.last = &what;
+}
+
+void lease_table::leave_group(const entry& what) {
+    group& in = what.in->second;
+    (what.before == nullptr ? in.first : what.before->after) = what.after;
+    (what.after == nullptr ? in.last : what.after->before) = what.before;
+    if (in.first == nullptr) {
+        groups_.erase(what.in);
+    }
 }
 
 const lease_span* lease_table::find(lease_id lease) const {
     const auto at = spans_.lower_bound(lease);
-    return at != spans_.end() && at->second.first_lease() <= lease &&
-                   at->second.run.epoch == lease.epoch
-               ? &at->second
+    return at != spans_.end() && at->second.span.first_lease() <= lease &&
+                   at->second.span.run.epoch == lease.epoch
+               ? &at->second.span
                : nullptr;
 }
 
 const lease_span* lease_table::find_offset(offset_t offset) const {
-    for (const auto& [last, span] : spans_) {
-        if (offset >= span.run.first_offset && offset < span.offsets().end()) {
-            return &span;
+    for (const auto& [last, each] : spans_) {
+        if (offset >= each.span.run.first_offset && offset < each.span.offsets().end()) {
+            return &each.span;
         }
     }
     return nullptr;
@@ -100,7 +123,7 @@ lease_id lease_table::next_lease(lease_id lease) const {
         return {broker_epoch{std::numeric_limits<std::uint32_t>::max()},
                 std::numeric_limits<std::uint64_t>::max()};
     }
-    return std::max(at->second.first_lease(), lease_id{lease.epoch, lease.counter + 1});
+    return std::max(at->second.span.first_lease(), lease_id{lease.epoch, lease.counter + 1});
 }
 
 void lease_table::uncount(const lease_span& span) {
@@ -108,7 +131,8 @@ void lease_table::uncount(const lease_span& span) {
 }
 
 lease_span lease_table::remove(span_map::iterator at) {
-    lease_span span = std::move(at->second);
+    leave_group(at->second);
+    lease_span span = std::move(at->second.span);
     spans_.erase(at);
     uncount(span);
     return span;
@@ -116,10 +140,10 @@ lease_span lease_table::remove(span_map::iterator at) {
 
 lease_span lease_table::take(lease_id lease, std::uint32_t count) {
     const auto at = spans_.lower_bound(lease);
-    BROKERD_ASSERT(at != spans_.end() && at->second.first_lease() <= lease && count > 0 &&
-                       lease.counter + count - 1 <= at->second.last_lease().counter,
+    BROKERD_ASSERT(at != spans_.end() && at->second.span.first_lease() <= lease && count > 0 &&
+                       lease.counter + count - 1 <= at->second.span.last_lease().counter,
                    "lease {} is not in the table", lease.counter);
-    lease_span& span = at->second;
+    lease_span& span = at->second.span;
     if (count == span.run.count) {
         return remove(at);
     }
@@ -131,16 +155,16 @@ lease_span lease_table::take(lease_id lease, std::uint32_t count) {
     if (count == span.run.count) {
         // Taken from the end: the rest keeps its node under its new last lease.
         auto node = spans_.extract(at);
-        lease_span taken = std::move(node.mapped());
+        lease_span taken = std::move(node.mapped().span);
         node.key() = front.last_lease();
-        node.mapped() = std::move(front);
+        node.mapped().span = std::move(front);
         spans_.insert(std::move(node));
         uncount(taken);
         return taken;
     }
     lease_span taken = cut_front(span, count);
     if (before > 0) {
-        spans_.emplace_hint(at, front.last_lease(), std::move(front));
+        insert(at, std::move(front));
     }
     uncount(taken);
     return taken;
@@ -148,17 +172,9 @@ lease_span lease_table::take(lease_id lease, std::uint32_t count) {
 
 std::vector<lease_span> lease_table::take_expired(mono_time now) {
     std::vector<lease_span> expired;
-    if (earliest() > now) {
-        return expired;
-    }
-    earliest_ = mono_never;
-    for (auto at = spans_.begin(); at != spans_.end();) {
-        const auto here = at++;
-        if (here->second.deadline <= now) {
-            expired.push_back(remove(here));
-        } else {
-            earliest_ = std::min(earliest_, here->second.deadline);
-        }
+    while (earliest() <= now) {
+        const entry& first = *groups_.begin()->second.first;
+        expired.push_back(remove(spans_.find(first.span.last_lease())));
     }
     return expired;
 }
@@ -168,8 +184,8 @@ std::vector<lease_span> lease_table::take_of(const consumer& holder) {
     std::uint64_t left = holder.leased;
     for (auto at = spans_.lower_bound(holder.oldest_lease); at != spans_.end() && left > 0;) {
         const auto here = at++;
-        if (here->second.holder == &holder) {
-            left -= here->second.run.count;
+        if (here->second.span.holder == &holder) {
+            left -= here->second.span.run.count;
             taken.push_back(remove(here));
         }
     }
@@ -181,10 +197,11 @@ std::vector<lease_span> lease_table::take_of(const consumer& holder) {
 std::vector<lease_span> lease_table::take_all() {
     std::vector<lease_span> taken;
     taken.reserve(spans_.size());
-    for (auto& [last, span] : spans_) {
-        taken.push_back(std::move(span));
+    for (auto& [last, each] : spans_) {
+        taken.push_back(std::move(each.span));
     }
     spans_.clear();
+    groups_.clear();
     fresh_ = 0;
     retried_ = 0;
     return taken;

@@ -1,9 +1,11 @@
 // The leases of one queue, as spans of neighbours that share holder, deadline and attempt. Keyed by
 // the last lease of a span, so that acks in order shrink a span in place. Leases of earlier epochs,
-// taken up again after a restart, lie among the others. Pure.
+// taken up again after a restart, lie among the others. Spans with the same deadline form a group,
+// so that what expires is found without a look at the rest; only a span that comes or goes touches
+// it. Pure.
 //
 // Invariants: spans do not overlap, neither in leases nor in offsets; a span with an exception
-// holds one message; no deadline is below earliest().
+// holds one message; every span is in the group of its deadline, and no group is empty.
 #pragma once
 
 #include <cstdint>
@@ -35,11 +37,26 @@ struct lease_span {
 };
 
 class lease_table {
-    using span_map = std::pmr::map<lease_id, lease_span>;  // last lease -> span
+    struct entry;
+    struct group {
+        entry* first = nullptr;
+        entry* last = nullptr;
+    };
+    using group_map = std::pmr::map<mono_time, group>;
+    struct entry {
+        lease_span span;
+        group_map::iterator in;  // with its neighbours there
+        entry* before = nullptr;
+        entry* after = nullptr;
+    };
+    using span_map = std::pmr::map<lease_id, entry>;  // last lease -> span
 
 public:
     explicit lease_table(std::pmr::memory_resource* pool = std::pmr::get_default_resource())
-        : spans_(pool) {}
+        : spans_(pool), groups_(pool) {}
+    // Entries point to each other and into groups_.
+    lease_table(const lease_table&) = delete;
+    lease_table& operator=(const lease_table&) = delete;
 
     // Adds leases that are not in the table; extends the span before when that shares their fate.
     void add(lease_span span);
@@ -58,8 +75,10 @@ public:
     [[nodiscard]] std::vector<lease_span> take_of(const consumer& holder);
     [[nodiscard]] std::vector<lease_span> take_all();
 
-    // No deadline is earlier; mono_never without leases.
-    [[nodiscard]] mono_time earliest() const { return spans_.empty() ? mono_never : earliest_; }
+    // The earliest deadline; mono_never without leases.
+    [[nodiscard]] mono_time earliest() const {
+        return groups_.empty() ? mono_never : groups_.begin()->first;
+    }
 
     [[nodiscard]] bool empty() const { return spans_.empty(); }
     [[nodiscard]] std::size_t spans() const { return spans_.size(); }
@@ -68,17 +87,20 @@ public:
 
     template <typename Visit>
     void for_each(Visit&& visit) const {
-        for (const auto& [last, span] : spans_) {
-            visit(span);
+        for (const auto& [last, each] : spans_) {
+            visit(each.span);
         }
     }
 
 private:
+    void insert(span_map::iterator hint, lease_span span);
+    void join_group(entry& what);
+    void leave_group(const entry& what);
     void uncount(const lease_span& span);
     [[nodiscard]] lease_span remove(span_map::iterator at);
 
     span_map spans_;
-    mono_time earliest_ = mono_never;
+    group_map groups_;
     std::uint64_t fresh_ = 0;
     std::uint64_t retried_ = 0;
 };

@@ -17,7 +17,7 @@ duration_us back_off(core& c, const queue_settings& settings, std::uint32_t atte
         delay *= 2;
     }
     delay = std::min(delay, settings.backoff_max);
-    const std::int64_t spread = delay.count() / 100 * limits::backoff_jitter_percent;
+    const std::int64_t spread = delay.count() / 100 * settings.jitter_percent;
     return delay + duration_us{c.jitter.between(-spread, spread)};
 }
 
@@ -44,10 +44,14 @@ void give_back_room(queue& q, const lease_span& span) {
 }
 
 void ack_span(core& c, turn& t, queue& q, const lease_span& span) {
+    end_in_flight(q, span.offsets());
     if (span.exception) {
         erase_exception(c, t, q, span.run.first_offset, *span.exception);
     } else {
         q.ahead.erase(span.offsets());
+        if (q.order) {
+            q.order->skipped.erase(span.offsets());  // an earlier epoch gave it
+        }
         q.book.to_done(span.offsets());
         c.note_change(t, q, false);
         c.note_trim(q.owner);
@@ -61,6 +65,7 @@ void release_span(core& c, turn& t, queue& q, lease_span span) {
     c.counters.released_messages += span.run.count;
     c.wake(q);
     if (span.exception) {
+        end_in_flight(q, span.offsets());
         // Due at once. That it was leased again must be known, or a late answer of the lease that
         // failed before would still hold.
         exception_state value = *span.exception;
@@ -71,7 +76,11 @@ void release_span(core& c, turn& t, queue& q, lease_span span) {
         return;
     }
     q.ahead.erase(span.offsets());
-    q.returned.insert(span.offsets());
+    if (q.order) {
+        return_in_order(q, span.offsets());
+    } else {
+        q.returned.insert(span.offsets());
+    }
 }
 
 void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_state* before,
@@ -79,15 +88,16 @@ void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_
     const bool was_retrying = before != nullptr && before->state == message_state::retrying;
     const wall_time previous_due = was_retrying ? before->due : wall_never;
     if (was_retrying) {
-        q.schedule.remove(offset, before->due);
-        q.alone_due.erase({offset, 1});
+        q.forget_due(offset, before->due);
         q.leased_retries.erase({offset, 1});
     }
     if (value.state == message_state::dead) {
         q.book.to_dead(offset);
+        end_retrying(q, value.key_hash, offset);
         ++c.counters.dead_messages;
     } else {
         q.book.to_retrying(offset);
+        begin_retrying(q, value.key_hash, offset);
         q.schedule.add(offset, value.due, t.retry_now);
         c.arm(q, c.clock.mono_of_retry_time(value.due));
     }
@@ -100,6 +110,7 @@ void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_
     known_exception& known = q.exceptions[offset];
     known.value = std::move(value);
     known.commit = c.gathering;
+    q.exceptions_put.emplace_back(c.gathering, offset);
     c.note_exceptions(q);
     c.note_change(t, q, true);
     c.note_trim(q.owner);
@@ -109,9 +120,9 @@ void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_
 void erase_exception(core& c, turn& t, queue& q, offset_t offset, const exception_state& before) {
     const bool was_retrying = before.state == message_state::retrying;
     if (was_retrying) {
-        q.schedule.remove(offset, before.due);
-        q.alone_due.erase({offset, 1});
+        q.forget_due(offset, before.due);
         q.leased_retries.erase({offset, 1});
+        end_retrying(q, before.key_hash, offset);
     }
     q.book.exception_done(offset);
     q.exceptions.erase(offset);
@@ -131,6 +142,11 @@ void erase_exception(core& c, turn& t, queue& q, offset_t offset, const exceptio
 void fail_message(core& c, turn& t, queue& q, offset_t offset, lease_id lease,
                   const exception_state* before, const failed_lease& how) {
     exception_state value = before != nullptr ? *before : exception_state{};
+    if (before == nullptr && q.order) {
+        value.key_hash = key_of_failed(q, offset);
+    } else {
+        end_in_flight(q, {offset, 1});
+    }
     ++value.attempts;
     value.last_lease = lease;
     value.lease_failed = true;
@@ -165,6 +181,9 @@ void fail_span(core& c, turn& t, queue& q, const lease_span& span, const failed_
 
 void expire_leases(core& c, turn& t, queue& q) {
     for (const lease_span& span : q.leases.take_expired(t.now.mono)) {
+        if (!q.stands_by(*span.holder)) {
+            q.pass_on();
+        }
         give_back_room(q, span);
         fail_span(
             c, t, q, span,

@@ -31,7 +31,8 @@ codec::consumer_item item_of(const consumer& one) {
             .leased = one.leased,
             .leased_bytes = one.leased_bytes,
             .delivered = one.delivered,
-            .attached = one.attached};
+            .attached = one.attached,
+            .standby = one.from->stands_by(one)};
 }
 
 }  // namespace

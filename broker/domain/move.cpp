@@ -54,13 +54,16 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
         move.messages += move.seek ? 0 : 1;
         return;
     }
-    q.schedule.remove(offset, known.due);
+    q.forget_due(offset, known.due);
     q.book.exception_ready(offset);
     q.exceptions.erase(offset);
     c.emit(t, exception_erased{
                   .topic = q.owner.id, .queue = q.id, .offset = offset, .previous_due = known.due});
     c.note_change(t, q, true);
-    if (offset < q.next) {
+    if (q.order) {
+        end_retrying(q, known.key_hash, offset);
+        return_in_order(q, {offset, 1}, known.key_hash);
+    } else if (offset < q.next) {
         q.returned.insert({offset, 1});
     }
     c.wake(q);
@@ -116,6 +119,9 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
     q.ahead.clear();
     q.leased_retries.clear();
     q.alone_due.clear();
+    if (q.order) {
+        q.order->clear();
+    }
     q.schedule.clear();
     q.window.clear();
     if (consumer* was = std::exchange(q.reserved_for_alone, nullptr)) {
@@ -164,7 +170,11 @@ void seek_to(core& c, turn& t, asker who, queue& q, offset_t position, bool dry_
 std::uint64_t purge_ready(core& c, turn& t, queue& q) {
     std::vector<offset_range> ranges;
     q.returned.for_each([&](offset_range range) { ranges.push_back(range); });
-    for (offset_t at = q.skip_to_fresh(); at < q.owner.end;) {
+    if (q.order) {
+        q.order->skipped.for_each([&](offset_range range) { ranges.push_back(range); });
+        q.order->skipped.clear();
+    }
+    for (offset_t at = std::max(q.next, q.book.floor()); at < q.owner.end;) {
         if (!q.untouched(at)) {
             at = std::max(
                 {q.book.closed().next_gap(at), q.ahead.next_gap(at), q.returned.next_gap(at)});

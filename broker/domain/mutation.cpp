@@ -102,7 +102,7 @@ bool get_runs(codec::wire_reader& reader, std::vector<state_run>& runs) {
         }
         run.first = end + static_cast<std::uint64_t>(unzigzag(distance));
         end = run.first + run.count;
-        if (run.count == 0 || end < run.first) {
+        if (end <= run.first) {
             return reader.fail("a run that is empty or goes beyond the largest offset");
         }
         runs.push_back(run);
@@ -202,6 +202,9 @@ bool get_body(codec::wire_reader& reader, producer_put& m) {
         if (!get_varint(reader, run.first_sequence) || !get_varint(reader, run.count) ||
             !get_varint(reader, run.value)) {
             return false;
+        }
+        if (run.first_sequence + run.count <= run.first_sequence) {
+            return reader.fail("a run that is empty or goes beyond the largest sequence");
         }
     }
     return true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -89,6 +90,12 @@ using exceptions_handler = std::function<void(core&, turn&, queue&, outcome<exce
 // `gone` is.
 void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool records,
                      exceptions_handler then, std::function<void(turn&)> gone = {});
+// The exception of a message as it is now, for those handlers that settle or take up leases: a
+// lease that was in the table may have ended during the fetch, and what was fetched may have been
+// changed by an earlier run of the same request.
+[[nodiscard]] std::optional<exception_state> newest_exception(const queue& q,
+                                                              const exception_map& fetched,
+                                                              offset_t offset);
 // Loads what the due messages need to be dispatched.
 void load_due(core& c, turn& t, queue& q, std::uint32_t wanted);
 // Fetches the next part of the due index if its time has come; returns when that is.
@@ -98,11 +105,48 @@ mono_time advance_schedule(core& c, turn& t, queue& q);
 [[nodiscard]] bool catch_up(core& c, turn& t, queue& q);
 void read_due(core& c, turn& t, queue& q, std::function<void(turn&)> then);
 void forget_applied_exceptions(core& c);
+// Memory knows the exception only because it was loaded to be given out, which it is not now.
+void forget_if_loaded(queue& q, offset_t offset);
 // The message is due, but to be delivered alone.
 void set_alone(queue& q, offset_t offset);
 // A read for the queue failed: it is tried again after a while, and explained meanwhile.
 inline constexpr auto read_retry = std::chrono::seconds(1);
 void fail_read(core& c, turn& t, queue& q, const failure& why);
+
+// ---- ordered.cpp: the keys of queues of mode keyed and single; nothing in other queues ----
+[[nodiscard]] key_hash key_of(const queue& q, byte_view record);
+// The leases of these messages have ended.
+void end_in_flight(queue& q, offset_range offsets);
+// The lease of a message without exception has failed; returns the key to note with it.
+key_hash key_of_failed(queue& q, offset_t offset);
+// Given back by whoever held them: ready again, before what waits behind them. `key` for messages
+// that were not in flight.
+void return_in_order(queue& q, offset_range offsets, key_hash key = no_key);
+// A retrying message blocks its key from now on, or does so no longer.
+void begin_retrying(queue& q, key_hash key, offset_t offset);
+void end_retrying(queue& q, key_hash key, offset_t offset);
+// A retrying message whose exception has this key is in flight.
+void lock_retry(queue& q, key_hash key, offset_t offset);
+// The key of a message of an ordered queue that has no exception, read from the log if need be;
+// no_key for any other, and if it cannot be read.
+void with_key(core& c, turn& t, queue& q, offset_t offset,
+              std::function<void(core&, turn&, queue&, key_hash)> then,
+              std::function<void(turn&)> gone);
+// Whether the message may be given out as far as its key is concerned. A retry must also have no
+// older ready message of its key before it: none waits, and the cursor has passed it.
+[[nodiscard]] bool key_is_free(const queue& q, key_hash key, offset_t offset);
+[[nodiscard]] bool key_is_free_for_retry(const queue& q, key_hash key, offset_t offset);
+// The key may have become free: what waits for it is looked at again.
+void free_key(queue& q, key_hash key);
+// Due retries look again whether their key is free.
+void free_due(queue& q);
+// The lease of an earlier epoch holds again; the message was not given out since.
+void take_up_untouched(queue& q, offset_t offset);
+// A message whose key was not known had this one.
+void learn_key(queue& q, offset_t offset, key_hash key);
+
+// ---- dispatch_ordered.cpp ----
+void dispatch_ordered(core& c, turn& t, queue& q);
 
 // ---- dispatch.cpp ----
 // A message whose last holder was lost is given out alone: it may have been what killed it.
@@ -159,9 +203,10 @@ void show_message(core& c, turn& t, asker who, const codec::message_show& what);
 void explain(core& c, turn& t, asker who, const codec::queue_explain& what);
 // Why the queue does not move, or that it does; one sentence.
 [[nodiscard]] std::string explain_queue(core& c, const turn& t, queue& q);
-// What is the matter with one message; `known` = its exception, if it has one.
+// What is the matter with one message; `known` = its exception, if it has one; `key` = its key, for
+// one of an ordered queue without exception.
 [[nodiscard]] std::string explain_message(core& c, const turn& t, queue& q, offset_t offset,
-                                          const exception_state* known);
+                                          const exception_state* known, key_hash key);
 // One word for listings.
 [[nodiscard]] std::string queue_state_word(core& c, const turn& t, queue& q);
 

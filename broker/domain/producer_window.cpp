@@ -67,6 +67,9 @@ void producer_window::record(std::uint64_t first, std::uint64_t count, std::uint
                                          [](std::uint64_t sequence, const producer_run& each) {
                                              return sequence < each.first_sequence;
                                          });
+        BROKERD_ASSERT((at == runs_.begin() || last_of(*std::prev(at)) < first) &&
+                           (at == runs_.end() || first + count <= at->first_sequence),
+                       "sequence {} recorded twice", first);
         const auto index = static_cast<std::uint64_t>(std::distance(runs_.begin(), at));
         runs_.insert(at, {first, count, value});
         touch(index);

@@ -1,5 +1,9 @@
 // Publishing: batches are copied into the open chunk of their topic as they are; the chunk is
 // closed when the commit is cut or when it is full. A producer's resend gets the first answer.
+#include <algorithm>
+#include <string>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "broker/base/seeded_fault.hpp"
@@ -59,6 +63,33 @@ bool check_sequence(core& c, turn& t, asker who, const topic& of, const publish_
     return false;
 }
 
+// The limits of the topic and of the broker; the text says how to raise those that are in the way.
+outcome<void> check_size(const core& c, const topic& of, std::uint64_t bytes) {
+    const std::uint64_t of_topic = of.settings.max_message_bytes;
+    const std::uint64_t of_broker = c.options.message_bytes_max;
+    if (bytes <= std::min(of_topic, of_broker)) {
+        return {};
+    }
+    std::string text = fmt::format("a message of {} bytes is larger than the {} bytes that ", bytes,
+                                   std::min(of_topic, of_broker));
+    text += of_topic <= of_broker
+                ? fmt::format("topic {} accepts", of.name)
+                : fmt::format("this broker accepts in any topic, so in topic {} too", of.name);
+    text += "; split the message";
+    if (bytes <= limits::message_bytes_max) {
+        if (bytes > of_broker) {
+            text += fmt::format(", or start brokerd with --max-message-bytes {}", bytes);
+        }
+        if (bytes > of_topic) {
+            text += fmt::format(
+                "{} raise the topic's limit: brokerctl topic set {} "
+                "--max-message-bytes {}",
+                bytes > of_broker ? " and" : ", or", of.name, bytes);
+        }
+    }
+    return refuse(error_code::message_too_large, std::move(text));
+}
+
 }  // namespace
 
 void publish(core& c, turn& t, asker who, const publish_request& what) {
@@ -69,14 +100,9 @@ void publish(core& c, turn& t, asker who, const publish_request& what) {
         return;
     }
     topic& of = **found;
-    if (what.largest_record > of.settings.max_message_bytes) {
+    if (auto fits = check_size(c, of, what.largest_record); !fits) {
         ++c.counters.refused_publishes;
-        c.answer(t, who, {},
-                 publish_refused{
-                     {error_code::message_too_large,
-                      fmt::format("a message of {} bytes is larger than topic {} accepts ({} "
-                                  "bytes); raise its max_message_bytes or split the message",
-                                  what.largest_record, of.name, of.settings.max_message_bytes)}});
+        c.answer(t, who, {}, publish_refused{std::move(fits.error())});
         return;
     }
     const bool idempotent =
@@ -115,6 +141,7 @@ void seal_chunk(core& c, turn& t, topic& of) {
     chunk_ptr data = of.open->seal(of.last_append);
     of.open.reset();
     of.end = data->end_offset();
+    of.appended = c.gathering;
     of.stored_bytes += data->bytes().size();
     c.cache.add(of.tail, data, c.gathering);
     c.emit(t, appended{std::move(data)});

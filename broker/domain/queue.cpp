@@ -9,9 +9,10 @@
 
 namespace brokerd::domain {
 
-queue::queue(queue_id number, topic& of, offset_t start, const queue_memory& memory)
+queue::queue(queue_id number, topic& of, queue_mode how, offset_t start, const queue_memory& memory)
     : id(number),
       owner(of),
+      mode(how),
       book(start, memory.pool),
       next(start),
       returned(memory.pool),
@@ -22,7 +23,10 @@ queue::queue(queue_id number, topic& of, offset_t start, const queue_memory& mem
       leased_retries(memory.pool),
       alone_due(memory.pool),
       missed_once(memory.pool),
-      candidates(memory.pool) {}
+      candidates(memory.pool),
+      order(how == queue_mode::shared
+                ? nullptr
+                : std::make_unique<ordering>(memory.pool, *memory.window_bytes)) {}
 
 std::string queue::path() const {
     return owner.name + "/" + name;
@@ -44,19 +48,21 @@ message_state queue::state_of(offset_t offset) const {
         if (leased_retries.contains(offset)) {
             return message_state::leased;
         }
-        const bool is_due = schedule.due().contains(offset) || alone_due.contains(offset);
-        return is_due ? message_state::ready : message_state::retrying;
+        return is_due(offset) ? message_state::ready : message_state::retrying;
     }
     if (offset < book.floor() || book.closed().contains(offset)) {
         return message_state::done;
     }
-    if (returned.contains(offset) || untouched(offset)) {
+    if (passed_over(offset) || untouched(offset)) {
         return message_state::ready;
     }
     return message_state::leased;
 }
 
 bool queue::untouched(offset_t offset) const {
+    if (order && order->skipped.contains(offset)) {
+        return true;
+    }
     return offset >= next && offset >= book.floor() && offset < owner.end &&
            !ahead.contains(offset) && !returned.contains(offset) && !book.closed().contains(offset);
 }
@@ -73,8 +79,16 @@ offset_t queue::skip_to_fresh() {
     return next;
 }
 
+void queue::forget_due(offset_t offset, wall_time due) {
+    schedule.remove(offset, due);
+    alone_due.erase({offset, 1});
+    if (order) {
+        order->forget_due(offset);
+    }
+}
+
 void queue::offer(consumer& one) {
-    if (!one.candidate && one.room() > 0) {
+    if (!one.candidate && !stands_by(one) && one.room() > 0) {
         one.candidate = true;
         candidates.push_back(&one);
     }
@@ -87,6 +101,18 @@ void queue::forget(consumer& one) {
     if (reserved_for_alone == &one) {
         reserved_for_alone = nullptr;
     }
+    if (mode == queue_mode::single && !consumers.empty()) {
+        offer(*consumers.front());
+    }
+}
+
+void queue::pass_on() {
+    if (mode != queue_mode::single || consumers.size() < 2) {
+        return;
+    }
+    consumer* const was = consumers.front();
+    forget(*was);
+    consumers.push_back(was);
 }
 
 }  // namespace brokerd::domain

@@ -4,10 +4,11 @@
 //
 // State of an offset within [first, end):
 //   dead      in book.dead()
-//   ready     in schedule.due() or alone_due: its retry is due, or it was redriven
+//   ready     in schedule.due(), alone_due or order->due_waiting: its retry is due, or it was
+//             redriven
 //   retrying  in book.retrying() and neither of those nor in leased_retries
 //   done      below the floor or in book.closed(), and none of the above
-//   ready     in `returned`, or at or above `next` and not in `ahead`
+//   ready     in `returned` or order->skipped, or at or above `next` and not in `ahead`
 //   leased    everything else
 // Which retries are due is known as of the last advance_schedule; who tells states or counts calls
 // catch_up first.
@@ -20,8 +21,10 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <memory>
 #include <memory_resource>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "broker/domain/consumer.hpp"
@@ -29,6 +32,7 @@
 #include "broker/domain/lease_table.hpp"
 #include "broker/domain/ledger.hpp"
 #include "broker/domain/mutation.hpp"
+#include "broker/domain/ordering.hpp"
 #include "broker/domain/rate_meter.hpp"
 #include "broker/domain/read_window.hpp"
 #include "broker/domain/retry_schedule.hpp"
@@ -44,7 +48,7 @@ class topic;
 // to be dispatched.
 struct known_exception {
     exception_state value;
-    commit_number commit;  // that stores it; 0 = it came from the store
+    commit_number commit;  // that stores it; 0 = it is as the store has it
     wall_time append_time{};
     shared_bytes record;  // empty: take it from the log
 };
@@ -57,12 +61,12 @@ struct queue_memory {
 
 class queue {
 public:
-    queue(queue_id number, topic& of, offset_t start, const queue_memory& memory);
+    queue(queue_id number, topic& of, queue_mode how, offset_t start, const queue_memory& memory);
 
     const queue_id id;
     topic& owner;
+    const queue_mode mode;
     std::string name;
-    queue_mode mode = queue_mode::shared;
     queue_settings settings;
     wall_time created{};
     bool paused = false;
@@ -86,6 +90,10 @@ public:
     interval_set leased_retries;
     interval_set alone_due;  // due, but only to a consumer that holds nothing else
     std::map<offset_t, known_exception> exceptions;
+    // Which of them a commit put that may not be applied yet, oldest first, and which wait loaded
+    // to be given out; some may be gone from there, or put since.
+    std::vector<std::pair<commit_number, offset_t>> exceptions_put;
+    std::vector<offset_t> exceptions_loaded;
     interval_set missed_once;  // due, but their record was not found at the first try
     bool exceptions_fetching = false;
     std::uint32_t fetches = 0;  // outstanding, of any kind that looks at exceptions
@@ -96,10 +104,12 @@ public:
     std::pmr::list<consumer*> candidates;    // those that may have room, longest waiting first
     consumer* reserved_for_alone = nullptr;  // gets nothing until it can take from alone_due
 
+    const std::unique_ptr<ordering> order;  // modes keyed and single only
+
     // ---- bookkeeping ----
     bool woken = false;             // in core::woken
     bool change_noted = false;      // in core::changed_queues
-    bool exceptions_noted = false;  // in core::queues_with_exceptions
+    bool exceptions_noted = false;  // in core::queues_with_exceptions: some may be forgotten
     mono_time timer = mono_never;   // in core::timers
     bool moving = false;            // seek or purge in slices is under way
     rate_meter out_rate;
@@ -112,13 +122,23 @@ public:
     [[nodiscard]] std::uint64_t ready() const;
     [[nodiscard]] std::uint64_t leased() const { return leases.fresh() + leases.retried(); }
     // Those of the ready ones that failed before: due again, or redriven.
-    [[nodiscard]] std::uint64_t due() const { return schedule.due().count() + alone_due.count(); }
+    [[nodiscard]] std::uint64_t due() const {
+        return schedule.due().count() + alone_due.count() + (order ? order->due_waiting.size() : 0);
+    }
+    [[nodiscard]] bool is_due(offset_t offset) const {
+        return schedule.due().contains(offset) || alone_due.contains(offset) ||
+               (order && order->due_waiting.contains(offset));
+    }
     [[nodiscard]] std::uint64_t retrying() const {
         return book.retrying().count() - leases.retried() - due();
     }
     [[nodiscard]] std::uint64_t dead() const { return book.dead().count(); }
     [[nodiscard]] std::uint64_t done() const { return book.done_total(); }
     [[nodiscard]] message_state state_of(offset_t offset) const;
+    // Ready, and no retry: lies below `next`.
+    [[nodiscard]] bool passed_over(offset_t offset) const {
+        return returned.contains(offset) || (order && order->skipped.contains(offset));
+    }
     // Ready and never given out since the broker started.
     [[nodiscard]] bool untouched(offset_t offset) const;
     // Moves `next` over what is closed or leased ahead; returns it.
@@ -130,8 +150,17 @@ public:
     }
     [[nodiscard]] bool too_many_runs() const { return book.closed().runs() >= settings.max_runs; }
 
-    void offer(consumer& one);  // puts it among the candidates if it has room
+    // Not waiting for its time, nor given out soon: it is leased, done, dead, or its time changes.
+    void forget_due(offset_t offset, wall_time due);
+
+    void offer(consumer& one);  // puts it among the candidates if it has room and a turn
     void forget(consumer& one);
+    // Mode single: the first of `consumers` is the active one, the others wait for its place.
+    [[nodiscard]] bool stands_by(const consumer& one) const {
+        return mode == queue_mode::single && consumers.front() != &one;
+    }
+    // Mode single: the active consumer let a lease expire; it goes to the end of the line.
+    void pass_on();
 };
 
 }  // namespace brokerd::domain

@@ -52,9 +52,16 @@ void take_tail(read_progress& p, const topic& of) {
     }
 }
 
+// The reader goes on from what it is told, the incarnation and the position: both must outlive a
+// crash.
 void answer_read(core& c, turn& t, const topic& of, read_progress p) {
+    p.depends_on = std::max(p.depends_on, of.changed);
+    if (p.position >= of.end) {
+        p.depends_on = std::max(p.depends_on, of.appended);
+    }
     c.answer(t, p.who, p.depends_on,
-             read_result{.first_offset = of.trim,
+             read_result{.incarnation = of.id,
+                         .first_offset = of.trim,
                          .next_offset = of.end,
                          .position = p.position,
                          .runs = std::move(p.runs)});
@@ -149,6 +156,25 @@ void start_read(core& c, turn& t, asker who, topic& of, const codec::read& what,
     }
 }
 
+// The topic in the incarnation that is asked for.
+outcome<topic*> find_incarnation(core& c, const codec::read& what) {
+    auto found = c.find_topic(what.topic);
+    if (what.incarnation == topic_id{} || (found && (*found)->id == what.incarnation)) {
+        return found;
+    }
+    if (found) {
+        return refuse(
+            error_code::topic_removed,
+            fmt::format("topic {} was removed and created again; its offsets name other messages "
+                        "now: read it from a new position",
+                        what.topic));
+    }
+    if (found.error().code == error_code::topic_not_found) {
+        return refuse(error_code::topic_removed, fmt::format("topic {} was removed", what.topic));
+    }
+    return found;
+}
+
 read_progress resume(core& c, const waiting_read& each) {
     if (connection* from = c.find_connection(each.connection)) {
         --from->waiting_reads;
@@ -164,7 +190,7 @@ read_progress resume(core& c, const waiting_read& each) {
 }  // namespace
 
 void read_messages(core& c, turn& t, asker who, const codec::read& what) {
-    const auto found = c.find_topic(what.topic);
+    const auto found = find_incarnation(c, what);
     if (!found) {
         c.refuse(t, who, found.error());
         return;

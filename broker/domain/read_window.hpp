@@ -1,9 +1,11 @@
 // Chunks a lagging queue has fetched from the store, from its cursor on: neighbours without gaps.
-// One fetch is outstanding at most; the next part is asked for before the last is used up. Pure.
+// One fetch is outstanding at most; the next part is asked for before the last is used up. And a
+// few chunks from anywhere. Pure.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "broker/domain/chunk.hpp"
@@ -30,6 +32,7 @@ public:
     }
     [[nodiscard]] bool empty() const { return chunks_.empty(); }
     [[nodiscard]] std::size_t bytes() const { return bytes_; }
+    [[nodiscard]] const chunk_ptr& front() const { return chunks_.front(); }
     // Behind the last message; only when not empty.
     [[nodiscard]] offset_t end() const { return chunks_.back()->end_offset(); }
 
@@ -69,6 +72,44 @@ private:
     std::size_t& total_;
     std::vector<chunk_ptr> chunks_;  // a few
     std::size_t bytes_ = 0;
+};
+
+// A few single chunks, the newest kept.
+class chunk_shelf {
+public:
+    static constexpr std::size_t chunks_max = 16;
+
+    explicit chunk_shelf(std::size_t& total) : total_(total) {}
+    ~chunk_shelf() { clear(); }
+    chunk_shelf(const chunk_shelf&) = delete;
+    chunk_shelf& operator=(const chunk_shelf&) = delete;
+
+    [[nodiscard]] const chunk_ptr* find(offset_t offset) const {
+        for (const chunk_ptr& each : chunks_) {
+            if (each->contains(offset)) {
+                return &each;
+            }
+        }
+        return nullptr;
+    }
+    void add(chunk_ptr data) {
+        if (chunks_.size() == chunks_max) {
+            total_ -= chunks_.front()->memory_bytes();
+            chunks_.erase(chunks_.begin());
+        }
+        total_ += data->memory_bytes();
+        chunks_.push_back(std::move(data));
+    }
+    void clear() {
+        for (const chunk_ptr& each : chunks_) {
+            total_ -= each->memory_bytes();
+        }
+        chunks_.clear();
+    }
+
+private:
+    std::size_t& total_;
+    std::vector<chunk_ptr> chunks_;
 };
 
 }  // namespace brokerd::domain

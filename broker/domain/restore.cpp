@@ -32,9 +32,8 @@ public:
     }
     void operator()(const queue_created& m) {
         topic& of = topic_of(m.topic);
-        auto made = std::make_unique<queue>(m.queue, of, m.start, c_.memory());
+        auto made = std::make_unique<queue>(m.queue, of, m.mode, m.start, c_.memory());
         made->name = m.name;
-        made->mode = m.mode;
         made->settings = m.settings;
         made->created = m.created;
         c_.queues[m.queue] = made.get();

@@ -28,6 +28,8 @@ public:
 
     // Takes a message in; one that is due later than known_until() stays with the store.
     void add(offset_t offset, wall_time due, wall_time now);
+    // Takes a message in that is due whatever the time.
+    void make_due(offset_t offset) { due_.insert({offset, 1}); }
     // Forgets a message; `due` as it was added.
     void remove(offset_t offset, wall_time due);
     void clear();

@@ -1,6 +1,7 @@
 // Settling leases: ack, nack, reject, release, extend. Leases in the table are settled at once, by
 // range; what is not in the table may still hold (late.cpp), for which exceptions may have to be
-// fetched first.
+// fetched first. A settle with a sequence is carried out as a whole after that: until then it has
+// left no trace, so a resend finds all of it or nothing.
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -164,16 +165,6 @@ bool settle_late(core& c, turn& t, queue& q, const settlement& s, offset_t offse
     return false;
 }
 
-// As it is now: an earlier run of the same settle may have changed what was fetched.
-std::optional<exception_state> newest_exception(const queue& q, const exception_map& fetched,
-                                                offset_t offset) {
-    if (const auto known = q.exceptions.find(offset); known != q.exceptions.end()) {
-        return known->second.value;
-    }
-    const auto at = fetched.find(offset);
-    return at == fetched.end() ? std::nullopt : std::optional{at->second.value};
-}
-
 void settle_late_run(core& c, turn& t, queue& q, settlement& s, const lease_run& run,
                      const exception_map& exceptions) {
     const offset_t end = run.first_offset + run.count;
@@ -253,24 +244,6 @@ void settle_late_runs(core& c, turn& t, queue& q, settlement& s, const exception
     finish(c, t, q, s);
 }
 
-void fetch_and_settle_late(core& c, turn& t, queue& q, settlement s) {
-    std::vector<offset_t> offsets = unleased_exceptions(q, s.late);
-    auto shared = std::make_shared<settlement>(std::move(s));
-    with_exceptions(
-        c, t, q, std::move(offsets), false,
-        [shared](core& then_c, turn& then, queue& of, outcome<exception_map> exceptions) {
-            if (!exceptions) {
-                then_c.refuse(then, shared->who, exceptions.error());
-                return;
-            }
-            settle_late_runs(then_c, then, of, *shared, *exceptions);
-        },
-        [shared, &c](turn& then) {
-            c.refuse(then, shared->who,
-                     {error_code::queue_removed, "the queue was removed meanwhile"});
-        });
-}
-
 // True if the settle is to be carried out; else it has been answered.
 bool check_settle(core& c, turn& t, const queue& q, asker who, const codec::settle& what) {
     if (auto checked = check_runs(what.runs); !checked) {
@@ -314,6 +287,40 @@ bool check_settle(core& c, turn& t, const queue& q, asker who, const codec::sett
     return false;
 }
 
+// What is in the table; the rest is left in s.late.
+void settle_runs(core& c, turn& t, queue& q, settlement& s) {
+    for (const lease_run& run : s.what.runs) {
+        settle_run(c, t, q, s, run);
+    }
+    c.wake(q);
+}
+
+// Settles what is left to settle, once the exceptions of `offsets` are known.
+void fetch_and_settle(core& c, turn& t, queue& q, settlement s, std::vector<offset_t> offsets) {
+    auto shared = std::make_shared<settlement>(std::move(s));
+    with_exceptions(
+        c, t, q, std::move(offsets), false,
+        [shared](core& then_c, turn& then, queue& of, outcome<exception_map> exceptions) {
+            settlement& after = *shared;
+            if (!exceptions) {
+                then_c.refuse(then, after.who, exceptions.error());
+                return;
+            }
+            if (after.what.producer != producer_id{}) {
+                // The same settle may have come again and been carried out meanwhile.
+                if (!check_settle(then_c, then, of, after.who, after.what)) {
+                    return;
+                }
+                settle_runs(then_c, then, of, after);
+            }
+            settle_late_runs(then_c, then, of, after, *exceptions);
+        },
+        [shared, &c](turn& then) {
+            c.refuse(then, shared->who,
+                     {error_code::queue_removed, "the queue was removed meanwhile"});
+        });
+}
+
 }  // namespace
 
 void settle(core& c, turn& t, asker who, codec::settle what) {
@@ -330,14 +337,17 @@ void settle(core& c, turn& t, asker who, codec::settle what) {
         return;
     }
     settlement s{.who = who, .what = std::move(what), .gone = {}, .late = {}};
-    for (const lease_run& run : s.what.runs) {
-        settle_run(c, t, *q, s, run);
+    if (s.what.producer != producer_id{}) {
+        auto offsets = unleased_exceptions(*q, s.what.runs);
+        fetch_and_settle(c, t, *q, std::move(s), std::move(offsets));
+        return;
     }
-    c.wake(*q);
+    settle_runs(c, t, *q, s);
     if (s.late.empty()) {
         finish(c, t, *q, s);
     } else {
-        fetch_and_settle_late(c, t, *q, std::move(s));
+        auto offsets = unleased_exceptions(*q, s.late);
+        fetch_and_settle(c, t, *q, std::move(s), std::move(offsets));
     }
 }
 

@@ -24,7 +24,7 @@ struct pending_show {
 };
 
 codec::queue_state_item item_of(core& c, const turn& t, queue& q, offset_t offset,
-                                const exception_state* known) {
+                                const exception_state* known, const shared_bytes& record) {
     codec::queue_state_item item;
     item.queue = q.name;
     item.state = q.state_of(offset);
@@ -46,7 +46,8 @@ codec::queue_state_item item_of(core& c, const turn& t, queue& q, offset_t offse
             item.due = t.wall + (known->due - t.retry_now);  // on the clock people see
         }
     }
-    item.next = explain_message(c, t, q, offset, known);
+    const bool has_key = q.order && record.owner;
+    item.next = explain_message(c, t, q, offset, known, has_key ? key_of(q, record.view) : no_key);
     return item;
 }
 
@@ -90,8 +91,9 @@ void finish_if_complete(core& c, turn& t, const std::shared_ptr<pending_show>& p
     result.message.append_time = show.append_time;
     for (const auto& [name, q] : of->queues) {
         const auto known = show.exceptions.find(q->id);
-        result.message.queues.push_back(item_of(
-            c, t, *q, show.offset, known == show.exceptions.end() ? nullptr : &known->second));
+        result.message.queues.push_back(
+            item_of(c, t, *q, show.offset,
+                    known == show.exceptions.end() ? nullptr : &known->second, show.record));
         show.depends_on = std::max(show.depends_on, q->changed);
     }
     c.answer(t, show.who, show.depends_on, std::move(result));

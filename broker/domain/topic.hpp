@@ -40,7 +40,8 @@ public:
     std::string name;
     topic_settings settings;
     wall_time created{};
-    commit_number changed;  // that created it or changed its settings
+    commit_number changed;   // that created it or changed its settings
+    commit_number appended;  // that stores its last chunk
 
     offset_t trim = 0;
     offset_t end = 0;

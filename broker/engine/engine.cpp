@@ -72,7 +72,7 @@ outcome<load_summary> engine::start() {
                                 [this](fetch_answer answer) {
                                     put([&](mail& to) { to.fetched.push_back(std::move(answer)); });
                                 },
-                            .maintained =
+                            .measured =
                                 [this](const storage::store_statistics& measured) {
                                     post_task([this, measured](instant) {
                                         core_.disk_measured(measured);

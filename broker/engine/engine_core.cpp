@@ -18,9 +18,9 @@ std::int64_t to_ms(duration_us d) {
 }
 
 // For texts that say why publishes are refused.
-std::string free_space(const storage::store_statistics& disk) {
+std::string free_space(const storage::disk_room& room) {
     return fmt::format("{} MiB free, of which --disk-reserve keeps {} MiB",
-                       disk.disk_free_bytes / limits::mib, disk.disk_reserve_bytes / limits::mib);
+                       room.free_bytes / limits::mib, room.reserve_bytes / limits::mib);
 }
 
 // Smallest of two times at which something has to happen.
@@ -32,7 +32,6 @@ void wake_by(mono_time& wake, mono_time at) {
 
 engine_core::engine_core(core_parts parts, domain::domain_options options)
     : parts_(std::move(parts)),
-      options_(options),
       domain_(options),
       gathering_bytes_limit_(gathering_bytes_max),
       leaving_(parts_.sinks.size()) {
@@ -73,7 +72,7 @@ void engine_core::apply(command_batch batch, instant now) {
             open_.erase(batch.connection);
         } else if (const auto* request = std::get_if<domain::request>(&command)) {
             const auto* publish = std::get_if<domain::publish_request>(&request->body);
-            if (publish != nullptr && counts_.store.below_reserve) {
+            if (publish != nullptr && counts_.store.room.below_reserve) {
                 refuse_publish(*request);
                 continue;
             }
@@ -99,7 +98,7 @@ void engine_core::refuse_publish(const domain::request& from) {
                  {error_code::resource_disk,
                   fmt::format("the broker's disk has only {}; free space there, or start brokerd "
                               "with a smaller --disk-reserve; what is stored can be consumed",
-                              free_space(counts_.store))}}});
+                              free_space(counts_.store.room))}}});
 }
 
 void engine_core::committed(commit_number number, const storage::append_result& result,
@@ -122,6 +121,8 @@ void engine_core::committed(commit_number number, const storage::append_result& 
             reload_not_before_ = ready_ ? now.mono : now.mono + no_space_retry;
             return;
     }
+    // The store measures while it writes; what was gathered meanwhile fits into the reserve.
+    room_measured(parts_.store.room());
     ++counts_.commits;
     durable_ = number;
     ready_ = true;
@@ -205,15 +206,15 @@ void engine_core::start_commit(instant now) {
             waiter.needs = running_;
         }
     }
-    written_since_measured_ += gathered_bytes_;
+    written_since_maintained_ += gathered_bytes_;
     counts_.commit_bytes += gathered_bytes_;
     gathered_bytes_ = 0;
     lazy_since_.reset();
     effects_.urgent = false;
     flushing_ = false;
     parts_.commits.start(running_, std::exchange(effects_.mutations, {}));
-    if (written_since_measured_ >= maintain_bytes) {
-        written_since_measured_ = 0;
+    if (written_since_maintained_ >= maintain_bytes) {
+        written_since_maintained_ = 0;
         parts_.fetches.maintain_soon();
     }
 }
@@ -299,7 +300,7 @@ void engine_core::answer_health(instant now, bool proven) {
 }
 
 health_state engine_core::health(instant now, bool proven) const {
-    health_state state{.writable = proven && !counts_.store.below_reserve,
+    health_state state{.writable = proven && !counts_.store.room.below_reserve,
                        .warnings = domain_.warnings()};
     if (failed_) {
         state.warnings.emplace_back("the broker's storage failed; it is stopping");
@@ -309,9 +310,9 @@ health_state engine_core::health(instant now, bool proven) const {
                                              running_.value(),
                                              to_ms(now.mono - running_since_) / 1000));
     }
-    if (counts_.store.below_reserve) {
-        state.warnings.push_back(
-            fmt::format("publishes are refused: the disk has only {}", free_space(counts_.store)));
+    if (counts_.store.room.below_reserve) {
+        state.warnings.push_back(fmt::format("publishes are refused: the disk has only {}",
+                                             free_space(counts_.store.room)));
     }
     if (last_slow_commit_ != mono_time::min() && now.mono - last_slow_commit_ < slow_commit_shown) {
         state.warnings.push_back(
@@ -326,14 +327,19 @@ engine_statistics engine_core::statistics() const {
     return result;
 }
 
-void engine_core::disk_measured(const storage::store_statistics& measured) {
-    if (measured.below_reserve != counts_.store.below_reserve) {
+void engine_core::room_measured(const storage::disk_room& measured) {
+    if (measured.below_reserve != counts_.store.room.below_reserve) {
         if (measured.below_reserve) {
             parts_.log.warning("publishes are refused: the disk has only {}", free_space(measured));
         } else {
             parts_.log.info("the disk has room again: publishes are accepted");
         }
     }
+    counts_.store.room = measured;
+}
+
+void engine_core::disk_measured(const storage::store_statistics& measured) {
+    room_measured(measured.room);
     counts_.store = measured;
     if (!measured.failure.empty() && !failed_) {
         stop_for(fmt::format("the store failed: {}", measured.failure));
@@ -361,7 +367,6 @@ void engine_core::reload(instant now) {
     effects_ = {};
     gathered_bytes_ = 0;
     lazy_since_.reset();
-    domain_ = domain::broker_state(options_);
     if (auto loaded = load(now); !loaded) {
         stop_for(fmt::format("the store cannot be loaded again: {}", loaded.error().text));
     }

@@ -26,7 +26,7 @@
 namespace brokerd::engine {
 
 struct core_parts {
-    storage::store& store;  // only to load; reads and writes go through the starters
+    storage::store& store;  // to load and for the room; reads and writes go through the starters
     commit_starter& commits;
     fetch_starter& fetches;
     std::vector<output_sink*> sinks;  // at least one
@@ -97,6 +97,7 @@ private:
     void flush_sinks();
     void start_fetches(instant now);
     void refuse_publish(const domain::request& from);
+    void room_measured(const storage::disk_room& measured);
     void answer_health(instant now, bool proven);
     [[nodiscard]] health_state health(instant now, bool proven) const;
     [[nodiscard]] mono_time next_wake(instant now) const;
@@ -104,7 +105,6 @@ private:
     void stop_for(const std::string& what);
 
     core_parts parts_;
-    domain::domain_options options_;
     domain::broker_state domain_;
     domain::effects effects_;
     std::unordered_set<connection_id> open_;
@@ -115,7 +115,7 @@ private:
     mono_time running_since_{};
     std::size_t gathered_bytes_ = 0;
     std::size_t gathering_bytes_limit_;
-    std::size_t written_since_measured_ = 0;
+    std::size_t written_since_maintained_ = 0;
     std::optional<mono_time> lazy_since_;  // something waits to be committed since then
     mono_time tick_at_ = mono_never;
 

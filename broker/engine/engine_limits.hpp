@@ -23,6 +23,7 @@ inline constexpr auto fetch_retry = 10ms;
 // On a full disk that does not even take the epoch.
 inline constexpr auto no_space_retry = 1s;
 
+inline constexpr auto measure_interval = 1s;
 inline constexpr auto maintain_interval = 1s;
 inline constexpr std::size_t maintain_bytes = 64 * limits::mib;  // or after this much was written
 

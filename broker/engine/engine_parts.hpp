@@ -55,7 +55,7 @@ public:
 
     // `generation` comes back with the answer. False: too many are waiting already.
     [[nodiscard]] virtual bool start(domain::fetch what, std::uint64_t generation) = 0;
-    // Measure the disk soon: much was written.
+    // Measure the disk and give space back soon: much was written.
     virtual void maintain_soon() = 0;
 };
 

@@ -1,6 +1,7 @@
 // The read pool: a few threads that read the store for the domain and do its background work, so
 // that neither the engine nor an I/O thread ever waits for the disk.
 // start() and maintain_soon() are called on the engine thread; handlers run on pool threads.
+// stop() waits for a read that is running, but has the background work break off.
 #pragma once
 
 #include <chrono>
@@ -20,7 +21,7 @@ class read_pool final : public fetch_starter {
 public:
     struct handlers {
         std::function<void(fetch_answer)> answered;
-        std::function<void(const storage::store_statistics&)> maintained;
+        std::function<void(const storage::store_statistics&)> measured;
     };
 
     read_pool(storage::store& from, handlers to);
@@ -37,8 +38,19 @@ private:
     };
     using time_point = std::chrono::steady_clock::time_point;
 
+    // What comes again and again; never twice at once.
+    struct chore {
+        time_point at;
+        bool running = false;
+        [[nodiscard]] bool due(time_point now) const { return !running && at <= now; }
+    };
+
     void run();
-    void maintain();
+    void answer(std::unique_lock<std::mutex>& lock);
+    template <typename Work>
+    void run_chore(chore& which, std::chrono::nanoseconds interval,
+                   std::unique_lock<std::mutex>& lock, Work work);
+    [[nodiscard]] time_point next_chore(time_point now) const;
 
     storage::store& from_;
     handlers to_;
@@ -46,8 +58,8 @@ private:
     std::condition_variable wake_;
     // Guarded by mutex_:
     std::deque<read> waiting_;
-    time_point maintain_at_;
-    bool maintaining_ = false;
+    chore measure_;
+    chore maintain_;  // may take minutes; the disk is measured meanwhile
     bool stopping_ = false;
 
     std::vector<std::thread> threads_;

@@ -101,7 +101,7 @@ void connection::note_closing() {
     lane_.log_closed(session_, entry_->address);
     writer_.finish();
     resume_.cancel();
-    close_by_ = lane_.now().mono + lane_.linger();
+    closed_at_ = lane_.now().mono;
 }
 
 void connection::put_question(const ask& question) {
@@ -194,6 +194,20 @@ void connection::resume() {
     resume_.cancel();
 }
 
+bool connection::drained() const {
+    std::error_code ignored;
+    return session_.drained() && writer_.pending_bytes() == 0 && socket_.available(ignored) == 0;
+}
+
+void connection::not_listening(duration_us time) {
+    session_.not_listening(time, lane_.now());
+}
+
+void connection::count_pause() {
+    const auto now = lane_.now().mono;
+    not_listening(now - std::exchange(pause_counted_, now));
+}
+
 bool connection::paused() const {
     return !session_.closing() &&
            (session_.blocked() || writer_.over_limit() || lane_.shared().engine->congested());
@@ -207,20 +221,20 @@ duration_us connection::dead_after() const {
 mono_time connection::tick() {
     const auto now = lane_.now();
     if (session_.closing()) {
-        if (now.mono >= close_by_) {
+        if (now.mono >= close_by()) {
             std::error_code ignored;
             socket_.close(ignored);
             return mono_never;
         }
-        return close_by_;
+        return close_by();
     }
     if (writer_.stalled(std::chrono::steady_clock::now(), dead_after())) {
         const failure why{error_code::slow_consumer, "the client does not read what it asked for"};
         close(closed_reason::slow_consumer, &why);
         return now.mono;
     }
-    if (paused()) {
-        session_.not_listening(now);
+    if (reading_paused_) {
+        count_pause();
     }
     run([&](session_io& io) { session_.tick(io); });
     return deadline();
@@ -228,23 +242,36 @@ mono_time connection::tick() {
 
 mono_time connection::deadline() const {
     if (session_.closing()) {
-        return close_by_;
+        return close_by();
     }
     mono_time next = session_.deadline();
     if (writer_.pending_bytes() > 0) {
-        const auto progress =
-            std::chrono::duration_cast<duration_us>(writer_.last_progress().time_since_epoch());
-        next = std::min(next, mono_time{progress} + dead_after());
+        next = std::min(next, last_progress() + dead_after());
     }
     return next;
+}
+
+mono_time connection::last_progress() const {
+    return mono_time{
+        std::chrono::duration_cast<duration_us>(writer_.last_progress().time_since_epoch())};
+}
+
+// A peer that goes on reading gets all that was promised to it, within reason.
+mono_time connection::close_by() const {
+    const auto since = std::max(closed_at_, last_progress());
+    return writer_.pending_bytes() == 0
+               ? since + lane_.linger()
+               : std::min(since + lane::close_linger, lane_.write_until(closed_at_));
 }
 
 transport::awaitable<> connection::read(std::shared_ptr<connection> self) {
     auto reason = closed_reason::peer_reset;
     for (;;) {
+        self->pause_counted_ = self->lane_.now().mono;
         while (self->paused()) {
             self->reading_paused_ = true;
             co_await self->resume_.async_wait(use_tuple);
+            self->count_pause();
         }
         self->reading_paused_ = false;
         const auto [waited] = co_await self->socket_.async_wait(tcp::socket::wait_read, use_tuple);
@@ -261,10 +288,16 @@ transport::awaitable<> connection::read(std::shared_ptr<connection> self) {
             self->received(*piece);
         }
     }
-    self->close(reason);
-    self->writer_.stop();
-    std::error_code ignored;
-    self->socket_.close(ignored);
+    if (reason == closed_reason::peer_closed && self->session_.heard_all()) {
+        // It may still take our last words; that nothing comes any more is no silence.
+        self->reading_paused_ = true;
+        self->pause_counted_ = self->lane_.now().mono;
+    } else {
+        self->close(reason);
+        self->writer_.stop();
+        std::error_code ignored;
+        self->socket_.close(ignored);
+    }
     self->coroutine_ended();
 }
 

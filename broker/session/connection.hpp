@@ -2,9 +2,9 @@
 // nothing. Owner: the thread of its lane.
 //
 // Two coroutines: read() waits for bytes and feeds the machine; write() is the one writer. When the
-// machine is closing, the writer sends what is left and shuts its direction down; read() discards
-// what still comes until the peer has closed too, at most close_linger, so that the last frame is
-// not lost to a reset.
+// machine is closing, the writer sends what is left, as long as the peer goes on taking it, and
+// shuts its direction down; read() discards what still comes until the peer has closed too, at most
+// close_linger, so that the last frame is not lost to a reset.
 #pragma once
 
 #include <cstdint>
@@ -61,9 +61,13 @@ public:
     [[nodiscard]] mono_time tick();
     // The engine's inbox has room again.
     void resume();
+    // The lane did not run for so long: nothing was read.
+    void not_listening(duration_us time);
 
     [[nodiscard]] connection_id id() const { return session_.id(); }
-    [[nodiscard]] bool drained() const { return session_.drained(); }
+    // Closing cuts nothing off: no request or lease is open, every answer is with the system, and
+    // all that has arrived was read.
+    [[nodiscard]] bool drained() const;
     [[nodiscard]] bool closing() const { return session_.closing(); }
 
     // Whether outputs came since the last outputs_end(); the lane's mark.
@@ -94,6 +98,9 @@ private:
     [[nodiscard]] bool paused() const;
     [[nodiscard]] duration_us dead_after() const;
     [[nodiscard]] mono_time deadline() const;
+    [[nodiscard]] mono_time last_progress() const;
+    [[nodiscard]] mono_time close_by() const;
+    void count_pause();
 
     static transport::awaitable<> read(std::shared_ptr<connection> self);
     static transport::awaitable<> write(std::shared_ptr<connection> self);
@@ -107,9 +114,10 @@ private:
     session session_;
     std::string ip_;
     std::shared_ptr<connection_entry> entry_;
-    mono_time close_by_ = mono_never;  // set once closing
-    std::size_t bytes_to_post_ = 0;    // received, not yet counted in the engine's inbox
+    mono_time closed_at_{};          // once closing
+    std::size_t bytes_to_post_ = 0;  // received, not yet counted in the engine's inbox
     bool reading_paused_ = false;
+    mono_time pause_counted_{};  // while reading is paused: until when that is accounted for
     int coroutines_ = 2;
     bool opened_ = false;  // the handshake was seen to be done
     bool closed_ = false;  // closing was seen and reported

@@ -21,8 +21,8 @@ void detach(session& of, const codec::frame& frame, session_io& io) {
         of.refuse(frame.request_id, message.error(), io);
         return;
     }
-    of.forget_consumer(message->consumer);
-    of.pass_on(frame.request_id, *std::move(message), {answer_kind::soon, small_answer_bytes}, io);
+    of.pass_on(frame.request_id, *std::move(message), {answer_kind::detach, small_answer_bytes},
+               io);
 }
 
 void settle(session& of, const codec::frame& frame, session_io& io) {

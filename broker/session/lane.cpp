@@ -20,6 +20,8 @@ namespace {
 // Deadlines are met within this; a sweep visits every connection.
 constexpr auto sweep_interval_min = 50ms;
 constexpr auto drain_sweep_interval = 5ms;
+// So late, the lane did not run for a while (the process was stopped, the machine overloaded).
+constexpr auto sweep_late_min = 1s;
 // At shut-down nobody waits long for peers that do not hang up.
 constexpr auto drain_linger = 200ms;
 
@@ -155,6 +157,11 @@ duration_us lane::linger() const {
     return drain_until_ == mono_never ? duration_us{close_linger} : duration_us{drain_linger};
 }
 
+mono_time lane::write_until(mono_time closing) const {
+    return drain_until_ == mono_never ? closing + shared_.settings.dead_after
+                                      : std::max(closing, drain_until_) + drain_linger;
+}
+
 void lane::wake_by(mono_time at) {
     if (at == mono_never) {
         return;
@@ -176,8 +183,18 @@ void lane::wake_by(mono_time at) {
 }
 
 void lane::sweep() {
-    timer_at_ = mono_never;
-    swept_ = now().mono;
+    const auto at = now().mono;
+    const auto late = at - std::exchange(timer_at_, mono_never);
+    const auto since = std::exchange(swept_, at);
+    catching_up_ = late >= sweep_late_min && !catching_up_;
+    if (catching_up_) {
+        // What peers sent and took meanwhile is looked at before anybody is called dead.
+        for (const auto& [id, each] : connections_) {
+            each->not_listening(at - since);
+        }
+        wake_by(at);
+        return;
+    }
     for (const auto& [id, each] : connections_) {
         wake_by(each->tick());
     }

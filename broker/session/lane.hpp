@@ -43,7 +43,7 @@ struct server_context {
 
 class lane final : public engine::output_sink {
 public:
-    // After the peer or we said the last word.
+    // After the peer or we said the last word; or without progress in saying it.
     static constexpr auto close_linger = std::chrono::seconds{2};
 
     lane(server_context& shared, std::uint64_t index, std::uint64_t lanes);
@@ -72,8 +72,10 @@ public:
     [[nodiscard]] instant now() const { return shared_.clock.now(); }
     void spawn(std::string name, transport::awaitable<> task);
     void wake_by(mono_time at);
-    // How long a closing connection waits for its peer.
+    // How long a connection that has said its last word waits for its peer to hang up.
     [[nodiscard]] duration_us linger() const;
+    // Until when one that is closing since then may take to say it.
+    [[nodiscard]] mono_time write_until(mono_time closing) const;
     void ended(connection_id id);
     void log_closed(const session& of, const std::string& address);
 
@@ -88,7 +90,8 @@ private:
     transport::task_group tasks_;
     asio::steady_timer timer_;
     mono_time timer_at_ = mono_never;
-    mono_time swept_{};  // when every connection was last visited
+    mono_time swept_{};         // when every connection was last visited
+    bool catching_up_ = false;  // that was late, and the next visit is a full one
     std::unordered_map<connection_id, std::shared_ptr<connection>> connections_;
     std::uint64_t next_id_;
     std::uint64_t lanes_;

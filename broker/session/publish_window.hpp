@@ -2,7 +2,10 @@
 // number of our own, under which the domain answers it: the client's request ids need not be
 // unique. Owner: the session's thread. Pure.
 //
-// Invariant: credit left + credit of unanswered publishes = what was granted in hello.
+// Invariants
+//   * credit left + credit of unanswered publishes = what was granted in hello;
+//   * a number is used again once its publish is answered: there are as many places as publishes
+//     were in flight at once, which credit bounds, however slow one of them is.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +21,7 @@ public:
         std::uint32_t request = 0;  // the client's
         std::uint32_t messages = 0;
         std::uint64_t bytes = 0;
-        bool answered = true;
+        bool in_flight = false;
     };
 
     publish_window(std::uint32_t credit_messages, std::uint64_t credit_bytes)
@@ -32,20 +35,15 @@ public:
     // Gives the credit back and returns what was opened under this number.
     entry close(std::uint32_t number);
 
-    [[nodiscard]] bool empty() const { return unanswered_ == 0; }
+    [[nodiscard]] bool empty() const { return free_.size() == places_.size(); }
     [[nodiscard]] std::int64_t credit_messages() const { return credit_messages_; }
     [[nodiscard]] std::int64_t credit_bytes() const { return credit_bytes_; }
 
 private:
-    [[nodiscard]] entry& at(std::uint32_t number) { return ring_[number & (ring_.size() - 1)]; }
-    void grow();
-
     std::int64_t credit_messages_;  // negative only while one large publish is in flight
     std::int64_t credit_bytes_;
-    std::vector<entry> ring_;  // size a power of two; numbers first_ .. next_-1
-    std::uint32_t first_ = 1;  // the oldest that is not answered
-    std::uint32_t next_ = 1;
-    std::uint32_t unanswered_ = 0;
+    std::vector<entry> places_;        // of number n: places_[n - 1]
+    std::vector<std::uint32_t> free_;  // numbers
 };
 
 }  // namespace brokerd::session

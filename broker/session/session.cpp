@@ -27,9 +27,12 @@ std::uint32_t claimed_count(byte_view batch, std::uint32_t max) {
     return std::min(load_le<std::uint32_t>(batch.data() + batch_count_offset), max);
 }
 
-std::uint64_t largest_of(const std::vector<std::uint32_t>& sizes) {
-    const auto at = std::ranges::max_element(sizes);
-    return at == sizes.end() ? 0 : *at;
+// With pipelined publishes to many topics, which one is meant. A name that is none is not repeated.
+failure naming(const std::string& topic, failure why) {
+    if (check_topic_name(topic)) {
+        why.text = fmt::format("topic {}: {}", topic, why.text);
+    }
+    return why;
 }
 
 std::uint64_t leases_in(const std::vector<lease_run>& runs) {
@@ -233,15 +236,10 @@ void session::take_publish(std::uint32_t request, codec::publish message, sessio
         refuse(request, number.error(), io);
         return;
     }
-    static thread_local std::vector<std::uint32_t> sizes;
-    sizes.clear();
-    const auto checked = codec::check_batch(batch,
-                                            {.records_max = settings_.batch_records_max,
-                                             .message_bytes_max = settings_.message_bytes_max},
-                                            &sizes);
+    const auto checked = codec::check_batch(batch, settings_.batch_records_max);
     if (!checked) {
         give_back(publishes_.close(*number));
-        refuse(request, checked.error(), io);
+        refuse(request, naming(message.topic, checked.error()), io);
         flush(io);
         return;
     }
@@ -252,7 +250,7 @@ void session::take_publish(std::uint32_t request, codec::publish message, sessio
                                                 .count = checked->header.count,
                                                 .producer = checked->header.producer,
                                                 .first_sequence = checked->header.first_sequence,
-                                                .largest_record = largest_of(sizes)}});
+                                                .largest_record = checked->largest_record}});
 }
 
 // Bytes of the frame at hand that outlive it. Those that lie in the piece just read share one copy
@@ -287,7 +285,6 @@ void session::take_attach(std::uint32_t request, codec::attach message, session_
         refuse(request, {error_code::busy, "the broker is shutting down; attach again later"}, io);
         return;
     }
-    attaches_.push_back({request, message.consumer});
     const auto bytes = answer_about(leases_in(message.held));
     pass_on(request, std::move(message), {answer_kind::soon, bytes}, io);
 }
@@ -321,10 +318,6 @@ void session::take_settle(std::uint32_t request, codec::settle message, session_
     const expected_answer expected{message.confirm ? answer_kind::soon : answer_kind::none,
                                    answer_about(leases_in(message.runs))};
     pass_on(request, std::move(message), expected, io);
-}
-
-void session::forget_consumer(consumer_id consumer) {
-    std::erase(consumers_, consumer);
 }
 
 void session::take_goodbye(std::uint32_t request, session_io& io) {
@@ -397,6 +390,12 @@ mono_time session::tick(session_io& io) {
     return deadline();
 }
 
+void session::not_listening(duration_us time, instant now) {
+    for (mono_time* since : {&opened_, &last_received_, &frame_began_}) {
+        *since = std::min(*since + time, now.mono);
+    }
+}
+
 void session::drain(duration_us grace, session_io& io) {
     draining_ = true;
     if (state_ == session_state::handshake) {
@@ -405,15 +404,8 @@ void session::drain(duration_us grace, session_io& io) {
     }
     answer(0, codec::draining{static_cast<std::uint32_t>(grace.count() / 1000)}, io);
     if (state_ == session_state::open && !leaving_) {
-        for (const auto consumer : consumers_) {
-            drain_consumer(consumer, io);
-        }
         ask_what_is_held(io);
     }
-}
-
-void session::drain_consumer(consumer_id consumer, session_io& io) {
-    pass_on(0, codec::set_prefetch{consumer, 0, 0}, {}, io);
 }
 
 void session::ask_what_is_held(session_io& io) {
@@ -422,8 +414,8 @@ void session::ask_what_is_held(session_io& io) {
 }
 
 bool session::drained() const {
-    return closing() ||
-           (publishes_.empty() && unanswered_.soon() == 0 && held_questions_ == 0 && !blocked());
+    return closing() || (publishes_.empty() && unanswered_.soon() == 0 && held_questions_ == 0 &&
+                         !blocked() && frame_in_progress_ == 0);
 }
 
 void session::close(closed_reason reason, session_io& io, const failure* why) {

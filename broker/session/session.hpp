@@ -11,10 +11,10 @@
 //   * in closing nothing is read and nothing but the last frames is written.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -88,8 +88,9 @@ public:
     [[nodiscard]] mono_time deadline() const;
     // Does what is due; returns the next deadline.
     mono_time tick(session_io& io);
-    // We do not read at the moment: silence is not the client's doing.
-    void not_listening(instant now) { last_received_ = now.mono; }
+    // For so long, until now, nothing was read: neither silence nor a frame or hello that does not
+    // come was the client's doing.
+    void not_listening(duration_us time, instant now);
 
     // Shut-down: asks the client to settle and leave, gives it nothing new.
     void drain(duration_us grace, session_io& io);
@@ -102,12 +103,16 @@ public:
 
     [[nodiscard]] session_state state() const { return state_; }
     [[nodiscard]] bool closing() const { return state_ == session_state::closing; }
+    // Nothing that still comes from the client counts.
+    [[nodiscard]] bool heard_all() const { return leaving_ || closing(); }
     [[nodiscard]] closed_reason reason() const { return reason_; }
     [[nodiscard]] const std::string& close_text() const { return close_text_; }
     [[nodiscard]] connection_id id() const { return id_; }
     [[nodiscard]] const std::string& client_name() const { return client_name_; }
     [[nodiscard]] const session_settings& settings() const { return settings_; }
-    [[nodiscard]] std::size_t consumers() const { return consumers_.size(); }
+    [[nodiscard]] std::uint64_t consumers() const {
+        return static_cast<std::uint64_t>(std::max<std::int64_t>(consumers_, 0));
+    }
     [[nodiscard]] const publish_window& publishes() const { return publishes_; }
 
     // ---- for the handlers of requests (handlers_*.cpp) ----
@@ -120,16 +125,10 @@ public:
     void take_publish(std::uint32_t request, codec::publish message, session_io& io);
     void take_attach(std::uint32_t request, codec::attach message, session_io& io);
     void take_settle(std::uint32_t request, codec::settle message, session_io& io);
-    void forget_consumer(consumer_id consumer);
     void take_goodbye(std::uint32_t request, session_io& io);
     void put_question(std::uint32_t request, ask::kind what, connection_id target, session_io& io);
 
 private:
-    struct pending_attach {
-        std::uint32_t request;
-        consumer_id consumer;
-    };
-
     void transition(session_state to);
     // Frames are not handled until answers or room have come.
     [[nodiscard]] bool must_wait() const { return !waiting_.empty() || unanswered_.full(); }
@@ -142,7 +141,6 @@ private:
     [[nodiscard]] mono_time ping_due() const;
     void note_sent(session_io& io) { last_sent_ = io.now.mono; }
     void flush(session_io& io);
-    void drain_consumer(consumer_id consumer, session_io& io);
     void ask_what_is_held(session_io& io);
     void give_back(const publish_window::entry& answered);
     void finish_goodbye(session_io& io);
@@ -157,11 +155,8 @@ private:
     void encode_body(std::uint32_t request, const codec::attached& body, session_io& io);
     void encode_body(std::uint32_t request, const codec::detached& body, session_io& io);
     void encode_body(std::uint32_t request, const domain::holds_nothing& body, session_io& io);
-    void encode_body(std::uint32_t request, const codec::ok& body, session_io& io);
     template <codec::frame_message T>
     void encode_body(std::uint32_t request, const T& body, session_io& io);
-    // The consumer of that attach, if it is one.
-    std::optional<consumer_id> settle_attach(std::uint32_t request, bool attached);
 
     const session_settings& settings_;
     connection_id id_;
@@ -181,8 +176,8 @@ private:
     std::uint32_t credit_back_messages_ = 0;
     std::uint64_t credit_back_bytes_ = 0;
 
-    std::vector<pending_attach> attaches_;
-    std::vector<consumer_id> consumers_;
+    // Of what was answered: the ok of a detach may come before the `attached` it is about.
+    std::int64_t consumers_ = 0;
     unanswered_requests unanswered_;
     std::uint64_t held_questions_ = 0;  // asked of the engine in drain: is a lease still held?
 

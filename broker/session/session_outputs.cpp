@@ -1,6 +1,7 @@
 // The output side of the session machine: what the engine released becomes frames.
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "broker/session/session.hpp"
 #include "protocol/codec/delivery.hpp"
@@ -29,6 +30,10 @@ void session::pump(session_io& io) {
 }
 
 void session::encode_output(domain::output& out, session_io& io) {
+    if (unanswered_requests::kind_of(out.request) == answer_kind::detach &&
+        std::holds_alternative<codec::ok>(out.body)) {
+        --consumers_;
+    }
     const std::uint32_t request = unanswered_.close(out.request);
     std::visit([&](auto& body) { encode_body(request, body, io); }, out.body);
 }
@@ -98,7 +103,8 @@ void session::encode_body(std::uint32_t, const domain::delivery& body, session_i
 }
 
 void session::encode_body(std::uint32_t request, const domain::read_result& body, session_io& io) {
-    codec::messages_writer writer(io.outbox, request, body.first_offset, body.next_offset);
+    codec::messages_writer writer(io.outbox, request, body.incarnation, body.first_offset,
+                                  body.next_offset);
     for (const auto& run : body.runs) {
         writer.append_run(run.leases.first_offset, run.leases.count, run.append_time,
                           run.records.view);
@@ -117,27 +123,15 @@ void session::encode_body(std::uint32_t request, const T& body, session_io& io) 
     answer(request, body, io);
 }
 
-// Request id 0 of `ok` and `consumer_not_found`: answers to what drain() asked for by itself.
-void session::encode_body(std::uint32_t request, const codec::ok& body, session_io& io) {
-    if (request != 0 || !draining_) {
-        encode_body<codec::ok>(request, body, io);
-    }
-}
-
 void session::encode_body(std::uint32_t request, const codec::error& body, session_io& io) {
-    if (request == 0 && draining_ && body.code == error_code::consumer_not_found) {
-        return;
-    }
-    (void)settle_attach(request, false);
     refuse(request, {body.code, body.text}, io);
 }
 
 void session::encode_body(std::uint32_t request, const codec::attached& body, session_io& io) {
-    const auto consumer = settle_attach(request, true);
+    ++consumers_;
     encode_body<codec::attached>(request, body, io);
-    if (draining_ && consumer && !leaving_) {
+    if (draining_ && !leaving_) {
         // It was on its way when the drain began, and may hold leases by now.
-        drain_consumer(*consumer, io);
         ask_what_is_held(io);
     }
 }
@@ -147,21 +141,8 @@ void session::encode_body(std::uint32_t, const domain::holds_nothing&, session_i
 }
 
 void session::encode_body(std::uint32_t, const codec::detached& body, session_io& io) {
-    forget_consumer(body.consumer);
+    --consumers_;
     answer(0, body, io);
-}
-
-std::optional<consumer_id> session::settle_attach(std::uint32_t request, bool attached) {
-    const auto at = std::ranges::find(attaches_, request, &pending_attach::request);
-    if (at == attaches_.end()) {
-        return {};
-    }
-    const consumer_id consumer = at->consumer;
-    if (attached) {
-        consumers_.push_back(consumer);
-    }
-    attaches_.erase(at);
-    return consumer;
 }
 
 }  // namespace brokerd::session

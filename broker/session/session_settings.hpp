@@ -18,7 +18,6 @@ struct session_settings {
     durability level = durability::disk;
 
     std::size_t frame_bytes_max = limits::frame_bytes_default;
-    std::uint64_t message_bytes_max = limits::message_bytes_default;
     std::uint32_t batch_records_max = limits::batch_records_default;
     std::uint32_t credit_messages = limits::publish_credit_messages_default;
     std::uint64_t credit_bytes = limits::publish_credit_bytes_default;

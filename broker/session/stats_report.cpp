@@ -66,7 +66,7 @@ constexpr std::array rows{
         "answers that wait for their commit"},
     row{"disk_bytes", [](const auto& s) { return s.store.disk_bytes; },
         "size of the data directory"},
-    row{"disk_free_bytes", [](const auto& s) { return s.store.disk_free_bytes; },
+    row{"disk_free_bytes", [](const auto& s) { return s.store.room.free_bytes; },
         "free on its disk"},
     row{"disk_written_bytes_total", [](const auto& s) { return s.store.bytes_written; },
         "written by log, flush and compaction"},

@@ -18,6 +18,7 @@ namespace brokerd::session {
 enum class answer_kind : std::uint8_t {
     none,      // not counted: it may stay without an answer
     soon,      // of the engine
+    detach,    // soon; its ok ends a consumer
     waiting,   // of the engine, perhaps only when there is something to read
     question,  // of the server
 };
@@ -44,9 +45,12 @@ public:
         return bytes << bytes_shift |
                std::uint64_t{static_cast<std::uint8_t>(expected.kind)} << kind_shift | request;
     }
+    [[nodiscard]] static answer_kind kind_of(std::uint64_t tag) {
+        return static_cast<answer_kind>(tag >> kind_shift & kind_mask);
+    }
     // Returns the client's request id.
     std::uint32_t close(std::uint64_t tag) {
-        const auto kind = static_cast<answer_kind>(tag >> kind_shift & kind_mask);
+        const auto kind = kind_of(tag);
         if (kind != answer_kind::none) {
             auto& count = count_of(kind);
             const std::uint64_t bytes = tag >> bytes_shift;
@@ -69,15 +73,15 @@ public:
 
 private:
     static constexpr unsigned kind_shift = 32;
-    static constexpr std::uint64_t kind_mask = 3;
-    static constexpr unsigned bytes_shift = 34;
+    static constexpr std::uint64_t kind_mask = 7;
+    static constexpr unsigned bytes_shift = 35;
     static constexpr std::uint64_t bytes_max = (std::uint64_t{1} << (64 - bytes_shift)) - 1;
     static_assert(limits::frame_bytes_max <= bytes_max);
 
     [[nodiscard]] std::uint64_t& count_of(answer_kind kind) {
-        return kind == answer_kind::soon      ? soon_
-               : kind == answer_kind::waiting ? waiting_
-                                              : questions_;
+        return kind == answer_kind::waiting    ? waiting_
+               : kind == answer_kind::question ? questions_
+                                               : soon_;
     }
 
     std::uint64_t soon_ = 0;

@@ -27,6 +27,7 @@ void disk_space::measure() {
         return;  // the next write will tell
     }
     free_.store(*free, std::memory_order_relaxed);
+    below_floor_.store(*free < limits_.floor_bytes, std::memory_order_relaxed);
     if (*free < limits_.reserve_bytes) {
         below_.store(true, std::memory_order_relaxed);
     } else if (*free >= limits_.reserve_bytes + limits_.reserve_bytes / 10) {
@@ -39,15 +40,20 @@ void disk_space::measure() {
 
 void disk_space::update_ballast(std::uint64_t free) {
     std::error_code error;
-    const bool there = fs::exists(ballast_, error);
+    const auto size = fs::file_size(ballast_, error);
+    const bool there = !error;
+    // A power cut or a kill while it was made leaves less than it should be.
+    const bool whole = there && size >= limits_.ballast_bytes;
     if (there && free < limits_.tight_bytes) {
         fs::remove(ballast_, error);
-    } else if (!there && free / 2 >= limits_.reserve_bytes + limits_.ballast_bytes) {
+    } else if (!whole && ballast_possible_ &&
+               free / 2 >= limits_.reserve_bytes + limits_.ballast_bytes) {
         const auto file = open_file(ballast_, O_WRONLY | O_CREAT);
         // Where blocks cannot be set aside the file would be no help.
         if (!file ||
             ::fallocate(file->get(), 0, 0, static_cast<off_t>(limits_.ballast_bytes)) != 0) {
             fs::remove(ballast_, error);
+            ballast_possible_ = false;
         }
     }
 }

@@ -1,6 +1,7 @@
-// The free space of the disk: below the reserve nothing is added any more, so that what frees
-// space can still be written (RELIABILITY P8). A ballast file is given up when even that gets
-// tight, and at a start on a full disk. Any thread.
+// The free space of the disk: below the reserve publishes are refused, so that what frees space can
+// still be written (RELIABILITY P8). What was taken before may use part of the reserve, down to a
+// floor. A ballast file is given up when space gets tight, and at a start on a full disk. Any
+// thread.
 #pragma once
 
 #include <atomic>
@@ -13,7 +14,8 @@
 namespace brokerd::storage {
 
 struct disk_limits {
-    std::uint64_t reserve_bytes = 0;  // below: full
+    std::uint64_t reserve_bytes = 0;  // below: nothing new is taken
+    std::uint64_t floor_bytes = 0;    // below: nothing that needs space is written
     std::uint64_t tight_bytes = 0;    // below: the ballast goes
     std::uint64_t ballast_bytes = 0;  // 0 = no ballast
 };
@@ -30,8 +32,9 @@ public:
     void measure();
 
     [[nodiscard]] std::uint64_t free_bytes() const { return free_.load(std::memory_order_relaxed); }
-    // Full is left only when there is a tenth more than the reserve.
+    // Left only when there is a tenth more than the reserve.
     [[nodiscard]] bool below_reserve() const { return below_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool below_floor() const { return below_floor_.load(std::memory_order_relaxed); }
     [[nodiscard]] const disk_limits& limits() const { return limits_; }
 
 private:
@@ -40,9 +43,11 @@ private:
     const std::filesystem::path ballast_;
     const disk_limits limits_;
     const std::function<std::optional<std::uint64_t>()> measure_;
-    std::mutex mutex_;  // one measurement at a time
+    std::mutex mutex_;              // one measurement at a time
+    bool ballast_possible_ = true;  // guarded by mutex_
     std::atomic<std::uint64_t> free_ = 0;
     std::atomic<bool> below_ = false;
+    std::atomic<bool> below_floor_ = false;
 };
 
 // The reserve if none is configured: 5 % of the disk, at most 1 GiB, at least two memtable budgets.

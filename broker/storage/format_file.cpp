@@ -1,12 +1,10 @@
-// Parses BROKERD strictly, line by line, and tells a foreign directory from an empty one.
+// Reads or creates BROKERD, and tells a foreign directory from an empty one.
 #include "broker/storage/format_file.hpp"
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <sys/random.h>
 #include <system_error>
 
@@ -23,12 +21,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t file_bytes_max = 4096;
-constexpr std::size_t id_digits = 32;
-constexpr std::string_view title = "brokerd data directory";
-
-std::string text_of(const format_file& file) {
-    return fmt::format("{}\ndatabase {}\nformat {}\n", title, file.database_id, file.format);
-}
 
 io_outcome<std::string> random_id() {
     std::array<std::uint64_t, 2> words{};
@@ -36,54 +28,6 @@ io_outcome<std::string> random_id() {
         return std::unexpected(io_failure("read", "random numbers"));
     }
     return fmt::format("{:016x}{:016x}", words[0], words[1]);
-}
-
-// The first line, which is taken off.
-std::string_view take_line(std::string_view& text) {
-    const auto end = std::min(text.find('\n'), text.size());
-    const auto line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    return line;
-}
-
-bool is_id(std::string_view text) {
-    return text.size() == id_digits && text.find_first_not_of("0123456789abcdef") == text.npos;
-}
-
-open_outcome<format_file> parse(std::string_view text, const fs::path& path) {
-    const auto damaged = [&](std::string_view what) {
-        return open_failed(open_failure::refused,
-                           fmt::format("{} is damaged: {}. Nothing was changed; restore the file "
-                                       "from a copy",
-                                       path.string(), what));
-    };
-    if (take_line(text) != title) {
-        return damaged(fmt::format("it does not begin with '{}'", title));
-    }
-    format_file result;
-    const auto database = take_line(text);
-    if (!database.starts_with("database ") || !is_id(database.substr(9))) {
-        return damaged("its second line names no database");
-    }
-    result.database_id = database.substr(9);
-    const auto format = take_line(text);
-    const auto number = format.substr(std::min<std::size_t>(7, format.size()));
-    const auto parsed =
-        std::from_chars(number.data(), number.data() + number.size(), result.format);
-    if (!format.starts_with("format ") || parsed.ec != std::errc{} ||
-        parsed.ptr != number.data() + number.size() || result.format == 0) {
-        return damaged("its third line names no format");
-    }
-    if (result.format > format_major) {
-        return open_failed(open_failure::refused,
-                           fmt::format("{} has format {}, this brokerd knows formats up to {}. "
-                                       "Nothing was changed; use the version that wrote it",
-                                       path.parent_path().string(), result.format, format_major));
-    }
-    if (!text.empty()) {
-        return damaged("it has more than three lines");
-    }
-    return result;
 }
 
 // What is in the directory besides what an interrupted creation leaves behind.
@@ -123,7 +67,11 @@ open_outcome<std::optional<format_file>> read_if_there(const fs::path& directory
         if (!text) {
             return open_failed(open_failure::failed, text.error());
         }
-        return parse(*text, path);
+        auto facts = parse_format_text(*text, path);
+        if (!facts) {
+            return std::unexpected(std::move(facts.error()));
+        }
+        return format_file{std::move(*facts)};
     }
     if (!foreign.empty()) {
         return open_failed(open_failure::refused,
@@ -157,8 +105,8 @@ open_outcome<format_file> format_file::read_or_create(const fs::path& directory)
     if (!id) {
         return open_failed(open_failure::failed, id.error());
     }
-    format_file fresh{.database_id = std::move(*id), .created = true};
-    if (const auto written = write_whole_file(path, text_of(fresh)); !written) {
+    format_file fresh{{.database_id = std::move(*id)}, true};
+    if (const auto written = write_whole_file(path, format_text(fresh)); !written) {
         return open_failed(open_failure::failed, written.error());
     }
     return fresh;

@@ -1,27 +1,17 @@
-// DIR/BROKERD: what the directory is and in which format. Text, so that a person can read it:
-//
-//   brokerd data directory
-//   database 3f2a...            32 hex digits
-//   format 1
-//
-// Checked before RocksDB is opened; written once, when the directory is new.
+// DIR/BROKERD: what the directory is and in which format (format_text.hpp). Checked before RocksDB
+// is opened; written once, when the directory is new.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
-#include <string>
 
+#include "broker/storage/format_text.hpp"
 #include "broker/storage/open_error.hpp"
 
 namespace brokerd::storage {
 
-inline constexpr std::uint32_t format_major = 1;
-
-struct format_file {
+struct format_file : format_facts {
     static constexpr const char* file_name = "BROKERD";
 
-    std::string database_id;  // 32 hex digits
-    std::uint32_t format = format_major;
     bool created = false;  // by this call
 
     // Whether the directory can be ours: it has a good file, or is empty but for the lock. Writes

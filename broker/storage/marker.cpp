@@ -1,18 +1,14 @@
-// Layout of a slot, the choice of the newest whole one, and the writing thread.
+// The file of the slots, and the thread that writes them.
 #include "broker/storage/marker.hpp"
 
-#include <array>
+#include <algorithm>
 #include <chrono>
-#include <cstring>
-#include <fcntl.h>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "protocol/types/bytes.hpp"
-#include "protocol/types/crc32c.hpp"
 
 namespace brokerd::storage {
 
@@ -21,53 +17,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr auto write_interval = std::chrono::seconds(1);
-constexpr std::string_view magic = "brokerdM";
-constexpr std::uint32_t marker_version = 1;
-constexpr std::size_t crc_at = 12;
-constexpr std::size_t id_at = 24;
-constexpr std::size_t id_bytes = 32;
-constexpr std::size_t numbers_at = id_at + id_bytes;
-
-using slot = std::array<std::byte, marker_slot_bytes>;
-
-std::uint32_t crc_of(slot bytes) {
-    store_le(bytes.data() + crc_at, std::uint32_t{0});
-    return crc32c(0, bytes);
-}
-
-slot encode(const marker_state& state, std::uint64_t generation) {
-    slot bytes{};
-    std::memcpy(bytes.data(), magic.data(), magic.size());
-    store_le(bytes.data() + 8, marker_version);
-    store_le(bytes.data() + 16, generation);
-    std::memcpy(bytes.data() + id_at, state.database_id.data(),
-                std::min(id_bytes, state.database_id.size()));
-    std::byte* const numbers = bytes.data() + numbers_at;
-    store_le(numbers, state.synced.value());
-    store_le(numbers + 8, state.sequence);
-    store_le(numbers + 16, state.wal_number);
-    store_le(numbers + 24, state.wal_bytes);
-    store_le(bytes.data() + crc_at, crc_of(bytes));
-    return bytes;
-}
-
-std::optional<found_marker> decode(std::string_view text) {
-    slot bytes{};
-    std::memcpy(bytes.data(), text.data(), bytes.size());
-    if (!text.starts_with(magic) || load_le<std::uint32_t>(bytes.data() + 8) != marker_version ||
-        load_le<std::uint32_t>(bytes.data() + crc_at) != crc_of(bytes)) {
-        return std::nullopt;
-    }
-    found_marker found;
-    found.generation = load_le<std::uint64_t>(bytes.data() + 16);
-    found.state.database_id = text.substr(id_at, id_bytes);
-    const std::byte* const numbers = bytes.data() + numbers_at;
-    found.state.synced = commit_number{load_le<std::uint64_t>(numbers)};
-    found.state.sequence = load_le<std::uint64_t>(numbers + 8);
-    found.state.wal_number = load_le<std::uint64_t>(numbers + 16);
-    found.state.wal_bytes = load_le<std::uint64_t>(numbers + 24);
-    return found;
-}
 
 }  // namespace
 
@@ -76,7 +25,7 @@ io_outcome<void> create_marker(const fs::path& path, const std::string& database
     state.database_id = database_id;
     std::string text;
     for (const std::uint64_t generation : {0ULL, 1ULL}) {
-        text.append(as_text(encode(state, generation)));
+        text.append(as_text(encode_marker_slot(state, generation)));
     }
     return write_whole_file(path, text);
 }
@@ -86,19 +35,11 @@ open_outcome<std::optional<found_marker>> read_marker(const fs::path& path) {
     if (!fs::exists(path, error) && !error) {
         return std::optional<found_marker>{};
     }
-    const auto text = read_small_file(path, 2 * marker_slot_bytes);
+    const auto text = read_small_file(path, marker_slots * marker_slot_bytes);
     if (!text && !fs::is_regular_file(path, error)) {
         return open_failed(open_failure::failed, text.error());
     }
-    std::optional<found_marker> newest;
-    if (text && text->size() == 2 * marker_slot_bytes) {
-        for (std::size_t i = 0; i < 2; ++i) {
-            auto found = decode(std::string_view(*text).substr(i * marker_slot_bytes));
-            if (found && (!newest || found->generation > newest->generation)) {
-                newest = std::move(found);
-            }
-        }
-    }
+    auto newest = text ? newest_marker_slot(*text) : std::nullopt;
     if (!newest) {
         return open_failed(
             open_failure::refused,
@@ -186,8 +127,8 @@ void marker_writer::write(commit_number synced) {
     marker_state state = state_;
     state.synced = synced;
     measure_(state);
-    const slot bytes = encode(state, ++generation_);
-    auto done = write_at(file_, path_, bytes, (generation_ % 2) * marker_slot_bytes);
+    const marker_slot bytes = encode_marker_slot(state, ++generation_);
+    auto done = write_at(file_, path_, bytes, (generation_ % marker_slots) * marker_slot_bytes);
     if (done) {
         done = sync_file(file_, path_);
     }

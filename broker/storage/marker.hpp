@@ -1,12 +1,9 @@
 // DIR/marker: how far the database was known to be on disk. RocksDB opens without complaint when
-// its live WAL was cut short or removed; the marker is what notices. Two slots of 4 KiB are
-// overwritten in turn, so that a torn write leaves the other one.
+// its live WAL was cut short or removed; the marker is what notices. Two slots (marker_slot.hpp)
+// are overwritten in turn, so that a torn write leaves the other one.
 //
 // The writer has a thread of its own: a commit only leaves its number (advance), the thread writes
 // and syncs the newest one at most once a second, and close() writes the last one.
-//
-//   slot: "brokerdM", u32 version 1, u32 crc32c over the slot with this field 0, u64 generation,
-//         32 bytes database id, u64 synced commit, u64 sequence, u64 wal number, u64 wal bytes
 #pragma once
 
 #include <condition_variable>
@@ -19,28 +16,13 @@
 #include <thread>
 
 #include "broker/storage/file_io.hpp"
+#include "broker/storage/marker_slot.hpp"
 #include "broker/storage/open_error.hpp"
 #include "protocol/types/ids.hpp"
 
 namespace brokerd::storage {
 
-struct marker_state {
-    std::string database_id;
-    commit_number synced;          // the last commit known to be synced
-    std::uint64_t sequence = 0;    // of RocksDB, at or after that commit
-    std::uint64_t wal_number = 0;  // the live WAL then, and how much of it was synced
-    std::uint64_t wal_bytes = 0;
-    bool operator==(const marker_state&) const = default;
-};
-
-// A marker file as found: the newest whole slot.
-struct found_marker {
-    marker_state state;
-    std::uint64_t generation = 0;
-};
-
 inline constexpr const char* marker_file_name = "marker";
-inline constexpr std::size_t marker_slot_bytes = 4096;
 
 // Creates the file with both slots, durable, naming no commit.
 [[nodiscard]] io_outcome<void> create_marker(const std::filesystem::path& path,

@@ -341,7 +341,7 @@ append_result memory_store::apply(commit_number number, std::span<const domain::
     if (failed_) {
         return {append_status::unknown, injected_failure};
     }
-    if (full_ && needs_space(batch)) {
+    if (disk_ == disk_level::full && needs_space(batch)) {
         return {append_status::no_space, "the store is full"};
     }
     failed_ = std::exchange(fail_next_, false);
@@ -370,9 +370,14 @@ store_statistics memory_store::statistics() const {
     const std::lock_guard lock(mutex_);
     store_statistics result;
     result.disk_bytes = live_.stored_bytes();
-    result.below_reserve = full_;
+    result.room.below_reserve = disk_ != disk_level::roomy;
     result.failure = failed_ ? injected_failure : "";
     return result;
+}
+
+disk_room memory_store::room() const {
+    const std::lock_guard lock(mutex_);
+    return {.below_reserve = disk_ != disk_level::roomy};
 }
 
 std::string memory_store::database_id() const {
@@ -395,9 +400,9 @@ std::size_t memory_store::unsynced_commits() const {
     return unsynced_.size();
 }
 
-void memory_store::set_full(bool full) {
+void memory_store::set_disk(disk_level level) {
     const std::lock_guard lock(mutex_);
-    full_ = full;
+    disk_ = level;
 }
 
 void memory_store::fail_next(bool applied) {

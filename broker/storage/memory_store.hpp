@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -96,13 +97,16 @@ private:
     std::map<topic_id, topic_image> topics_;
 };
 
-class memory_store final : public store {
+class memory_store : public store {
 public:
     [[nodiscard]] outcome<domain::loaded_state> load() override;
     [[nodiscard]] append_result apply(commit_number number, std::span<const domain::mutation> batch,
                                       bool sync) override;
     [[nodiscard]] domain::fetch_result read(const domain::fetch_body& what) override;
+    void measure() override {}
     void maintain() override {}
+    void stop_maintaining() override {}
+    [[nodiscard]] disk_room room() const override;
     [[nodiscard]] store_statistics statistics() const override;
     [[nodiscard]] std::string database_id() const override;
 
@@ -111,8 +115,13 @@ public:
     void crash(std::size_t unsynced_kept = 0);
     [[nodiscard]] std::size_t unsynced_commits() const;
 
-    // The disk is below its reserve, or not any more.
-    void set_full(bool full);
+    // How full the disk is from now on.
+    enum class disk_level : std::uint8_t {
+        roomy,
+        below_reserve,
+        full,  // what needs space is not written any more
+    };
+    void set_disk(disk_level level);
     // The next apply fails as a disk does: unknown, and every later one too, until crash().
     // With `applied` the batch is there afterwards, although not synced.
     void fail_next(bool applied);
@@ -127,7 +136,7 @@ private:
     memory_image live_;
     memory_image durable_;                   // at the last synced commit
     std::vector<unsynced_commit> unsynced_;  // applied to live_ since
-    bool full_ = false;
+    disk_level disk_ = disk_level::roomy;
     bool fail_next_ = false;
     bool fail_applied_ = false;
     bool failed_ = false;

@@ -1,4 +1,4 @@
-// Which batches are refused when the disk is below its reserve. Header only.
+// Which batches are refused when the disk is full. Header only.
 #pragma once
 
 #include <algorithm>

@@ -75,6 +75,12 @@ std::uint64_t space_reclaimer::drop_dead_tables(topic_id topic, offset_t first) 
     return log_bytes(database_, topic, 0, first, false);
 }
 
+void space_reclaimer::cancel() {
+    // Ends it between two entries. One that waits for a compaction RocksDB began by itself is not
+    // reached before that is done.
+    database_.db().DisableManualCompaction();
+}
+
 void space_reclaimer::compact(topic_id topic, offset_t first) const {
     const dead_range range(topic, first);
     rocksdb::CompactRangeOptions options;

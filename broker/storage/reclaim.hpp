@@ -23,6 +23,9 @@ public:
     // Returns the removed topics that have nothing left in the log.
     [[nodiscard]] std::vector<topic_id> step(std::uint64_t tables);
 
+    // A running step breaks off, and no later one compacts. Waits for it. Any thread.
+    void cancel();
+
     // Dead bytes in tables at the end of the last step. An estimate.
     [[nodiscard]] std::uint64_t dead_bytes() const { return dead_bytes_; }
 

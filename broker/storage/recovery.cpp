@@ -103,7 +103,8 @@ open_error missing(const recovery_input& input, const wal_facts& wal, commit_num
 // Whether the directory holds a database, or what an interrupted creation left.
 bool holds_database(const fs::path& directory) {
     std::error_code error;
-    if (fs::exists(directory / "CURRENT", error)) {
+    // What cannot be looked at must not be created anew.
+    if (fs::exists(directory / "CURRENT", error) || error) {
         return true;
     }
     fs::directory_iterator entries(directory, error);

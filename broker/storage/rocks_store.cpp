@@ -1,6 +1,7 @@
 // Puts the parts together: the order of opening, the one write per commit, what follows a sync.
 #include "broker/storage/rocks_store.hpp"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <system_error>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "broker/storage/commit_order.hpp"
 #include "broker/storage/directory_lock.hpp"
 #include "broker/storage/disk_space.hpp"
+#include "broker/storage/file_io.hpp"
 #include "broker/storage/format_file.hpp"
 #include "broker/storage/marker.hpp"
 #include "broker/storage/needs_space.hpp"
@@ -35,7 +37,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t disk_check_interval_bytes = std::uint64_t{64} << 20;
+// Small against any reserve, and large against what it costs to measure.
+constexpr std::uint64_t disk_check_interval_bytes = std::uint64_t{4} << 20;
 
 std::unexpected<open_error> wrap(std::string text) {
     return open_failed(open_failure::failed, std::move(text));
@@ -144,6 +147,7 @@ open_outcome<void> rocks_store::impl::open() {
     limits.reserve_bytes =
         options.disk_reserve_bytes.value_or(automatic_reserve(options.directory, budget));
     limits.tight_bytes = budget;
+    limits.floor_bytes = std::min(limits.tight_bytes, limits.reserve_bytes / 2);
     limits.ballast_bytes = options.ballast_bytes;
     space.emplace(options.directory, limits, [this]() -> std::optional<std::uint64_t> {
         std::uint64_t bytes = 0;
@@ -239,6 +243,10 @@ void rocks_store::impl::start_marker(const fs::path& path, found_marker found) {
 }
 
 open_outcome<void> rocks_store::impl::write_identity() {
+    // RocksDB syncs what is in its directory, but not that there is one.
+    if (const auto durable = sync_directory(options.directory); !durable) {
+        return wrap(durable.error());
+    }
     std::string value;
     encode_value(value, identity_value{format.database_id, known_features});
     const auto status = database->db().Put(
@@ -315,11 +323,11 @@ append_result rocks_store::apply(commit_number number, std::span<const domain::m
     if (own.failed->is_set()) {
         return {append_status::unknown, own.failed->text()};
     }
-    if (own.space->below_reserve() && needs_space(batch)) {
+    if (own.space->below_floor() && needs_space(batch)) {
         return {append_status::no_space,
-                fmt::format("{} has {} bytes free, less than the reserve of {} bytes",
+                fmt::format("{} has {} bytes free, less than the last {} bytes of the reserve",
                             own.options.directory.string(), own.space->free_bytes(),
-                            own.space->limits().reserve_bytes)};
+                            own.space->limits().floor_bytes)};
     }
     own.translation->start(batch);
     {
@@ -331,7 +339,8 @@ append_result rocks_store::apply(commit_number number, std::span<const domain::m
         own.gone.clear();
     }
     rocksdb::WriteBatch& writes = own.translation->finish({number, own.synced});
-    const bool really = sync && !base::seeded_fault(base::fault::ack_before_sync);
+    const bool really =
+        sync && !own.options.ephemeral && !base::seeded_fault(base::fault::ack_before_sync);
     const auto status = own.database->db().Write(make_write_options(really), &writes);
     if (!status.ok()) {
         own.failed->set(fmt::format("cannot write commit {} to {}: {}", number.value(),
@@ -349,7 +358,7 @@ append_result rocks_store::apply(commit_number number, std::span<const domain::m
         own.unchecked_bytes = 0;
         own.space->measure();
     }
-    if (sync) {
+    if (sync || own.options.ephemeral) {
         own.became_synced();
     }
     return {};
@@ -361,7 +370,7 @@ void rocks_store::impl::became_synced() {
         points->advance(topic, first);
     }
     new_trims.clear();
-    if (marker) {
+    if (marker && !options.ephemeral) {
         marker->advance(synced);
     }
 }
@@ -374,9 +383,16 @@ domain::fetch_result rocks_store::read(const domain::fetch_body& what) {
     return impl_->reads->read(what);
 }
 
+void rocks_store::measure() {
+    impl_->space->measure();
+}
+
+void rocks_store::stop_maintaining() {
+    impl_->reclaimer->cancel();
+}
+
 void rocks_store::maintain() {
     impl& own = *impl_;
-    own.space->measure();
     own.reads->drop_old_iterators();
     if (own.failed->is_set()) {
         return;
@@ -392,15 +408,18 @@ void rocks_store::maintain() {
     }
 }
 
+disk_room rocks_store::room() const {
+    const disk_space& space = *impl_->space;
+    return {space.free_bytes(), space.limits().reserve_bytes, space.below_reserve()};
+}
+
 store_statistics rocks_store::statistics() const {
     const impl& own = *impl_;
     store_statistics result;
     result.bytes_written =
         own.wal_bytes_written.load(std::memory_order_relaxed) + own.listener->table_bytes_written();
     result.disk_bytes = own.disk_bytes.load(std::memory_order_relaxed);
-    result.disk_free_bytes = own.space->free_bytes();
-    result.disk_reserve_bytes = own.space->limits().reserve_bytes;
-    result.below_reserve = own.space->below_reserve();
+    result.room = room();
     result.failure = own.failed->text();
     (void)own.database->db().GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables,
                                                       &result.memtable_bytes);

@@ -34,7 +34,7 @@ namespace brokerd::storage {
 
 struct rocks_store_options {
     std::filesystem::path directory;
-    // Free space below which nothing is added; nothing = 5 % of the disk, at most 1 GiB.
+    // Free space below which publishes are to be refused; nothing = 5 % of the disk, at most 1 GiB.
     std::optional<std::uint64_t> disk_reserve_bytes;
     // Set aside for a start on a full disk; 0 = none.
     std::uint64_t ballast_bytes = std::uint64_t{64} << 20;
@@ -46,6 +46,8 @@ struct rocks_store_options {
     std::uint64_t dead_bytes_max = std::uint64_t{32} << 20;
     // RocksDB's warnings; called on any thread.
     std::function<void(std::string_view)> warn;
+    // Nothing outlives the process, so nothing is synced: each commit counts as if it were.
+    bool ephemeral = false;
     // Instead of the system's; for tests.
     std::shared_ptr<rocksdb::FileSystem> file_system;
 };
@@ -68,7 +70,10 @@ public:
     [[nodiscard]] append_result apply(commit_number number, std::span<const domain::mutation> batch,
                                       bool sync) override;
     [[nodiscard]] domain::fetch_result read(const domain::fetch_body& what) override;
+    void measure() override;
     void maintain() override;
+    void stop_maintaining() override;
+    [[nodiscard]] disk_room room() const override;
     [[nodiscard]] store_statistics statistics() const override;
     [[nodiscard]] std::string database_id() const override;
 

@@ -13,6 +13,9 @@ namespace brokerd::storage {
 
 namespace {
 
+// Follows the version byte in each commit_value.
+constexpr std::string_view commit_magic{"brokerdC", 8};
+
 using domain::producer_run;
 using domain::state_run;
 
@@ -99,12 +102,15 @@ public:
         for (unsigned shift = 0; shift < 64 && whole_; shift += 7) {
             std::uint8_t byte = 0;
             number(byte);
+            if (shift == 63 && byte > 1) {
+                break;
+            }
             value |= std::uint64_t{byte & 0x7FU} << shift;
             if (byte < 0x80) {
                 return *this;
             }
         }
-        return fail("a number in it does not end");
+        return fail("a number in it goes beyond 64 bits");
     }
     value_reader& distance(std::uint64_t& value, std::uint64_t base) {
         std::uint64_t packed = 0;
@@ -174,6 +180,9 @@ void read_runs(value_reader& from, std::vector<state_run>& runs, offset_t base) 
             from.fail("a state in it is not known");
         }
         base = run.first + run.count;
+        if (base <= run.first) {
+            from.fail("a run in it is empty or goes beyond the largest offset");
+        }
     }
 }
 
@@ -199,6 +208,10 @@ outcome<void> decode_value(std::string_view bytes, chunk_place& value) {
     value.topic = topic_id{load_le<std::uint64_t>(header + 8)};
     value.base_offset = load_le<std::uint64_t>(header + 16);
     value.append_time = wall_from_us(load_le<std::int64_t>(header + 24));
+    if (value.base_offset + value.count <= value.base_offset) {
+        return refuse(error_code::storage_failed,
+                      "its offsets are none or go beyond the largest offset");
+    }
     return {};
 }
 
@@ -366,6 +379,9 @@ outcome<void> decode_value(std::string_view bytes, domain::producer_put& value) 
         from.distance(run.first_sequence, sequence).varint(run.count);
         from.distance(run.value, outcome_base);
         sequence = run.first_sequence + run.count;
+        if (sequence <= run.first_sequence) {
+            from.fail("a run in it is empty or goes beyond the largest sequence");
+        }
         outcome_base = run.value + run.count;
     }
     return from.done();

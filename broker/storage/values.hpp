@@ -37,8 +37,9 @@ struct identity_value {
     bool operator==(const identity_value&) const = default;
 };
 
-// Written with every commit. Found again in a damaged WAL by its magic and checksum: it tells what
-// had been synced when it was written (wal_scan.hpp).
+// Written as the last value of every commit. Found again there in a damaged WAL, known by its magic
+// and checksum: it tells what had been synced when it was written (wal_scan.hpp). Neither of them
+// is secret, so only its place tells it from a message that looks the same.
 struct commit_value {
     static constexpr std::size_t bytes = 1 + 8 + 8 + 8 + 4;
 
@@ -46,8 +47,6 @@ struct commit_value {
     commit_number synced;  // the last commit known to be synced before this one was written
     bool operator==(const commit_value&) const = default;
 };
-// Follows the version byte in each commit_value.
-inline constexpr std::string_view commit_magic{"brokerdC", 8};
 
 struct trim_value {
     offset_t first = 0;

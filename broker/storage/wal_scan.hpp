@@ -2,8 +2,7 @@
 // commit carries the number of the last commit synced before it, so a commit that survives behind a
 // damaged place proves what must have been in front of it, whether or not recovery can reach it.
 //
-// Only reads; understands the block format of RocksDB's log (32 KiB blocks of records with header
-// crc u32, length u16, type u8), skips what is damaged.
+// Only reads. What is found in the blocks of a file: wal_commits.hpp.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +21,10 @@ struct wal_file {
 
 struct wal_facts {
     std::vector<wal_file> files;  // ascending by number
-    commit_number last;           // the newest commit found anywhere
-    commit_number synced;         // the newest commit that one of them knew to be synced
+    commit_number synced;         // the newest commit that any commit in them knew to be synced
 };
 
-// No directory, no files: nothing known.
+// No directory, no files: nothing known. Anything that cannot be looked at is an error.
 [[nodiscard]] io_outcome<wal_facts> scan_wals(const std::filesystem::path& directory);
 
 }  // namespace brokerd::storage

@@ -24,7 +24,8 @@ public:
 
     // Empties the batch and translates the mutations into it, noting them in the topic table.
     void start(std::span<const domain::mutation> mutations);
-    // Adds the commit's own record; the batch is complete then.
+    // Adds the commit itself, which must be the last value of the batch (commit_value); it is
+    // complete then.
     rocksdb::WriteBatch& finish(const commit_value& commit);
     // Adds the removal of the last trace of a removed topic.
     void forget_topic(topic_id topic);

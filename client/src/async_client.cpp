@@ -243,9 +243,10 @@ asio::awaitable<ensured_topic> async_client::ensure_topic(std::string_view topic
 
 asio::awaitable<ensured_queue> async_client::ensure_queue(std::string_view queue,
                                                           const queue_options& settings,
-                                                          log_position start) {
+                                                          log_position start, delivery_mode mode) {
     codec::queue_create request;
     request.queue = queue;
+    request.mode = static_cast<queue_mode>(mode);
     request.settings = client_core::to_wire(settings);
     request.start = client_core::to_wire(start);
     request.create_topic = true;

@@ -79,9 +79,10 @@ ensured_topic client::ensure_topic(std::string_view topic, const topic_options& 
 }
 
 ensured_queue client::ensure_queue(std::string_view queue, const queue_options& settings,
-                                   log_position start) {
+                                   log_position start, delivery_mode mode) {
     codec::queue_create request;
     request.queue = queue;
+    request.mode = static_cast<queue_mode>(mode);
     request.settings = client_core::to_wire(settings);
     request.start = client_core::to_wire(start);
     request.create_topic = true;

@@ -130,7 +130,7 @@ void client_state::on_greeting(const frame& what, mono_time now, calls& out) {
     tell(connection_event::kind::connected,
          fmt::format("{}: connected, brokerd {}{}", server_, terms->broker_version,
                      other_database ? ", which has other data than before: leases and answers "
-                                      "from before are dropped"
+                                      "from before are dropped, readers end"
                                     : ""),
          out);
 }
@@ -144,6 +144,9 @@ bool client_state::note_database(const std::string& id, calls& out) {
     if (other) {
         for (auto& [consumer, each] : consumers_) {
             each.state->on_other_database(out);
+        }
+        for (auto& [reader, each] : readers_) {
+            each->on_other_database(out);
         }
     }
     return other;

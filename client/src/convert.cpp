@@ -33,6 +33,8 @@ queue_settings to_wire(const queue_options& options) {
     out.backoff_max = options.backoff_max;
     out.max_retrying = options.max_retrying;
     out.max_runs = options.max_runs;
+    out.jitter_percent = options.jitter_percent;
+    out.after_failure = static_cast<after_failure>(options.after_failure);
     return out;
 }
 
@@ -78,8 +80,10 @@ result<codec::record_fields> to_wire(const outgoing_message& message) {
     }
     out.payload = as_bytes(message.payload);
     if (codec::record_size(out) > limits::message_bytes_max) {
-        return refuse_message(fmt::format("a message of {} bytes is larger than any topic accepts",
-                                          codec::record_size(out)));
+        return refuse_message(
+            fmt::format("a message of {} bytes is larger than the {} bytes a topic can accept at "
+                        "most; split it",
+                        codec::record_size(out), limits::message_bytes_max));
     }
     return out;
 }
@@ -94,7 +98,9 @@ queue_options to_public(const queue_settings& settings) {
             .backoff = settings.backoff,
             .backoff_max = settings.backoff_max,
             .max_retrying = settings.max_retrying,
-            .max_runs = settings.max_runs};
+            .max_runs = settings.max_runs,
+            .jitter_percent = settings.jitter_percent,
+            .after_failure = static_cast<failure_policy>(settings.after_failure)};
 }
 
 ensured_topic to_public(const codec::topic_created& reply) {
@@ -127,7 +133,7 @@ queue_info to_public(const codec::queue_item& item) {
     return {.topic = item.topic,
             .queue = item.queue,
             .id = item.id.value(),
-            .mode = std::string(to_string(item.mode)),
+            .mode = static_cast<delivery_mode>(item.mode),
             .settings = to_public(item.settings),
             .created = item.created,
             .ready = item.ready,
@@ -190,7 +196,8 @@ consumer_info to_public(const codec::consumer_item& item) {
             .leased = item.leased,
             .leased_bytes = item.leased_bytes,
             .delivered = item.delivered,
-            .attached = item.attached};
+            .attached = item.attached,
+            .standby = item.standby};
 }
 
 connection_info to_public(const codec::connection_item& item) {

@@ -87,6 +87,7 @@ public:
             case client_errc::invalid_argument: return "invalid argument";
             case client_errc::cancelled: return "cancelled";
             case client_errc::protocol_error: return "protocol error";
+            case client_errc::other_data: return "the broker has other data than before";
         }
         return "unknown error";
     }

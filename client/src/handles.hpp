@@ -132,7 +132,7 @@ public:
                 finish<std::optional<stored_message>>(out, done, std::optional<stored_message>());
                 return 0;
             }
-            return of->wait(timeout, now, std::move(done));
+            return of->wait(timeout, now, std::move(done), out);
         });
     }
     void cancel_wait(std::uint64_t ticket) {

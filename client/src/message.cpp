@@ -63,12 +63,7 @@ std::vector<std::pair<std::string_view, std::string_view>> message::headers() co
 }
 
 std::optional<std::string_view> message::header(std::string_view name) const {
-    for (const auto& [each, value] : headers()) {
-        if (each == name) {
-            return value;
-        }
-    }
-    return std::nullopt;
+    return codec::parse_record(as_bytes(record_))->header(name);
 }
 
 void message::ack() noexcept {

@@ -20,15 +20,6 @@ bool is_for_later(error_code code) {
     return code == error_code::draining || code == error_code::storage_failed;
 }
 
-// The broker does not name the topic where it refuses without a look at it.
-failure naming(failure why, const std::string& topic) {
-    const std::string name = "topic " + topic;
-    if (why.text.find(name) == std::string::npos) {
-        why.text = name + ": " + why.text;
-    }
-    return why;
-}
-
 }  // namespace
 
 std::uint64_t publish_pipeline::random() {
@@ -195,11 +186,14 @@ void publish_pipeline::fail_impossible(topic_line& line, calls& done) {
             if (next.entries.empty()) {
                 line.waiting.pop_front();
             }
+            // Its hello said so: the same refusal as if it had been asked.
             const std::string text =
                 "a message of " + std::to_string(gone->entries[0].record_bytes) +
-                " bytes for topic " + line.name + " is larger than a frame this broker accepts (" +
-                std::to_string(frame_bytes_max_) + " bytes)";
-            fail(std::move(gone), make_error(client_errc::invalid_argument, text), done);
+                " bytes for topic " + line.name + " does not fit into the " +
+                std::to_string(frame_bytes_max_) +
+                " bytes of a frame that this broker accepts; split the message, or start brokerd "
+                "with larger --max-message-bytes and --max-frame-bytes";
+            fail(std::move(gone), make_error(failure{error_code::message_too_large, text}), done);
         } else {
             return;
         }
@@ -396,8 +390,7 @@ void publish_pipeline::on_refused(std::uint32_t request, const failure& why, cal
                             make_error(why).what()),
              done);
     } else {
-        const error named = make_error(naming(why, what->line->name));
-        fail(std::move(what), named, done);
+        fail(std::move(what), make_error(why), done);
     }
 }
 

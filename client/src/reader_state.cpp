@@ -1,9 +1,11 @@
-// Reads one after the other.
+// Reads one after the other, in one incarnation of the topic.
 #include "client/src/reader_state.hpp"
 
 #include <algorithm>
 #include <iterator>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "client/src/client_limits.hpp"
 #include "client/src/convert.hpp"
@@ -28,7 +30,15 @@ std::optional<stored_message> reader_state::take() {
 }
 
 std::uint64_t reader_state::wait(duration_us timeout, mono_time now,
-                                 callback<std::optional<stored_message>> done) {
+                                 callback<std::optional<stored_message>> done, calls& out) {
+    if (!buffer_.empty()) {  // it came since take() found nothing
+        finish<std::optional<stored_message>>(out, done, take());
+        return 0;
+    }
+    if (over_) {
+        finish<std::optional<stored_message>>(out, done, std::unexpected(*over_));
+        return 0;
+    }
     const bool one_look = timeout <= duration_us{0};
     const bool endless = one_look || timeout >= mono_never - now;
     waiters_.push_back(
@@ -49,10 +59,13 @@ void reader_state::ask(mono_time now) {
     const waiter& first = waiters_.front();
     codec::read request;
     request.topic = topic_;
+    request.incarnation = incarnation_;
     request.from = to_wire(next_);
     request.messages_max = options_.batch_messages;
     request.bytes_max = options_.batch_bytes;
-    if (!first.one_look) {
+    // The first answer must not be waited for: over a lost connection, a position such as latest
+    // would be asked for again and have moved on.
+    if (!first.one_look && incarnation_ != topic_id{}) {
         request.wait = std::clamp<duration_us>(first.deadline - now, duration_us{0},
                                                client_limits::read_wait_max);
     }
@@ -76,10 +89,15 @@ void reader_state::on_answer(const result<codec::frame>& frame, calls& out) {
         ask(now_);
         return;
     }
+    if (!page && page.error().code() == broker_errc::topic_removed) {
+        end(page.error(), out);
+        return;
+    }
     if (!page) {
         fail_waiters(page.error(), out);
         return;
     }
+    incarnation_ = reply->incarnation;
     next_ = log_position::at_offset(page->position);
     std::ranges::move(page->messages, std::back_inserter(buffer_));
     while (!waiters_.empty() && !buffer_.empty()) {
@@ -97,6 +115,27 @@ void reader_state::end_wait(waiter& which, calls& out) {
     finish<std::optional<stored_message>>(out, which.done, std::optional<stored_message>());
 }
 
+void reader_state::end(const error& why, calls& out) {
+    requests_.cancel(std::exchange(asked_, 0));
+    over_ = why;
+    fail_waiters(why, out);
+}
+
+// Without an answer yet, earliest, latest or a time are as good a beginning in these data; an
+// offset was named by somebody who knew the others.
+void reader_state::on_other_database(calls& out) {
+    const bool bound = incarnation_ != topic_id{} || next_.which() == log_position::kind::offset;
+    if (!bound || over_) {
+        return;
+    }
+    end(make_error(client_errc::other_data,
+                   fmt::format("the broker was reached again with other data than before, in which "
+                               "the offsets of topic {} name other messages: read it from a new "
+                               "position",
+                               topic_)),
+        out);
+}
+
 void reader_state::fail_waiters(const error& why, calls& out) {
     for (waiter& each : std::exchange(waiters_, {})) {
         finish<std::optional<stored_message>>(out, each.done, std::unexpected(why));
@@ -106,6 +145,9 @@ void reader_state::fail_waiters(const error& why, calls& out) {
 void reader_state::seek(log_position where) {
     buffer_.clear();
     next_ = where;
+    if (std::exchange(over_, std::nullopt)) {
+        incarnation_ = {};
+    }
     requests_.cancel(std::exchange(asked_, 0));
     ask(now_);
 }

@@ -30,6 +30,14 @@ std::string_view to_string(delivery_state state) noexcept {
     return to_string(static_cast<message_state>(state));
 }
 
+std::string_view to_string(delivery_mode mode) noexcept {
+    return to_string(static_cast<queue_mode>(mode));
+}
+
+std::string_view to_string(failure_policy policy) noexcept {
+    return to_string(static_cast<after_failure>(policy));
+}
+
 std::string_view to_string(attempt_end end) noexcept {
     return to_string(static_cast<attempt_outcome>(end));
 }

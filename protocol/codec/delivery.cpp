@@ -9,8 +9,8 @@ namespace brokerd::codec {
 namespace {
 
 constexpr std::size_t deliver_head_bytes = sizeof(std::uint32_t);
-constexpr std::size_t messages_head_bytes = 3 * sizeof(std::uint64_t);
-constexpr std::size_t position_at = 2 * sizeof(std::uint64_t);
+constexpr std::size_t messages_head_bytes = 4 * sizeof(std::uint64_t);
+constexpr std::size_t position_at = 3 * sizeof(std::uint64_t);
 
 // Grows `out` and gives the place of the new bytes.
 std::byte* grow(byte_buffer& out, std::size_t bytes) {
@@ -86,6 +86,10 @@ bool get_head(wire_reader& reader, deliver& message) {
 }
 
 bool get_head(wire_reader& reader, messages& message) {
+    if (!wire<topic_id>::get(reader, message.incarnation)) {
+        reader.in_field("incarnation");
+        return false;
+    }
     if (!reader.number(message.first_offset) || !reader.number(message.next_offset) ||
         !reader.number(message.position)) {
         reader.in_field("position");
@@ -99,6 +103,7 @@ std::byte* put_head(std::byte* to, const deliver& message) {
 }
 
 std::byte* put_head(std::byte* to, const messages& message) {
+    to = wire<topic_id>::put(to, message.incarnation);
     to = wire<offset_t>::put(to, message.first_offset);
     to = wire<offset_t>::put(to, message.next_offset);
     return wire<offset_t>::put(to, message.position);
@@ -160,12 +165,14 @@ void deliver_writer::finish() {
     finish_frame(out_, start_, frame_type::deliver, 0);
 }
 
-messages_writer::messages_writer(byte_buffer& out, std::uint32_t request_id, offset_t first_offset,
-                                 offset_t next_offset)
+messages_writer::messages_writer(byte_buffer& out, std::uint32_t request_id, topic_id incarnation,
+                                 offset_t first_offset, offset_t next_offset)
     : out_(out), start_(out.size()), request_id_(request_id) {
     std::byte* const header = grow(out_, frame_header_bytes + messages_head_bytes);
-    put_head(header + frame_header_bytes,
-             messages{.first_offset = first_offset, .next_offset = next_offset, .runs = {}});
+    put_head(header + frame_header_bytes, messages{.incarnation = incarnation,
+                                                   .first_offset = first_offset,
+                                                   .next_offset = next_offset,
+                                                   .runs = {}});
 }
 
 void messages_writer::append_run(offset_t first_offset, std::uint32_t count, wall_time append_time,

@@ -45,8 +45,8 @@ private:
 // Appends one messages frame, the answer to a read, to `out`; as deliver_writer.
 class messages_writer {
 public:
-    messages_writer(byte_buffer& out, std::uint32_t request_id, offset_t first_offset,
-                    offset_t next_offset);
+    messages_writer(byte_buffer& out, std::uint32_t request_id, topic_id incarnation,
+                    offset_t first_offset, offset_t next_offset);
 
     void append_run(offset_t first_offset, std::uint32_t count, wall_time append_time,
                     byte_view records);

@@ -19,6 +19,7 @@ struct read {
     static constexpr const char* doc =
         "Reads messages from a position on without leasing them. Answered by messages.";
     std::string topic{};
+    topic_id incarnation{};
     brokerd::position from{};
     std::uint32_t messages_max = limits::batch_records_default;
     std::uint32_t bytes_max = 1024 * 1024;
@@ -27,6 +28,9 @@ struct read {
     static constexpr auto fields() {
         return std::tuple{
             field{"topic", &read::topic, ""},
+            field{"incarnation", &read::incarnation,
+                  "of the messages read before; if the topic has another one by now it is "
+                  "topic_removed. 0 = whichever it has"},
             field{"from", &read::from, "an offset below the trim point is refused with gone"},
             field{"messages_max", &read::messages_max, "at most this many"},
             field{"bytes_max", &read::bytes_max, "at most this many bytes, but one message"},
@@ -54,9 +58,10 @@ struct message_run {
 struct messages {
     static constexpr frame_type type = frame_type::messages;
     static constexpr const char* doc =
-        "What was read. Body: first_offset u64, next_offset u64, position u64, then runs up to the "
-        "end of the body, each: first_offset u64, count u32, append_time i64, records_bytes u32, "
-        "records.";
+        "What was read. Body: incarnation u64 (of the topic), first_offset u64, next_offset u64, "
+        "position u64, then runs up to the end of the body, each: first_offset u64, count u32, "
+        "append_time i64, records_bytes u32, records.";
+    topic_id incarnation{};
     offset_t first_offset = 0;
     offset_t next_offset = 0;
     offset_t position = 0;  // where to continue
@@ -229,19 +234,24 @@ struct consumer_item {
     std::uint64_t leased_bytes = 0;
     std::uint64_t delivered = 0;
     wall_time attached{};
+    bool standby = false;
     bool operator==(const consumer_item&) const = default;
+    static constexpr std::size_t fields_min = 11;  // of its first version
     static constexpr auto fields() {
-        return std::tuple{field{"topic", &consumer_item::topic, ""},
-                          field{"queue", &consumer_item::queue, ""},
-                          field{"name", &consumer_item::name, "name@host:pid"},
-                          field{"connection", &consumer_item::connection, ""},
-                          field{"consumer", &consumer_item::consumer, ""},
-                          field{"prefetch_messages", &consumer_item::prefetch_messages, ""},
-                          field{"prefetch_bytes", &consumer_item::prefetch_bytes, ""},
-                          field{"leased", &consumer_item::leased, "messages it holds"},
-                          field{"leased_bytes", &consumer_item::leased_bytes, "their bytes"},
-                          field{"delivered", &consumer_item::delivered, "since it attached"},
-                          field{"attached", &consumer_item::attached, "since when"}};
+        return std::tuple{
+            field{"topic", &consumer_item::topic, ""},
+            field{"queue", &consumer_item::queue, ""},
+            field{"name", &consumer_item::name, "name@host:pid"},
+            field{"connection", &consumer_item::connection, ""},
+            field{"consumer", &consumer_item::consumer, ""},
+            field{"prefetch_messages", &consumer_item::prefetch_messages, ""},
+            field{"prefetch_bytes", &consumer_item::prefetch_bytes, ""},
+            field{"leased", &consumer_item::leased, "messages it holds"},
+            field{"leased_bytes", &consumer_item::leased_bytes, "their bytes"},
+            field{"delivered", &consumer_item::delivered, "since it attached"},
+            field{"attached", &consumer_item::attached, "since when"},
+            field{"standby", &consumer_item::standby,
+                  "of a queue of mode single, and not the active one; may be missing: no"}};
     }
 };
 

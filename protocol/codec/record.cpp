@@ -99,6 +99,22 @@ outcome<record_view> parse(byte_view bytes, bool verify) {
 
 }  // namespace
 
+std::string_view record_key(byte_view record) {
+    const auto flags = load_le<std::uint8_t>(record.data() + record_prefix_bytes);
+    if ((flags & record_has_key) == 0) {
+        return {};
+    }
+    record_fields_reader reader(record.subspan(record_bytes_min));
+    std::uint64_t ttl = 0;
+    std::uint8_t priority = 0;
+    std::string_view text;
+    const bool whole = ((flags & record_has_ttl) == 0 || reader.number(ttl)) &&
+                       ((flags & record_has_priority) == 0 || reader.number(priority)) &&
+                       ((flags & record_has_id) == 0 || reader.text<std::uint8_t>(text)) &&
+                       reader.text<std::uint16_t>(text);
+    return whole ? text : std::string_view{};
+}
+
 std::size_t record_size(const record_fields& fields) {
     std::size_t size = record_bytes_min + fields.payload.size();
     if (fields.key) {
@@ -228,6 +244,19 @@ std::vector<header_view> record_view::headers() const {
         found.push_back(header);
     }
     return found;
+}
+
+std::optional<std::string_view> record_view::header(std::string_view name) const {
+    record_fields_reader reader(headers_bytes);
+    header_view header;
+    for (std::uint16_t i = 0; i < headers_count && reader.text<std::uint16_t>(header.first) &&
+                              reader.text<std::uint16_t>(header.second);
+         ++i) {
+        if (header.first == name) {
+            return header.second;
+        }
+    }
+    return std::nullopt;
 }
 
 }  // namespace brokerd::codec

@@ -53,6 +53,8 @@ struct record_view {
 
     // Allocates; for those who look, not for the hot path.
     [[nodiscard]] std::vector<header_view> headers() const;
+    // Value of the first header of that name. Does not allocate.
+    [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
 };
 
 // What to write; views need to live only during the call.
@@ -66,6 +68,9 @@ struct record_fields {
 [[nodiscard]] std::size_t record_size(const record_fields& fields);
 // Appends the record. The caller keeps the limits (check_record holds them on the other side).
 void encode_record(byte_buffer& out, const record_fields& fields);
+
+// The key of a record verified earlier, empty if it has none: reads only what lies before it.
+[[nodiscard]] std::string_view record_key(byte_view record);
 
 // Size of the record at the front of `bytes`, 0 if there is no whole one. Reads only the length.
 [[nodiscard]] std::size_t record_size_at(byte_view bytes);

@@ -39,8 +39,10 @@ struct record_summary {
     std::uint8_t flags = 0;
     std::uint64_t earliest_ttl_ms = no_ttl;
     std::uint64_t latest_ttl_ms = 0;
+    std::uint64_t largest = 0;
 
     void add(const record_view& record) {
+        largest = std::max<std::uint64_t>(largest, record.bytes.size());
         flags |= record.flags;
         earliest_ttl_ms = std::min(earliest_ttl_ms, record.ttl_ms.value_or(no_ttl));
         latest_ttl_ms = std::max(latest_ttl_ms, record.ttl_ms.value_or(no_ttl));
@@ -53,7 +55,7 @@ struct record_summary {
 };
 
 outcome<void> check_against_limits(const batch_header& header, byte_view bytes,
-                                   const batch_limits& limits) {
+                                   std::uint32_t records_max) {
     if (bytes.size() - batch_header_bytes != header.records_bytes) {
         return refuse(error_code::bad_batch,
                       fmt::format("the batch declares {} bytes of records and has {}",
@@ -62,10 +64,10 @@ outcome<void> check_against_limits(const batch_header& header, byte_view bytes,
     if (header.count == 0) {
         return refuse(error_code::empty_batch, "the batch holds no message");
     }
-    if (header.count > limits.records_max) {
+    if (header.count > records_max) {
         return refuse(error_code::too_many_records,
                       fmt::format("the batch holds {} messages; at most {} are allowed",
-                                  header.count, limits.records_max));
+                                  header.count, records_max));
     }
     if (std::uint64_t{header.count} * record_bytes_min > header.records_bytes) {
         return refuse(error_code::bad_batch, "the batch is too short for its count of records");
@@ -129,17 +131,13 @@ outcome<batch_header> load_batch_header(byte_view bytes) {
     return header;
 }
 
-outcome<checked_batch> check_batch(byte_view bytes, const batch_limits& limits,
-                                   std::vector<std::uint32_t>* record_sizes) {
+outcome<checked_batch> check_batch(byte_view bytes, std::uint32_t records_max) {
     auto header = load_batch_header(bytes);
     if (!header) {
         return std::unexpected(std::move(header.error()));
     }
-    if (auto fits = check_against_limits(*header, bytes, limits); !fits) {
+    if (auto fits = check_against_limits(*header, bytes, records_max); !fits) {
         return std::unexpected(std::move(fits.error()));
-    }
-    if (record_sizes != nullptr) {
-        record_sizes->reserve(record_sizes->size() + header->count);
     }
     record_summary summary;
     byte_view left = bytes.subspan(batch_header_bytes);
@@ -150,18 +148,7 @@ outcome<checked_batch> check_batch(byte_view bytes, const batch_limits& limits,
             described.text += fmt::format(" (record {} of {})", i, header->count);
             return std::unexpected(std::move(described));
         }
-        if (record.bytes.size() > limits.message_bytes_max) {
-            return refuse(
-                error_code::message_too_large,
-                fmt::format("record {} of {} has {} bytes, and this broker accepts at most "
-                            "{} in any topic; split the message, or start brokerd with "
-                            "a larger --max-message-bytes",
-                            i, header->count, record.bytes.size(), limits.message_bytes_max));
-        }
         summary.add(record);
-        if (record_sizes != nullptr) {
-            record_sizes->push_back(static_cast<std::uint32_t>(record.bytes.size()));
-        }
         left = left.subspan(record.bytes.size());
     }
     if (!left.empty()) {
@@ -171,7 +158,7 @@ outcome<checked_batch> check_batch(byte_view bytes, const batch_limits& limits,
         return refuse(error_code::bad_batch,
                       "the header of the batch does not agree with its records (flags, ttl)");
     }
-    return checked_batch{bytes, *header};
+    return checked_batch{bytes, *header, summary.largest};
 }
 
 void batch_builder::add(const record_fields& fields) {

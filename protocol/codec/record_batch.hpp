@@ -18,7 +18,6 @@
 
 #include <cstdint>
 #include <limits>
-#include <vector>
 
 #include "protocol/codec/record.hpp"
 #include "protocol/types/bytes.hpp"
@@ -50,23 +49,16 @@ void store_batch_header(std::byte* to, const batch_header& header);
 // Errors: bad_batch (truncated, unknown version or codec, reserved not 0), bad_checksum.
 [[nodiscard]] outcome<batch_header> load_batch_header(byte_view bytes);
 
-struct batch_limits {
-    std::uint32_t records_max = 0;
-    std::uint64_t message_bytes_max = 0;  // whole record
-};
-
 // A batch whose structure and checksums hold. `bytes` is the whole batch, header included.
 struct checked_batch {
     byte_view bytes{};
     batch_header header;
+    std::uint64_t largest_record = 0;  // bytes
 };
 
 // Verifies a whole received batch: header, exact length, each record (check_record), flags union.
-// Appends the size of each record to `record_sizes` if given.
-// Errors: those of the above, empty_batch, too_many_records, message_too_large.
-[[nodiscard]] outcome<checked_batch> check_batch(
-    byte_view bytes, const batch_limits& limits,
-    std::vector<std::uint32_t>* record_sizes = nullptr);
+// Errors: those of the above, empty_batch, too_many_records.
+[[nodiscard]] outcome<checked_batch> check_batch(byte_view bytes, std::uint32_t records_max);
 
 // Builds one batch, record by record; reusable after take(). Owner: one thread.
 class batch_builder {

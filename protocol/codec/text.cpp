@@ -111,8 +111,9 @@ void print(std::string& out, const deliver& message) {
 
 void print(std::string& out, const messages& message) {
     fmt::format_to(std::back_inserter(out),
-                   "{{first_offset={} next_offset={} position={} runs=", message.first_offset,
-                   message.next_offset, message.position);
+                   "{{incarnation={} first_offset={} next_offset={} position={} runs=",
+                   message.incarnation.value(), message.first_offset, message.next_offset,
+                   message.position);
     print(out, message.runs);
     out += '}';
 }

@@ -133,7 +133,7 @@ struct queue_create {
     bool operator==(const queue_create&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"queue", &queue_create::queue, "TOPIC/QUEUE"},
-                          field{"mode", &queue_create::mode, "1 shared"},
+                          field{"mode", &queue_create::mode, "1 shared, 2 keyed, 3 single"},
                           field{"settings", &queue_create::settings, "for a new queue"},
                           field{"start", &queue_create::start, "first message of a new queue"},
                           field{"create_topic", &queue_create::create_topic,

@@ -13,7 +13,9 @@
 //   struct                        u16 length, fields
 //   list                          u32 count, items; an item that is a struct has a u32 length
 //
-// A reader skips what a newer writer put behind the known fields of a struct or item.
+// A reader skips what a newer writer put behind the known fields of a struct or item. A struct that
+// grew says how many fields its first version had (fields_min); an older writer's struct ends
+// before the later ones, which then keep their defaults.
 #pragma once
 
 #include <algorithm>
@@ -287,12 +289,21 @@ struct wire<lease_run> {
 // The fields of a described struct, one behind the other without a length.
 template <described T>
 struct wire_fields {
-    static constexpr std::size_t bytes_min = std::apply(
-        [](const auto&... each) {
-            return (std::size_t{0} + ... +
-                    wire<std::remove_cvref_t<decltype(std::declval<T>().*each.member)>>::bytes_min);
-        },
-        T::fields());
+    static constexpr std::size_t bytes_min = [] {
+        std::size_t index = 0;
+        std::size_t fields_min = std::numeric_limits<std::size_t>::max();
+        if constexpr (requires { T::fields_min; }) {
+            fields_min = T::fields_min;
+        }
+        const auto least = [&](std::size_t bytes) { return index++ < fields_min ? bytes : 0; };
+        return std::apply(
+            [&](const auto&... each) {
+                return (std::size_t{0} + ... +
+                        least(wire<std::remove_cvref_t<decltype(std::declval<T>().*each.member)>>::
+                                  bytes_min));
+            },
+            T::fields());
+    }();
 
     static std::size_t size(const T& value) {
         return std::apply(
@@ -312,6 +323,20 @@ struct wire_fields {
                 return (... && get_one(reader, each.name, value.*each.member));
             },
             T::fields());
+    }
+    // As get, from a reader that holds this struct alone: it may end where an older version did.
+    static bool get_whole(wire_reader& part, T& value) {
+        if constexpr (requires { T::fields_min; }) {
+            std::size_t index = 0;
+            const auto get_next = [&](const auto& each) {
+                const bool ended = index++ >= T::fields_min && part.empty();
+                return ended || get_one(part, each.name, value.*each.member);
+            };
+            return std::apply([&](const auto&... each) { return (... && get_next(each)); },
+                              T::fields());
+        } else {
+            return get(part, value);
+        }
     }
 
 private:
@@ -351,7 +376,7 @@ struct wire_sized {
             return false;
         }
         wire_reader part(bytes);
-        return wire_fields<T>::get(part, value) || reader.fail(part);
+        return wire_fields<T>::get_whole(part, value) || reader.fail(part);
     }
 };
 

@@ -85,13 +85,19 @@ inline constexpr std::uint32_t attempts_max = 1000;
 inline constexpr std::size_t attempts_history_max = 16;  // kept per message: first and last 15
 inline constexpr auto backoff_initial_default = 1s;
 inline constexpr auto backoff_max_default = 10min;
-inline constexpr std::uint32_t backoff_jitter_percent = 20;
+inline constexpr std::uint32_t backoff_jitter_percent = 20;  // default; at most 100
 inline constexpr auto nack_delay_max = 365 * 24h;
 inline constexpr std::uint64_t retrying_default = 100000;  // per queue; dispatch pauses beyond
 inline constexpr std::uint64_t runs_default = 100000;      // intervals per queue; likewise
 inline constexpr std::uint64_t retrying_max = 10000000;
 inline constexpr std::uint64_t runs_max = 10000000;
 inline constexpr auto keep_done_max = 100 * 365 * 24h;
+
+// Filters.
+inline constexpr std::size_t filter_bytes_max = 4 * kib;  // as given, and written out in full
+inline constexpr std::size_t filter_terms_max = 64;
+inline constexpr std::size_t filter_depth_max = 16;        // parentheses and nots inside each other
+inline constexpr std::size_t filter_list_items_max = 256;  // of one list
 
 // Producers.
 inline constexpr std::uint64_t producer_window = 4096;  // sequences remembered per topic

@@ -16,7 +16,17 @@
 namespace brokerd {
 
 // How a queue hands out messages; fixed at creation.
-enum class queue_mode : std::uint8_t { shared = 1 };
+enum class queue_mode : std::uint8_t {
+    shared = 1,  // any consumer, any order of completion
+    keyed = 2,   // the messages of a key in stored order, one at a time
+    single = 3,  // all messages in stored order, one at a time, to one active consumer
+};
+
+// What the later messages of a key (mode single: all later messages) do while one is retrying.
+enum class after_failure : std::uint8_t {
+    block = 1,  // wait until it is done or dead
+    skip = 2,   // go on; it comes when its retry is due
+};
 
 // State of a message in a queue.
 enum class message_state : std::uint8_t {
@@ -56,6 +66,16 @@ enum class position_kind : std::uint8_t { earliest = 1, latest = 2, offset = 3, 
 [[nodiscard]] constexpr std::string_view to_string(queue_mode mode) {
     switch (mode) {
         case queue_mode::shared: return "shared";
+        case queue_mode::keyed: return "keyed";
+        case queue_mode::single: return "single";
+    }
+    return "unknown";
+}
+
+[[nodiscard]] constexpr std::string_view to_string(after_failure policy) {
+    switch (policy) {
+        case after_failure::block: return "block";
+        case after_failure::skip: return "skip";
     }
     return "unknown";
 }
@@ -115,8 +135,11 @@ struct queue_settings {
     duration_us backoff_max = limits::backoff_max_default;
     std::uint64_t max_retrying = limits::retrying_default;  // dispatch pauses beyond
     std::uint64_t max_runs = limits::runs_default;          // likewise, intervals of done messages
+    std::uint32_t jitter_percent = limits::backoff_jitter_percent;  // 0 .. 100, of each delay
+    brokerd::after_failure after_failure = brokerd::after_failure::block;  // keyed and single
 
     bool operator==(const queue_settings&) const = default;
+    static constexpr std::size_t fields_min = 6;  // of its first version
     static constexpr auto fields() {
         return std::tuple{
             field{"lease", &queue_settings::lease, "how long a lease lasts unless extended"},
@@ -126,7 +149,13 @@ struct queue_settings {
             field{"max_retrying", &queue_settings::max_retrying,
                   "retrying messages beyond which dispatch pauses"},
             field{"max_runs", &queue_settings::max_runs,
-                  "gaps between settled messages beyond which dispatch pauses"}};
+                  "gaps between settled messages beyond which dispatch pauses"},
+            field{"jitter_percent", &queue_settings::jitter_percent,
+                  "retry delays are spread by up to this much to either side; may be missing: 20"},
+            field{"after_failure", &queue_settings::after_failure,
+                  "of keyed and single queues: 1 block what comes behind a retrying message, 2 "
+                  "skip; may "
+                  "be missing: 1"}};
     }
 };
 

@@ -1,4 +1,10 @@
 // Publish, deliver, settle, and what remains of it after goodbye, loss, restart and SIGKILL.
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "protocol/types/bytes.hpp"
+#include "protocol/types/crc32c.hpp"
 #include "tests/integration/broker_fixture.hpp"
 
 namespace brokerd::integration {
@@ -84,6 +90,26 @@ TEST_F(durability_test, what_was_acknowledged_survives_sigkill) {
     const auto after = client();
     EXPECT_EQ(queue_state(*after).ready, 0U) << "a confirmed ack is not undone";
     EXPECT_EQ(queue_state(*after).done, acknowledged.size());
+}
+
+// Whoever may publish must not be able to keep the broker from starting again.
+TEST_F(durability_test, a_message_that_looks_like_the_commit_of_the_log_survives_sigkill) {
+    std::array<std::byte, 29> commit{std::byte{1}};
+    std::ranges::copy(as_bytes(std::string_view("brokerdC")), commit.begin() + 1);
+    store_le(commit.data() + 9, std::uint64_t{1} << 40);
+    store_le(commit.data() + 17, std::uint64_t{1} << 40);
+    store_le(commit.data() + 25, crc32c(0, byte_view(commit).first(25)));
+    const std::string payload(as_text(commit));
+    {
+        const auto publisher = client();
+        create_queue(*publisher);
+        (void)publish(*publisher, {payload});
+    }
+    broker().kill();
+    broker().restart();
+    const auto consumer = client();
+    (void)attach(*consumer);
+    EXPECT_THAT(take_payloads(*consumer), ElementsAre(payload));
 }
 
 TEST_F(durability_test, a_resend_after_sigkill_is_stored_once) {

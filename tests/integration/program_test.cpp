@@ -55,7 +55,7 @@ TEST_F(program, options_come_from_line_environment_and_file_in_this_order) {
                 AllOf(HasSubstr("From: command line.\ndrain = 3s\n"),
                       HasSubstr("From: command line.\ndead-after = 5min\n"),
                       HasSubstr("From: environment BROKERD_HEARTBEAT.\nheartbeat = 4s\n"),
-                      HasSubstr("From: " + file + ".\nlog-level = \"error\"\n"),
+                      HasSubstr("From: " + file + ":4.\nlog-level = \"error\"\n"),
                       HasSubstr("From: default.\nlisten = \"127.0.0.1:4650\"\n")));
     // What it prints it also reads.
     const auto again = write_config(printed.out);
@@ -112,12 +112,20 @@ TEST_P(bad_files, exit_64_and_name_the_file) {
 INSTANTIATE_TEST_SUITE_P(
     table, bad_files,
     testing::Values(bad_file{"hartbeat = 15s\n", "unknown option \"hartbeat\""},
-                    bad_file{"[limits]\nheartbeat = 15s\n", "limits.heartbeat"},
+                    bad_file{"[limits]\nheartbeat = 15s\n", "\"[limits]\" is not of the form"},
                     bad_file{"heartbeat = 1ms\n", "out of bounds"},
-                    bad_file{"heartbeat = [1s, 2s]\n", "one value is needed"},
+                    bad_file{"heartbeat = [1s, 2s]\n", "cannot be \"[1s, 2s]\""},
                     bad_file{"ephemeral = maybe\n", "true or false"},
                     bad_file{"config = other.conf\n", "unknown option"},
-                    bad_file{"heartbeat\n", "cannot be"}));
+                    bad_file{"heartbeat\n", "is not of the form NAME = VALUE"}));
+
+TEST_F(program, a_directory_is_no_configuration_file) {
+    const auto ended =
+        broker_process::run_to_end({"--config", directory.path().string(), "--print-config"});
+    EXPECT_EQ(ended.exit_code, 64) << ended.out;
+    EXPECT_THAT(ended.err, AllOf(HasSubstr("cannot read the configuration file"),
+                                 HasSubstr(directory.path().string())));
+}
 
 TEST_F(program, an_address_in_use_is_exit_69_and_touches_no_data) {
     const auto other = directory.path() / "other";

@@ -289,12 +289,22 @@ class Client:
         return consumer
 
     async def read(
-        self, topic: str, offset: int, limit: int = 100, size: int = 1 << 20, wait: int = 0
+        self,
+        topic: str,
+        offset: int,
+        limit: int = 100,
+        size: int = 1 << 20,
+        wait: int = 0,
+        incarnation: int = 0,
     ) -> tuple[SimpleNamespace, list[tuple[int, Message]]]:
-        """The answer and the (offset, message) pairs from an offset on, without leasing them."""
+        """The answer and the (offset, message) pairs from an offset on, without leasing them.
+
+        To go on behind an answer, give its incarnation and position."""
         start = {"kind": POSITIONS["offset"], "offset": offset, "time": 0}
         fields = {"topic": topic, "from": start, "messages_max": limit, "bytes_max": size}
-        answer = await self.request("read", resend=True, wait=wait, **fields)
+        answer = await self.request(
+            "read", resend=True, wait=wait, incarnation=incarnation, **fields
+        )
         messages = []
         for run in answer.runs:
             for i, record in enumerate(protocol.split_records(run.records)):

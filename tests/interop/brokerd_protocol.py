@@ -136,8 +136,15 @@ MESSAGES = {
     "counted": (57, "messages:u64 position:u64 more:bool"),
     "queue_explain": (58, "queue:string has_offset:bool offset:u64"),
     "explained": (59, "sentence:string"),
-    "read": (64, "topic:string from:struct.position messages_max:u32 bytes_max:u32 wait:duration"),
-    "messages": (65, "first_offset:u64 next_offset:u64 position:u64 runs:tail.read_run"),
+    "read": (
+        64,
+        "topic:string incarnation:u64 from:struct.position messages_max:u32 bytes_max:u32 "
+        "wait:duration",
+    ),
+    "messages": (
+        65,
+        "incarnation:u64 first_offset:u64 next_offset:u64 position:u64 runs:tail.read_run",
+    ),
     "message_show": (66, "topic:string offset:u64"),
     "shown": (67, "readable:bool append_time:time record:bytes queues:list.queue_state_item"),
     "dead_list": (72, "queue:string from:u64 limit:u32"),

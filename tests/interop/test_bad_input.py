@@ -174,7 +174,11 @@ class BadInput(InteropCase):
         for name, batch in batches.items():
             with self.subTest(name):
                 publish = connection.request("publish", topic=self.topic, batch=batch)
-                await self.refused(name.split()[0], publish)
+                error = await self.refused(name.split()[0], publish)
+                self.assertIn(f"topic {self.topic}", error.text)
+                if name == "message_too_large":
+                    self.assertIn(f"a message of {len(large)} bytes", error.text)
+                    self.assertIn(f"--max-message-bytes {len(large)}", error.text)
         await connection.request("ping")
         self.assertEqual((await self.topic_item(self.bystander)).next_offset, 0)
 

@@ -240,6 +240,25 @@ class Reading(InteropCase):
         _, messages = await reading
         self.assertEqual(messages, [(0, Message(b"late"))])
 
+    async def test_read_goes_on_in_one_incarnation_only(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.publish(client, *"abc")
+        answer, _ = await client.read(self.topic, 0, limit=1)
+        place = dict(offset=answer.position, incarnation=answer.incarnation)
+        answer, messages = await client.read(self.topic, **place, limit=1)
+        self.assertEqual([(at, m.payload) for at, m in messages], [(1, b"b")])
+        self.assertEqual(answer.incarnation, place["incarnation"])
+        await client.request("topic_remove", topic=self.topic)
+        await self.create(client)
+        await self.publish(client, *"xyz")
+        with self.assertRaises(BrokerError) as raised:
+            await client.read(self.topic, **place)
+        self.assertEqual(raised.exception.name, "topic_removed")
+        self.assertIn(self.topic, raised.exception.text)
+        _, messages = await client.read(self.topic, 0)
+        self.assertEqual([m.payload for _, m in messages], [b"x", b"y", b"z"])
+
     async def test_read_below_the_trim_point_is_gone(self):
         client = await self.connect()
         consumer, first = await self.one(client)
@@ -251,6 +270,7 @@ class Reading(InteropCase):
         self.assertEqual(raised.exception.name, "gone")
         self.assertIn("1", raised.exception.text)
         self.assertEqual((await client.read(self.topic, 1))[1], [])
+
 
 class LostConnections(InteropCase):
     async def test_a_lost_connection_is_an_attempt(self):

@@ -70,7 +70,8 @@ class Lint:
         for directory, subdirectories, names in os.walk(self.top):
             subdirectories[:] = sorted(
                 name for name in subdirectories if name not in rules.SKIPPED_DIRECTORIES)
-            for name in sorted(names):
+            # A linked worktree has a file .git.
+            for name in sorted(set(names) - rules.SKIPPED_DIRECTORIES):
                 path = (Path(directory) / name).relative_to(self.top).as_posix()
                 if not any(path.startswith(prefix) for prefix in rules.SKIPPED_PREFIXES):
                     yield path

@@ -178,6 +178,7 @@ class LintTest(unittest.TestCase):
     def test_absolute_path(self):
         self.assert_bites("absolute-path", "README.md", "see /" + "home/someone/notes\n")
         self.assert_clean("README.md", "see docs/" + "home/notes\n")
+        self.assert_clean(".git", "gitdir: /" + "home/someone/repository/.git/worktrees/a\n")
 
     def test_not_built(self):
         self.assertEqual(findings_of({

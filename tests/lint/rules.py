@@ -13,25 +13,26 @@ SKIPPED_PREFIXES = ["tests/golden/", "tests/fuzz/corpus/", "LICENSE"]
 
 # --- Which module may include which ---------------------------------------------------------------
 #
-#   types <- codec <- transport <- client <- tools
+#   types <- codec <- transport <- client <- tools      codec <- filter <- domain, client
 #   types, base <- domain <- storage <- engine <- session, admin <- app <- main
 #   base <- config <- app      types, base <- auth <- session      codec, transport <- session
 #
 # The longest prefix names a file's module. A module may always include itself.
 
 _PURE = ["protocol/types", "protocol/codec"]
-_PROTOCOL = _PURE + ["protocol/transport"]
-_DOMAIN = _PURE + ["broker/base", "broker/domain"]
+_PROTOCOL = _PURE + ["protocol/filter", "protocol/transport"]
+_DOMAIN = _PURE + ["protocol/filter", "broker/base", "broker/domain"]
 
 MODULES = {
     "protocol/types": [],
     "protocol/codec": ["protocol/types"],
+    "protocol/filter": _PURE,
     "protocol/transport": _PURE,
     "client": _PROTOCOL,
     "broker/base": ["protocol/types"],
     "broker/config": ["protocol/types", "broker/base"],
     "broker/auth": ["protocol/types", "broker/base"],
-    "broker/domain": _PURE + ["broker/base"],
+    "broker/domain": _PURE + ["protocol/filter", "broker/base"],
     "broker/storage": _DOMAIN,
     "broker/engine": _DOMAIN + ["broker/storage"],
     "broker/session": _DOMAIN + ["protocol/transport", "broker/engine", "broker/auth"],
@@ -88,7 +89,7 @@ TEXT_PREFIXES = ["tools/test", "tools/dev", "tools/quickstart", ".ci/run"]
 # the contents of string literals are removed before the search.
 
 _DETERMINISTIC_TESTS = ["tests/unit", "tests/sim", "tests/conformance"]
-_PURE_CODE = ["protocol/types", "protocol/codec", "broker/domain"]
+_PURE_CODE = ["protocol/types", "protocol/codec", "protocol/filter", "broker/domain"]
 
 BANNED = {
     "sleep": (r"\b(sleep_for|sleep_until|usleep|nanosleep)\b", _DETERMINISTIC_TESTS, [],

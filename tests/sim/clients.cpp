@@ -15,12 +15,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
-queue_settings short_settings() {
+queue_settings short_settings(std::uint64_t seed) {
     queue_settings settings;
     settings.lease = 5s;
     settings.attempts = 3;
     settings.backoff = 200ms;
     settings.backoff_max = 2s;
+    settings.after_failure = seed % 2 == 0 ? after_failure::block : after_failure::skip;
     return settings;
 }
 
@@ -30,8 +31,11 @@ byte_buffer make_batch(const std::vector<std::uint64_t>& contents, producer_id p
     for (const std::uint64_t content : contents) {
         std::byte payload[8];
         store_le(payload, content);
-        const std::string key = "k" + std::to_string(content % 7);
-        builder.add({.key = key, .headers = {}, .payload = payload});
+        const auto number = key_of_content(content);
+        const std::string key = "k" + std::to_string(number.value_or(0));
+        builder.add({.key = number ? std::optional<std::string_view>(key) : std::nullopt,
+                     .headers = {},
+                     .payload = payload});
     }
     return builder.take(producer, first_sequence);
 }
@@ -79,6 +83,8 @@ void world::step() {
 void world::connect(sim_client& who) {
     who.connection = connection_id{next_connection_++};
     who.connected = true;
+    who.ended.clear();
+    who.detaches.clear();
     note("connect", who.connection.value());
     apply(domain::connection_opened{who.connection,
                                     fmt::format("client@sim:{}", who.producer.value())});
@@ -87,7 +93,8 @@ void world::connect(sim_client& who) {
         for (const char* path : {"a/one", "a/two", "b/one"}) {
             codec::queue_create create;
             create.queue = path;
-            create.settings = short_settings();
+            create.settings = short_settings(options_.seed);
+            create.mode = mode_of(path);
             create.create_topic = true;
             const auto reply = ask(who, create);
             const auto* created = std::get_if<codec::queue_created>(&reply->body);
@@ -104,11 +111,17 @@ void world::connect(sim_client& who) {
             }
             if (created->created) {
                 note("queue created");
-                model_.queue_created(parsed->topic, parsed->queue, created->queue, create.settings,
-                                     model_.state.topics.at(parsed->topic).trim);
+                model_.queue_created(parsed->topic, parsed->queue, created->queue, create.mode,
+                                     create.settings, model_.state.topics.at(parsed->topic).trim);
             }
         }
     }
+}
+
+// The same for a path in all of a run: half of the queues are shared.
+queue_mode world::mode_of(std::string_view path) const {
+    const auto dice = (options_.seed / 3 + std::hash<std::string_view>{}(path)) % 4;
+    return dice == 0 ? queue_mode::keyed : dice == 1 ? queue_mode::single : queue_mode::shared;
 }
 
 void world::send_publish(sim_client& who, pending_publish what) {
@@ -266,6 +279,7 @@ void world::do_detach(sim_client& who) {
     who.consumers.erase(who.consumers.begin());
     std::erase_if(who.held, [&](const held_lease& held) { return held.queue == left; });
     note("detach", id.value());
+    who.detaches[next_request_] = id.value();
     apply(domain::request{who.connection, next_request_++, codec::detach{id}});
     model_.detached({who.connection, id}, now_);
     settle_outputs();
@@ -396,11 +410,12 @@ void world::do_admin() {
             }
             codec::queue_create create;
             create.queue = path;
-            create.settings = short_settings();
+            create.settings = short_settings(options_.seed);
+            create.mode = mode_of(path);
             const auto reply = ask(*who, create);
             model_.queue_created(parsed->topic, parsed->queue,
-                                 std::get<codec::queue_created>(reply->body).queue, create.settings,
-                                 model_.state.topics.at(parsed->topic).trim);
+                                 std::get<codec::queue_created>(reply->body).queue, create.mode,
+                                 create.settings, model_.state.topics.at(parsed->topic).trim);
             break;
         }
     }

@@ -42,10 +42,11 @@ void model::topic_created(const std::string& topic, topic_id id) {
 }
 
 void model::queue_created(const std::string& topic, const std::string& queue, queue_id id,
-                          const queue_settings& settings, offset_t start) {
+                          queue_mode mode, const queue_settings& settings, offset_t start) {
     auto& of = state.topics.at(topic);
     model_queue made;
     made.id = id;
+    made.mode = mode;
     made.settings = settings;
     made.start = start;
     for (offset_t offset = start; offset < of.end; ++offset) {

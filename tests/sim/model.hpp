@@ -79,6 +79,7 @@ struct model_message {
 
 struct model_queue {
     queue_id id;
+    queue_mode mode = queue_mode::shared;
     queue_settings settings;
     offset_t start = 0;
     bool paused = false;
@@ -121,7 +122,7 @@ public:
     // ---- what the world does ----
     void topic_created(const std::string& topic, topic_id id);
     void queue_created(const std::string& topic, const std::string& queue, queue_id id,
-                       const queue_settings& settings, offset_t start);
+                       queue_mode mode, const queue_settings& settings, offset_t start);
     void queue_removed(const std::string& topic, const std::string& queue);
     void attached(holder who, model_consumer what);
     void detached(holder who, instant now);
@@ -171,12 +172,18 @@ private:
     void release(model_message& message, instant now);
     // Forgets the attempt that a late answer of `lease` replaces.
     static void take_back(model_message& message, lease_id lease);
+    // That a message may be given out as far as the order of its queue is concerned.
+    static void check_order(const model_topic& topic, const model_queue& queue, offset_t offset);
     void deliver_one(model_topic& topic, model_queue& queue, holder who, offset_t offset,
                      lease_id lease, std::uint32_t attempt, byte_view record, instant now);
     [[nodiscard]] bool holds(const model_queue& queue, const model_message& message,
                              lease_id lease) const;
 };
 
+// The key of a simulated message; some have none.
+[[nodiscard]] constexpr std::optional<std::uint64_t> key_of_content(std::uint64_t content) {
+    return content % 7 == 6 ? std::nullopt : std::optional{content % 7};
+}
 // The content of a simulated message: its payload is this number.
 [[nodiscard]] std::uint64_t content_of(byte_view record);
 

@@ -173,6 +173,30 @@ void model::delivered(connection_id connection, consumer_id id, const domain::re
     expect(rest.empty(), "a delivery holds more bytes than its records");
 }
 
+void model::check_order(const model_topic& topic, const model_queue& queue, offset_t offset) {
+    const model_message& message = queue.messages.at(offset);
+    const auto key = [&](offset_t of) { return key_of_content(topic.contents.at(of)); };
+    const bool keyless = queue.mode == queue_mode::keyed && !key(offset);
+    for (const auto& [at, other] : queue.messages) {
+        const bool before = at < offset;
+        if (queue.mode == queue_mode::shared) {
+            const bool fresh = message.state == message_state::ready && !message.returned;
+            expect(!(fresh && before && other.state == message_state::ready && !other.returned),
+                   "offset {} was delivered before {}", offset, at);
+        } else if (!keyless && (queue.mode == queue_mode::single || key(at) == key(offset))) {
+            expect(other.state != message_state::leased,
+                   "offset {} was delivered while {}, which has its key, is in flight", offset, at);
+            // Where failures are skipped, one comes when it is due, and who was overtaken by it
+            // and given back comes after it.
+            const bool skips = queue.settings.after_failure == after_failure::skip;
+            expect(!(before && other.state == message_state::ready) || (skips && message.excepted),
+                   "offset {} was delivered before {}, which has its key", offset, at);
+            expect(!(before && other.state == message_state::retrying && !skips),
+                   "offset {} was delivered while {}, which has its key, is retrying", offset, at);
+        }
+    }
+}
+
 void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offset_t offset,
                         lease_id lease, std::uint32_t attempt, byte_view record, instant now) {
     const auto at = queue.messages.find(offset);
@@ -197,11 +221,8 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
     for (const auto& [other_offset, other] : queue.messages) {
         holds_lonely = holds_lonely || (other.state == message_state::leased && other.by == who &&
                                         other.must_be_alone());
-        const bool fresh = message.state == message_state::ready && !message.returned;
-        expect(!(fresh && other_offset < offset && other.state == message_state::ready &&
-                 !other.returned),
-               "offset {} was delivered before {}", offset, other_offset);
     }
+    check_order(topic, queue, offset);
     expect(!holds_lonely, "offset {} joins a message that must be alone", offset);
     expect(!message.must_be_alone() || held_by(who) == 0, "offset {} must be delivered alone",
            offset);

@@ -240,8 +240,12 @@ void world::receive(const domain::output& what) {
             client.unanswered.erase(at);
         } else if (const auto* delivery = std::get_if<domain::delivery>(&what.body)) {
             const auto consumer = client.consumers.find(delivery->consumer.value());
+            if (client.ended.contains(delivery->consumer.value())) {
+                throw violation(fmt::format("consumer {} was delivered to after its end",
+                                            delivery->consumer.value()));
+            }
             if (consumer == client.consumers.end()) {
-                continue;  // it has detached meanwhile
+                continue;  // it is detaching
             }
             for (const auto& run : delivery->runs) {
                 for (std::uint32_t i = 0; i < run.leases.count; ++i) {
@@ -261,6 +265,11 @@ void world::receive(const domain::output& what) {
             settles_.erase(what.request);
         } else if (const auto* detached = std::get_if<codec::detached>(&what.body)) {
             client.consumers.erase(detached->consumer.value());
+            client.ended.insert(detached->consumer.value());
+        } else if (const auto detach = client.detaches.find(what.request);
+                   detach != client.detaches.end()) {
+            client.ended.insert(detach->second);
+            client.detaches.erase(detach);
         }
     }
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,8 @@ private:
         std::vector<pending_publish> to_resend;
         std::map<std::uint32_t, std::pair<std::string, queue_id>> consumers;  // id -> path, queue
         std::vector<held_lease> held;
+        std::map<std::uint64_t, std::uint32_t> detaches;  // request -> consumer, not answered
+        std::set<std::uint32_t> ended;  // consumers the client was told the end of
     };
     struct confirmed_ack {
         queue_id queue;
@@ -96,6 +99,7 @@ private:
     void answer_fetch(std::size_t index);
     std::optional<domain::output> ask(sim_client& who, domain::request_body body);
     std::string random_queue_path();
+    [[nodiscard]] queue_mode mode_of(std::string_view path) const;
     model_queue& queue_at(const std::string& path);
     void note(std::string_view what, std::uint64_t number = 0);
 

@@ -36,6 +36,10 @@ void raw_client::drop() {
     fd_ = -1;
 }
 
+void raw_client::end_sending() {
+    shutdown(fd_, SHUT_WR);
+}
+
 codec::hello_ok raw_client::hello(std::string name) {
     codec::hello message;
     message.client_name = std::move(name);

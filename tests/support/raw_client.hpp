@@ -83,6 +83,8 @@ public:
     // Nothing has arrived so far.
     [[nodiscard]] bool silent();
     void stop_answering_pings() { pong_ = false; }
+    // Sends nothing more; what comes can still be taken.
+    void end_sending();
     // Closes as a killed process would.
     void drop();
 

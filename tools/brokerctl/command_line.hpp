@@ -2,6 +2,8 @@
 // function that runs it. One thread.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -88,6 +90,32 @@ CLI::Option* add_value(CLI::App& app, const std::string& name, Target& target, P
         what);
     return option->type_name(form);
 }
+
+// One of a few words, with the value each stands for.
+template <typename Value, std::size_t N>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, std::optional<Value>& target,
+                        const std::array<Value, N>& values, const std::string& what) {
+    std::string form;
+    for (const Value value : values) {
+        form += (form.empty() ? "" : "|") + std::string(to_string(value));
+    }
+    auto* option = app.add_option_function<std::string>(
+        name,
+        [&target, &values, form, name](const std::string& text) {
+            for (const Value value : values) {
+                if (text == to_string(value)) {
+                    target = value;
+                    return;
+                }
+            }
+            throw CLI::ValidationError(name, "expected one of " + form);
+        },
+        what);
+    return option->type_name(form);
+}
+inline constexpr std::array failure_policies{failure_policy::block, failure_policy::skip};
+inline constexpr std::array delivery_modes{delivery_mode::shared, delivery_mode::keyed,
+                                           delivery_mode::single};
 
 // A positional that must be given: what the verb is about.
 CLI::Option* add_name(CLI::App& app, const char* form, std::string& target, const char* what);

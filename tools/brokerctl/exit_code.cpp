@@ -12,7 +12,8 @@ exit_code of_library(client_errc code) {
         case client_errc::protocol_error: return exit_code::no_connection;
         case client_errc::outcome_unknown: return exit_code::outcome_unknown;
         case client_errc::invalid_argument: return exit_code::usage;
-        case client_errc::cancelled: return exit_code::refused;
+        case client_errc::cancelled:
+        case client_errc::other_data: return exit_code::refused;
     }
     return exit_code::refused;
 }

@@ -85,26 +85,34 @@ exit_code show(context& ctx, const show_options& options) {
     return exit_code::done;
 }
 
-// Reads a topic up to its end as of the first page, so that it ends while others publish.
-// `take` answers whether to go on.
+// The next message of what is there; what was removed since `begun` is no reason to stop.
+std::optional<stored_message> next_here(reader& from, bool begun) {
+    for (;;) {
+        try {
+            return from.next(0us);
+        } catch (const error& failure) {
+            if (!begun || failure.code() != broker_errc::gone) {
+                throw;
+            }
+            from.seek(log_position::earliest());
+        }
+    }
+}
+
+// Reads a topic up to the end it has now, so that this ends while others publish. `take` answers
+// whether to go on.
 template <typename Take>
 void read_until_end(context& ctx, const std::string& topic, log_position from,
-                    const read_options& paging, Take take) {
-    std::optional<std::uint64_t> end;
-    for (;;) {
-        const auto page = ctx.admin().read(topic, from, paging);
-        end = end.value_or(page.next_offset);
-        for (const auto& message : page.messages) {
-            if (message.offset >= *end || !take(message)) {
-                return;
-            }
-        }
-        if (page.position >= *end) {
+                    const reader_options& paging, Take take) {
+    constexpr std::uint64_t flush_every = 1024;  // messages
+    const std::uint64_t end = ctx.admin().topic(topic).next_offset;
+    auto reader = ctx.broker().open_reader(topic, from, paging);
+    for (std::uint64_t seen = 0;; ++seen) {
+        const auto message = next_here(reader, seen > 0);
+        if (!message || message->offset >= end || !take(*message) || message->offset + 1 == end) {
             return;
         }
-        // What was removed meanwhile is no reason to stop.
-        from = log_position::at_offset(std::max(page.position, page.first_offset));
-        if (!ctx.out().flush()) {
+        if (seen % flush_every == flush_every - 1 && !ctx.out().flush()) {
             return;
         }
     }
@@ -118,9 +126,9 @@ struct peek_options {
 
 exit_code peek(context& ctx, const peek_options& options) {
     std::uint64_t seen = 0;
-    read_options paging;
-    paging.messages_max =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(options.limit, paging.messages_max));
+    reader_options paging;
+    paging.batch_messages =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(options.limit, paging.batch_messages));
     ctx.out().begin_stream();
     read_until_end(ctx, options.topic, options.from.value_or(log_position::earliest()), paging,
                    [&](const stored_message& message) {
@@ -254,7 +262,9 @@ void add_reading_verbs(command_line& line, CLI::App& noun) {
 
     auto tail_verb = line.add_verb(
         noun,
-        {"tail", "Follow a topic: print messages as they are published, until ctrl-C.",
+        {"tail",
+         "Follow a topic: print messages as they are published, until ctrl-C or until the topic is "
+         "removed.",
          "  brokerctl message tail orders\n"
          "  brokerctl message tail orders --from -10min --key 42 -o ndjson\n"},
         tail);

@@ -33,6 +33,7 @@ exit_code ls(context& ctx, const ls_options& options) {
 struct create_options {
     std::string queue;
     std::optional<log_position> from;
+    std::optional<delivery_mode> mode;
     queue_changes settings;
 };
 
@@ -40,7 +41,8 @@ exit_code create(context& ctx, const create_options& options) {
     queue_options settings;
     options.settings.apply_to(settings);
     const auto answer = ctx.broker().ensure_queue(options.queue, settings,
-                                                  options.from.value_or(log_position::earliest()));
+                                                  options.from.value_or(log_position::earliest()),
+                                                  options.mode.value_or(delivery_mode::shared));
     if (const auto conflict = options.settings.conflict(answer.settings); !conflict.empty()) {
         throw refusal(fmt::format("queue {0} exists with {1}; 'brokerctl queue set {0}' changes it",
                                   options.queue, conflict));
@@ -193,11 +195,15 @@ void add_settings_verbs(command_line& line, CLI::App& noun) {
                        "settings is fine.",
                        "  brokerctl queue create orders/billing\n"
                        "  brokerctl queue create orders/mail --lease 2min --attempts 5 --from "
-                       "latest\n"},
+                       "latest\n"
+                       "  brokerctl queue create orders/stock --mode keyed\n"},
                       create);
     add_name(create_verb.app, "TOPIC/QUEUE", create_verb.options.queue, "Its name");
     add_position(create_verb.app, "--from", create_verb.options.from,
                  "First message of a new queue (default earliest)");
+    add_choice(create_verb.app, "--mode", create_verb.options.mode, delivery_modes,
+               "Which order it keeps: none, that of each key, that of all messages (default "
+               "shared)");
     create_verb.options.settings.add_to(create_verb.app);
 
     auto set_verb = line.add_verb(noun,

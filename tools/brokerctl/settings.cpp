@@ -14,6 +14,14 @@ std::string plain(std::uint64_t value) {
     return fmt::format("{}", value);
 }
 
+std::string percent(std::uint32_t value) {
+    return fmt::format("{}%", value);
+}
+
+std::string_view word(failure_policy value) {
+    return to_string(value);
+}
+
 // Calls visit(name, given, in force, text of a value) for each setting.
 template <typename Settings, typename Visit>
 void each(const topic_changes& given, Settings& settings, Visit visit) {
@@ -29,6 +37,8 @@ void each(const queue_changes& given, Settings& settings, Visit visit) {
     visit("backoff-max", given.backoff_max, settings.backoff_max, format_duration);
     visit("max-retrying", given.max_retrying, settings.max_retrying, plain);
     visit("max-runs", given.max_runs, settings.max_runs, plain);
+    visit("jitter", given.jitter_percent, settings.jitter_percent, percent);
+    visit("after-failure", given.after_failure, settings.after_failure, word);
 }
 
 template <typename Changes, typename Settings>
@@ -69,7 +79,8 @@ std::string describe_conflict(const Changes& given, const Settings& in_force) {
 void topic_changes::add_to(CLI::App& app) {
     add_duration(app, "--keep-done", keep_done,
                  "How long a message stays readable after every queue is done with it");
-    add_size(app, "--max-message-bytes", max_message_bytes, "Largest message the topic accepts");
+    add_size(app, "--max-message-bytes", max_message_bytes,
+             "Largest message the topic accepts; brokerd's own --max-message-bytes holds as well");
 }
 
 void topic_changes::apply_to(topic_options& settings) const {
@@ -91,6 +102,13 @@ void queue_changes::add_to(CLI::App& app) {
               "Retrying messages beyond which the queue pauses");
     add_count(app, "--max-runs", max_runs,
               "Gaps between settled messages beyond which the queue pauses");
+    app.add_option("--jitter", jitter_percent,
+                   "Retry delays are spread by up to this many percent to either side")
+        ->type_name("PERCENT")
+        ->check(CLI::Range(0, 100));
+    add_choice(app, "--after-failure", after_failure, failure_policies,
+               "What later messages of a key do while one is retrying (mode single: all later "
+               "ones)");
 }
 
 void queue_changes::apply_to(queue_options& settings) const {

@@ -33,6 +33,8 @@ struct queue_changes {
     std::optional<std::chrono::microseconds> backoff_max;
     std::optional<std::uint64_t> max_retrying;
     std::optional<std::uint64_t> max_runs;
+    std::optional<std::uint32_t> jitter_percent;
+    std::optional<failure_policy> after_failure;
 
     void add_to(CLI::App& app);
     [[nodiscard]] bool empty() const { return text().empty(); }

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "protocol/types/duration.hpp"
+#include "protocol/types/rfc3339.hpp"
 
 namespace brokerd::ctl {
 namespace {
@@ -71,77 +72,6 @@ std::optional<double> factor_of(const std::array<unit, Count>& units, std::strin
     return std::nullopt;
 }
 
-// Two digits at `at`, as a number not above `most`.
-std::optional<unsigned> two_digits(std::string_view text, std::size_t at, unsigned most) {
-    if (at + 2 > text.size()) {
-        return std::nullopt;
-    }
-    const auto value = whole_number<unsigned>(text.substr(at, 2));
-    return value && *value <= most ? value : std::nullopt;
-}
-
-// `Z` or `+hh:mm`: what to subtract to get UTC.
-std::optional<std::chrono::minutes> zone_offset(std::string_view text) {
-    if (text == "Z" || text == "z") {
-        return std::chrono::minutes{0};
-    }
-    if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':') {
-        return std::nullopt;
-    }
-    const auto hours = two_digits(text, 1, 23);
-    const auto minutes = two_digits(text, 4, 59);
-    if (!hours || !minutes) {
-        return std::nullopt;
-    }
-    const auto offset = std::chrono::hours{*hours} + std::chrono::minutes{*minutes};
-    return text[0] == '+' ? offset : -offset;
-}
-
-std::optional<timestamp> rfc3339(std::string_view text) {
-    // YYYY-MM-DDThh:mm:ss, then a fraction, then a zone.
-    constexpr std::size_t seconds_end = 19;
-    if (text.size() < seconds_end + 1 || text[4] != '-' || text[7] != '-' ||
-        (text[10] != 'T' && text[10] != 't' && text[10] != ' ') || text[13] != ':' ||
-        text[16] != ':') {
-        return std::nullopt;
-    }
-    const auto year = whole_number<int>(text.substr(0, 4));
-    const auto month = two_digits(text, 5, 12);
-    const auto day = two_digits(text, 8, 31);
-    const auto hour = two_digits(text, 11, 23);
-    const auto minute = two_digits(text, 14, 59);
-    const auto second = two_digits(text, 17, 60);  // 60: a leap second
-    if (!year || !month || !day || !hour || !minute || !second) {
-        return std::nullopt;
-    }
-    const std::chrono::year_month_day date{std::chrono::year{*year}, std::chrono::month{*month},
-                                           std::chrono::day{*day}};
-    if (!date.ok()) {
-        return std::nullopt;
-    }
-    auto rest = text.substr(seconds_end);
-    std::int64_t fraction_us = 0;
-    if (rest.front() == '.') {
-        rest.remove_prefix(1);
-        std::size_t digits = 0;
-        for (std::int64_t scale = 100'000; digits < rest.size() && is_digit(rest[digits]);
-             ++digits, scale /= 10) {
-            fraction_us += (rest[digits] - '0') * scale;
-        }
-        if (digits == 0) {
-            return std::nullopt;
-        }
-        rest.remove_prefix(digits);
-    }
-    const auto zone = zone_offset(rest);
-    if (!zone) {
-        return std::nullopt;
-    }
-    return timestamp{std::chrono::sys_days{date}} + std::chrono::hours{*hour} +
-           std::chrono::minutes{*minute} + std::chrono::seconds{*second} +
-           microseconds{fraction_us} - *zone;
-}
-
 }  // namespace
 
 parsed<microseconds> parse_duration(std::string_view text) {
@@ -194,7 +124,7 @@ parsed<timestamp> parse_time(std::string_view text, timestamp now) {
         if (const auto before = parse_duration(text.substr(1))) {
             return now - *before;
         }
-    } else if (const auto time = rfc3339(text)) {
+    } else if (const auto time = parse_rfc3339(text)) {
         return *time;
     }
     return std::unexpected(fmt::format(

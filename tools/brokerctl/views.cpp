@@ -118,6 +118,7 @@ constexpr std::array consumers_table{
     column{"BYTES", align::right, bytes_of<"leased_bytes">},
     column{"PREFETCH", align::right, count_of<"prefetch_messages">},
     column{"DELIVERED", align::right, count_of<"delivered">},
+    column{"ROLE", align::left, text_of<"role">},
     column{"ATTACHED", align::right, duration_of<"attached_seconds">},
     column{"CONNECTION", align::right, whole_of<"connection">},
 };
@@ -206,7 +207,9 @@ json settings_json(const queue_options& settings) {
             {"backoff_seconds", number_json(seconds_of(settings.backoff))},
             {"backoff_max_seconds", number_json(seconds_of(settings.backoff_max))},
             {"max_retrying", settings.max_retrying},
-            {"max_runs", settings.max_runs}};
+            {"max_runs", settings.max_runs},
+            {"jitter_percent", settings.jitter_percent},
+            {"after_failure", to_string(settings.after_failure)}};
 }
 
 json topic_row(const topic_info& topic) {
@@ -250,7 +253,7 @@ std::string topic_details_text(const topic_info& topic, timestamp now, bool colo
 json queue_row(const queue_info& queue, timestamp now) {
     return {{"topic", queue.topic},
             {"queue", queue.queue},
-            {"mode", queue.mode},
+            {"mode", to_string(queue.mode)},
             {"ready", queue.ready},
             {"leased", queue.leased},
             {"retrying", queue.retrying},
@@ -279,12 +282,24 @@ json queue_details(const queue_info& queue, timestamp now) {
     return details;
 }
 
+// When a message whose attempts all fail at once is dead, without jitter and lease times.
+std::string give_up_text(const queue_options& settings) {
+    std::chrono::microseconds delay = settings.backoff;
+    std::chrono::microseconds all{0};
+    for (std::uint32_t i = 1; i < settings.attempts; ++i) {
+        all += std::min(delay, settings.backoff_max);
+        delay = std::min(2 * delay, settings.backoff_max);
+    }
+    return fmt::format("after {} in about {}", plural(settings.attempts, "attempt"),
+                       format_duration(std::chrono::floor<std::chrono::seconds>(all)));
+}
+
 std::string queue_details_text(const queue_info& queue, timestamp now, bool colours) {
     const json row = queue_row(queue, now);
     const auto& settings = queue.settings;
-    const std::array details{
+    std::vector details{
         detail{"queue", queue.path()},
-        detail{"mode", queue.mode},
+        detail{"mode", std::string(to_string(queue.mode))},
         detail{"state", queue.state},
         detail{"ready", fmt::format("{}", queue.ready)},
         detail{"leased", fmt::format("{}", queue.leased)},
@@ -303,9 +318,14 @@ std::string queue_details_text(const queue_info& queue, timestamp now, bool colo
         detail{"attempts", fmt::format("{}", settings.attempts)},
         detail{"backoff", format_duration(settings.backoff)},
         detail{"backoff-max", format_duration(settings.backoff_max)},
+        detail{"gives up", give_up_text(settings)},
+        detail{"jitter", fmt::format("{} %", settings.jitter_percent)},
         detail{"max-retrying", fmt::format("{}", settings.max_retrying)},
         detail{"max-runs", fmt::format("{}", settings.max_runs)},
     };
+    if (queue.mode != delivery_mode::shared) {
+        details.push_back(detail{"after-failure", std::string(to_string(settings.after_failure))});
+    }
     return render_details(details, colours);
 }
 
@@ -321,7 +341,8 @@ json consumer_row(const consumer_info& consumer, timestamp now) {
             {"prefetch_bytes", consumer.prefetch_bytes},
             {"delivered", consumer.delivered},
             {"attached", time_json(consumer.attached)},
-            {"attached_seconds", age_seconds(consumer.attached, now)}};
+            {"attached_seconds", age_seconds(consumer.attached, now)},
+            {"role", consumer.standby ? "standby" : "active"}};
 }
 
 std::span<const column> consumer_columns() {

@@ -46,7 +46,7 @@ struct queue_info {
     std::string topic;
     std::string queue;     ///< Name without the topic.
     std::uint64_t id = 0;  ///< Incarnation: never reused.
-    std::string mode;      ///< `shared`.
+    delivery_mode mode = delivery_mode::shared;
     queue_options settings;
     timestamp created{};
     std::uint64_t ready = 0;
@@ -160,6 +160,7 @@ struct consumer_info {
     std::uint64_t leased_bytes = 0;  ///< Their bytes.
     std::uint64_t delivered = 0;     ///< Since it attached.
     timestamp attached{};
+    bool standby = false;  ///< Of a queue of mode single, and not the active one.
 };
 
 struct connection_info {
@@ -229,7 +230,8 @@ public:
 
     // Messages.
 
-    /// Messages from a position on. Errors: gone: the offset is below the oldest readable one.
+    /// Messages from a position on. To follow a topic use a reader: it notices when the topic is
+    /// not the same one any more. Errors: gone: the offset is below the oldest readable one.
     [[nodiscard]] read_page read(std::string_view topic, log_position from,
                                  const read_options& options = {});
     /// A message and its state in every queue. Errors: not_found: no message has this offset yet.

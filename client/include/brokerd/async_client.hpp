@@ -100,7 +100,7 @@ public:
     ~async_reader();
 
     /// Completes with the next message, with nothing after `timeout` or when close() was called.
-    /// Errors: gone, topic_not_found, topic_removed.
+    /// Errors: gone, topic_not_found, topic_removed, other_data.
     /// Cancellation: no message is skipped.
     [[nodiscard]] asio::awaitable<std::optional<stored_message>> next(
         std::chrono::microseconds timeout = forever);
@@ -164,7 +164,7 @@ public:
     /// As client::ensure_queue(). Cancellation: it may be done nevertheless.
     [[nodiscard]] asio::awaitable<ensured_queue> ensure_queue(
         std::string_view queue, const queue_options& settings = {},
-        log_position start = log_position::earliest());
+        log_position start = log_position::earliest(), delivery_mode mode = delivery_mode::shared);
 
     /// Handles the messages of a queue with a coroutine per message, `options.concurrency` of them
     /// at the same time, on the executor of the awaiting coroutine; see client::consume().

@@ -107,7 +107,8 @@ private:
 };
 
 /// Sees the messages of a topic from a position on. Leases nothing, changes nothing. Created by
-/// client::open_reader().
+/// client::open_reader(). It goes on over lost connections and restarts of the broker, but never
+/// from one topic to another one with the same name.
 /// Thread safety: one thread at a time; close() from any.
 class reader {
 public:
@@ -117,11 +118,14 @@ public:
 
     /// The next message, or nothing when none came within `timeout` or close() was called.
     /// Zero: only what the broker has now.
-    /// Errors: gone: the next message was removed (see reader_options::skip_removed); the call may
-    /// be repeated after seek(). topic_not_found, topic_removed.
+    /// Errors: gone: the next message was removed (see reader_options::skip_removed).
+    /// topic_removed: the topic was, whether or not it was created again. other_data: the client
+    /// was connected again, to other data (a new directory, an ephemeral broker started again).
+    /// After each of these seek() goes on. topic_not_found: before the first answer.
     [[nodiscard]] std::optional<stored_message> next(std::chrono::microseconds timeout = forever);
 
-    /// Goes on at `where`.
+    /// Goes on at `where` in the topic the reader is in; after topic_removed and other_data, in the
+    /// one that has its name then.
     void seek(log_position where);
 
     /// Offset of the message next() returns next, if it exists by then. 0 before the first answer
@@ -180,12 +184,13 @@ public:
     /// Errors: invalid_name, invalid_setting; outcome_unknown: no answer within request_timeout.
     ensured_topic ensure_topic(std::string_view topic, const topic_options& settings = {});
 
-    /// Makes sure the queue `TOPIC/QUEUE` exists, and its topic. `start`: where a new queue begins.
-    /// An existing one is left as it is, and what differs is returned. Resent as ensure_topic().
-    /// Errors: invalid_name, invalid_setting, queue_exists (with another mode), too_many_queues;
-    /// outcome_unknown.
+    /// Makes sure the queue `TOPIC/QUEUE` exists, and its topic. `start`: where a new queue begins;
+    /// `mode`: in which order it hands out messages. An existing one is left as it is, and what
+    /// differs is returned. Resent as ensure_topic(). Errors: invalid_name, invalid_setting,
+    /// queue_exists (with another mode), too_many_queues; outcome_unknown.
     ensured_queue ensure_queue(std::string_view queue, const queue_options& settings = {},
-                               log_position start = log_position::earliest());
+                               log_position start = log_position::earliest(),
+                               delivery_mode mode = delivery_mode::shared);
 
     /// Handles the messages of a queue: when `handler` returns, the message is acked; when it
     /// throws reject_message, the message is rejected; when it throws anything else, the message is

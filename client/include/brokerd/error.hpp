@@ -18,6 +18,7 @@ enum class client_errc {
     invalid_argument = 5,  ///< The argument cannot be sent to any broker; the text says why.
     cancelled = 6,         ///< The wait was cancelled by the caller.
     protocol_error = 7,    ///< The peer does not speak the protocol, or broke it.
+    other_data = 8,        ///< The broker has other data than before: a place in it means nothing.
 };
 
 /// The broker refused. The numbers are those of the protocol's error table and never change; a

@@ -113,6 +113,23 @@ struct topic_options {
     bool operator==(const topic_options&) const = default;
 };
 
+/// How a queue hands out messages; fixed when it is created.
+enum class delivery_mode : std::uint8_t {
+    shared = 1,  ///< Any consumer, any order of completion.
+    keyed = 2,   ///< The messages of a key in stored order, one at a time; keys go on in parallel.
+    single = 3,  ///< All messages in stored order, one at a time, to one active consumer.
+};
+/// "shared", "keyed", "single".
+[[nodiscard]] std::string_view to_string(delivery_mode mode) noexcept;
+
+/// What the later messages of a key (mode single: all later messages) do while one is retrying.
+enum class failure_policy : std::uint8_t {
+    block = 1,  ///< Wait until it is done or dead.
+    skip = 2,   ///< Go on; it comes when its retry is due.
+};
+/// "block", "skip".
+[[nodiscard]] std::string_view to_string(failure_policy policy) noexcept;
+
 /// Settings of a queue. The defaults are those of the broker.
 struct queue_options {
     /// How long a lease lasts unless renewed: 100 ms to 12 h.
@@ -127,6 +144,11 @@ struct queue_options {
     std::uint64_t max_retrying = 100'000;
     /// Gaps between settled messages beyond which the queue pauses.
     std::uint64_t max_runs = 100'000;
+    /// Retry delays are spread by up to this much to either side, so that what failed together
+    /// does not come back together: 0 to 100.
+    std::uint32_t jitter_percent = 20;
+    /// Of queues of mode keyed and single.
+    failure_policy after_failure = failure_policy::block;
 
     bool operator==(const queue_options&) const = default;
 };

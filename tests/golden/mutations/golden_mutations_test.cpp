@@ -1,9 +1,11 @@
-// One file per kind of mutation, <name>.v1.hex: a batch with a mutation of that kind. It decodes to
-// the value it was made of and that value encodes to the same bytes, for ever: what a released
-// version wrote must stay readable. A kind without a file fails. New files:
-// BROKERD_UPDATE_GOLDEN=1.
+// One file per kind of mutation and form, <name>.v<form>.hex: a batch with a mutation of that kind.
+// It decodes to the value it was made of, for ever: what a released version wrote must stay
+// readable. The value encodes to the bytes of its newest form. A kind without a file fails. New
+// files: BROKERD_UPDATE_GOLDEN=1.
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -49,16 +51,31 @@ exception_state sample_exception() {
 struct sample {
     const char* name;
     mutation value;
+    int form = 1;
 };
+
+constexpr queue_settings first_queue_settings{.lease = 20s,
+                                              .attempts = 5,
+                                              .backoff = 2s,
+                                              .backoff_max = 60s,
+                                              .max_retrying = 1000,
+                                              .max_runs = 2000};
+
+// What is not written any more, and what it means.
+std::vector<sample> earlier_samples() {
+    return {
+        {"queue_created", queue_created{topic, queue, "billing", queue_mode::shared,
+                                        first_queue_settings, 17, then}},
+        {"queue_changed",
+         queue_changed{topic, queue, first_queue_settings, true, lease_id{broker_epoch{4}, 11}}},
+    };
+}
 
 std::vector<sample> samples() {
     const topic_settings topic_settings{.keep_done = 1h, .max_message_bytes = 4096};
-    const queue_settings queue_settings{.lease = 20s,
-                                        .attempts = 5,
-                                        .backoff = 2s,
-                                        .backoff_max = 60s,
-                                        .max_retrying = 1000,
-                                        .max_runs = 2000};
+    queue_settings queue_settings = first_queue_settings;
+    queue_settings.jitter_percent = 7;
+    queue_settings.after_failure = after_failure::skip;
     const std::vector<state_run> runs = {{message_state::retrying, 7, 1},
                                          {message_state::dead, 3, 2},
                                          {message_state::done, 900, 300},
@@ -69,9 +86,9 @@ std::vector<sample> samples() {
         {"topic_changed", topic_changed{topic, topic_settings}},
         {"topic_removed", topic_removed{topic}},
         {"queue_created",
-         queue_created{topic, queue, "billing", queue_mode::shared, queue_settings, 17, then}},
+         queue_created{topic, queue, "billing", queue_mode::keyed, queue_settings, 17, then}, 2},
         {"queue_changed",
-         queue_changed{topic, queue, queue_settings, true, lease_id{broker_epoch{4}, 11}}},
+         queue_changed{topic, queue, queue_settings, true, lease_id{broker_epoch{4}, 11}}, 2},
         {"queue_removed", queue_removed{topic, queue}},
         {"appended", appended{sample_chunk()}},
         {"trimmed", trimmed{topic, 500}},
@@ -89,8 +106,16 @@ std::vector<sample> samples() {
     };
 }
 
-std::filesystem::path file_of(const char* name) {
-    return directory / fmt::format("{}.v1.hex", name);
+std::filesystem::path file_of(const sample& of) {
+    return directory / fmt::format("{}.v{}.hex", of.name, of.form);
+}
+
+void expect_decoded(const sample& from) {
+    const auto text = golden::read_text(file_of(from));
+    ASSERT_TRUE(text) << "no golden file; BROKERD_UPDATE_GOLDEN=1 writes it";
+    const auto decoded = decode_batch(golden::from_hex(*text));
+    ASSERT_TRUE(decoded) << decoded.error().text;
+    EXPECT_EQ(*decoded, std::vector{from.value});
 }
 
 TEST(golden_mutations, every_kind_decodes_and_encodes_as_before) {
@@ -101,15 +126,19 @@ TEST(golden_mutations, every_kind_decodes_and_encodes_as_before) {
         byte_buffer encoded;
         encode_batch(encoded, {each.value});
         if (golden::update_wanted()) {
-            golden::write_text(file_of(each.name), golden::to_hex(encoded));
+            golden::write_text(file_of(each), golden::to_hex(encoded));
         }
-        const auto text = golden::read_text(file_of(each.name));
-        ASSERT_TRUE(text) << "no golden file; BROKERD_UPDATE_GOLDEN=1 writes it";
-        const byte_buffer bytes = golden::from_hex(*text);
-        EXPECT_EQ(golden::to_hex(encoded), golden::to_hex(bytes));
-        const auto decoded = decode_batch(bytes);
-        ASSERT_TRUE(decoded) << decoded.error().text;
-        EXPECT_EQ(*decoded, std::vector{each.value});
+        expect_decoded(each);
+        if (const auto text = golden::read_text(file_of(each))) {
+            EXPECT_EQ(golden::to_hex(encoded), golden::to_hex(golden::from_hex(*text)));
+        }
+    }
+}
+
+TEST(golden_mutations, earlier_forms_decode_for_ever) {
+    for (const sample& each : earlier_samples()) {
+        SCOPED_TRACE(each.name);
+        expect_decoded(each);
     }
 }
 
@@ -118,7 +147,7 @@ TEST(golden_mutations, every_file_has_a_kind) {
     for (const auto& entry : std::filesystem::directory_iterator(directory)) {
         files += entry.path().extension() == ".hex";
     }
-    EXPECT_EQ(files, std::variant_size_v<mutation>);
+    EXPECT_EQ(files, std::variant_size_v<mutation> + earlier_samples().size());
 }
 
 TEST(mutation, a_truncated_or_foreign_batch_is_refused) {
@@ -135,6 +164,25 @@ TEST(mutation, a_truncated_or_foreign_batch_is_refused) {
         bytes[1] = std::byte{200};
         EXPECT_FALSE(decode_batch(bytes)) << "unknown kind";
     }
+}
+
+TEST(mutation, a_run_that_is_empty_or_wraps_is_refused) {
+    constexpr auto largest = std::numeric_limits<std::uint64_t>::max();
+    const auto refused = [](const mutation& value) {
+        byte_buffer bytes;
+        encode_body(bytes, value);
+        return !decode_body(kind_of(value), bytes);
+    };
+    for (const std::uint64_t count : {std::uint64_t{0}, std::uint64_t{2}, largest}) {
+        const state_run run{message_state::done, largest - 1, count};
+        EXPECT_TRUE(refused(queue_delta{topic, queue, 6, 800, 795, {run}})) << count;
+        EXPECT_TRUE(refused(queue_snapshot{topic, queue, 6, 5, 800, 795, {run}})) << count;
+        EXPECT_TRUE(
+            refused(producer_put{topic, queue, producer_id{1}, 3, then, {{largest - 1, count, 0}}}))
+            << count;
+    }
+    EXPECT_FALSE(refused(queue_delta{topic, queue, 6, 0, 0, {{message_state::done, 0, largest}}}));
+    EXPECT_FALSE(refused(producer_put{topic, queue, producer_id{1}, 3, then, {{1, 1, largest}}}));
 }
 
 TEST(mutation, sizes_are_estimated) {

@@ -103,8 +103,11 @@ TEST_F(brokerctl_test, a_message_too_large_names_the_topic_and_the_way_out) {
     text({"topic", "create", "small", "--max-message-bytes", "1KiB"});
     text({"topic", "create", "large"});
     for (const auto& [topic, bytes, way_out] :
-         {std::tuple{"small", std::size_t{2000}, "max_message_bytes"},
-          std::tuple{"large", std::size_t{2'000'000}, "--max-message-bytes"}}) {
+         {std::tuple{"small", std::size_t{2000},
+                     "brokerctl topic set small --max-message-bytes 2009"},
+          std::tuple{"large", std::size_t{2'000'000},
+                     "start brokerd with --max-message-bytes 2000009"},
+          std::tuple{"large", std::size_t{5'000'000}, "--max-frame-bytes"}}) {
         const auto end = ctl({"message", "publish", topic}, std::string(bytes, 'x'));
         EXPECT_EQ(end.exit_code, refused);
         EXPECT_THAT(end.err, AllOf(HasSubstr(std::string("topic ") + topic), HasSubstr(way_out),

@@ -1,5 +1,7 @@
 // brokerctl message get, peek, find, show, tail against a real broker: looking changes nothing.
 #include <csignal>
+#include <filesystem>
+#include <memory>
 
 #include "tests/integration/brokerctl/fixture.hpp"
 
@@ -129,6 +131,32 @@ TEST_F(brokerctl_test, tail_ends_after_count_and_filters) {
         as_json({"message", "tail", "orders", "--from", "earliest", "--count", "2", "--key", "1"});
     ASSERT_EQ(seen.size(), 2U);
     EXPECT_EQ(seen[1]["offset"], 2);
+}
+
+TEST_F(brokerctl_test, tail_ends_when_its_topic_is_not_there_any_more) {
+    const auto tail_of_two = [&] {
+        create_orders(2);
+        auto tail = std::make_unique<program>(program_path("brokerctl"),
+                                              arguments{"message", "tail", "orders", "--from", "1"},
+                                              environment());
+        tail->wait_for_output("orders@1  m1\n");
+        return tail;
+    };
+    auto tail = tail_of_two();
+    text({"topic", "rm", "orders"});
+    auto end = tail->wait();
+    EXPECT_EQ(end.exit_code, refused);
+    EXPECT_THAT(end.err, StartsWith("brokerctl: topic orders was removed"));
+
+    tail = tail_of_two();
+    broker.kill();
+    std::filesystem::remove_all(directory / "data");
+    broker.restart();
+    create_orders(5);
+    end = tail->wait();
+    EXPECT_EQ(end.exit_code, refused);
+    EXPECT_EQ(end.out, "orders@1  m1\n");
+    EXPECT_THAT(end.err, StartsWith("brokerctl: the broker was reached again with other data"));
 }
 
 TEST_F(brokerctl_test, looking_into_a_missing_topic_names_the_command_that_creates_it) {

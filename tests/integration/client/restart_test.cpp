@@ -1,6 +1,7 @@
 // Lost connections and restarts of the broker, without a line of application code for it.
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <future>
 #include <map>
 #include <thread>
@@ -11,6 +12,7 @@
 namespace brokerd::client_integration {
 namespace {
 
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
@@ -169,6 +171,55 @@ TEST_F(client_restart_test, publishes_survive_cut_after_cut) {
     ASSERT_THAT(stored, SizeIs(count));
     for (int i = 0; i < count; ++i) {
         ASSERT_EQ(stored[static_cast<std::size_t>(i)], std::to_string(i));
+    }
+}
+
+TEST_F(client_restart_test, a_reader_goes_on_after_a_restart) {
+    publish_numbers(with, "orders", 2);
+    reader from = with.open_reader("orders");
+    EXPECT_EQ(from.next(patience)->payload, "0");
+    broker.kill();
+    broker.restart();
+    publish_numbers(with, "orders", 1);
+    EXPECT_EQ(from.next(patience)->payload, "1");
+    EXPECT_EQ(from.next(patience)->offset, 2U);
+}
+
+TEST_F(client_restart_test, a_reader_ends_with_its_topic_and_not_in_the_next_one) {
+    publish_numbers(with, "orders", 2);
+    reader from = with.open_reader("orders", log_position::latest());
+    EXPECT_FALSE(from.next(0s));
+    admin(with).remove_topic("orders");
+    with.ensure_topic("orders");
+    publish_numbers(with, "orders", 5);
+    try {
+        (void)from.next(patience);
+        ADD_FAILURE() << "it went on in another topic";
+    } catch (const error& failed) {
+        EXPECT_EQ(failed.code(), broker_errc::topic_removed);
+        EXPECT_THAT(failed.what(), HasSubstr("topic orders was removed and created again"));
+    }
+    from.seek(log_position::earliest());
+    EXPECT_EQ(from.next(patience)->offset, 0U);
+}
+
+TEST_F(client_restart_test, a_reader_ends_when_the_broker_has_other_data) {
+    publish_numbers(with, "orders", 2);
+    reader from = with.open_reader("orders");
+    EXPECT_EQ(from.next(patience)->payload, "0");
+    EXPECT_EQ(from.next(patience)->payload, "1");
+    broker.kill();
+    std::filesystem::remove_all(directory / "data");
+    broker.restart();
+    client other = connected();
+    other.ensure_topic("orders");
+    publish_numbers(other, "orders", 5);
+    try {
+        (void)from.next(patience);
+        ADD_FAILURE() << "it went on in other data";
+    } catch (const error& failed) {
+        EXPECT_EQ(failed.code(), client_errc::other_data);
+        EXPECT_FALSE(failed.retryable());
     }
 }
 

@@ -140,6 +140,7 @@ TEST(exit_codes, tell_refusal_from_failure) {
     EXPECT_EQ(exit_code_of({client_errc::protocol_error, ""}), exit_code::no_connection);
     EXPECT_EQ(exit_code_of({client_errc::outcome_unknown, ""}), exit_code::outcome_unknown);
     EXPECT_EQ(exit_code_of({client_errc::invalid_argument, ""}), exit_code::usage);
+    EXPECT_EQ(exit_code_of({client_errc::other_data, ""}), exit_code::refused);
     EXPECT_EQ(exit_code_of({broker_errc::invalid_name, ""}), exit_code::usage);
     EXPECT_EQ(exit_code_of({broker_errc::invalid_argument, ""}), exit_code::usage);
 }

@@ -25,7 +25,9 @@ TEST(settings, all_settings_of_a_queue) {
                                 .backoff = 100ms,
                                 .backoff_max = 1h,
                                 .max_retrying = 10,
-                                .max_runs = 20};
+                                .max_runs = 20,
+                                .jitter_percent = 0,
+                                .after_failure = failure_policy::skip};
     queue_options settings;
     changes.apply_to(settings);
     EXPECT_EQ(settings, (queue_options{.lease = 2min,
@@ -33,10 +35,12 @@ TEST(settings, all_settings_of_a_queue) {
                                        .backoff = 100ms,
                                        .backoff_max = 1h,
                                        .max_retrying = 10,
-                                       .max_runs = 20}));
+                                       .max_runs = 20,
+                                       .jitter_percent = 0,
+                                       .after_failure = failure_policy::skip}));
     EXPECT_EQ(changes.text(),
               "lease 2min, attempts 5, backoff 100ms, backoff-max 1h, max-retrying 10, "
-              "max-runs 20");
+              "max-runs 20, jitter 0%, after-failure skip");
     EXPECT_EQ(changes.conflict(settings), "");
 }
 

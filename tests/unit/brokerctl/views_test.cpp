@@ -33,7 +33,7 @@ queue_info busy_queue() {
     queue_info queue;
     queue.topic = "orders";
     queue.queue = "billing";
-    queue.mode = "shared";
+    queue.mode = delivery_mode::shared;
     queue.ready = 120'000;
     queue.leased = 3;
     queue.retrying = 2;
@@ -149,10 +149,12 @@ TEST(consumer_view, row_and_table_agree) {
     consumer.delivered = 12;
     consumer.attached = now - 61s;
     EXPECT_EQ(table(consumer_columns(), consumer_row(consumer, now)),
-              "CONSUMER         QUEUE           LEASED  BYTES  PREFETCH  DELIVERED  ATTACHED  "
-              "CONNECTION\n"
-              "worker@host:812  orders/billing       3   300B       256         12    1min1s  "
-              "         7\n");
+              "CONSUMER         QUEUE           LEASED  BYTES  PREFETCH  DELIVERED  ROLE    "
+              "ATTACHED  CONNECTION\n"
+              "worker@host:812  orders/billing       3   300B       256         12  active  "
+              "  1min1s           7\n");
+    consumer.standby = true;
+    EXPECT_EQ(consumer_row(consumer, now)["role"], "standby");
 }
 
 TEST(connection_view, row_and_table_agree) {

@@ -7,6 +7,7 @@
 namespace brokerd::client_core {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::SizeIs;
 
@@ -183,8 +184,9 @@ TEST(client_publish, a_message_no_frame_can_carry_fails_alone) {
     }
     EXPECT_EQ(count, 2U);
     ASSERT_TRUE(large.failure);
-    EXPECT_EQ(large.failure->code(), client_errc::invalid_argument);
-    EXPECT_THAT(large.failure->what(), HasSubstr("larger than a frame"));
+    EXPECT_EQ(large.failure->code(), broker_errc::message_too_large);
+    EXPECT_THAT(large.failure->what(), AllOf(HasSubstr("a frame that this broker accepts"),
+                                             HasSubstr("topic orders"), HasSubstr("split")));
 }
 
 TEST(client_publish, a_refusal_reaches_each_message_of_the_batch) {

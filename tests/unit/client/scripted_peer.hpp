@@ -173,8 +173,7 @@ public:
     }
     static codec::batch_header batch_of(const sent_frame& publish) {
         const auto frame = publish.as<codec::publish>();
-        const auto batch = codec::check_batch(
-            frame.batch.view, {.records_max = 16384, .message_bytes_max = 64 * 1024 * 1024});
+        const auto batch = codec::check_batch(frame.batch.view, 16384);
         EXPECT_TRUE(batch) << (batch ? "" : batch.error().text);
         return batch ? batch->header : codec::batch_header();
     }

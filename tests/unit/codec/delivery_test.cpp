@@ -43,7 +43,8 @@ TEST(deliver_writer, writes_what_the_encoder_writes) {
 
 TEST(messages_writer, writes_what_the_encoder_writes) {
     const byte_buffer some = records(2);
-    const messages expected{.first_offset = 1,
+    const messages expected{.incarnation = topic_id(7),
+                            .first_offset = 1,
                             .next_offset = 50,
                             .position = 12,
                             .runs = {{10, 2, wall_from_us(5), {some}}}};
@@ -51,7 +52,7 @@ TEST(messages_writer, writes_what_the_encoder_writes) {
     encode_frame(by_encoder, 33, expected);
 
     byte_buffer by_writer;
-    messages_writer writer(by_writer, 33, 1, 50);
+    messages_writer writer(by_writer, 33, topic_id(7), 1, 50);
     writer.append_run(10, 2, wall_from_us(5), some);
     EXPECT_EQ(writer.body_bytes(), body_size(expected));
     writer.finish(12);

@@ -9,7 +9,7 @@
 namespace brokerd::codec {
 namespace {
 
-constexpr batch_limits wide{.records_max = 4096, .message_bytes_max = 1U << 20U};
+constexpr std::uint32_t wide = 4096;  // records
 
 byte_buffer batch_of(std::uint32_t count, std::size_t payload_bytes = 10, producer_id producer = {},
                      std::uint64_t first_sequence = 0) {
@@ -22,8 +22,8 @@ byte_buffer batch_of(std::uint32_t count, std::size_t payload_bytes = 10, produc
     return builder.take(producer, first_sequence);
 }
 
-error_code code_of(byte_view bytes, const batch_limits& limits = wide) {
-    const auto checked = check_batch(bytes, limits);
+error_code code_of(byte_view bytes) {
+    const auto checked = check_batch(bytes, wide);
     return checked ? error_code::ok : checked.error().code;
 }
 
@@ -47,8 +47,7 @@ TEST(record_batch, what_the_builder_makes_is_accepted) {
     EXPECT_EQ(batch.size(), bytes);
     EXPECT_TRUE(builder.empty());
 
-    std::vector<std::uint32_t> sizes{7};
-    const auto checked = check_batch(batch, wide, &sizes);
+    const auto checked = check_batch(batch, wide);
     ASSERT_TRUE(checked) << checked.error().text;
     EXPECT_EQ(checked->header.count, 2U);
     EXPECT_EQ(checked->header.flags, record_has_key | record_has_headers);
@@ -56,8 +55,16 @@ TEST(record_batch, what_the_builder_makes_is_accepted) {
     EXPECT_EQ(checked->header.first_sequence, 100U);
     EXPECT_EQ(checked->header.earliest_ttl_ms, no_ttl);
     EXPECT_EQ(checked->bytes.data(), batch.data());
-    ASSERT_EQ(sizes.size(), 3U);
-    EXPECT_EQ(batch_header_bytes + sizes[1] + sizes[2], batch.size());
+}
+
+TEST(record_batch, the_largest_record_is_told) {
+    const std::uint64_t alone = batch_of(1, 500).size() - batch_header_bytes;
+    batch_builder builder;
+    for (const std::size_t payload : {10U, 500U, 20U}) {
+        builder.add({.key = "key0", .headers = {}, .payload = as_bytes(std::string(payload, 'p'))});
+    }
+    const byte_buffer batch = builder.take({}, 0);
+    EXPECT_EQ(check_batch(batch, wide)->largest_record, alone);
 }
 
 TEST(record_batch, the_builder_is_reusable) {
@@ -113,14 +120,6 @@ TEST(record_batch, count_at_the_limit_and_one_beyond) {
     EXPECT_EQ(code_of(batch_of(0)), error_code::empty_batch);
 }
 
-TEST(record_batch, message_size_at_the_limit_and_one_beyond) {
-    const byte_buffer batch = batch_of(1, 500);
-    const std::uint64_t record = batch.size() - batch_header_bytes;
-    EXPECT_EQ(code_of(batch, {.records_max = 1, .message_bytes_max = record}), error_code::ok);
-    EXPECT_EQ(code_of(batch, {.records_max = 1, .message_bytes_max = record - 1}),
-              error_code::message_too_large);
-}
-
 TEST(record_batch, a_header_that_lies_is_refused) {
     const byte_buffer batch = batch_of(2, 10, producer_id(5), 1);
     const auto changed = [&](const std::function<void(batch_header&)>& change) {
@@ -150,15 +149,12 @@ TEST(record_batch, sequences_start_at_1_and_do_not_overflow) {
     EXPECT_EQ(with(1, ~std::uint64_t{0} - 1), error_code::bad_batch);
 }
 
-TEST(record_batch, a_count_bomb_costs_nothing) {
-    std::vector<std::uint32_t> sizes;
+TEST(record_batch, a_count_bomb_is_refused) {
     const byte_buffer batch =
         with_header(batch_of(1), [](batch_header& h) { h.count = 0xFFFFFFFFU; });
-    const auto checked =
-        check_batch(batch, {.records_max = 0xFFFFFFFFU, .message_bytes_max = 1000}, &sizes);
+    const auto checked = check_batch(batch, 0xFFFFFFFFU);
     ASSERT_FALSE(checked);
     EXPECT_EQ(checked.error().code, error_code::bad_batch);
-    EXPECT_EQ(sizes.capacity(), 0U);
 }
 
 }  // namespace

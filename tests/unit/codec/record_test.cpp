@@ -72,6 +72,19 @@ TEST(record, round_trip) {
     EXPECT_FALSE(record->ttl_ms || record->priority || record->id);
 }
 
+TEST(record, the_first_header_of_a_name_counts) {
+    const byte_buffer bytes =
+        encoded({.headers = {{"a", "1"}, {"", "nameless"}, {"b", "2"}, {"a", "3"}}});
+    const auto record = check_record(bytes);
+    ASSERT_TRUE(record);
+    EXPECT_EQ(record->header("a"), "1");
+    EXPECT_EQ(record->header("b"), "2");
+    EXPECT_EQ(record->header(""), "nameless");
+    EXPECT_EQ(record->header("A"), std::nullopt);
+    const byte_buffer without = encoded({});
+    EXPECT_EQ(check_record(without)->header(""), std::nullopt);
+}
+
 TEST(record, an_empty_key_is_not_no_key) {
     const byte_buffer with_key = encoded({.key = "", .headers = {}, .payload = {}});
     const byte_buffer without = encoded({});

@@ -160,6 +160,7 @@ private:
     }
 
     void fill(std::string_view, messages& message) {
+        fill("incarnation", message.incarnation);
         message.first_offset = source_.number("first_offset");
         message.next_offset = source_.number("next_offset");
         message.position = source_.number("position");

@@ -256,6 +256,63 @@ TEST(reading, waits_at_the_end_until_something_comes_or_time_is_over) {
     h.publish("t", {"y"});
 }
 
+TEST(reading, stays_in_the_incarnation_it_began_in) {
+    harness h;
+    h.ask<codec::topic_created>(h.admin, codec::topic_create{.topic = "t"});
+    h.publish("t", {"x", "y"});
+    codec::read next{.topic = "t", .from = {.kind = position_kind::earliest}};
+    const auto first = h.ask<read_result>(h.admin, next);
+    EXPECT_EQ(first.incarnation, h.topic_info("t").topic);
+    next.incarnation = first.incarnation;
+    next.from = {.kind = position_kind::offset, .offset = 1};
+    EXPECT_THAT(h.ask<read_result>(h.admin, next).runs, SizeIs(1));
+
+    h.ask<codec::ok>(h.admin, codec::topic_remove{"t"});
+    auto refused = h.ask_refused(h.admin, next);
+    EXPECT_EQ(refused.code, error_code::topic_removed);
+    EXPECT_EQ(refused.text, "topic t was removed");
+    h.ask<codec::topic_created>(h.admin, codec::topic_create{.topic = "t"});
+    h.publish("t", {"other x", "other y"});
+    for (const auto kind :
+         {position_kind::earliest, position_kind::latest, position_kind::offset}) {
+        next.from = {.kind = kind, .offset = 1};
+        refused = h.ask_refused(h.admin, next);
+        EXPECT_EQ(refused.code, error_code::topic_removed);
+        EXPECT_THAT(refused.text, HasSubstr("topic t was removed and created again"));
+    }
+    next.incarnation = {};
+    EXPECT_NE(h.ask<read_result>(h.admin, next).incarnation, first.incarnation);
+    next.topic = "a b";
+    next.incarnation = first.incarnation;
+    EXPECT_EQ(h.ask_refused(h.admin, next).code, error_code::invalid_name);
+}
+
+// A crash must not give the incarnation or the offsets a reader was told of to something else.
+TEST(reading, tells_nothing_that_is_not_durable) {
+    harness h;
+    const codec::read at_end{.topic = "t", .from = {.kind = position_kind::latest}};
+    const auto told_with = [&] {
+        h.state.apply(request{h.admin, 901, at_end}, h.now, h.out);
+        const output last = h.out.outputs.back();
+        EXPECT_TRUE(std::holds_alternative<read_result>(last.body));
+        h.run();
+        return last.depends_on;
+    };
+    commit_number gathering = h.gathering;
+    h.state.apply(request{h.admin, 900, codec::topic_create{.topic = "t"}}, h.now, h.out);
+    EXPECT_EQ(told_with(), gathering);
+    gathering = h.gathering;
+    h.state.apply(request{h.admin, 902,
+                          publish_request{.topic = "t", .batch = make_batch({"x"}), .count = 1}},
+                  h.now, h.out);
+    EXPECT_EQ(told_with(), gathering);
+    h.publish("t", {"y"});
+    h.publish("t", {"z"});
+    h.ask<codec::topic_created>(h.admin, codec::topic_create{.topic = "other"});
+    h.ask<codec::topic_created>(h.admin, codec::topic_create{.topic = "third"});
+    EXPECT_EQ(told_with(), commit_number{});
+}
+
 TEST(showing, a_message_in_every_queue) {
     harness h;
     h.make_queue("t/a");

@@ -54,6 +54,20 @@ TEST(chunk, slices_lie_within_one_batch_and_within_bounds) {
     EXPECT_EQ(data->slice(100, 100, two).bytes.size(), two);
 }
 
+TEST(chunk, at_the_largest_offset_and_one_beyond) {
+    const auto load_at = [](offset_t base) {
+        chunk_builder builder(topic_id{7}, base);
+        (void)builder.append(make_batch({"a", "bb"}).view, 2);
+        return chunk::load(bytes_of(*builder.seal(wall_from_us(1234))), true);
+    };
+    const auto last = load_at(offset_end - 2);
+    ASSERT_TRUE(last) << last.error().text;
+    EXPECT_EQ((*last)->end_offset(), offset_end);
+    const auto beyond = load_at(offset_end - 1);
+    ASSERT_FALSE(beyond);
+    EXPECT_EQ(beyond.error().code, error_code::bad_batch);
+}
+
 TEST(chunk, every_flipped_byte_is_found) {
     const byte_buffer good = bytes_of(*two_batches());
     for (std::size_t i = 0; i < good.size(); ++i) {

@@ -105,6 +105,32 @@ TEST_F(connection_test, held_leases_move_from_a_connection_that_is_not_known_to_
     EXPECT_EQ(h.settle(two, queue, settle_action::ack, runs_of(got)).accepted, 3U);
 }
 
+TEST_F(connection_test, held_leases_that_are_lost_while_others_are_read_are_taken_up_too) {
+    queue_settings settings;
+    settings.backoff = settings.backoff_max = 1h;
+    h.ask<codec::ok>(h.admin, codec::queue_set{.queue = "t/q", .settings = settings});
+    h.settle(one, queue, settle_action::extend, {run_of(got[1]), run_of(got[2])}, 10min);
+    h.pass(1min);  // the lease of the first expires
+    h.ask<codec::ok>(one, codec::set_prefetch{consumer_id{1}, 0, 0});
+    h.publish("t", {"d"});
+    h.publish("t", {"e"});
+    const auto two = h.connect();
+    h.hold_fetches = true;
+    const auto request = h.send(two, codec::attach{.queue = "t/q",
+                                                   .consumer = consumer_id{1},
+                                                   .prefetch_messages = 3,
+                                                   .prefetch_bytes = 1000,
+                                                   .held = runs_of(got)});
+    h.close(one);
+    EXPECT_FALSE(h.answer_to(two, request)) << "the exception of the first is read";
+    h.hold_fetches = false;
+    h.run();
+    const auto answer = h.answer_to(two, request);
+    ASSERT_TRUE(answer);
+    EXPECT_THAT(std::get<codec::attached>(answer->body).gone, IsEmpty());
+    EXPECT_EQ(h.queue_info("t/q").leased, 3U);
+}
+
 // Leases are told by clients: the same one for two messages, or of an epoch that never was, is made
 // up.
 TEST_F(connection_test, a_lease_is_taken_up_for_one_message_only) {

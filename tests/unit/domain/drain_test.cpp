@@ -8,6 +8,7 @@
 namespace brokerd::domain::test {
 namespace {
 
+using testing::IsEmpty;
 using testing::SizeIs;
 
 struct drain_test : testing::Test {
@@ -18,8 +19,6 @@ struct drain_test : testing::Test {
         h.publish("t", {"a", "b", "c"});
         got = h.deliveries(one);
         ASSERT_THAT(got, SizeIs(3));
-        (void)h.ask<codec::ok>(
-            one, codec::set_prefetch{.consumer = consumer_id{1}, .messages = 0, .bytes = 0});
     }
     void drain() {
         h.apply(connection_draining{one});
@@ -95,6 +94,28 @@ TEST_F(drain_test, nor_are_those_that_a_seek_took_away) {
     drain();
     h.send(h.admin, codec::queue_seek{.queue = "t/q", .to = {.kind = position_kind::earliest}});
     EXPECT_TRUE(told());
+}
+
+TEST_F(drain_test, who_drains_is_given_nothing_new) {
+    drain();
+    h.publish("t", {"d"});
+    h.settle(one, queue, settle_action::release, runs_of(got));
+    EXPECT_THAT(h.deliveries(one), IsEmpty());
+    EXPECT_TRUE(told());
+    (void)h.ask<codec::ok>(
+        one, codec::set_prefetch{.consumer = consumer_id{1}, .messages = 10, .bytes = 1000});
+    EXPECT_THAT(h.deliveries(one), IsEmpty()) << "whatever it asks for";
+    const auto other = h.connect();
+    (void)h.attach(other, "t/q", 10);
+    EXPECT_THAT(h.deliveries(other), SizeIs(4));
+}
+
+TEST_F(drain_test, nor_is_a_consumer_that_comes_late) {
+    drain();
+    EXPECT_THAT(h.attach(one, "t/q", 10, runs_of(got), consumer_id{2}).gone, IsEmpty());
+    h.publish("t", {"d"});
+    h.settle(one, queue, settle_action::ack, runs_of(got));
+    EXPECT_THAT(h.deliveries(one), IsEmpty());
 }
 
 TEST_F(drain_test, who_has_left_is_told_nothing) {

@@ -228,6 +228,19 @@ shared_bytes make_batch(const std::vector<std::string>& payloads, producer_id pr
     return {bytes, *bytes};
 }
 
+shared_bytes make_keyed_batch(const std::vector<keyed_message>& messages) {
+    codec::batch_builder builder;
+    for (const keyed_message& each : messages) {
+        codec::record_fields fields{.payload = as_bytes(each.payload)};
+        if (!each.key.empty()) {
+            fields.key = each.key;
+        }
+        builder.add(fields);
+    }
+    auto bytes = std::make_shared<byte_buffer>(builder.take({}, 0));
+    return {bytes, *bytes};
+}
+
 std::vector<received> messages_of(const std::vector<record_run>& runs, commit_number depends_on) {
     std::vector<received> messages;
     for (const record_run& run : runs) {
@@ -239,6 +252,7 @@ std::vector<received> messages_of(const std::vector<record_run>& runs, commit_nu
             messages.push_back({.offset = run.leases.first_offset + i,
                                 .lease = {run.leases.epoch, run.leases.first_lease + i},
                                 .attempt = run.attempt,
+                                .key = std::string(codec::record_key(left.first(size))),
                                 .payload = std::string(as_text(record->payload)),
                                 .depends_on = depends_on});
             left = left.subspan(size);
@@ -385,9 +399,10 @@ std::optional<output> harness::answer_to(connection_id connection, std::uint32_t
     return std::nullopt;
 }
 
-void harness::make_queue(const std::string& path, queue_settings settings) {
+void harness::make_queue(const std::string& path, queue_settings settings, queue_mode mode) {
     const auto made = ask<codec::queue_created>(
-        admin, codec::queue_create{.queue = path, .settings = settings, .create_topic = true});
+        admin, codec::queue_create{
+                   .queue = path, .mode = mode, .settings = settings, .create_topic = true});
     EXPECT_TRUE(made.created);
 }
 
@@ -407,6 +422,16 @@ output harness::publish_as(const std::string& topic, const std::vector<std::stri
     auto answer = answer_to(admin, id);
     EXPECT_TRUE(answer);
     return answer ? std::move(*answer) : output{};
+}
+
+offset_t harness::publish_keyed(const std::string& topic,
+                                const std::vector<keyed_message>& messages) {
+    const auto answer = ask<publish_accepted>(
+        admin, publish_request{.topic = topic,
+                               .batch = make_keyed_batch(messages),
+                               .count = static_cast<std::uint32_t>(messages.size()),
+                               .largest_record = 0});
+    return answer.base_offset;
 }
 
 offset_t harness::publish(const std::string& topic, const std::vector<std::string>& payloads) {

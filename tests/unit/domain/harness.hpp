@@ -61,11 +61,19 @@ private:
 [[nodiscard]] shared_bytes make_batch(const std::vector<std::string>& payloads,
                                       producer_id producer = {}, std::uint64_t sequence = 0);
 
+// A message with a key; an empty one is none.
+struct keyed_message {
+    std::string key;
+    std::string payload{};
+};
+[[nodiscard]] shared_bytes make_keyed_batch(const std::vector<keyed_message>& messages);
+
 // A message as a consumer or reader got it.
 struct received {
     offset_t offset = 0;
     lease_id lease;
     std::uint32_t attempt = 0;
+    std::string key;
     std::string payload;
     commit_number depends_on;
 };
@@ -126,7 +134,10 @@ public:
     std::optional<output> answer_to(connection_id connection, std::uint32_t request);
 
     // ---- shorthands ----
-    void make_queue(const std::string& path, queue_settings settings = {});
+    void make_queue(const std::string& path, queue_settings settings = {},
+                    queue_mode mode = queue_mode::shared);
+    // Returns the offset of the first.
+    offset_t publish_keyed(const std::string& topic, const std::vector<keyed_message>& messages);
     offset_t publish(const std::string& topic, const std::vector<std::string>& payloads);
     output publish_as(const std::string& topic, const std::vector<std::string>& payloads,
                       producer_id producer, std::uint64_t sequence);

@@ -1,7 +1,9 @@
 // The leases of a queue as spans.
 #include "broker/domain/lease_table.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <map>
 
 #include <gmock/gmock.h>
 
@@ -101,6 +103,80 @@ TEST(lease_table, expires_only_what_is_due) {
     EXPECT_THAT(table.take_expired(mono_time{9s}), SizeIs(0));
     EXPECT_THAT(table.take_expired(mono_time{10s}), SizeIs(1));
     EXPECT_EQ(table.earliest(), mono_time{30s});
+}
+
+TEST(lease_table, knows_the_earliest_deadline_of_what_is_left) {
+    consumer a;
+    lease_table table;
+    for (std::uint32_t i = 0; i < 4; ++i) {
+        table.add(span_of(a, i * 10, 4, i * 10 + 1, mono_time{10s * (i + 1)}));
+    }
+    (void)table.take(lease(1), 4);
+    EXPECT_EQ(table.earliest(), mono_time{20s});
+    (void)table.take(lease(13), 2);  // the end of the second
+    (void)table.take(lease(11), 1);
+    EXPECT_EQ(table.earliest(), mono_time{20s});
+    (void)table.take(lease(12), 1);
+    EXPECT_EQ(table.earliest(), mono_time{30s});
+    (void)table.take(lease(22), 1);  // cuts the third in two
+    (void)table.take(lease(21), 1);
+    EXPECT_EQ(table.earliest(), mono_time{30s});
+    EXPECT_THAT(table.take_expired(mono_time{30s}), SizeIs(1));
+    EXPECT_EQ(table.earliest(), mono_time{40s});
+    EXPECT_THAT(table.take_all(), SizeIs(1));
+    EXPECT_EQ(table.earliest(), mono_never);
+}
+
+TEST(lease_table, many_deadlines_pass_one_by_one) {
+    constexpr std::uint32_t count = 30000;
+    consumer a;
+    lease_table table;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        table.add(span_of(a, i, 1, i + 1, mono_time{1us * ((i * 7919) % count)}));
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        ASSERT_EQ(table.earliest(), mono_time{1us * i});
+        ASSERT_THAT(table.take_expired(mono_time{1us * i}), SizeIs(1));
+    }
+    EXPECT_TRUE(table.empty());
+}
+
+TEST(lease_table, whatever_is_taken_the_rest_expires_in_time) {
+    constexpr std::uint32_t count = 2000;
+    base::random dice(7);
+    consumer a;
+    lease_table table;
+    std::map<std::uint64_t, mono_time> held;  // lease -> deadline
+    for (std::uint32_t i = 0; i < count;) {
+        const auto size = static_cast<std::uint32_t>(dice.between(1, 8));
+        const mono_time deadline{1s * dice.between(1, 20)};
+        table.add(span_of(a, i, size, i + 1, deadline));
+        for (const std::uint32_t end = i + size; i < end; ++i) {
+            held.emplace(i + 1, deadline);
+        }
+    }
+    for (int second = 0; second <= 20; ++second) {
+        for (int i = 0; i < 30; ++i) {
+            const auto at = held.lower_bound(static_cast<std::uint64_t>(dice.between(1, count)));
+            if (at != held.end()) {
+                (void)table.take(lease(at->first), 1);
+                held.erase(at);
+            }
+        }
+        std::uint64_t expired = 0;
+        for (const lease_span& span : table.take_expired(mono_time{1s * second})) {
+            expired += span.run.count;
+        }
+        EXPECT_EQ(expired, std::erase_if(held, [&](const auto& each) {
+                      return each.second <= mono_time{1s * second};
+                  }));
+        mono_time earliest = mono_never;
+        for (const auto& [number, deadline] : held) {
+            earliest = std::min(earliest, deadline);
+        }
+        EXPECT_EQ(table.earliest(), earliest);
+        EXPECT_EQ(table.fresh(), held.size());
+    }
 }
 
 TEST(lease_table, gives_back_what_one_consumer_holds) {

@@ -6,7 +6,9 @@
 namespace brokerd::domain::test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::SizeIs;
 
 struct publish_test : testing::Test {
@@ -48,7 +50,38 @@ TEST_F(publish_test, a_message_larger_than_the_topic_accepts_is_refused) {
         h.admin, codec::topic_create{.topic = "small", .settings = {.max_message_bytes = 20}});
     EXPECT_EQ(h.publish("small", {std::string(11, 'x')}), 0U) << "exactly the limit";
     const output answer = h.publish_as("small", {std::string(12, 'x')}, {}, 0);
-    EXPECT_EQ(std::get<publish_refused>(answer.body).why.code, error_code::message_too_large);
+    const auto& why = std::get<publish_refused>(answer.body).why;
+    EXPECT_EQ(why.code, error_code::message_too_large);
+    EXPECT_EQ(why.text,
+              "a message of 21 bytes is larger than the 20 bytes that topic small accepts; split "
+              "the message, or raise the topic's limit: brokerctl topic set small "
+              "--max-message-bytes 21");
+}
+
+TEST(publish_limits, the_broker_has_one_for_all_topics_and_the_text_names_what_is_in_the_way) {
+    harness h({.message_bytes_max = 100});
+    const auto refusal_of = [&](const std::string& topic, std::size_t bytes) {
+        const output answer = h.publish_as(topic, {std::string(bytes - 9, 'x')}, {}, 0);
+        const auto* no = std::get_if<publish_refused>(&answer.body);
+        return no == nullptr ? std::string() : no->why.text;
+    };
+    h.ask<codec::topic_created>(
+        h.admin, codec::topic_create{.topic = "large", .settings = {.max_message_bytes = 5000}});
+    EXPECT_EQ(refusal_of("large", 100), "") << "exactly the limit";
+    EXPECT_EQ(refusal_of("large", 101),
+              "a message of 101 bytes is larger than the 100 bytes that this broker accepts in any "
+              "topic, so in topic large too; split the message, or start brokerd with "
+              "--max-message-bytes 101");
+    EXPECT_THAT(refusal_of("large", 5001),
+                HasSubstr("start brokerd with --max-message-bytes 5001 and raise the topic's "
+                          "limit: brokerctl topic set large --max-message-bytes 5001"));
+    h.ask<codec::topic_created>(
+        h.admin, codec::topic_create{.topic = "small", .settings = {.max_message_bytes = 50}});
+    EXPECT_THAT(refusal_of("small", 51),
+                AllOf(HasSubstr("50 bytes that topic small accepts"), Not(HasSubstr("brokerd"))));
+    EXPECT_THAT(refusal_of("small", 101),
+                AllOf(HasSubstr("50 bytes that topic small accepts"),
+                      HasSubstr("start brokerd with --max-message-bytes 101 and raise")));
 }
 
 TEST_F(publish_test, the_reply_depends_on_the_commit_and_the_commit_is_urgent) {

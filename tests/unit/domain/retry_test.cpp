@@ -124,6 +124,54 @@ TEST_F(retry_test, a_message_that_waits_to_be_given_out_alone_is_ready) {
     EXPECT_THAT(h.state_of("t", 0).next, HasSubstr("alone"));
 }
 
+TEST_F(retry_test, many_that_are_due_at_once_are_all_given_out) {
+    for (const bool late : {false, true}) {
+        h.late_store = late;
+        fail(500, 0s);
+        h.pass(1ms);
+        const auto again = h.deliveries(one);
+        ASSERT_THAT(again, SizeIs(500)) << late;
+        h.settle(one, queue, settle_action::ack, runs_of(again));
+    }
+}
+
+TEST_F(retry_test, of_many_that_wait_to_be_given_out_alone_memory_keeps_few) {
+    h.publish("t", {"busy"});
+    const auto busy = h.deliveries(one);
+    const auto two = h.connect("other@host:8");
+    h.ask<codec::ok>(one, codec::set_prefetch{consumer_id{1}, 1, 1000});
+    h.attach(two, "t/q", 1000);
+    h.publish("t", std::vector<std::string>(500, "x"));
+    ASSERT_THAT(h.deliveries(two), SizeIs(500));
+    h.close(two);
+    h.pass(2s);
+    expect(500, 0);
+    h.make_queue("u/one");
+    h.make_queue("u/two");
+    // What memory knows can be shown without the store.
+    h.store.failing = true;
+    std::size_t known = 0;
+    for (offset_t offset = 1; offset <= 500; ++offset) {
+        const auto id = h.send(h.admin, codec::message_show{.topic = "t", .offset = offset});
+        const auto answer = h.answer_to(h.admin, id);
+        ASSERT_TRUE(answer);
+        if (std::holds_alternative<show_result>(answer->body)) {
+            ++known;
+        }
+    }
+    EXPECT_LE(known, 64U);
+    h.store.failing = false;
+    h.settle(one, queue, settle_action::ack, runs_of(busy));
+    for (offset_t offset = 1; offset <= 500; ++offset) {
+        h.run();
+        const auto got = h.deliveries(one);
+        ASSERT_THAT(got, SizeIs(1)) << offset;
+        EXPECT_EQ(got[0].attempt, 2U);
+        h.settle(one, queue, settle_action::ack, runs_of(got));
+    }
+    EXPECT_EQ(h.queue_info("t/q").done, 501U);
+}
+
 TEST_F(retry_test, a_wall_clock_that_was_ahead_and_is_set_back_delays_no_retry) {
     h.now.wall += 1h;
     h.restart();

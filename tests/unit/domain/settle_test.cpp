@@ -164,6 +164,85 @@ TEST_F(settle_test, a_resent_settle_has_the_first_outcome) {
     EXPECT_EQ(after.accepted, 2U);
 }
 
+struct late_settle_test : settle_test {
+    // Two messages whose leases have expired; memory does not know their exceptions any more.
+    void SetUp() override {
+        settle_test::SetUp();
+        h.make_queue("late/q", {.lease = 1s, .backoff = 1h, .backoff_max = 1h});
+        late_queue = h.attach(consumer, "late/q", 2, {}, consumer_id{2}).queue;
+        h.publish("late", {"a", "b"});
+        expired = h.deliveries(consumer);
+        ASSERT_THAT(expired, SizeIs(2));
+        h.pass(2s);
+        h.publish("orders", {"x"});
+        h.publish("orders", {"y"});
+        (void)h.deliveries(consumer);
+    }
+    codec::settle ack(std::vector<lease_run> runs, std::uint64_t sequence = 1) const {
+        return {.queue = late_queue,
+                .confirm = true,
+                .producer = producer_id{9},
+                .sequence = sequence,
+                .runs = std::move(runs)};
+    }
+    codec::settled outcome_of(std::uint32_t request) {
+        const auto answer = h.answer_to(consumer, request);
+        const auto* settled = answer ? std::get_if<codec::settled>(&answer->body) : nullptr;
+        EXPECT_NE(settled, nullptr);
+        return settled == nullptr ? codec::settled{} : *settled;
+    }
+    queue_id late_queue;
+    std::vector<received> expired;
+};
+
+TEST_F(late_settle_test, a_resend_that_overtakes_the_read_of_the_first_has_its_outcome) {
+    h.hold_fetches = true;
+    const auto first = h.send(consumer, ack(runs_of(expired)));
+    const auto resent = h.send(consumer, ack(runs_of(expired)));
+    EXPECT_FALSE(h.answer_to(consumer, first));
+    h.hold_fetches = false;
+    h.run();
+    const auto outcome = outcome_of(first);
+    EXPECT_EQ(outcome.accepted, 2U);
+    EXPECT_FALSE(outcome.duplicate);
+    const auto again = outcome_of(resent);
+    EXPECT_EQ(again.accepted, 2U);
+    EXPECT_EQ(again.refused, 0U);
+    EXPECT_TRUE(again.duplicate);
+    EXPECT_TRUE(h.ask<codec::settled>(consumer, ack(runs_of(expired))).duplicate);
+}
+
+TEST_F(late_settle_test, nothing_is_settled_when_the_read_fails) {
+    h.publish("late", {"c"});
+    h.ask<codec::ok>(consumer, codec::set_prefetch{consumer_id{2}, 3, 1000});
+    const auto held = h.deliveries(consumer);
+    ASSERT_THAT(held, SizeIs(1));
+    std::vector<lease_run> runs = runs_of(expired);
+    runs.push_back(run_of(held[0]));
+    h.store.failing = true;
+    EXPECT_EQ(h.ask_refused(consumer, ack(runs)).code, error_code::storage_failed);
+    EXPECT_EQ(h.queue_info("late/q").leased, 1U);
+    h.store.failing = false;
+    const auto settled = h.ask<codec::settled>(consumer, ack(runs));
+    EXPECT_EQ(settled.accepted, 3U);
+    EXPECT_EQ(settled.refused, 0U);
+    EXPECT_FALSE(settled.duplicate);
+}
+
+TEST_F(late_settle_test, what_expires_during_the_read_is_settled_too) {
+    h.publish("late", {"c"});
+    h.ask<codec::ok>(consumer, codec::set_prefetch{consumer_id{2}, 3, 1000});
+    std::vector<lease_run> runs = runs_of(expired);
+    runs.push_back(run_of(h.deliveries(consumer).at(0)));
+    h.hold_fetches = true;
+    const auto request = h.send(consumer, ack(runs));
+    h.pass(2s);
+    EXPECT_FALSE(h.answer_to(consumer, request));
+    h.hold_fetches = false;
+    h.run();
+    EXPECT_EQ(outcome_of(request).accepted, 3U);
+}
+
 TEST_F(settle_test, a_removed_queue_is_named) {
     h.ask<codec::ok>(h.admin, codec::queue_remove{"orders/billing"});
     const auto refused =

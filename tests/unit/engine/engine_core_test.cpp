@@ -1,6 +1,8 @@
 // What the engine promises: nothing leaves before its commit, one commit gathers while another
 // runs, plain acks are lazy but not forgotten, an unknown outcome stops everything, state can be
 // reloaded.
+#include <algorithm>
+
 #include <gmock/gmock.h>
 
 #include "broker/engine/engine_limits.hpp"
@@ -9,6 +11,7 @@
 namespace brokerd::engine {
 namespace {
 
+using disk_level = storage::memory_store::disk_level;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -84,6 +87,42 @@ TEST_F(engine_core_test, deliveries_wait_for_the_commit_of_their_messages) {
     EXPECT_THAT(answered<domain::delivery>(), ElementsAre(0));
 }
 
+TEST_F(engine_core_test, nothing_is_delivered_to_a_consumer_behind_the_answer_to_its_detach) {
+    start();
+    make_queue();
+    ask(2, codec::attach{.queue = "t/q", .consumer = consumer_id{1}});
+    settle_all();
+    publish(10);
+    (void)finish();
+    (void)take();
+    ask(11, codec::detach{consumer_id{1}});
+    (void)finish();
+    EXPECT_THAT(take(), IsEmpty()) << "its message is not on the disk yet";
+    complete();
+    (void)finish();
+    const auto outputs = take();
+    const auto place_of = [&](auto is) { return std::ranges::find_if(outputs, is); };
+    const auto delivery = place_of(
+        [](const auto& out) { return std::holds_alternative<domain::delivery>(out.body); });
+    const auto answer = place_of([](const auto& out) { return out.request == 11; });
+    ASSERT_NE(answer, outputs.end());
+    EXPECT_LT(delivery, answer);
+}
+
+TEST_F(engine_core_test, a_detach_waits_for_nothing_when_all_was_delivered) {
+    start();
+    make_queue();
+    ask(2, codec::attach{.queue = "t/q", .consumer = consumer_id{1}, .prefetch_messages = 1});
+    publish(10);
+    settle_all();
+    publish(11);
+    (void)finish();
+    ASSERT_TRUE(commits.running);
+    ask(12, codec::detach{consumer_id{1}});
+    (void)finish();
+    EXPECT_THAT(answered<codec::ok>(), ElementsAre(12));
+}
+
 TEST_F(engine_core_test, a_turn_without_changes_commits_nothing) {
     start();
     make_queue();
@@ -152,8 +191,7 @@ TEST_F(engine_core_test, publishes_are_refused_while_the_disk_is_nearly_full) {
     start();
     make_queue();
     storage::store_statistics measured;
-    measured.disk_free_bytes = 5 << 20;
-    measured.below_reserve = true;
+    measured.room = {.free_bytes = 5 << 20, .below_reserve = true};
     core().disk_measured(measured);
     publish(10);
     ask(11, codec::queue_list{});
@@ -163,7 +201,7 @@ TEST_F(engine_core_test, publishes_are_refused_while_the_disk_is_nearly_full) {
     const auto& refused = std::get<domain::publish_refused>(outputs[0].body);
     EXPECT_EQ(refused.why.code, error_code::resource_disk);
     EXPECT_THAT(refused.why.text, HasSubstr("5 MiB"));
-    measured.below_reserve = false;
+    measured.room.below_reserve = false;
     core().disk_measured(measured);
     publish(12);
     settle_all();
@@ -171,7 +209,7 @@ TEST_F(engine_core_test, publishes_are_refused_while_the_disk_is_nearly_full) {
 }
 
 TEST_F(engine_core_test, a_disk_full_from_the_start_refuses_the_first_publish) {
-    store.set_full(true);
+    store.set_disk(disk_level::below_reserve);
     start();
     open();
     publish(10);
@@ -181,10 +219,32 @@ TEST_F(engine_core_test, a_disk_full_from_the_start_refuses_the_first_publish) {
     EXPECT_FALSE(sink.closed_for);
 }
 
+TEST_F(engine_core_test, what_was_taken_before_the_disk_was_nearly_full_is_still_written) {
+    start();
+    make_queue();
+    publish(10);
+    (void)finish();
+    publish(11);
+    store.set_disk(disk_level::below_reserve);
+    complete();
+    publish(12);
+    settle_all();
+    EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(10, 11));
+    EXPECT_THAT(answered<domain::publish_refused>(), ElementsAre(12));
+    EXPECT_FALSE(sink.closed_for);
+    store.set_disk(disk_level::roomy);
+    core().request_health([](const health_state& /*state*/) {}, now);
+    settle_all();
+    (void)take();
+    publish(13);
+    settle_all();
+    EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(13));
+}
+
 TEST_F(engine_core_test, after_a_commit_refused_for_space_the_next_publish_is_refused) {
     start();
     make_queue();
-    store.set_full(true);
+    store.set_disk(disk_level::full);
     publish(10);
     settle_all();
     ASSERT_TRUE(sink.closed_for) << "the disk was not known to be full";
@@ -229,6 +289,17 @@ TEST_F(engine_core_test, reload_goes_back_to_what_is_durable) {
     const auto outputs = take();
     ASSERT_THAT(outputs, SizeIs(1));
     EXPECT_EQ(std::get<codec::topics>(outputs[0].body).items.at(0).next_offset, 2U);
+}
+
+TEST_F(engine_core_test, what_was_counted_since_the_start_is_counted_after_a_reload_too) {
+    start();
+    make_queue();
+    publish(10);
+    settle_all();
+    core().drop_and_reload({error_code::busy, "a test wants it"});
+    settle_all();
+    EXPECT_EQ(core().statistics().reloads, 1U);
+    EXPECT_EQ(core().statistics().domain.published_messages, 1U);
 }
 
 TEST_F(engine_core_test, a_commit_refused_for_space_is_forgotten_and_everything_goes_on) {

@@ -1,6 +1,7 @@
 // The engine with its real threads over a store in memory: start, work, reload, stop.
 #include "broker/engine/engine.hpp"
 
+#include <chrono>
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -134,6 +135,57 @@ TEST_F(engine_test, does_not_start_on_a_store_that_cannot_write) {
     const auto loaded = dead.start();
     ASSERT_FALSE(loaded);
     EXPECT_EQ(loaded.error().code, error_code::storage_failed);
+}
+
+// Gives space back until it is told to stop.
+class endless_store final : public storage::memory_store {
+public:
+    void maintain() override {
+        std::unique_lock lock(mutex_);
+        running_ = true;
+        wake_.notify_all();
+        wake_.wait(lock, [&] { return stopped_; });
+    }
+    void stop_maintaining() override {
+        const std::lock_guard lock(mutex_);
+        stopped_ = true;
+        wake_.notify_all();
+    }
+    void wait_running() {
+        std::unique_lock lock(mutex_);
+        EXPECT_TRUE(wake_.wait_for(lock, 20s, [&] { return running_; }));
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool running_ = false;
+    bool stopped_ = false;
+};
+
+TEST_F(engine_test, space_that_is_given_back_for_long_holds_up_neither_measuring_nor_the_stop) {
+    endless_store endless;
+    storage::local_commit_log log(endless);
+    engine running({.store = endless,
+                    .commits = log,
+                    .clock = clock,
+                    .sinks = {&sink},
+                    .fatal = [](const std::string& what) { FAIL() << what; },
+                    .log = {}},
+                   {.seed = 1});
+    ASSERT_TRUE(running.start());
+    endless.wait_running();
+    endless.set_disk(storage::memory_store::disk_level::below_reserve);
+    const auto until = std::chrono::steady_clock::now() + 20s;
+    bool heard = false;
+    while (!heard && std::chrono::steady_clock::now() < until) {
+        std::promise<bool> below;
+        running.request_statistics(
+            [&](const engine_statistics& s) { below.set_value(s.store.room.below_reserve); });
+        heard = below.get_future().get();
+    }
+    EXPECT_TRUE(heard);
+    running.stop();
 }
 
 }  // namespace

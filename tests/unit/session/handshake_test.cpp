@@ -103,6 +103,18 @@ TEST_F(handshake, must_come_in_time) {
     EXPECT_TRUE(commands.empty());
 }
 
+TEST_F(handshake, has_its_time_while_we_listen) {
+    (void)machine();
+    pass(60s);
+    machine().not_listening(60s, now);
+    pass(limits::handshake_default - 1us);
+    (void)tick();
+    EXPECT_FALSE(machine().closing());
+    pass(1us);
+    (void)tick();
+    expect_closed(closed_reason::handshake_timeout);
+}
+
 TEST_F(handshake, arrives_byte_by_byte_as_well) {
     byte_buffer bytes;
     codec::encode_frame(bytes, 1, codec::hello{});

@@ -15,14 +15,11 @@ class open_session : public session_fixture {
 protected:
     void SetUp() override { open(); }
 
-    // The consumer gets nothing new, and the engine was asked whether something is held.
-    void expect_asked_of(consumer_id consumer) {
-        ASSERT_THAT(commands, SizeIs(2));
-        EXPECT_TRUE(std::holds_alternative<domain::connection_draining>(commands[1]));
-        commands.pop_back();
-        const auto stop = take_request<codec::set_prefetch>(0);
-        EXPECT_EQ(stop.consumer, consumer);
-        EXPECT_EQ(stop.messages, 0U);
+    void attach(std::uint32_t request, std::uint32_t consumer) {
+        receive(request, codec::attach{.queue = "t/q", .consumer = consumer_id{consumer}});
+    }
+    void detach(std::uint32_t request, std::uint32_t consumer) {
+        receive(request, codec::detach{consumer_id{consumer}});
     }
 };
 
@@ -171,6 +168,34 @@ TEST_F(open_session, a_frame_must_complete_in_time) {
     expect_closed(closed_reason::frame_timeout);
 }
 
+TEST_F(open_session, a_frame_has_its_time_while_we_listen) {
+    byte_buffer bytes;
+    codec::encode_frame(bytes, 1, codec::ping{});
+    receive(byte_view{bytes}.first(8));
+    pass(1s);
+    pass(60s);
+    machine().not_listening(60s, now);
+    EXPECT_EQ(tick(), now.mono + limits::frame_base_deadline - 1s);
+    pass(limits::frame_base_deadline - 1s - 1us);
+    (void)tick();
+    EXPECT_FALSE(machine().closing());
+    pass(1us);
+    (void)tick();
+    expect_closed(closed_reason::frame_timeout);
+}
+
+TEST_F(open_session, silence_counts_while_we_listen) {
+    pass(60s);
+    // More than there was since the last bytes came.
+    machine().not_listening(80s, now);
+    pass(settings.dead_after - 1us);
+    (void)tick();
+    EXPECT_FALSE(machine().closing());
+    pass(1us);
+    (void)tick();
+    expect_closed(closed_reason::idle_timeout);
+}
+
 TEST_F(open_session, goodbye_is_answered_and_counts_as_no_attempt) {
     receive(8, codec::goodbye{});
     (void)take_one<codec::ok>(8);
@@ -204,8 +229,47 @@ TEST_F(open_session, a_lost_connection_is_no_goodbye) {
     EXPECT_EQ(machine().reason(), closed_reason::peer_closed);
 }
 
-TEST_F(open_session, draining_stops_deliveries_and_waits_for_what_is_held) {
-    receive(1, codec::attach{.queue = "t/q", .consumer = consumer_id{5}});
+TEST_F(open_session, consumers_are_counted_in_whatever_order_the_answers_come) {
+    attach(1, 5);
+    detach(2, 5);
+    output(2, codec::ok{});
+    EXPECT_EQ(machine().consumers(), 0U);
+    output(1, codec::attached{.queue = queue_id{1}});
+    EXPECT_EQ(machine().consumers(), 0U);
+    // One that is not there yet cannot be detached, and comes all the same.
+    attach(3, 6);
+    detach(4, 6);
+    output(4, codec::error{error_code::consumer_not_found, ""});
+    output(3, codec::attached{.queue = queue_id{1}});
+    EXPECT_EQ(machine().consumers(), 1U);
+    detach(5, 6);
+    EXPECT_EQ(machine().consumers(), 1U) << "the engine has not said so";
+    output(5, codec::ok{});
+    EXPECT_EQ(machine().consumers(), 0U);
+    // The end of its queue overtakes the detach.
+    attach(6, 7);
+    output(6, codec::attached{.queue = queue_id{1}});
+    detach(7, 7);
+    output(0, codec::detached{.consumer = consumer_id{7}});
+    output(7, codec::error{error_code::consumer_not_found, ""});
+    EXPECT_EQ(machine().consumers(), 0U);
+}
+
+TEST_F(open_session, consumers_are_counted_whatever_ids_their_requests_have) {
+    receive(1, codec::queue_explain{});
+    const auto explain = std::get<domain::request>(commands.back()).id;
+    attach(1, 5);
+    const auto attached = std::get<domain::request>(commands.back()).id;
+    output_as(explain, codec::error{error_code::queue_not_found, ""});
+    output_as(attached, codec::attached{.queue = queue_id{1}});
+    EXPECT_EQ(machine().consumers(), 1U);
+    receive(1, codec::set_prefetch{.consumer = consumer_id{5}});
+    output(1, codec::ok{});
+    EXPECT_EQ(machine().consumers(), 1U);
+}
+
+TEST_F(open_session, draining_waits_for_what_is_held) {
+    attach(1, 5);
     commands.clear();
     output(1, codec::attached{.queue = queue_id{1}});
     EXPECT_EQ(machine().consumers(), 1U);
@@ -217,9 +281,7 @@ TEST_F(open_session, draining_stops_deliveries_and_waits_for_what_is_held) {
     auto with = io();
     machine().drain(10s, with);
     EXPECT_EQ(take_one<codec::draining>().grace_ms, 10'000U);
-    expect_asked_of(consumer_id{5});
-    output(0, codec::ok{});
-    EXPECT_TRUE(take().empty()) << "the answer to what the broker asked itself";
+    (void)take_command<domain::connection_draining>();
     EXPECT_FALSE(machine().drained()) << "two leases are held";
 
     receive(2, codec::attach{.queue = "t/q", .consumer = consumer_id{6}});
@@ -242,8 +304,23 @@ TEST_F(open_session, draining_asks_again_for_a_consumer_that_comes_late) {
     EXPECT_FALSE(machine().drained()) << "the attach is not answered";
     output(1, codec::attached{.queue = queue_id{1}});
     EXPECT_FALSE(machine().drained());
-    expect_asked_of(consumer_id{5});
+    (void)take_command<domain::connection_draining>();
     output(0, domain::holds_nothing{});
+    EXPECT_TRUE(machine().drained());
+}
+
+TEST_F(open_session, draining_waits_for_a_frame_that_has_begun) {
+    byte_buffer bytes;
+    codec::encode_publish(bytes, 1, "t", batch_of(1));
+    receive(byte_view{bytes}.first(20));
+    auto with = io();
+    machine().drain(10s, with);
+    output(0, domain::holds_nothing{});
+    EXPECT_FALSE(machine().drained());
+    receive(byte_view{bytes}.subspan(20));
+    EXPECT_FALSE(machine().drained());
+    output(1, domain::publish_accepted{.base_offset = 0, .count = 1});
+    outputs_end();
     EXPECT_TRUE(machine().drained());
 }
 

@@ -9,7 +9,9 @@ namespace brokerd::session {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::SizeIs;
+using testing::StartsWith;
 
 class publishing : public session_fixture {
 protected:
@@ -123,12 +125,15 @@ TEST_F(publishing, one_whose_body_cannot_be_decoded_takes_no_credit_and_gives_no
     EXPECT_TRUE(commands.empty());
 }
 
-TEST_F(publishing, a_message_at_the_limit_passes_and_one_beyond_is_refused) {
-    settings.message_bytes_max = 1000;
-    receive_publish(1, batch_of(1, 1000 - codec::record_bytes_min));
-    EXPECT_THAT(take_publishes(), SizeIs(1));
-    receive_publish(2, batch_of(1, 1001 - codec::record_bytes_min));
-    EXPECT_EQ(codec::decode<codec::error>(take().at(0).body)->code, error_code::message_too_large);
+TEST_F(publishing, a_refusal_of_the_batch_names_its_topic) {
+    auto batch = batch_of(1);
+    batch.back() ^= std::byte{1};
+    const auto refusal_of = [&](const std::string& topic) {
+        receive_publish(7, batch, topic);
+        return codec::decode<codec::error>(take().at(0).body)->text;
+    };
+    EXPECT_THAT(refusal_of("orders.eu"), StartsWith("topic orders.eu: "));
+    EXPECT_THAT(refusal_of("\r\nERROR"), Not(HasSubstr("ERROR")));
 }
 
 TEST_F(publishing, records_at_the_limit_pass_and_one_more_is_refused) {
@@ -176,6 +181,19 @@ TEST(publish_window, answers_may_come_in_any_order_and_request_ids_may_repeat) {
     }
     EXPECT_TRUE(window.empty());
     EXPECT_EQ(window.credit_messages(), 1000);
+}
+
+TEST(publish_window, has_no_more_room_than_publishes_were_in_flight_at_once) {
+    publish_window window(1000, 1 << 20);
+    const auto slow = *window.open(1, 1, 100);
+    for (std::uint32_t request = 2; request < 1000; ++request) {
+        const auto refused = window.open(request, 0, 18);
+        ASSERT_TRUE(refused);
+        EXPECT_LE(*refused, 2U) << "numbers are used again";
+        (void)window.close(*refused);
+    }
+    EXPECT_EQ(window.close(slow).request, 1U);
+    EXPECT_TRUE(window.empty());
 }
 
 TEST_F(publishing, a_credit_overrun_closes_the_connection) {

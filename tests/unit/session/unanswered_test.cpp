@@ -84,8 +84,7 @@ TEST_F(unanswered_session, what_is_kept_back_is_handled_in_order_whole_or_in_par
     const auto& batch = std::get<domain::publish_request>(request.body);
     EXPECT_EQ(batch.count, 3U);
     bytes.clear();
-    EXPECT_TRUE(codec::check_batch(batch.batch.view,
-                                   {.records_max = 3, .message_bytes_max = limits::kib}, nullptr));
+    EXPECT_TRUE(codec::check_batch(batch.batch.view, 3));
     const auto frames = take();
     ASSERT_THAT(frames, SizeIs(3));
     EXPECT_EQ(frames[1].request, 50U);

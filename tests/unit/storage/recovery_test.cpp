@@ -126,6 +126,31 @@ TEST_F(recovery, a_flipped_bit_in_what_was_synced_is_refused_even_without_the_ma
     EXPECT_THAT(refusal(), HasSubstr("commits up to 100 had been synced"));
 }
 
+// Anyone who may publish can write what looks like a commit that knew everything to be synced.
+TEST_F(recovery, a_message_that_looks_like_a_commit_is_only_a_message) {
+    std::string forged;
+    const commit_number far{std::uint64_t{1} << 40};
+    encode_value(forged, commit_value{far, far});
+    std::string many;
+    while (many.size() < 100'000) {  // over several blocks of the log
+        many += forged;
+    }
+    offset_t offset = 0;
+    {
+        auto store = test::open_or_fail(test::small_options(data()));
+        test::committer to(*store);
+        to.apply({test::new_topic(orders, "orders")});
+        to.apply({domain::appended{test::make_chunk_of(orders, offset++, forged, at(0))}});
+        // Each begins at another place of its block: some block ends with a forged commit.
+        for (std::size_t before = 0; before < commit_value::bytes; ++before) {
+            const auto payload = std::string(before, 'x') + many;
+            to.apply({domain::appended{test::make_chunk_of(orders, offset++, payload, at(0))}});
+        }
+        store->abandon(true);
+    }
+    EXPECT_EQ(messages(), offset);
+}
+
 TEST_F(recovery, default_wal_recovery_would_lose_it_silently) {
     if (!base::seeded_faults_compiled_in) {
         GTEST_SKIP() << "built without BROKERD_SEEDED_FAULTS";

@@ -63,28 +63,59 @@ TEST_F(rocks_store_test, a_failed_sync_is_final_and_the_failed_commit_may_be_the
     EXPECT_LE(state->last_commit, commit_number{2});
 }
 
-TEST_F(rocks_store_test, below_the_reserve_only_what_needs_no_space_is_written) {
+TEST_F(rocks_store_test, says_when_the_reserve_is_reached_and_still_writes_what_was_taken) {
+    auto limited = options();
+    limited.disk_reserve_bytes = 1000;
+    auto store = test::open_or_fail(limited);
+    test::committer to(*store);
+    to.apply({test::new_topic(orders, "orders")});
+    file_system_->set_free_space(999);
+    store->measure();
+    EXPECT_TRUE(store->room().below_reserve);
+    EXPECT_EQ(store->room().free_bytes, 999U);
+    EXPECT_EQ(store->statistics().room.reserve_bytes, 1000U);
+    to.apply(message(0));
+    // It takes a tenth more than the reserve to leave.
+    file_system_->set_free_space(1099);
+    store->measure();
+    EXPECT_TRUE(store->room().below_reserve);
+    file_system_->set_free_space(1100);
+    store->measure();
+    EXPECT_FALSE(store->room().below_reserve);
+}
+
+TEST_F(rocks_store_test, of_the_last_half_of_the_reserve_only_what_needs_no_space_is_written) {
     auto limited = options();
     limited.disk_reserve_bytes = 1000;
     auto store = test::open_or_fail(limited);
     test::committer to(*store);
     to.apply({test::new_topic(orders, "orders"), test::new_queue(orders, billing, "billing")});
+    file_system_->set_free_space(500);
+    store->measure();
     to.apply(message(0));
-    file_system_->set_free_space(999);
-    store->maintain();
-    EXPECT_TRUE(store->statistics().below_reserve);
+    file_system_->set_free_space(499);
+    store->measure();
     const auto refused = to.try_apply(message(1));
     EXPECT_EQ(refused.status, append_status::no_space);
-    EXPECT_THAT(refused.text, HasSubstr("has 999 bytes free, less than the reserve of 1000"));
+    EXPECT_THAT(refused.text,
+                HasSubstr("has 499 bytes free, less than the last 500 bytes of the reserve"));
     to.apply({domain::queue_delta{orders, billing, 1, 1, 1, {}}, domain::trimmed{orders, 1}});
-    // It takes a tenth more than the reserve to leave.
-    file_system_->set_free_space(1099);
-    store->maintain();
-    EXPECT_TRUE(store->statistics().below_reserve);
-    file_system_->set_free_space(1100);
-    store->maintain();
-    EXPECT_FALSE(store->statistics().below_reserve);
+    file_system_->set_free_space(500);
+    store->measure();
     to.apply(message(1));
+}
+
+TEST_F(rocks_store_test, notices_by_itself_that_what_it_writes_reaches_the_reserve) {
+    auto limited = options();
+    limited.disk_reserve_bytes = 1000;
+    auto store = test::open_or_fail(limited);
+    test::committer to(*store);
+    to.apply({test::new_topic(orders, "orders")});
+    file_system_->set_free_space(999);
+    to.apply(message(0));
+    EXPECT_FALSE(store->room().below_reserve) << "not measured yet";
+    to.apply(message(1, std::size_t{5} << 20));
+    EXPECT_TRUE(store->room().below_reserve);
 }
 
 TEST_F(rocks_store_test, a_new_directory_is_nothing_to_warn_of) {
@@ -119,29 +150,93 @@ TEST_F(rocks_store_test, the_ballast_goes_when_space_is_tight_and_comes_back) {
     ASSERT_TRUE(fs::exists(ballast));
     EXPECT_EQ(fs::file_size(ballast), 64U << 10);
     file_system_->set_free_space(1000);
-    store->maintain();
+    store->measure();
     EXPECT_FALSE(fs::exists(ballast));
     file_system_->set_free_space(std::uint64_t{1} << 40);
-    store->maintain();
+    store->measure();
     EXPECT_TRUE(fs::exists(ballast));
 }
 
-TEST_F(rocks_store_test, gives_back_the_space_of_what_was_consumed) {
-    auto store = test::open_or_fail(options());
-    test::committer to(*store);
+TEST_F(rocks_store_test, a_ballast_that_was_not_finished_is_made_whole) {
+    auto limited = options();
+    limited.ballast_bytes = 64 << 10;
+    test::open_or_fail(limited)->close();
+    const auto ballast = directory_ / "data/ballast";
+    fs::resize_file(ballast, 0);
+    test::open_or_fail(limited)->close();
+    EXPECT_EQ(fs::file_size(ballast), 64U << 10);
+}
+
+// Publishes 30 MB, 30 memtables, and consumes it; only the last commit may be synced.
+void expect_space_given_back(store& of, bool sync) {
+    test::committer to(of);
     to.apply({test::new_topic(orders, "orders")});
     constexpr std::size_t message_bytes = 100'000;
-    constexpr offset_t messages = 300;  // 30 MB, 30 memtables
+    constexpr offset_t messages = 300;
     for (offset_t offset = 0; offset < messages; ++offset) {
-        to.apply(message(offset, message_bytes), false);
+        to.apply({domain::appended{test::make_chunk(orders, offset, 1, at(0), message_bytes)}},
+                 false);
     }
-    store->maintain();
-    EXPECT_GT(store->statistics().disk_bytes, messages * message_bytes);
-    to.apply({domain::trimmed{orders, messages}});
+    of.maintain();
+    EXPECT_GT(of.statistics().disk_bytes, messages * message_bytes);
+    to.apply({domain::trimmed{orders, messages}}, sync);
     for (int i = 0; i < 5; ++i) {
-        store->maintain();
+        of.maintain();
     }
-    EXPECT_LT(store->statistics().disk_bytes, 10 * test::small_memtable_bytes);
+    EXPECT_LT(of.statistics().disk_bytes, 10 * test::small_memtable_bytes);
+}
+
+TEST_F(rocks_store_test, gives_back_the_space_of_what_was_consumed) {
+    expect_space_given_back(*test::open_or_fail(options()), true);
+}
+
+TEST_F(rocks_store_test, gives_it_back_when_nothing_is_to_outlive_the_process_too) {
+    auto ephemeral = options();
+    ephemeral.ephemeral = true;
+    expect_space_given_back(*test::open_or_fail(ephemeral), false);
+}
+
+TEST_F(rocks_store_test, syncs_no_commit_when_nothing_is_to_outlive_the_process) {
+    auto ephemeral = options();
+    ephemeral.ephemeral = true;
+    auto store = test::open_or_fail(ephemeral);
+    test::committer to(*store);
+    file_system_->fail_syncs(".log", 1);
+    to.apply({test::new_topic(orders, "orders")});
+    to.apply(message(0));
+    store->abandon();
+}
+
+TEST_F(rocks_store_test, compacts_nothing_once_it_was_told_to_stop) {
+    auto eager = options();
+    eager.dead_bytes_max = 1000;
+    commit_number last;
+    {
+        auto store = test::open_or_fail(eager);
+        test::committer to(*store);
+        to.apply({test::new_topic(orders, "orders")});
+        for (offset_t offset = 0; offset < 10; ++offset) {
+            to.apply(message(offset, 50'000));
+        }
+        last = to.last();
+        store->close();  // all of it is in one table
+    }
+    const auto compacts = [&](bool stopped) {
+        auto store = test::open_or_fail(eager);
+        test::committer to(*store, last);
+        to.apply({domain::trimmed{orders, 5}});
+        last = to.last();
+        if (stopped) {
+            store->stop_maintaining();
+        }
+        const auto before = store->statistics().bytes_written;
+        store->maintain();
+        const bool compacted = store->statistics().bytes_written > before;
+        store->abandon();
+        return compacted;
+    };
+    EXPECT_FALSE(compacts(true));
+    EXPECT_TRUE(compacts(false));
 }
 
 TEST_F(rocks_store_test, what_is_consumed_before_its_flush_never_reaches_a_table) {

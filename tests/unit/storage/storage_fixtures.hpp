@@ -31,6 +31,18 @@ inline constexpr std::size_t small_memtable_bytes = std::size_t{1} << 20;
     return payload;
 }
 
+// One message with this payload.
+[[nodiscard]] inline domain::chunk_ptr make_chunk_of(topic_id topic, offset_t base,
+                                                     const std::string& payload, wall_time time) {
+    codec::batch_builder batch;
+    codec::record_fields fields;
+    fields.payload = as_bytes(payload);
+    batch.add(fields);
+    domain::chunk_builder chunk(topic, base);
+    chunk.append(batch.take({}, 0), 1);
+    return chunk.seal(time);
+}
+
 [[nodiscard]] inline domain::chunk_ptr make_chunk(topic_id topic, offset_t base,
                                                   std::uint32_t count, wall_time time,
                                                   std::size_t payload_bytes = 20) {

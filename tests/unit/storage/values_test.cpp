@@ -2,8 +2,10 @@
 // must be readable for ever. BROKERD_WRITE_GOLDEN=1 writes the file anew.
 #include "broker/storage/values.hpp"
 
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <string>
 
@@ -92,6 +94,13 @@ TEST(values, have_the_golden_bytes_and_are_read_back) {
         const auto decoded = decode_value(found->second, read);
         EXPECT_TRUE(decoded) << name << ": " << decoded.error().text;
         EXPECT_EQ(read, value) << name;
+        // As it was before the structs in it grew.
+        if (const auto earlier = golden.find(name + ".1"); earlier != golden.end()) {
+            fresh += earlier->first + " " + to_hex(earlier->second) + "\n";
+            std::remove_cvref_t<decltype(value)> before{};
+            EXPECT_TRUE(decode_value(earlier->second, before)) << name;
+            EXPECT_EQ(before, value) << name;
+        }
     });
     if (std::getenv("BROKERD_WRITE_GOLDEN") != nullptr) {  // NOLINT(concurrency-mt-unsafe)
         std::ofstream(golden_file) << fresh;
@@ -126,6 +135,37 @@ TEST(values, a_damaged_commit_is_found) {
     }
 }
 
+TEST(values, a_run_that_is_empty_or_wraps_is_refused) {
+    constexpr auto largest = std::numeric_limits<std::uint64_t>::max();
+    const auto refused = []<typename Value>(const Value& value) {
+        std::string bytes;
+        encode_value(bytes, value);
+        Value read{};
+        return !decode_value(bytes, read);
+    };
+    for (const std::uint64_t count : {std::uint64_t{0}, std::uint64_t{2}, largest}) {
+        const domain::state_run run{message_state::done, largest - 1, count};
+        EXPECT_TRUE(refused(domain::queue_delta{{}, {}, 0, 100, 98, {run}})) << count;
+        EXPECT_TRUE(refused(domain::queue_snapshot{{}, {}, 12, 3, 100, 98, {run}})) << count;
+        EXPECT_TRUE(refused(domain::producer_put{{}, {}, {}, 0, at(9), {{largest - 1, count, 0}}}))
+            << count;
+    }
+    EXPECT_FALSE(
+        refused(domain::queue_delta{{}, {}, 0, 0, 0, {{message_state::done, 0, largest}}}));
+    EXPECT_FALSE(refused(domain::producer_put{{}, {}, {}, 0, at(9), {{1, 1, largest}}}));
+}
+
+TEST(values, a_number_beyond_64_bits_is_refused) {
+    std::string bytes;
+    encode_value(bytes,
+                 domain::queue_delta{{}, {}, 0, std::numeric_limits<std::uint64_t>::max(), 0, {}});
+    ASSERT_EQ(bytes.at(10), '\x01');  // the last byte of the first number
+    domain::queue_delta read;
+    EXPECT_TRUE(decode_value(bytes, read));
+    bytes[10] = '\x02';
+    EXPECT_FALSE(decode_value(bytes, read));
+}
+
 TEST(values, acks_in_order_cost_few_bytes) {
     std::string bytes;
     encode_value(bytes, domain::queue_delta{{}, {}, 0, 1'000'000, 999'000, {}});
@@ -141,6 +181,8 @@ TEST(values, the_header_of_a_chunk_tells_its_place) {
     ASSERT_TRUE(decode_value(as_text(chunk->bytes()), place));
     EXPECT_EQ(place, (chunk_place{topic_id{3}, 40, 5, at(1)}));
     EXPECT_FALSE(decode_value(as_text(chunk->bytes().first(39)), place));
+    const auto beyond = test::make_chunk(topic_id{3}, offset_end - 4, 5, at(1));
+    EXPECT_FALSE(decode_value(as_text(beyond->bytes()), place));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Sizes as people write them: `16MiB`, `512`. Pure. Durations: protocol/types/duration.hpp.
+// Counts and sizes as people write them, the same for every program: `512`, `16MiB`.
+// Pure; no thread affinity.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace brokerd::config {
+namespace brokerd {
 
 // A whole number without sign; nothing for anything else or beyond 64 bits.
 [[nodiscard]] std::optional<std::uint64_t> parse_count(std::string_view text);
@@ -16,4 +17,4 @@ namespace brokerd::config {
 // The shortest exact form that parse_bytes reads.
 [[nodiscard]] std::string format_bytes(std::uint64_t bytes);
 
-}  // namespace brokerd::config
+}  // namespace brokerd

@@ -1,5 +1,5 @@
 // Numbers with units, by table.
-#include "broker/config/units.hpp"
+#include "protocol/types/byte_size.hpp"
 
 #include <array>
 #include <charconv>
@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-namespace brokerd::config {
+namespace brokerd {
 namespace {
 
 struct unit {
@@ -75,4 +75,4 @@ std::string format_bytes(std::uint64_t bytes) {
     return bytes == 0 ? "0" : format_scaled(bytes, byte_units);
 }
 
-}  // namespace brokerd::config
+}  // namespace brokerd

@@ -1,12 +1,12 @@
 // Sizes: what is read, what is refused, and that what is printed is read back.
-#include "broker/config/units.hpp"
+#include "protocol/types/byte_size.hpp"
 
 #include <gtest/gtest.h>
 
-namespace brokerd::config {
+namespace brokerd {
 namespace {
 
-TEST(units, bytes) {
+TEST(byte_size, bytes) {
     EXPECT_EQ(parse_bytes("0"), 0U);
     EXPECT_EQ(parse_bytes("512"), 512U);
     EXPECT_EQ(parse_bytes("512B"), 512U);
@@ -19,7 +19,7 @@ TEST(units, bytes) {
     }
 }
 
-TEST(units, what_is_printed_is_read_back) {
+TEST(byte_size, what_is_printed_is_read_back) {
     for (const std::uint64_t bytes :
          {0ULL, 1ULL, 1023ULL, 1024ULL, 1536ULL, 1ULL << 20, 1ULL << 40}) {
         EXPECT_EQ(parse_bytes(format_bytes(bytes)), bytes);
@@ -28,4 +28,4 @@ TEST(units, what_is_printed_is_read_back) {
 }
 
 }  // namespace
-}  // namespace brokerd::config
+}  // namespace brokerd

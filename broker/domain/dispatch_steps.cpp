@@ -1,0 +1,246 @@
+// Reading, leasing, delivering and choosing consumers, for dispatch to queues of every mode.
+#include "broker/domain/dispatch_steps.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "protocol/types/limits.hpp"
+#include "protocol/types/names.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+constexpr std::size_t output_bytes_max = 256 * limits::kib;  // of one delivery
+constexpr std::size_t windows_per_cache = 4;  // read windows may take this many times the cache
+
+void request_window(core& c, turn& t, queue& q, offset_t from) {
+    if (q.window.fetching || t.now.mono < q.read_again) {
+        return;
+    }
+    q.window.fetching = true;
+    const bool much = c.window_bytes > windows_per_cache * c.options.cache_bytes_max;
+    c.read(t, fetch_log{q.owner.id, from, much ? 0 : c.options.read_ahead_bytes, q.id.value()},
+           [&c, id = q.id, from](turn& later, fetch_result& result) {
+               queue* of = c.queue_by_id(id);
+               if (of == nullptr) {
+                   return;
+               }
+               of->window.fetching = false;
+               if (const auto* failed = std::get_if<failure>(&result)) {
+                   fail_read(c, later, *of, *failed);
+                   return;
+               }
+               const auto& chunks = std::get<log_fetched>(result).chunks;
+               if (chunks.empty() || !chunks.front()->contains(from)) {
+                   fail_read(c, later, *of,
+                             {error_code::storage_failed,
+                              fmt::format("{} is not in the log",
+                                          to_string(message_address{of->owner.name, from}))});
+                   return;
+               }
+               of->read_error.clear();
+               of->window.add(chunks);
+               c.wake(*of);
+           });
+}
+
+void deliver(core& c, turn& t, consumer& one, record_run run, commit_number depends_on) {
+    depends_on = c.depend(depends_on);
+    one.depends_on = std::max(one.depends_on, depends_on);
+    const std::size_t bytes = run.records.view.size();
+    one.delivered += run.leases.count;
+    c.counters.delivered_messages += run.leases.count;
+    if (one.output_turn == c.dispatch_number && one.output_bytes + bytes <= output_bytes_max) {
+        output& open = t.out.outputs[one.output_index];
+        if (open.depends_on == depends_on) {
+            one.output_bytes += bytes;
+            std::get<delivery>(open.body).runs.push_back(std::move(run));
+            return;
+        }
+    }
+    one.output_turn = c.dispatch_number;
+    one.output_index = t.out.outputs.size();
+    one.output_bytes = bytes;
+    delivery body{.consumer = one.id, .runs = {}};
+    body.runs.push_back(std::move(run));
+    t.out.outputs.push_back({one.connection, 0, depends_on, std::move(body)});
+}
+
+// Leases `count` messages from `first` on, whose records are `records`.
+void lease(core& c, turn& t, queue& q, consumer& one, record_run run, commit_number depends_on,
+           std::unique_ptr<exception_state> exception) {
+    run.leases.epoch = c.epoch;
+    run.leases.first_lease = q.next_lease;
+    q.next_lease += run.leases.count;
+    if (one.leased == 0) {
+        one.oldest_lease = {c.epoch, run.leases.first_lease};
+    }
+    const std::uint64_t bytes = run.records.view.size();
+    one.leased += run.leases.count;
+    one.leased_bytes += bytes;
+    lease_span span;
+    span.run = run.leases;
+    span.holder = &one;
+    span.deadline = t.now.mono + q.settings.lease;
+    span.attempt = run.attempt;
+    span.bytes = bytes;
+    span.exception = std::move(exception);
+    q.leases.add(std::move(span));
+    deliver(c, t, one, std::move(run), std::max(depends_on, q.changed));
+}
+
+}  // namespace
+
+// ---- reading the log ----
+
+place find_chunk(core& c, turn& t, queue& q, offset_t offset) {
+    if (const chunk_tail::entry* entry = q.owner.tail.find(offset)) {
+        return {entry->data, entry->commit};
+    }
+    if (const chunk_ptr* data = q.window.find(offset)) {
+        return {*data, {}};
+    }
+    request_window(c, t, q, offset);
+    return {};
+}
+
+void keep_window(core& c, turn& t, queue& q) {
+    if (q.window.empty()) {
+        return;
+    }
+    // Returned messages are given out first, in order: nothing below the first of them is needed.
+    q.window.drop_below(q.returned.empty() || q.order ? q.next
+                                                      : std::min(q.next, q.returned.front()));
+    const offset_t in_memory_from =
+        q.owner.tail.empty() ? q.owner.end : q.owner.tail.front().data->base_offset();
+    if (!q.window.empty() && q.window.end() < in_memory_from && q.window.end() > q.next &&
+        q.window.bytes() < c.options.read_ahead_bytes / 2) {
+        request_window(c, t, q, q.window.end());
+    }
+}
+
+// ---- delivering ----
+
+bool fits(const consumer& one, std::size_t bytes) {
+    return one.leased == 0 || bytes <= one.room_bytes();
+}
+
+void lease_slice(core& c, turn& t, queue& q, consumer& one, const record_slice& slice,
+                 const place& from) {
+    lease(c, t, q, one,
+          record_run{.leases = {.first_offset = slice.first, .count = slice.count},
+                     .append_time = from.data->append_time(),
+                     .attempt = 1,
+                     .records = {from.data, slice.bytes}},
+          from.commit, nullptr);
+}
+
+void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool alone) {
+    const auto at = q.exceptions.find(offset);
+    known_exception& known = at->second;
+    q.forget_due(offset, known.value.due);
+    q.leased_retries.insert({offset, 1});
+    if (q.order) {
+        q.order->keys.lock(key_of(q, known.record.view), offset);
+    }
+    const chunk_tail::entry* entry = q.owner.tail.find(offset);
+    const commit_number depends_on =
+        std::max(known.commit, entry == nullptr ? commit_number{} : entry->commit);
+    lease(c, t, q, one,
+          record_run{.leases = {.first_offset = offset, .count = 1},
+                     .append_time = known.append_time,
+                     .attempt = known.value.attempts + 1,
+                     .records = std::move(known.record)},
+          depends_on, std::make_unique<exception_state>(known.value));
+    one.alone = alone;
+    if (known.commit <= c.applied()) {
+        q.exceptions.erase(at);
+    } else {
+        known.record = {};
+    }
+}
+
+// ---- messages that must be alone ----
+
+void end_reservation(queue& q) {
+    if (consumer* const was = std::exchange(q.reserved_for_alone, nullptr)) {
+        q.offer(*was);
+    }
+}
+
+void reserve_for_alone(queue& q) {
+    consumer* const was = q.reserved_for_alone;
+    if (q.alone_due.empty()) {
+        end_reservation(q);
+        return;
+    }
+    // One that holds nothing is waited for by nobody; looked for only where it can be told quickly.
+    if (was != nullptr && was->usable() && was->leased > 0) {
+        consumer* const front = next_candidate(q);
+        if (front == nullptr || front->leased > 0 || !front->usable()) {
+            return;
+        }
+        q.reserved_for_alone = front;
+        q.offer(*was);
+        return;
+    }
+    if (was != nullptr && was->usable()) {
+        return;
+    }
+    q.reserved_for_alone = nullptr;
+    for (consumer* one : q.consumers) {
+        if (one->usable() && !q.stands_by(*one) &&
+            (q.reserved_for_alone == nullptr || one->leased < q.reserved_for_alone->leased)) {
+            q.reserved_for_alone = one;
+        }
+    }
+    if (was != nullptr && was != q.reserved_for_alone) {
+        q.offer(*was);
+    }
+}
+
+bool give_alone(core& c, turn& t, queue& q, offset_t offset) {
+    consumer* one = q.reserved_for_alone;
+    if (one == nullptr || one->leased > 0 || one->room() == 0) {
+        return false;
+    }
+    const auto known = q.exceptions.find(offset);
+    if (known == q.exceptions.end() || !known->second.record.owner) {
+        return false;
+    }
+    q.reserved_for_alone = nullptr;
+    give_retry(c, t, q, *one, offset, true);
+    return true;
+}
+
+// ---- consumers ----
+
+consumer* next_candidate(queue& q) {
+    while (!q.candidates.empty()) {
+        consumer* one = q.candidates.front();
+        if (one->room() > 0 && one != q.reserved_for_alone) {
+            return one;
+        }
+        one->candidate = false;
+        q.candidates.pop_front();
+    }
+    return nullptr;
+}
+
+void serve_next(queue& q, consumer& one, bool may_take_more) {
+    q.candidates.pop_front();
+    one.candidate = false;
+    if (may_take_more) {
+        q.offer(one);
+    }
+}
+
+void load_retries(core& c, turn& t, queue& q) {
+    if ((!q.schedule.due().empty() && !q.candidates.empty()) || !q.alone_due.empty()) {
+        load_due(c, t, q, limits::prefetch_messages_default);
+    }
+}
+
+}  // namespace brokerd::domain

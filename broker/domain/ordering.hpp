@@ -1,0 +1,91 @@
+// What a queue of mode keyed or single has beyond what every queue has. Owner: the engine strand;
+// ordered.cpp and dispatch_ordered.cpp work on it.
+//
+// Invariants: skipped lies below queue::next and is disjoint from returned and closed; due_waiting
+// is a part of book.retrying() and disjoint from schedule.due(), alone_due and leased_retries.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory_resource>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "broker/domain/chunk.hpp"
+#include "broker/domain/interval_set.hpp"
+#include "broker/domain/key_table.hpp"
+#include "broker/domain/read_window.hpp"
+#include "protocol/types/ids.hpp"
+
+namespace brokerd::domain {
+
+struct ordering {
+    ordering(std::pmr::memory_resource* pool, std::size_t& window_bytes)
+        : keys(pool),
+          skipped(pool),
+          due_waiting(pool),
+          due_by_key(pool),
+          shelf(window_bytes),
+          search_window(window_bytes),
+          learnt(pool) {}
+
+    key_table keys;
+    interval_set skipped;  // ready, but the cursor passed them: their key was not free
+
+    // Retries that are due while their key is not free.
+    std::pmr::map<offset_t, key_hash> due_waiting;
+    std::pmr::set<std::pair<key_hash, offset_t>> due_by_key;
+    offset_t passed_below = 0;  // those below were looked at since the cursor passed them
+
+    // Chunks with waiting messages, read one by one; the oldest read goes first.
+    chunk_shelf shelf;
+    std::set<offset_t> reading;
+    std::set<key_hash> aside_for_reading;  // more are to be read than may be at once
+
+    read_window search_window;
+    offset_t search_at = 0;
+
+    // Messages leased or retrying whose key nobody has looked at since the start: what it is, once
+    // that is known. Nothing is given out before.
+    std::pmr::map<offset_t, key_hash> learnt;
+    std::size_t unknown = 0;  // of these
+    bool learning = false;
+
+    // Keys of retrying messages from before the start are read before anything is given out.
+    bool keys_known = false;
+    bool keys_reading = false;
+    offset_t keys_known_below = 0;
+
+    // Everything but which keys retrying messages block.
+    void clear() {
+        keys.clear();
+        skipped.clear();
+        due_waiting.clear();
+        due_by_key.clear();
+        passed_below = 0;
+        shelf.clear();
+        search_window.clear();
+    }
+    void not_known(offset_t offset) { unknown += learnt.try_emplace(offset, unknown_key).second; }
+    // Its key, if it had to be learnt.
+    std::optional<key_hash> forget_learnt(offset_t offset) {
+        const auto at = learnt.find(offset);
+        if (at == learnt.end()) {
+            return std::nullopt;
+        }
+        const key_hash key = at->second;
+        unknown -= key == unknown_key;
+        learnt.erase(at);
+        return key;
+    }
+    void forget_due(offset_t offset) {
+        if (const auto at = due_waiting.find(offset); at != due_waiting.end()) {
+            due_by_key.erase({at->second, offset});
+            due_waiting.erase(at);
+        }
+    }
+};
+
+}  // namespace brokerd::domain
