@@ -94,6 +94,31 @@ TEST(dispatch, a_small_backlog_is_spread_and_a_large_one_goes_in_turns) {
     }
 }
 
+// The one that is waited for may work for long; whoever holds nothing meanwhile takes its place.
+TEST(dispatch, a_message_that_must_be_alone_goes_to_the_first_that_holds_nothing) {
+    harness h;
+    h.make_queue("t/q", {.backoff = 0s});
+    const auto slow = h.connect();
+    const auto quick = h.connect();
+    const auto lost = h.connect();
+    for (const connection_id each : {slow, quick, lost}) {
+        h.attach(each, "t/q", 2);
+    }
+    const queue_id q = h.queue_info("t/q").id;
+    h.publish("t", numbered(3));
+    const auto of_slow = h.deliveries(slow);
+    const auto of_quick = h.deliveries(quick);
+    const auto of_lost = h.deliveries(lost);
+    ASSERT_THAT(of_slow, SizeIs(1));
+    ASSERT_THAT(of_quick, SizeIs(1));
+    ASSERT_THAT(of_lost, SizeIs(1));
+    h.close(lost);
+    EXPECT_THAT(h.deliveries(slow), IsEmpty());
+    EXPECT_THAT(h.deliveries(quick), IsEmpty()) << "both hold something";
+    h.settle(quick, q, settle_action::ack, runs_of(of_quick));
+    EXPECT_THAT(offsets_of(h.deliveries(quick)), ElementsAre(of_lost[0].offset));
+}
+
 TEST(dispatch, nobody_gets_a_message_twice_and_nothing_is_left) {
     harness h;
     h.make_queue("t/q");
