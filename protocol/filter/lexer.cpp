@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/types/ascii.hpp"
 #include "protocol/types/names.hpp"
 #include "protocol/types/utf8.hpp"
 
@@ -15,10 +16,6 @@ namespace {
 
 constexpr bool is_space(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-constexpr bool is_digit(char c) {
-    return c >= '0' && c <= '9';
 }
 
 constexpr bool is_letter(char c) {

@@ -8,25 +8,22 @@
 
 #include <fmt/format.h>
 
+#include "protocol/types/ascii.hpp"
 #include "protocol/types/names.hpp"
 
 namespace brokerd {
 namespace {
 
-struct unit {
+struct time_unit {
     std::string_view name;
     std::int64_t us;
 };
 
 // From the largest, as they are written; `m` is only read.
-constexpr std::array units{unit{"d", 86'400'000'000}, unit{"h", 3'600'000'000},
-                           unit{"min", 60'000'000},   unit{"s", 1'000'000},
-                           unit{"ms", 1'000},         unit{"us", 1}};
-constexpr unit short_minute{"m", 60'000'000};
-
-constexpr bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
+constexpr std::array units{time_unit{"d", 86'400'000'000}, time_unit{"h", 3'600'000'000},
+                           time_unit{"min", 60'000'000},   time_unit{"s", 1'000'000},
+                           time_unit{"ms", 1'000},         time_unit{"us", 1}};
+constexpr time_unit short_minute{"m", 60'000'000};
 
 std::string_view take_while(std::string_view& text, bool digits) {
     std::size_t length = 0;
@@ -38,11 +35,11 @@ std::string_view take_while(std::string_view& text, bool digits) {
     return taken;
 }
 
-const unit* find_unit(std::string_view name) {
+const time_unit* find_unit(std::string_view name) {
     if (name == short_minute.name) {
         return &short_minute;
     }
-    for (const unit& each : units) {
+    for (const time_unit& each : units) {
         if (each.name == name) {
             return &each;
         }
@@ -87,7 +84,7 @@ outcome<duration_us> parse_duration(std::string_view text) {
         if (name.empty() && rest.empty()) {
             return refused("has no unit");
         }
-        const unit* const scale = find_unit(name);
+        const time_unit* const scale = find_unit(name);
         if (scale == nullptr) {
             return refused("is no duration");
         }
@@ -112,7 +109,7 @@ std::string cut_duration(duration_us duration, std::size_t units_max) {
     }
     std::string text;
     std::int64_t rest = duration.count();
-    for (const unit& each : units) {
+    for (const time_unit& each : units) {
         if (units_max == 0) {
             break;
         }

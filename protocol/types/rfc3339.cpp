@@ -7,14 +7,12 @@
 
 #include <fmt/format.h>
 
+#include "protocol/types/ascii.hpp"
+
 namespace brokerd {
 namespace {
 
 constexpr std::size_t seconds_end = 19;  // YYYY-MM-DDThh:mm:ss, then a fraction, then a zone
-
-constexpr bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 // The digits [at, at + count) as a number not above `most`.
 std::optional<unsigned> digits(std::string_view text, std::size_t at, std::size_t count,

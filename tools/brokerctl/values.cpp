@@ -8,15 +8,12 @@
 
 #include <fmt/format.h>
 
+#include "protocol/types/ascii.hpp"
 #include "protocol/types/duration.hpp"
 #include "protocol/types/rfc3339.hpp"
 
 namespace brokerd::ctl {
 namespace {
-
-constexpr bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 template <typename Number>
 std::optional<Number> whole_number(std::string_view text) {
