@@ -7,7 +7,7 @@
 namespace brokerd::domain {
 namespace {
 
-constexpr std::uint32_t slice_max = 1000;
+constexpr std::uint32_t dead_slice_max = 1000;
 
 struct dead_slice {
     std::vector<offset_t> offsets;
@@ -61,8 +61,8 @@ void list_dead(core& c, turn& t, asker who, const codec::dead_list& what) {
         c.refuse(t, who, q.error());
         return;
     }
-    const dead_slice slice =
-        slice_of(**q, what.from, offset_end, std::clamp<std::uint32_t>(what.limit, 1, slice_max));
+    const dead_slice slice = slice_of(**q, what.from, offset_end,
+                                      std::clamp<std::uint32_t>(what.limit, 1, dead_slice_max));
     with_exceptions(
         c, t, **q, slice.offsets, false,
         [who, slice](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
@@ -92,7 +92,7 @@ void redrive_dead(core& c, turn& t, asker who, const codec::dead_redrive& what) 
     if (answer_dry_run(c, t, who, **q, what.from, what.until, what.dry_run)) {
         return;
     }
-    const dead_slice slice = slice_of(**q, what.from, what.until, slice_max);
+    const dead_slice slice = slice_of(**q, what.from, what.until, dead_slice_max);
     with_exceptions(
         c, t, **q, slice.offsets, false,
         [who, slice](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
@@ -135,7 +135,7 @@ void purge_dead(core& c, turn& t, asker who, const codec::dead_purge& what) {
     if (answer_dry_run(c, t, who, q, what.from, what.until, what.dry_run)) {
         return;
     }
-    const dead_slice slice = slice_of(q, what.from, what.until, slice_max);
+    const dead_slice slice = slice_of(q, what.from, what.until, dead_slice_max);
     const exception_state dead{.state = message_state::dead,
                                .due = {},
                                .attempts = 0,

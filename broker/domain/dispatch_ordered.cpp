@@ -224,7 +224,7 @@ void search(core& c, turn& t, queue& q) {
 // ---- retries ----
 
 // The first due message whose record is loaded and whose key is free; offset_end: there is none.
-offset_t next_retry(queue& q) {
+offset_t next_free_retry(queue& q) {
     while (!q.schedule.due().empty()) {
         const offset_t offset = q.schedule.due().front();
         const auto known = q.exceptions.find(offset);
@@ -395,7 +395,7 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
 
 given give_next(core& c, turn& t, queue& q, consumer& one, std::uint64_t share,
                 std::uint64_t& budget) {
-    const offset_t retry = next_retry(q);
+    const offset_t retry = next_free_retry(q);
     if (retry == offset_end && q.alone_due.empty()) {
         q.retry_credit = 1;
     }
@@ -446,7 +446,7 @@ void dispatch_ordered(core& c, turn& t, queue& q) {
     std::uint64_t budget = scan_max;
     while (true) {
         look_at_passed(q);
-        next_retry(q);  // moves those that must be alone to alone_due
+        next_free_retry(q);  // moves those that must be alone to alone_due
         const offset_t alone = next_alone(q);
         if (alone != offset_end) {
             reserve_for_alone(q);

@@ -14,7 +14,7 @@
 namespace brokerd::domain {
 namespace {
 
-constexpr std::size_t slice_max = 1000;
+constexpr std::size_t move_slice_max = 1000;
 
 failure busy_moving(const queue& q) {
     return {
@@ -71,7 +71,7 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
 
 void move_slice(core& c, turn& t, queue& q, const std::shared_ptr<pending_move>& move) {
     std::vector<offset_t> offsets;
-    while (!move->left.empty() && offsets.size() < slice_max) {
+    while (!move->left.empty() && offsets.size() < move_slice_max) {
         const offset_t offset = move->left.front();
         move->left.erase({offset, 1});
         if (q.book.retrying().contains(offset) && !q.leased_retries.contains(offset)) {

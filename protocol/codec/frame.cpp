@@ -13,7 +13,7 @@
 namespace brokerd::codec {
 namespace {
 
-constexpr std::size_t header_crc_at = offsetof(frame_header, header_crc32c);
+constexpr std::size_t frame_crc_at = offsetof(frame_header, header_crc32c);
 constexpr std::size_t growth_bytes_min = std::size_t{64} * 1024;
 
 }  // namespace
@@ -21,9 +21,9 @@ constexpr std::size_t growth_bytes_min = std::size_t{64} * 1024;
 void store_frame_header(std::byte* to, std::uint8_t type, std::uint32_t request_id,
                         std::uint32_t body_bytes) {
     frame_header header{.body_bytes = body_bytes, .type = type, .request_id = request_id};
-    std::memcpy(to, &header, header_crc_at);
-    header.header_crc32c = crc32c(0, byte_view(to, header_crc_at));
-    store_le(to + header_crc_at, header.header_crc32c);
+    std::memcpy(to, &header, frame_crc_at);
+    header.header_crc32c = crc32c(0, byte_view(to, frame_crc_at));
+    store_le(to + frame_crc_at, header.header_crc32c);
 }
 
 outcome<frame_header> load_frame_header(byte_view bytes) {
@@ -32,7 +32,7 @@ outcome<frame_header> load_frame_header(byte_view bytes) {
     }
     frame_header header;
     std::memcpy(&header, bytes.data(), sizeof header);
-    if (header.header_crc32c != crc32c(0, bytes.first(header_crc_at))) {
+    if (header.header_crc32c != crc32c(0, bytes.first(frame_crc_at))) {
         return refuse(error_code::bad_frame,
                       "the checksum of the frame header is wrong: this is no brokerd frame");
     }

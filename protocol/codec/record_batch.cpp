@@ -19,7 +19,7 @@ constexpr std::size_t flags_at = 2;
 constexpr std::size_t reserved_at = 3;
 constexpr std::size_t count_at = 4;
 constexpr std::size_t records_bytes_at = 8;
-constexpr std::size_t header_crc_at = 12;
+constexpr std::size_t batch_crc_at = 12;
 constexpr std::size_t producer_at = 16;
 constexpr std::size_t first_sequence_at = 24;
 constexpr std::size_t earliest_ttl_at = 32;
@@ -28,10 +28,10 @@ static_assert(latest_ttl_at + sizeof(std::uint64_t) == batch_header_bytes);
 
 std::uint32_t header_checksum(byte_view header) {
     constexpr std::array<std::byte, sizeof(std::uint32_t)> zero{};
-    std::uint32_t crc = crc32c(0, header.first(header_crc_at));
+    std::uint32_t crc = crc32c(0, header.first(batch_crc_at));
     crc = crc32c(crc, zero);
-    return crc32c(crc, header.subspan(header_crc_at + zero.size(),
-                                      batch_header_bytes - header_crc_at - zero.size()));
+    return crc32c(crc, header.subspan(batch_crc_at + zero.size(),
+                                      batch_header_bytes - batch_crc_at - zero.size()));
 }
 
 // What the header says about all records together, gathered from the records.
@@ -95,7 +95,7 @@ void store_batch_header(std::byte* to, const batch_header& header) {
     store_le(to + first_sequence_at, header.first_sequence);
     store_le(to + earliest_ttl_at, header.earliest_ttl_ms);
     store_le(to + latest_ttl_at, header.latest_ttl_ms);
-    store_le(to + header_crc_at, header_checksum(byte_view(to, batch_header_bytes)));
+    store_le(to + batch_crc_at, header_checksum(byte_view(to, batch_header_bytes)));
 }
 
 outcome<batch_header> load_batch_header(byte_view bytes) {
@@ -103,7 +103,7 @@ outcome<batch_header> load_batch_header(byte_view bytes) {
         return refuse(error_code::bad_batch, "the header of the batch is truncated");
     }
     const std::byte* from = bytes.data();
-    if (load_le<std::uint32_t>(from + header_crc_at) != header_checksum(bytes)) {
+    if (load_le<std::uint32_t>(from + batch_crc_at) != header_checksum(bytes)) {
         return refuse(error_code::bad_checksum,
                       "the header of the batch does not match its checksum");
     }

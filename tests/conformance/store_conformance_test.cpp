@@ -19,8 +19,8 @@ using storage::append_status;
 using test::at;
 using test::new_queue;
 using test::new_topic;
+using test::orders;
 
-constexpr topic_id orders{1};
 constexpr queue_id billing{2};
 
 // A memory store, and what is left of it after a crash.

@@ -9,9 +9,9 @@
 namespace brokerd::ctl {
 namespace {
 
-struct ls_options {};
+struct list_connections_options {};
 
-exit_code ls(context& ctx, const ls_options&) {
+exit_code list_connections(context& ctx, const list_connections_options&) {
     std::vector<json> rows;
     const auto now = wall_now();
     for (const auto& connection : ctx.admin().connections()) {
@@ -43,7 +43,7 @@ void add_connection_verbs(command_line& line) {
     line.add_verb(noun,
                   {"ls", "List the connections of clients, this one included.",
                    "  brokerctl connection ls\n"},
-                  ls);
+                  list_connections);
     auto [app, options] =
         line.add_verb(noun,
                       {"close", "Close a connection; its client may connect again.",

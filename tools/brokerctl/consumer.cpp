@@ -7,11 +7,11 @@
 namespace brokerd::ctl {
 namespace {
 
-struct ls_options {
+struct list_consumers_options {
     std::string queue;
 };
 
-exit_code ls(context& ctx, const ls_options& options) {
+exit_code list_consumers(context& ctx, const list_consumers_options& options) {
     std::vector<json> rows;
     const auto now = wall_now();
     for (const auto& consumer : ctx.admin().consumers(options.queue)) {
@@ -32,7 +32,7 @@ void add_consumer_verbs(command_line& line) {
                                         {"ls", "List the consumers and what they hold.",
                                          "  brokerctl consumer ls\n"
                                          "  brokerctl consumer ls orders/billing\n"},
-                                        ls);
+                                        list_consumers);
     app.add_option("TOPIC/QUEUE", options.queue, "Only of this queue");
 }
 

@@ -43,13 +43,13 @@ std::vector<std::string> queues_with_dead(context& ctx, const std::string& only)
     return names;
 }
 
-struct ls_options {
+struct list_dead_options {
     std::string queue;
     std::string by;
     std::uint64_t limit = UINT64_MAX;
 };
 
-std::vector<json> dead_rows(context& ctx, const ls_options& options, timestamp now) {
+std::vector<json> dead_rows(context& ctx, const list_dead_options& options, timestamp now) {
     std::vector<json> rows;
     for (const auto& name : queues_with_dead(ctx, options.queue)) {
         const auto [topic, queue] = split_queue(name);
@@ -88,7 +88,7 @@ void append_groups(std::vector<json>& rows, const std::string& name,
     }
 }
 
-std::vector<json> reason_rows(context& ctx, const ls_options& options, timestamp now) {
+std::vector<json> reason_rows(context& ctx, const list_dead_options& options, timestamp now) {
     std::vector<json> rows;
     std::uint64_t looked_at = 0;
     for (const auto& name : queues_with_dead(ctx, options.queue)) {
@@ -111,7 +111,7 @@ std::vector<json> reason_rows(context& ctx, const ls_options& options, timestamp
     return rows;
 }
 
-exit_code ls(context& ctx, const ls_options& options) {
+exit_code list_dead(context& ctx, const list_dead_options& options) {
     const bool by_reason = !options.by.empty();
     const auto now = wall_now();
     const auto rows = by_reason ? reason_rows(ctx, options, now) : dead_rows(ctx, options, now);
@@ -206,7 +206,7 @@ exit_code redrive(context& ctx, const change_options& options) {
     return change_dead(ctx, {&admin::redrive_dead, "redrove", "would redrive"}, options);
 }
 
-exit_code purge(context& ctx, const change_options& options) {
+exit_code purge_dead(context& ctx, const change_options& options) {
     return change_dead(ctx, {&admin::purge_dead, "purged", "would purge"}, options);
 }
 
@@ -230,7 +230,7 @@ void add_dead_verbs(command_line& line) {
                        "  brokerctl dead ls\n"
                        "  brokerctl dead ls --by reason\n"
                        "  brokerctl dead ls orders/billing -o ndjson\n"},
-                      ls);
+                      list_dead);
     app.add_option("TOPIC/QUEUE", options.queue, "Only of this queue (default: all queues)");
     app.add_option("--by", options.by, "reason: count by the last reason")
         ->check(CLI::IsMember({"reason"}))
@@ -250,7 +250,7 @@ void add_dead_verbs(command_line& line) {
                       {"purge", "Make dead messages done: nobody will work on them any more.",
                        "  brokerctl dead purge orders/billing --dry-run\n"
                        "  brokerctl dead purge orders/billing --reason 'no such card'\n"},
-                      purge));
+                      purge_dead));
 }
 
 }  // namespace brokerd::ctl

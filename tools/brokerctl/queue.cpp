@@ -12,11 +12,11 @@
 namespace brokerd::ctl {
 namespace {
 
-struct ls_options {
+struct list_queues_options {
     std::string topic;
 };
 
-exit_code ls(context& ctx, const ls_options& options) {
+exit_code list_queues(context& ctx, const list_queues_options& options) {
     std::vector<json> rows;
     const auto now = wall_now();
     for (const auto& queue : ctx.admin().queues(options.topic)) {
@@ -30,14 +30,14 @@ exit_code ls(context& ctx, const ls_options& options) {
     return exit_code::done;
 }
 
-struct create_options {
+struct create_queue_options {
     std::string queue;
     std::optional<log_position> from;
     std::optional<delivery_mode> mode;
     queue_changes settings;
 };
 
-exit_code create(context& ctx, const create_options& options) {
+exit_code create_queue(context& ctx, const create_queue_options& options) {
     queue_options settings;
     options.settings.apply_to(settings);
     const auto answer = ctx.broker().ensure_queue(options.queue, settings,
@@ -65,7 +65,7 @@ struct name_options {
     std::string queue;
 };
 
-exit_code info(context& ctx, const name_options& options) {
+exit_code show_queue(context& ctx, const name_options& options) {
     const auto queue = ctx.admin().queue(options.queue);
     const auto now = wall_now();
     ctx.out().object(queue_details(queue, now),
@@ -73,12 +73,12 @@ exit_code info(context& ctx, const name_options& options) {
     return exit_code::done;
 }
 
-struct set_options {
+struct set_queue_options {
     std::string queue;
     queue_changes settings;
 };
 
-exit_code set(context& ctx, const set_options& options) {
+exit_code set_queue(context& ctx, const set_queue_options& options) {
     if (options.settings.empty()) {
         throw usage_error("nothing to set; give a setting such as --lease or --attempts");
     }
@@ -92,12 +92,12 @@ exit_code set(context& ctx, const set_options& options) {
     return exit_code::done;
 }
 
-struct rm_options {
+struct remove_queue_options {
     std::string queue;
     bool dry_run = false;
 };
 
-exit_code rm(context& ctx, const rm_options& options) {
+exit_code remove_queue(context& ctx, const remove_queue_options& options) {
     const auto queue = ctx.admin().queue(options.queue);
     if (!options.dry_run) {
         ctx.admin().remove_queue(options.queue);
@@ -149,12 +149,12 @@ exit_code seek(context& ctx, const seek_options& options) {
     return exit_code::done;
 }
 
-struct purge_options {
+struct purge_queue_options {
     std::string queue;
     bool dry_run = false;
 };
 
-exit_code purge(context& ctx, const purge_options& options) {
+exit_code purge_queue(context& ctx, const purge_queue_options& options) {
     std::uint64_t purged = 0;
     for (bool more = true; more;) {
         const auto part = ctx.admin().purge_queue(options.queue, options.dry_run);
@@ -197,7 +197,7 @@ void add_settings_verbs(command_line& line, CLI::App& noun) {
                        "  brokerctl queue create orders/mail --lease 2min --attempts 5 --from "
                        "latest\n"
                        "  brokerctl queue create orders/stock --mode keyed\n"},
-                      create);
+                      create_queue);
     add_name(create_verb.app, "TOPIC/QUEUE", create_verb.options.queue, "Its name");
     add_position(create_verb.app, "--from", create_verb.options.from,
                  "First message of a new queue (default earliest)");
@@ -209,7 +209,7 @@ void add_settings_verbs(command_line& line, CLI::App& noun) {
     auto set_verb = line.add_verb(noun,
                                   {"set", "Change settings of a queue; the others stay.",
                                    "  brokerctl queue set orders/billing --lease 2min\n"},
-                                  set);
+                                  set_queue);
     add_name(set_verb.app, "TOPIC/QUEUE", set_verb.options.queue, "Its name");
     set_verb.options.settings.add_to(set_verb.app);
 }
@@ -233,7 +233,7 @@ void add_moving_verbs(command_line& line, CLI::App& noun) {
         {"purge", "Make every ready and retrying message done; leased and dead ones stay.",
          "  brokerctl queue purge orders/billing --dry-run\n"
          "  brokerctl queue purge orders/billing\n"},
-        purge);
+        purge_queue);
     add_name(purge_verb.app, "TOPIC/QUEUE", purge_verb.options.queue, "The queue");
     purge_verb.app.add_flag("--dry-run", purge_verb.options.dry_run, "Only count");
 
@@ -241,7 +241,7 @@ void add_moving_verbs(command_line& line, CLI::App& noun) {
                                  {"rm", "Remove a queue with its state.",
                                   "  brokerctl queue rm orders/billing --dry-run\n"
                                   "  brokerctl queue rm orders/billing\n"},
-                                 rm);
+                                 remove_queue);
     add_name(rm_verb.app, "TOPIC/QUEUE", rm_verb.options.queue, "The queue");
     rm_verb.app.add_flag("--dry-run", rm_verb.options.dry_run, "Only say what would be removed");
 }
@@ -259,13 +259,13 @@ void add_queue_verbs(command_line& line) {
                        "are averages over the last 10 s, or since the broker started.",
                        "  brokerctl queue ls\n"
                        "  brokerctl queue ls orders -o json\n"},
-                      ls);
+                      list_queues);
     ls_verb.app.add_option("TOPIC", ls_verb.options.topic, "Only the queues of this topic");
 
     auto info_verb = line.add_verb(
         noun,
         {"info", "Show a queue with its settings.", "  brokerctl queue info orders/billing\n"},
-        info);
+        show_queue);
     add_name(info_verb.app, "TOPIC/QUEUE", info_verb.options.queue, "The queue");
 
     add_settings_verbs(line, noun);

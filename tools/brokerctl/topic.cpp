@@ -11,9 +11,9 @@
 namespace brokerd::ctl {
 namespace {
 
-struct ls_options {};
+struct list_topics_options {};
 
-exit_code ls(context& ctx, const ls_options&) {
+exit_code list_topics(context& ctx, const list_topics_options&) {
     std::vector<json> rows;
     for (const auto& topic : ctx.admin().topics()) {
         rows.push_back(topic_row(topic));
@@ -25,12 +25,12 @@ exit_code ls(context& ctx, const ls_options&) {
     return exit_code::done;
 }
 
-struct create_options {
+struct create_topic_options {
     std::string topic;
     topic_changes settings;
 };
 
-exit_code create(context& ctx, const create_options& options) {
+exit_code create_topic(context& ctx, const create_topic_options& options) {
     topic_options settings;
     options.settings.apply_to(settings);
     const auto answer = ctx.broker().ensure_topic(options.topic, settings);
@@ -46,23 +46,23 @@ exit_code create(context& ctx, const create_options& options) {
     return exit_code::done;
 }
 
-struct info_options {
+struct show_topic_options {
     std::string topic;
 };
 
-exit_code info(context& ctx, const info_options& options) {
+exit_code show_topic(context& ctx, const show_topic_options& options) {
     const auto topic = ctx.admin().topic(options.topic);
     ctx.out().object(topic_details(topic),
                      topic_details_text(topic, wall_now(), ctx.out().colours()));
     return exit_code::done;
 }
 
-struct set_options {
+struct set_topic_options {
     std::string topic;
     topic_changes settings;
 };
 
-exit_code set(context& ctx, const set_options& options) {
+exit_code set_topic(context& ctx, const set_topic_options& options) {
     if (options.settings.empty()) {
         throw usage_error("nothing to set; give --keep-done or --max-message-bytes");
     }
@@ -74,12 +74,12 @@ exit_code set(context& ctx, const set_options& options) {
     return exit_code::done;
 }
 
-struct rm_options {
+struct remove_topic_options {
     std::string topic;
     bool dry_run = false;
 };
 
-exit_code rm(context& ctx, const rm_options& options) {
+exit_code remove_topic(context& ctx, const remove_topic_options& options) {
     const auto topic = ctx.admin().topic(options.topic);
     if (!options.dry_run) {
         ctx.admin().remove_topic(options.topic);
@@ -103,26 +103,26 @@ void add_topic_verbs(command_line& line) {
                   {"ls", "List the topics.",
                    "  brokerctl topic ls\n"
                    "  brokerctl topic ls -o json\n"},
-                  ls);
+                  list_topics);
 
     auto create_verb =
         line.add_verb(noun,
                       {"create", "Create a topic. One that exists with the same settings is fine.",
                        "  brokerctl topic create orders.eu\n"
                        "  brokerctl topic create orders.eu --keep-done 7d\n"},
-                      create);
+                      create_topic);
     add_name(create_verb.app, "TOPIC", create_verb.options.topic, "Its name");
     create_verb.options.settings.add_to(create_verb.app);
 
     auto info_verb = line.add_verb(
         noun, {"info", "Show a topic with its settings.", "  brokerctl topic info orders.eu\n"},
-        info);
+        show_topic);
     add_name(info_verb.app, "TOPIC", info_verb.options.topic, "Its name");
 
     auto set_verb = line.add_verb(noun,
                                   {"set", "Change settings of a topic; the others stay.",
                                    "  brokerctl topic set orders.eu --keep-done 1h\n"},
-                                  set);
+                                  set_topic);
     add_name(set_verb.app, "TOPIC", set_verb.options.topic, "Its name");
     set_verb.options.settings.add_to(set_verb.app);
 
@@ -130,7 +130,7 @@ void add_topic_verbs(command_line& line) {
                                  {"rm", "Remove a topic with its queues and all its messages.",
                                   "  brokerctl topic rm orders.eu --dry-run\n"
                                   "  brokerctl topic rm orders.eu\n"},
-                                 rm);
+                                 remove_topic);
     add_name(rm_verb.app, "TOPIC", rm_verb.options.topic, "Its name");
     rm_verb.app.add_flag("--dry-run", rm_verb.options.dry_run, "Only say what would be removed");
 }

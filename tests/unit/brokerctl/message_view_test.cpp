@@ -4,15 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/brokerctl/fixed_time.hpp"
+
 namespace brokerd::ctl {
 namespace {
 
 using namespace std::chrono_literals;
 using testing::EndsWith;
 using testing::HasSubstr;
-
-constexpr timestamp now =
-    std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + std::chrono::hours{12};
 
 stored_message order() {
     return {.topic = "orders",

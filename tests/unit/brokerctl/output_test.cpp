@@ -10,10 +10,11 @@
 namespace brokerd::ctl {
 namespace {
 
-constexpr std::array columns{
+constexpr std::array one_column{
     column{"NAME", align::left, [](const json& row) { return cell{row.at("name")}; }},
 };
-const std::vector<json> rows{{{"name", "a"}, {"extra", 1}}, {{"name", "b"}, {"extra", nullptr}}};
+const std::vector<json> two_names{{{"name", "a"}, {"extra", 1}},
+                                  {{"name", "b"}, {"extra", nullptr}}};
 
 struct output_test : testing::Test {
     std::ostringstream out;
@@ -25,32 +26,32 @@ struct output_test : testing::Test {
 };
 
 TEST_F(output_test, listing_as_table) {
-    make(output_format::table).list(columns, rows);
+    make(output_format::table).list(one_column, two_names);
     EXPECT_EQ(out.str(), "NAME\na\nb\n");
 }
 
 TEST_F(output_test, listing_as_array) {
-    make(output_format::array).list(columns, rows);
+    make(output_format::array).list(one_column, two_names);
     EXPECT_EQ(out.str(),
               "[\n  {\"name\":\"a\",\"extra\":1},\n  {\"name\":\"b\",\"extra\":null}\n]\n");
     EXPECT_EQ(json::parse(out.str()).size(), 2U);
 }
 
 TEST_F(output_test, empty_listing_is_an_empty_array) {
-    make(output_format::array).list(columns, {});
+    make(output_format::array).list(one_column, {});
     EXPECT_EQ(json::parse(out.str()), json::array());
 }
 
 TEST_F(output_test, listing_as_lines) {
-    make(output_format::lines).list(columns, rows);
+    make(output_format::lines).list(one_column, two_names);
     EXPECT_EQ(out.str(), "{\"name\":\"a\",\"extra\":1}\n{\"name\":\"b\",\"extra\":null}\n");
 }
 
 TEST_F(output_test, object) {
-    make(output_format::table).object(rows[0], "name a\n");
+    make(output_format::table).object(two_names[0], "name a\n");
     EXPECT_EQ(out.str(), "name a\n");
     out.str({});
-    make(output_format::lines).object(rows[0], "name a\n");
+    make(output_format::lines).object(two_names[0], "name a\n");
     EXPECT_EQ(out.str(), "{\"name\":\"a\",\"extra\":1}\n");
 }
 

@@ -9,7 +9,7 @@
 namespace brokerd::ctl {
 namespace {
 
-constexpr std::array columns{
+constexpr std::array three_columns{
     column{"QUEUE", align::left, [](const json& row) { return cell{row.at("queue")}; }},
     column{"COUNT", align::right,
            [](const json& row) {
@@ -18,24 +18,24 @@ constexpr std::array columns{
     column{"SAMPLE", align::left, [](const json& row) { return cell{row.at("sample")}; }},
 };
 
-const std::vector<json> rows{
+const std::vector<json> two_rows{
     {{"queue", "orders/billing"}, {"count", 1}, {"sample", "orders@0"}},
     {{"queue", "größe/q"}, {"count", 12345678}, {"sample", ""}},
 };
 
 TEST(table, columns_line_up) {
-    EXPECT_EQ(render_table(columns, rows, false),
+    EXPECT_EQ(render_table(three_columns, two_rows, false),
               "QUEUE              COUNT  SAMPLE\n"
               "orders/billing         1  orders@0\n"
               "größe/q         12345678\n");
 }
 
 TEST(table, without_rows_the_headings_remain) {
-    EXPECT_EQ(render_table(columns, {}, false), "QUEUE  COUNT  SAMPLE\n");
+    EXPECT_EQ(render_table(three_columns, {}, false), "QUEUE  COUNT  SAMPLE\n");
 }
 
 TEST(table, colours_do_not_move_columns) {
-    const auto text = render_table(columns, std::span{rows}.first(1), true);
+    const auto text = render_table(three_columns, std::span{two_rows}.first(1), true);
     EXPECT_EQ(text,
               "\x1b[1mQUEUE\x1b[0m           \x1b[1mCOUNT\x1b[0m  \x1b[1mSAMPLE\x1b[0m\n"
               "orders/billing      \x1b[31m1\x1b[0m  orders@0\n");

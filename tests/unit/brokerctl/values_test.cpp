@@ -4,14 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/brokerctl/fixed_time.hpp"
+
 namespace brokerd::ctl {
 namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
-
-constexpr timestamp now =
-    std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + std::chrono::hours{12};
 
 TEST(durations, are_those_of_the_broker) {
     EXPECT_EQ(parse_duration("100ms"), 100ms);

@@ -7,15 +7,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/brokerctl/fixed_time.hpp"
+
 namespace brokerd::ctl {
 namespace {
 
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr timestamp now =
-    std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + std::chrono::hours{12};
 
 std::vector<std::string> members(const json& row) {
     std::vector<std::string> names;

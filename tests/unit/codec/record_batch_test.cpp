@@ -22,7 +22,7 @@ byte_buffer batch_of(std::uint32_t count, std::size_t payload_bytes = 10, produc
     return builder.take(producer, first_sequence);
 }
 
-error_code code_of(byte_view bytes) {
+error_code batch_code(byte_view bytes) {
     const auto checked = check_batch(bytes, wide);
     return checked ? error_code::ok : checked.error().code;
 }
@@ -95,10 +95,10 @@ TEST(record_batch, header_round_trip) {
 
 TEST(record_batch, every_flipped_bit_is_detected) {
     byte_buffer batch = batch_of(3, 10, producer_id(5), 1);
-    ASSERT_EQ(code_of(batch), error_code::ok);
+    ASSERT_EQ(batch_code(batch), error_code::ok);
     for (std::size_t bit = 0; bit < batch.size() * 8; ++bit) {
         batch[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
-        ASSERT_NE(code_of(batch), error_code::ok) << "bit " << bit;
+        ASSERT_NE(batch_code(batch), error_code::ok) << "bit " << bit;
         batch[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
     }
 }
@@ -107,23 +107,23 @@ TEST(record_batch, every_truncation_is_refused) {
     const byte_buffer batch = batch_of(3);
     for (std::size_t size = 0; size < batch.size(); ++size) {
         const byte_buffer cut(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(size));
-        ASSERT_EQ(code_of(cut), error_code::bad_batch) << size;
+        ASSERT_EQ(batch_code(cut), error_code::bad_batch) << size;
     }
     byte_buffer longer = batch;
     longer.push_back(std::byte{0});
-    EXPECT_EQ(code_of(longer), error_code::bad_batch);
+    EXPECT_EQ(batch_code(longer), error_code::bad_batch);
 }
 
 TEST(record_batch, count_at_the_limit_and_one_beyond) {
-    EXPECT_EQ(code_of(batch_of(4096, 0)), error_code::ok);
-    EXPECT_EQ(code_of(batch_of(4097, 0)), error_code::too_many_records);
-    EXPECT_EQ(code_of(batch_of(0)), error_code::empty_batch);
+    EXPECT_EQ(batch_code(batch_of(4096, 0)), error_code::ok);
+    EXPECT_EQ(batch_code(batch_of(4097, 0)), error_code::too_many_records);
+    EXPECT_EQ(batch_code(batch_of(0)), error_code::empty_batch);
 }
 
 TEST(record_batch, a_header_that_lies_is_refused) {
     const byte_buffer batch = batch_of(2, 10, producer_id(5), 1);
     const auto changed = [&](const std::function<void(batch_header&)>& change) {
-        return code_of(with_header(batch, change));
+        return batch_code(with_header(batch, change));
     };
     EXPECT_EQ(changed([](batch_header&) {}), error_code::ok);
     EXPECT_EQ(changed([](batch_header& h) { h.version = 2; }), error_code::bad_batch);
@@ -139,7 +139,7 @@ TEST(record_batch, a_header_that_lies_is_refused) {
 
 TEST(record_batch, sequences_start_at_1_and_do_not_overflow) {
     const auto with = [&](std::uint64_t producer, std::uint64_t first) {
-        return code_of(batch_of(2, 1, producer_id(producer), first));
+        return batch_code(batch_of(2, 1, producer_id(producer), first));
     };
     EXPECT_EQ(with(0, 0), error_code::ok);
     EXPECT_EQ(with(0, 1), error_code::bad_batch);

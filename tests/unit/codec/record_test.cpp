@@ -18,7 +18,7 @@ byte_buffer encoded(const record_fields& fields) {
     return bytes;
 }
 
-error_code code_of(byte_view bytes) {
+error_code record_code(byte_view bytes) {
     const auto checked = check_record(bytes);
     return checked ? error_code::ok : checked.error().code;
 }
@@ -116,7 +116,7 @@ TEST(record, only_the_front_is_taken) {
 
 TEST(record, unknown_flags_are_refused) {
     for (const char flag : {'\x20', '\x40', '\x80'}) {
-        EXPECT_EQ(code_of(by_hand(std::string(1, flag))), error_code::bad_batch);
+        EXPECT_EQ(record_code(by_hand(std::string(1, flag))), error_code::bad_batch);
     }
 }
 
@@ -125,14 +125,14 @@ TEST(record, every_truncation_is_refused) {
         encoded({.key = "key", .headers = {{"a", "1"}}, .payload = as_bytes("payload")});
     for (std::size_t size = 0; size < bytes.size(); ++size) {
         const byte_buffer cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
-        EXPECT_EQ(code_of(cut), error_code::bad_batch) << size;
+        EXPECT_EQ(record_code(cut), error_code::bad_batch) << size;
     }
     // The same with a length that agrees, so that the inner lengths are what does not fit.
     const std::string inner = std::string(as_text(bytes).substr(record_prefix_bytes));
     for (std::size_t size = 1; size < inner.size() - 7; ++size) {
-        EXPECT_EQ(code_of(by_hand(inner.substr(0, size))), error_code::bad_batch) << size;
+        EXPECT_EQ(record_code(by_hand(inner.substr(0, size))), error_code::bad_batch) << size;
     }
-    EXPECT_EQ(code_of(by_hand("")), error_code::bad_batch);
+    EXPECT_EQ(record_code(by_hand("")), error_code::bad_batch);
 }
 
 TEST(record, lengths_at_their_extremes) {
@@ -141,31 +141,32 @@ TEST(record, lengths_at_their_extremes) {
          {0U, 1U, 4U, 0x7FFFFFFFU, 0x80000000U, 0xFFFFFFFCU, 0xFFFFFFFFU}) {
         store_le(bytes.data(), length);
         EXPECT_EQ(record_size_at(bytes), 0U) << length;
-        EXPECT_EQ(code_of(bytes), error_code::bad_batch) << length;
+        EXPECT_EQ(record_code(bytes), error_code::bad_batch) << length;
     }
 }
 
 TEST(record, key_at_the_limit_and_one_beyond) {
     const std::string key(limits::key_bytes_max + 1, 'k');
     const std::string_view at_limit = std::string_view(key).substr(1);
-    EXPECT_EQ(code_of(encoded({.key = at_limit, .headers = {}, .payload = {}})), error_code::ok);
-    EXPECT_EQ(code_of(encoded({.key = key, .headers = {}, .payload = {}})),
+    EXPECT_EQ(record_code(encoded({.key = at_limit, .headers = {}, .payload = {}})),
+              error_code::ok);
+    EXPECT_EQ(record_code(encoded({.key = key, .headers = {}, .payload = {}})),
               error_code::key_too_large);
 }
 
 TEST(record, headers_at_the_limit_and_one_beyond) {
-    EXPECT_EQ(code_of(by_hand(headers_of(limits::headers_max, 1))), error_code::ok);
-    EXPECT_EQ(code_of(by_hand(headers_of(limits::headers_max + 1, 1))),
+    EXPECT_EQ(record_code(by_hand(headers_of(limits::headers_max, 1))), error_code::ok);
+    EXPECT_EQ(record_code(by_hand(headers_of(limits::headers_max + 1, 1))),
               error_code::too_many_headers);
-    EXPECT_EQ(code_of(by_hand(headers_of(1, limits::headers_bytes_max))), error_code::ok);
-    EXPECT_EQ(code_of(by_hand(headers_of(1, limits::headers_bytes_max + 1))),
+    EXPECT_EQ(record_code(by_hand(headers_of(1, limits::headers_bytes_max))), error_code::ok);
+    EXPECT_EQ(record_code(by_hand(headers_of(1, limits::headers_bytes_max + 1))),
               error_code::too_many_headers);
 }
 
 TEST(record, parse_does_not_look_at_the_checksum) {
     byte_buffer bytes = encoded({.key = "key", .headers = {}, .payload = {}});
     bytes[4] ^= std::byte{1};
-    EXPECT_EQ(code_of(bytes), error_code::bad_checksum);
+    EXPECT_EQ(record_code(bytes), error_code::bad_checksum);
     ASSERT_TRUE(parse_record(bytes));
     EXPECT_EQ(parse_record(bytes)->key, "key");
 }

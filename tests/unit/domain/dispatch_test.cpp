@@ -21,14 +21,6 @@ std::vector<std::string> numbered(int count) {
     return payloads;
 }
 
-std::vector<offset_t> offsets_of(const std::vector<received>& messages) {
-    std::vector<offset_t> offsets;
-    for (const received& each : messages) {
-        offsets.push_back(each.offset);
-    }
-    return offsets;
-}
-
 TEST(dispatch, keeps_to_the_prefetch_in_messages) {
     harness h;
     h.make_queue("t/q");

@@ -274,6 +274,14 @@ std::vector<lease_run> runs_of(const std::vector<received>& messages) {
     return runs;
 }
 
+std::vector<offset_t> offsets_of(const std::vector<received>& messages) {
+    std::vector<offset_t> offsets;
+    for (const received& each : messages) {
+        offsets.push_back(each.offset);
+    }
+    return offsets;
+}
+
 // ---- the harness ----
 
 harness::harness(domain_options options) : state(options), options_(options) {

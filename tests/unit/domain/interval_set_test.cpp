@@ -17,16 +17,16 @@ std::vector<offset_range> runs_of(const interval_set& set) {
     return runs;
 }
 
-using runs = std::vector<offset_range>;
+using offset_ranges = std::vector<offset_range>;
 
 TEST(interval_set, merges_what_touches) {
     interval_set set;
     EXPECT_EQ(set.insert({10, 5}), 5U);
     EXPECT_EQ(set.insert({20, 5}), 5U);
     EXPECT_EQ(set.insert({15, 5}), 5U);
-    EXPECT_EQ(runs_of(set), (runs{{10, 15}}));
+    EXPECT_EQ(runs_of(set), (offset_ranges{{10, 15}}));
     EXPECT_EQ(set.insert({12, 20}), 7U);
-    EXPECT_EQ(runs_of(set), (runs{{10, 22}}));
+    EXPECT_EQ(runs_of(set), (offset_ranges{{10, 22}}));
     EXPECT_EQ(set.count(), 22U);
 }
 
@@ -36,9 +36,9 @@ TEST(interval_set, erases_from_front_middle_and_back) {
     EXPECT_EQ(set.erase({0, 5}), 5U);
     EXPECT_EQ(set.erase({10, 5}), 5U);
     EXPECT_EQ(set.erase({25, 10}), 5U);
-    EXPECT_EQ(runs_of(set), (runs{{5, 5}, {15, 10}}));
+    EXPECT_EQ(runs_of(set), (offset_ranges{{5, 5}, {15, 10}}));
     set.erase_below(7);
-    EXPECT_EQ(runs_of(set), (runs{{7, 3}, {15, 10}}));
+    EXPECT_EQ(runs_of(set), (offset_ranges{{7, 3}, {15, 10}}));
 }
 
 TEST(interval_set, finds_gaps_members_and_runs) {
@@ -81,7 +81,7 @@ TEST(interval_set, extends_in_order_without_allocating) {
         set.erase({i, 1});
     }
     EXPECT_EQ(memory.allocations, before);
-    EXPECT_EQ(runs_of(set), (runs{{900, 100}}));
+    EXPECT_EQ(runs_of(set), (offset_ranges{{900, 100}}));
 }
 
 TEST(interval_set, does_what_a_plain_set_does) {

@@ -14,14 +14,6 @@ using testing::SizeIs;
 
 constexpr queue_settings no_jitter{.backoff = 1s, .jitter_percent = 0};
 
-std::vector<offset_t> offsets_of(const std::vector<received>& messages) {
-    std::vector<offset_t> offsets;
-    for (const received& each : messages) {
-        offsets.push_back(each.offset);
-    }
-    return offsets;
-}
-
 // One consumer of t/q that takes a lot.
 class keyed_queue : public testing::Test {
 protected:

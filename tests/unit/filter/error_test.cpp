@@ -1,4 +1,5 @@
 // Errors: where, what was found, what was expected, what may have been meant.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/unit/filter/sample.hpp"
@@ -6,12 +7,12 @@
 namespace brokerd::filters {
 namespace {
 
-struct expectation {
+struct refusal {
     const char* text;
     const char* error;
 };
 
-void expect_all(std::initializer_list<expectation> table) {
+void expect_errors(std::initializer_list<refusal> table) {
     for (const auto& [text, error] : table) {
         EXPECT_EQ(error_of(text), error) << text;
     }
@@ -19,7 +20,7 @@ void expect_all(std::initializer_list<expectation> table) {
 
 TEST(filter_error, fields) {
     constexpr auto a_field = R"(column 1: expected a field, "has", "not" or "(", found the end)";
-    expect_all({
+    expect_errors({
         {"", a_field},
         {"ofset = 3", R"(column 1: unknown field "ofset"; did you mean "offset"?)"},
         {"  tiem > '2026'", R"(column 3: unknown field "tiem"; did you mean "time"?)"},
@@ -57,7 +58,7 @@ TEST(filter_error, comparisons) {
     expect("key not 'a'", 9, "the text \"a\"");
     expect("key not lke 'a'", 9, R"("lke"; did you mean "like"?)");
     expect("offset)", 7, "\")\"");
-    expect_all({
+    expect_errors({
         {"offset == 3", R"(column 8: "==" is not known; write "=")"},
         {"offset <> 3", R"(column 8: "<>" is not known; write "!=")"},
         {"has key && has reason", R"(column 9: "&&" is not known; write "and")"},
@@ -73,7 +74,7 @@ TEST(filter_error, comparisons) {
 }
 
 TEST(filter_error, values_of_the_wrong_type) {
-    expect_all({
+    expect_errors({
         {"offset = '3'",
          "column 10: expected a whole number below 2^64 for offset, found the text \"3\""},
         {"offset = 3KiB",
@@ -121,7 +122,7 @@ TEST(filter_error, values_of_the_wrong_type) {
 }
 
 TEST(filter_error, what_is_left_over) {
-    expect_all({
+    expect_errors({
         {"has key has reason", R"(column 9: expected "and", "or" or the end, found "has")"},
         {"has key adn has reason",
          R"(column 9: expected "and", "or" or the end, found "adn"; did you mean "and"?)"},
@@ -148,7 +149,7 @@ TEST(filter_error, texts) {
     expect_escape("key = '\\\n'", 8);
     expect_escape(R"(key like 'a*\q*')", 13);
     expect_escape(R"(header."\q" = 1)", 9);
-    expect_all({
+    expect_errors({
         {"key = 'abc", "column 7: the text that begins here has no closing '"},
         {"key = \"abc'", "column 7: the text that begins here has no closing \""},
         {"key = 'abc\\'", "column 7: the text that begins here has no closing '"},

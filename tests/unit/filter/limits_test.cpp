@@ -1,6 +1,7 @@
 // Every limit, at the limit and one beyond.
 #include "protocol/types/limits.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -13,8 +13,8 @@ namespace brokerd::storage {
 
 namespace {
 
-constexpr topic_id topic{0x0102030405060708};
-constexpr queue_id queue{0x1112131415161718};
+constexpr topic_id some_topic{0x0102030405060708};
+constexpr queue_id some_queue{0x1112131415161718};
 
 std::string hex(const key_bytes& key) {
     std::string text;
@@ -36,20 +36,20 @@ void expect_round_trip(const Key& key, std::string_view expected_hex) {
 }
 
 TEST(keys, have_these_bytes) {
-    expect_round_trip(meta_key{topic, meta_kind::queue, queue},
+    expect_round_trip(meta_key{some_topic, meta_kind::queue, some_queue},
                       "00000102030405060708201112131415161718");
     expect_round_trip(meta_key::of_shard(meta_kind::commit),
                       "00000000000000000000020000000000000000");
-    expect_round_trip(log_key{topic, 0x21}, "00000102030405060708000000000000000021");
-    expect_round_trip(kept_key{topic, queue, 0x21},
+    expect_round_trip(log_key{some_topic, 0x21}, "00000102030405060708000000000000000021");
+    expect_round_trip(kept_key{some_topic, some_queue, 0x21},
                       "0000010203040506070811121314151617180000000000000021");
-    expect_round_trip(cursor_key{topic, queue, cursor_kind::delta, 0x21},
+    expect_round_trip(cursor_key{some_topic, some_queue, cursor_kind::delta, 0x21},
                       "000001020304050607081112131415161718020000000000000021");
-    expect_round_trip(exception_key{topic, queue, 0x21},
+    expect_round_trip(exception_key{some_topic, some_queue, 0x21},
                       "000001020304050607081112131415161718010000000000000021");
-    expect_round_trip(due_key{topic, queue, wall_from_us(5), 0x21},
+    expect_round_trip(due_key{some_topic, some_queue, wall_from_us(5), 0x21},
                       "0000010203040506070811121314151617180280000000000000050000000000000021");
-    expect_round_trip(dedup_key{topic, queue, producer_id{0x31}, 0x41},
+    expect_round_trip(dedup_key{some_topic, some_queue, producer_id{0x31}, 0x41},
                       "00000102030405060708111213141516171800000000000000310000"
                       "0041");
 }
@@ -59,14 +59,14 @@ TEST(keys, sort_as_their_fields_do) {
               log_key({topic_id{1}, 256}).encode().view());
     EXPECT_LT(log_key({topic_id{1}, offset_end}).encode().view(),
               log_key({topic_id{2}, 0}).encode().view());
-    EXPECT_LT((due_key{topic, queue, wall_from_us(-1), 9}).encode().view(),
-              (due_key{topic, queue, wall_from_us(0), 0}).encode().view());
-    EXPECT_LT((due_key{topic, queue, wall_from_us(7), 1}).encode().view(),
-              (due_key{topic, queue, wall_from_us(7), 2}).encode().view());
-    EXPECT_LT((exception_key{topic, queue, offset_end}).encode().view(),
-              (due_key{topic, queue, wall_time::min(), 0}).encode().view());
-    EXPECT_LT((cursor_key{topic, queue, cursor_kind::snapshot, 0}).encode().view(),
-              (cursor_key{topic, queue, cursor_kind::delta, 0}).encode().view());
+    EXPECT_LT((due_key{some_topic, some_queue, wall_from_us(-1), 9}).encode().view(),
+              (due_key{some_topic, some_queue, wall_from_us(0), 0}).encode().view());
+    EXPECT_LT((due_key{some_topic, some_queue, wall_from_us(7), 1}).encode().view(),
+              (due_key{some_topic, some_queue, wall_from_us(7), 2}).encode().view());
+    EXPECT_LT((exception_key{some_topic, some_queue, offset_end}).encode().view(),
+              (due_key{some_topic, some_queue, wall_time::min(), 0}).encode().view());
+    EXPECT_LT((cursor_key{some_topic, some_queue, cursor_kind::snapshot, 0}).encode().view(),
+              (cursor_key{some_topic, some_queue, cursor_kind::delta, 0}).encode().view());
 }
 
 TEST(keys, a_prefix_ends_before_the_next_id) {
@@ -74,10 +74,10 @@ TEST(keys, a_prefix_ends_before_the_next_id) {
         const auto end = std::string(behind(topic_prefix(topic_id{id})).view());
         EXPECT_LT((log_key{topic_id{id}, offset_end}).encode().view(), end);
         EXPECT_LE(end, topic_prefix(topic_id{id + 1}).view());
-        const auto queue_end = std::string(behind(queue_prefix(topic, queue_id{id})).view());
-        EXPECT_LT((dedup_key{topic, queue_id{id}, producer_id{~0ULL}, ~0U}).encode().view(),
+        const auto queue_end = std::string(behind(queue_prefix(some_topic, queue_id{id})).view());
+        EXPECT_LT((dedup_key{some_topic, queue_id{id}, producer_id{~0ULL}, ~0U}).encode().view(),
                   queue_end);
-        EXPECT_LE(queue_end, queue_prefix(topic, queue_id{id + 1}).view());
+        EXPECT_LE(queue_end, queue_prefix(some_topic, queue_id{id + 1}).view());
     }
 }
 

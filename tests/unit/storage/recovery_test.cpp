@@ -24,9 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 using test::at;
+using test::orders;
 using testing::HasSubstr;
-
-constexpr topic_id orders{1};
 
 std::string contents_of(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);

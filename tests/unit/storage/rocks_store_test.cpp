@@ -22,9 +22,9 @@ namespace {
 namespace fs = std::filesystem;
 
 using test::at;
+using test::orders;
 using testing::HasSubstr;
 
-constexpr topic_id orders{1};
 constexpr queue_id billing{2};
 
 class rocks_store_test : public testing::Test {

@@ -15,6 +15,7 @@
 
 namespace brokerd::test {
 
+inline constexpr topic_id orders{1};
 inline constexpr std::size_t small_memtable_bytes = std::size_t{1} << 20;
 
 [[nodiscard]] inline wall_time at(std::int64_t us) {

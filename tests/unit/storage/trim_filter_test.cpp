@@ -16,7 +16,7 @@ namespace brokerd::storage {
 
 namespace {
 
-constexpr topic_id topic{1};
+constexpr topic_id own_topic{1};
 constexpr topic_id neighbour{2};
 
 class trim_filter_test : public testing::Test {
@@ -71,47 +71,47 @@ protected:
 
 TEST_F(trim_filter_test, a_flush_leaves_out_what_lies_below_the_trim_point) {
     points_->activate();
-    put(topic, 0, 1000);
+    put(own_topic, 0, 1000);
     put(neighbour, 0, 10);
-    points_->advance(topic, 990);
+    points_->advance(own_topic, 990);
     flush();
     EXPECT_EQ(entries(), counts(20, 0));  // 990 to 999 and all of the neighbour, no tombstones
 }
 
 TEST_F(trim_filter_test, a_chunk_that_reaches_over_the_trim_point_stays) {
     points_->activate();
-    put(topic, 9, 10);  // holds offsets up to 9
-    points_->advance(topic, 9);
+    put(own_topic, 9, 10);  // holds offsets up to 9
+    points_->advance(own_topic, 9);
     flush();
     EXPECT_EQ(entries(), counts(1, 0));
 }
 
 TEST_F(trim_filter_test, a_compaction_leaves_it_out_too) {
     points_->activate();
-    put(topic, 0, 1000);
+    put(own_topic, 0, 1000);
     flush();
     EXPECT_EQ(entries(), counts(1000, 0));
-    points_->advance(topic, offset_end);
+    points_->advance(own_topic, offset_end);
     ASSERT_TRUE(
         database_->db().CompactRange({}, database_->handle(family::log), nullptr, nullptr).ok());
     EXPECT_EQ(entries(), counts(0, 0));
 }
 
 TEST_F(trim_filter_test, nothing_is_left_out_until_it_is_activated) {
-    points_->advance(topic, 990);
-    put(topic, 0, 1000);
+    points_->advance(own_topic, 990);
+    put(own_topic, 0, 1000);
     flush();
     EXPECT_EQ(entries(), counts(1000, 0));
     points_->activate();
-    put(topic, 1000, 1001);
+    put(own_topic, 1000, 1001);
     flush();
     EXPECT_EQ(entries(), counts(1001, 0));
 }
 
 TEST_F(trim_filter_test, is_inactive_during_recovery) {
     points_->activate();
-    points_->advance(topic, 990);
-    put(topic, 0, 1000);
+    points_->advance(own_topic, 990);
+    put(own_topic, 0, 1000);
     open();  // replays the log, which flushes it
     EXPECT_EQ(entries(), counts(1000, 0));
 }
@@ -120,18 +120,18 @@ TEST_F(trim_filter_test, the_seeded_fault_filters_in_recovery) {
     if (!base::seeded_faults_compiled_in) {
         GTEST_SKIP() << "built without BROKERD_SEEDED_FAULTS";
     }
-    put(topic, 0, 1000);
+    put(own_topic, 0, 1000);
     const base::planted_fault_scope scope(base::fault::filter_active_in_recovery);
     open();
     EXPECT_EQ(entries(), counts(0, 0));
 }
 
 TEST_F(trim_filter_test, points_only_move_up) {
-    points_->advance(topic, 5);
-    points_->advance(topic, 3);
+    points_->advance(own_topic, 5);
+    points_->advance(own_topic, 3);
     points_->advance(neighbour, 1);
-    EXPECT_EQ(*points_->snapshot(), (durable_trim_points::table{{topic, 5}, {neighbour, 1}}));
-    points_->forget(topic);
+    EXPECT_EQ(*points_->snapshot(), (durable_trim_points::table{{own_topic, 5}, {neighbour, 1}}));
+    points_->forget(own_topic);
     EXPECT_EQ(*points_->snapshot(), (durable_trim_points::table{{neighbour, 1}}));
 }
 
