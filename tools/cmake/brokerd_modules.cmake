@@ -47,6 +47,14 @@ set(brokerd_pch_asio_layers std asio codec)
 set(brokerd_pch_codec_targets brokerd_codec)
 set(brokerd_pch_codec_layers std codec)
 set(brokerd_pch_std_layers std)
+if(CMAKE_UNITY_BUILD)
+    # A target is one source or two then: few kinds, as each takes longer to make than it saves one
+    # source.
+    set(brokerd_pch_kinds broker tool std)
+    list(APPEND brokerd_pch_broker_targets ${brokerd_pch_domain_targets})
+    list(APPEND brokerd_pch_tool_targets ${brokerd_pch_core_targets})
+    set(brokerd_pch_std_layers std asio codec)
+endif()
 # What the headers of a layer need to be found and compiled.
 set(brokerd_pch_std_deps fmt::fmt)
 set(brokerd_pch_asio_deps asio::asio)
@@ -54,11 +62,12 @@ set(brokerd_pch_tool_deps CLI11::CLI11 nlohmann_json::nlohmann_json)
 set(brokerd_pch_test_deps GTest::gmock)
 
 # Adds a module's directory once it has a CMakeLists.txt; the glob makes the next build notice.
+# With EXCLUDE_FROM_ALL, what is in it is built only when it is asked for or needed by others.
 macro(brokerd_add_directory directory)
     file(GLOB brokerd_found CONFIGURE_DEPENDS
         "${CMAKE_CURRENT_SOURCE_DIR}/${directory}/CMakeLists.txt")
     if(brokerd_found)
-        add_subdirectory(${directory})
+        add_subdirectory(${directory} ${ARGN})
     endif()
 endmacro()
 
