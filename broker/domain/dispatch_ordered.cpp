@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "broker/domain/dispatch_steps.hpp"
 
 namespace brokerd::domain {
@@ -118,6 +116,13 @@ void learn_keys(core& c, turn& t, queue& q) {
 
 // ---- reading ----
 
+// Lets the keys go on that could not begin to read.
+void read_others(ordering& order) {
+    for (const key_hash each : std::exchange(order.aside_for_reading, {})) {
+        order.keys.make_runnable(each);
+    }
+}
+
 void read_one(core& c, turn& t, queue& q, key_hash key, offset_t offset) {
     ordering& order = *q.order;
     order.keys.put_aside(key);
@@ -132,18 +137,16 @@ void read_one(core& c, turn& t, queue& q, key_hash key, offset_t offset) {
                if (of == nullptr) {
                    return;
                }
-               of->order->reading.erase(offset);
-               if (const auto* failed = std::get_if<failure>(&result)) {
-                   fail_read(c, later, *of, *failed);
-               } else if (const auto& chunks = std::get<log_fetched>(result).chunks;
-                          !chunks.empty() && chunks.front()->contains(offset)) {
-                   of->read_error.clear();
-                   of->order->shelf.add(chunks.front());
+               ordering& then = *of->order;
+               then.reading.erase(offset);
+               then.keys.make_runnable(key);
+               // It may be done or removed meanwhile, and need not be in the log then.
+               if (of->passed_over(offset)) {
+                   if (const auto* chunks = read_chunks(c, later, *of, offset, result)) {
+                       then.shelf.add(chunks->front());
+                   }
                }
-               of->order->keys.make_runnable(key);
-               for (const key_hash each : std::exchange(of->order->aside_for_reading, {})) {
-                   of->order->keys.make_runnable(each);
-               }
+               read_others(then);
                c.wake(*of);
            });
 }
@@ -169,18 +172,19 @@ void read_search_window(core& c, turn& t, queue& q, offset_t from) {
     }
     window.fetching = true;
     c.read(t, fetch_log{q.owner.id, from, c.options.read_ahead_bytes, q.id.value() | search_reader},
-           [&c, id = q.id](turn& later, fetch_result& result) {
+           [&c, id = q.id, from](turn& later, fetch_result& result) {
                queue* of = c.queue_by_id(id);
                if (of == nullptr) {
                    return;
                }
                of->order->search_window.fetching = false;
-               if (const auto* failed = std::get_if<failure>(&result)) {
-                   fail_read(c, later, *of, *failed);
-                   return;
+               if (of->passed_over(from)) {  // else it is done, and maybe removed
+                   const auto* chunks = read_chunks(c, later, *of, from, result);
+                   if (chunks == nullptr) {
+                       return;
+                   }
+                   of->order->search_window.add(*chunks);
                }
-               of->read_error.clear();
-               of->order->search_window.add(std::get<log_fetched>(result).chunks);
                c.wake(*of);
            });
 }
@@ -441,6 +445,9 @@ void dispatch_ordered(core& c, turn& t, queue& q) {
     if (q.order->unknown > 0) {
         learn_keys(c, t, q);
         return;
+    }
+    if (q.order->reading.empty() && t.now.mono >= q.read_again) {
+        read_others(*q.order);  // no read that ends will do so
     }
     load_retries(c, t, q);
     std::uint64_t budget = scan_max;

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "broker/base/assert.hpp"
+#include "broker/base/seeded_fault.hpp"
 
 namespace brokerd::domain {
 
@@ -98,7 +99,9 @@ void key_table::lock(key_hash key, offset_t offset) {
         return;
     }
     change of(*this, key);
-    ++of->in_flight;
+    if (!base::seeded_fault(base::fault::forget_key_lock)) {
+        ++of->in_flight;
+    }
     of->newest_in_flight = offset;
 }
 
@@ -110,6 +113,9 @@ key_hash key_table::unlock(offset_t offset) {
     const key_hash key = held->second;
     in_flight_.erase(held);
     const auto at = entries_.find(key);
+    if (base::seeded_fault(base::fault::forget_key_lock)) {
+        return key;
+    }
     BROKERD_ASSERT(at != entries_.end() && at->second.in_flight > 0, "no key of {} is in flight",
                    offset);
     change of(*this, at);
@@ -157,7 +163,8 @@ void key_table::wait_behind(key_hash key, offset_t offset) {
 void key_table::wait_again(key_hash key, offset_t offset) {
     change of(*this, key);
     if (offset >= of->missed_from) {
-        return;  // a search will find it
+        of->full = true;  // a running search may be beyond it; another one will find it
+        return;
     }
     const auto behind = std::lower_bound(of->waiting.begin(), of->waiting.end(), offset);
     if (behind == of->waiting.end() || *behind != offset) {

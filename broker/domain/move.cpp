@@ -120,7 +120,7 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
     q.leased_retries.clear();
     q.alone_due.clear();
     if (q.order) {
-        q.order->clear();
+        q.order->clear(q.book.retrying());
     }
     q.schedule.clear();
     q.window.clear();

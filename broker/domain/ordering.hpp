@@ -5,6 +5,7 @@
 // is a part of book.retrying() and disjoint from schedule.due(), alone_due and leased_retries.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <memory_resource>
@@ -58,8 +59,11 @@ struct ordering {
     bool keys_reading = false;
     offset_t keys_known_below = 0;
 
-    // Everything but which keys retrying messages block.
-    void clear() {
+    // Everything but the keys of messages that are retrying.
+    void clear(const interval_set& retrying) {
+        std::erase_if(learnt, [&](const auto& each) { return !retrying.contains(each.first); });
+        unknown = static_cast<std::size_t>(
+            std::ranges::count(learnt, unknown_key, &decltype(learnt)::value_type::second));
         keys.clear();
         skipped.clear();
         due_waiting.clear();

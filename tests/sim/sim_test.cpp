@@ -67,6 +67,7 @@ INSTANTIATE_TEST_SUITE_P(faults, simulator_with_fault,
                          testing::Values(base::fault::ack_before_sync,
                                          base::fault::skip_deduplication,
                                          base::fault::forget_lease_on_disconnect,
+                                         base::fault::forget_key_lock,
                                          base::fault::drop_cursor_range));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {

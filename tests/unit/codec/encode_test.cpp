@@ -228,6 +228,29 @@ TEST(encode, publish_by_hand_is_publish_by_description) {
     EXPECT_EQ(by_hand, described_bytes);
 }
 
+// A struct that grew is read as an older writer left it, but not cut within a field.
+TEST(encode, a_struct_may_end_where_its_first_version_did) {
+    const queue_set grown{"t/q", {.attempts = 3, .jitter_percent = 7}};
+    byte_buffer body;
+    append_struct(body, grown);
+    const std::size_t new_bytes = sizeof(std::uint32_t) + 1;
+    const std::size_t length_at = sizeof(std::uint16_t) + 3;
+    const auto cut = [&](std::size_t bytes) {
+        byte_buffer shorter(body.begin(), body.end() - static_cast<std::ptrdiff_t>(bytes));
+        const auto length = load_le<std::uint16_t>(shorter.data() + length_at);
+        store_le(shorter.data() + length_at, static_cast<std::uint16_t>(length - bytes));
+        return decode<queue_set>(shorter);
+    };
+    const auto first_version = cut(new_bytes);
+    ASSERT_TRUE(first_version) << first_version.error().text;
+    EXPECT_EQ(first_version->settings, (queue_settings{.attempts = 3}));
+    const auto between = cut(1);
+    ASSERT_TRUE(between) << between.error().text;
+    EXPECT_EQ(between->settings.jitter_percent, 7U);
+    EXPECT_FALSE(cut(2)) << "within a field";
+    EXPECT_FALSE(cut(new_bytes + 8)) << "before the end of the first version";
+}
+
 TEST(encode, described_structs_of_others) {
     byte_buffer out;
     const queue_settings settings{.attempts = 3};

@@ -192,7 +192,9 @@ fetch_result fake_store::read(const fetch_body& what) const {
     if (failing) {
         return failure{error_code::storage_failed, "the test says so"};
     }
-    if (const auto* f = std::get_if<fetch_log>(&what)) return read_log(*f);
+    if (const auto* f = std::get_if<fetch_log>(&what)) {
+        return log_lost ? fetch_result{log_fetched{}} : read_log(*f);
+    }
     if (const auto* f = std::get_if<fetch_exceptions>(&what)) return read_exceptions(*f);
     if (const auto* f = std::get_if<fetch_due>(&what)) return read_due(*f);
     if (const auto* f = std::get_if<fetch_times>(&what)) {

@@ -303,6 +303,55 @@ TEST_F(keyed_queue, explains_what_waits) {
     EXPECT_THAT(h.explain("t/q"), HasSubstr("1 message waits: their keys are not free"));
 }
 
+// ---- reading ----
+
+// What waits for its key lies in chunks that memory has not any more.
+class keyed_backlog : public testing::Test {
+protected:
+    static constexpr int keys = 40;
+
+    keyed_backlog() : h({.cache_bytes_max = 1, .read_ahead_bytes = 1}) {
+        h.make_queue("t/q", no_jitter, queue_mode::keyed);
+        for (int round = 0; round < 3; ++round) {
+            for (int key = 0; key < keys; ++key) {
+                h.publish_keyed("t", {{"k" + std::to_string(key)}});
+            }
+        }
+        one = h.connect("one@host:1");
+        q = h.attach(one, "t/q").queue;
+        first = h.deliveries(one);
+    }
+
+    harness h;
+    connection_id one;
+    queue_id q;
+    std::vector<received> first;
+};
+
+TEST_F(keyed_backlog, is_read_again_when_keys_are_free) {
+    ASSERT_THAT(first, SizeIs(keys));
+    h.settle(one, q, settle_action::ack, runs_of(first));
+    EXPECT_THAT(h.deliveries(one), SizeIs(keys));
+}
+
+TEST_F(keyed_backlog, is_given_out_after_reads_that_failed) {
+    ASSERT_THAT(first, SizeIs(keys));
+    for (bool* fault : {&h.store.failing, &h.store.log_lost}) {
+        *fault = true;
+        h.settle(one, q, settle_action::ack, runs_of(first));
+        first = h.deliveries(one);
+        EXPECT_LT(first.size(), std::size_t{keys}) << "some had to be read";
+        h.pass(3s);
+        EXPECT_THAT(h.explain("t/q"), HasSubstr("reading failed"));
+        *fault = false;
+        h.pass(3s);
+        for (const received& each : h.deliveries(one)) {
+            first.push_back(each);
+        }
+        EXPECT_EQ(first.size(), std::size_t{keys});
+    }
+}
+
 // ---- mode single ----
 
 class single_queue : public keyed_queue {
