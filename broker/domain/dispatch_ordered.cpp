@@ -379,6 +379,7 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
         if (count > 0) {
             slice = from.data->slice(first, count, one.room_bytes());
             q.next = first + count;
+            q.returned.erase({first, count});
             lease_slice(c, t, q, one, slice, from);
             keep_chunks(c, t, q);
             return given::some;
@@ -387,7 +388,9 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
             return given::nothing;
         }
         order.keys.wait_behind(key_of(q, from.data->record(first)), first);
-        order.skipped.insert({first, 1});
+        if (!q.returned.contains(first)) {
+            order.skipped.insert({first, 1});
+        }
         ++q.next;
         keep_chunks(c, t, q);
     }

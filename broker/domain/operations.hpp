@@ -154,7 +154,7 @@ void dispatch_ordered(core& c, turn& t, queue& q);
 void dispatch_all(core& c, turn& t);
 
 // ---- trim.cpp ----
-// Moves the trim points that may move; core::trim_again says when to look again.
+// Moves the trim points that may move; core::trim_deadline says when to look again.
 void trim_topics(core& c, turn& t);
 
 // ---- admin_topics.cpp ----

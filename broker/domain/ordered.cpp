@@ -121,8 +121,9 @@ void return_in_order(queue& q, offset_range offsets, key_hash key) {
         const auto learnt = q.order->forget_learnt(offset);
         const key_hash held = q.order->keys.unlock(offset);
         const key_hash of = held != no_key ? held : learnt.value_or(key);
-        if (offset < q.next) {  // else the cursor comes by
-            q.returned.insert({offset, 1});
+        // Also if the cursor comes by yet: no lease of an earlier epoch holds any more.
+        q.returned.insert({offset, 1});
+        if (offset < q.next) {
             if (of == unknown_key) {
                 q.order->not_known(offset);
             } else {

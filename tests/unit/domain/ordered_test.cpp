@@ -210,6 +210,31 @@ TEST_F(keyed_queue, a_late_ack_after_a_restart_holds_for_a_message_the_cursor_ha
     EXPECT_EQ(h.queue_info("t/q").done, 1U);
 }
 
+// Taken up and given back counts as leased again, also before the cursor has come by.
+TEST_F(keyed_queue, an_older_lease_ends_when_a_newer_one_was_taken_up_and_given_back) {
+    h.publish_keyed("t", {{"a"}, {"a"}});
+    const auto older = take();
+    ASSERT_THAT(offsets_of(older), ElementsAre(0));
+    h.restart();
+    auto back = h.connect("one@host:1");
+    q = h.attach(back, "t/q").queue;
+    const auto newer = h.deliveries(back);
+    ASSERT_THAT(offsets_of(newer), ElementsAre(0));
+    h.ask<codec::ok>(h.admin, codec::queue_pause{"t/q", true});
+    h.restart();
+    back = h.connect("one@host:1");
+    h.attach(back, "t/q");
+    EXPECT_EQ(h.settle(back, q, settle_action::extend, runs_of(newer)).accepted, 1U);
+    EXPECT_EQ(h.settle(back, q, settle_action::release, runs_of(newer)).accepted, 1U);
+    EXPECT_EQ(h.settle(back, q, settle_action::ack, runs_of(older)).accepted, 0U);
+    EXPECT_EQ(h.queue_info("t/q").ready, 2U);
+    h.ask<codec::ok>(h.admin, codec::queue_pause{"t/q", false});
+    auto got = h.deliveries(back);
+    ASSERT_THAT(offsets_of(got), ElementsAre(0));
+    h.settle(back, q, settle_action::ack, runs_of(got));
+    EXPECT_THAT(offsets_of(h.deliveries(back)), ElementsAre(1));
+}
+
 TEST_F(keyed_queue, redriven_messages_of_one_key_come_in_order) {
     h.publish_keyed("t", {{"a"}, {"a"}, {"a"}});
     for (int i = 0; i < 2; ++i) {
