@@ -37,7 +37,7 @@ bool know_keys(core& c, turn& t, queue& q) {
         return false;
     }
     order.keys_reading = true;
-    with_exceptions(c, t, q, page, false,
+    with_exceptions(c, t, q, page,
                     [until = page.back() + 1](core& then, turn& later, queue& of,
                                               outcome<exception_map> loaded) {
                         of.order->keys_reading = false;
@@ -78,18 +78,18 @@ void learn_keys(core& c, turn& t, queue& q) {
     // The store may not know yet that it failed, but the log has it until the trim point passes.
     const bool in_log = offset >= q.owner.trim;
     if (!in_log) {
-        with_exceptions(
-            c, t, q, {offset}, true,
-            [offset](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
-                if (!loaded) {
-                    of.order->learning = false;
-                    fail_read(then, later, of, loaded.error());
-                    return;
-                }
-                const auto known = loaded->find(offset);
-                learn_from(then, of, offset,
-                           known == loaded->end() ? byte_view{} : known->second.record.view);
-            });
+        with_records(c, t, q, {offset},
+                     [offset](core& then, turn& later, queue& of, outcome<loaded_records> loaded) {
+                         if (!loaded) {
+                             of.order->learning = false;
+                             fail_read(then, later, of, loaded.error());
+                             return;
+                         }
+                         const auto known = loaded->exceptions.find(offset);
+                         learn_from(then, of, offset,
+                                    known == loaded->exceptions.end() ? byte_view{}
+                                                                      : known->second.record.view);
+                     });
         return;
     }
     c.read(t, fetch_log{q.owner.id, offset, 0, 0},

@@ -83,6 +83,9 @@ struct fetch_exceptions {
     queue_id queue;
     std::vector<offset_t> offsets;  // ascending
     bool with_records = false;
+    // Stop behind the record with which the memory they keep reaches this, but read one at least;
+    // 0: no limit.
+    std::size_t bytes_max = 0;
 };
 // Exceptions of one state within [from, until), ascending.
 struct scan_exceptions {

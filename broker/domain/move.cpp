@@ -88,7 +88,7 @@ void move_slice(core& c, turn& t, queue& q, const std::shared_ptr<pending_move>&
         return;
     }
     with_exceptions(
-        c, t, q, offsets, false,
+        c, t, q, offsets,
         [move, offsets](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
             if (!loaded) {
                 end_move(then, later, of);
@@ -266,6 +266,10 @@ void purge_queue(core& c, turn& t, asker who, const codec::queue_purge& what) {
     queue& q = **found;
     if (q.owner.open) {
         seal_chunk(c, t, q.owner);
+    }
+    if (!what.filter.empty() || what.limit > 0 || what.from > 0 || what.until < q.owner.end) {
+        purge_selected(c, t, who, what);
+        return;
     }
     if (what.dry_run) {
         c.answer(t, who, {},

@@ -204,11 +204,12 @@ void start_move(core& c, turn& t, topic& of, offset_t target) {
             continue;
         }
         ++move->missing;
-        with_exceptions(
-            c, t, *q, std::move(offsets), true,
-            [move](core& then, turn& later, queue& from, outcome<exception_map> loaded) {
+        with_records(
+            c, t, *q, std::move(offsets),
+            [move](core& then, turn& later, queue& from, outcome<loaded_records> loaded) {
                 if (loaded) {
-                    move->exceptions[from.id] = std::move(*loaded);
+                    move->exceptions[from.id] = std::move(loaded->exceptions);
+                    move->target = std::min(move->target, loaded->below);
                 } else {
                     move->failed = true;
                 }
