@@ -56,8 +56,8 @@ void take_slice(core& c, turn& t, queue& q, const dead_slice& slice, const excep
             continue;
         }
         const auto at = known.find(offset);
-        if (at == known.end()) {
-            continue;
+        if (at == known.end() || (slice.which.needs_record() && !at->second.record.owner)) {
+            continue;  // what cannot be read is left alone
         }
         const known_exception& message = at->second;
         if (slice.which.takes({.offset = offset,
@@ -135,7 +135,7 @@ void change_dead(core& c, turn& t, asker who, const Request& what, bool blind, t
         return;
     }
     queue& q = *found->of;
-    if (what.dry_run && !found->which.has_filter()) {
+    if (what.dry_run && !found->which.has_filter() && what.limit == 0) {
         c.answer(t, who, {},
                  codec::counted{.messages = q.book.dead().count_in(what.from, what.until),
                                 .position = std::min(what.until, q.owner.end),
@@ -148,7 +148,7 @@ void change_dead(core& c, turn& t, asker who, const Request& what, bool blind, t
     slice->from = what.from;
     slice->until = what.until;
     slice->blind = blind && !slice->which.has_filter();
-    slice->offsets = dead_in(q, what.from, what.until, selection::slice_max);
+    slice->offsets = dead_in(q, what.from, what.until, slice->which.looked_at_max());
     if (what.dry_run) {
         slice->take = [](core&, turn&, queue&, offset_t, const exception_state&) {};
         slice->answer = [who](core& then, turn& later, codec::counted result) {
@@ -192,9 +192,7 @@ void list_dead(core& c, turn& t, asker who, const codec::dead_list& what) {
     auto slice = std::make_shared<dead_slice>();
     slice->who = who;
     slice->from = what.from;
-    slice->offsets =
-        dead_in(q, what.from, offset_end,
-                found->which.has_filter() ? selection::slice_max : found->which.limit());
+    slice->offsets = dead_in(q, what.from, offset_end, found->which.looked_at_max());
     slice->until = offset_end;
     slice->which = std::move(found->which);
     slice->take = [page](core&, turn&, queue&, offset_t offset, const exception_state& value) {

@@ -65,7 +65,7 @@ void learn_from(core& c, queue& q, offset_t offset, byte_view record) {
     c.wake(q);
 }
 
-// Reads the first of them; the others follow. They are few: leases taken up after a restart.
+// Reads the first of them, and learns those beside it; the others follow.
 void learn_keys(core& c, turn& t, queue& q) {
     ordering& order = *q.order;
     if (order.learning || t.now.mono < q.read_again) {
@@ -110,7 +110,22 @@ void learn_keys(core& c, turn& t, queue& q) {
                    c.wake(*of);
                    return;
                }
-               learn_from(c, *of, offset, found ? chunks.front()->record(offset) : byte_view{});
+               if (!found) {
+                   learn_from(c, *of, offset, {});
+                   return;
+               }
+               // And of all others that lie beside it.
+               const chunk& data = *chunks.front();
+               std::vector<offset_t> beside;
+               for (auto each = of->order->learnt.lower_bound(data.base_offset());
+                    each != of->order->learnt.end() && data.contains(each->first); ++each) {
+                   beside.push_back(each->first);
+               }
+               of->order->learning = false;
+               for (const offset_t each : beside) {
+                   learn_key(*of, each, key_of(*of, data.record(each)));
+               }
+               c.wake(*of);
            });
 }
 
@@ -238,8 +253,7 @@ offset_t next_retry(queue& q) {
         const key_hash key = key_of(q, known->second.record.view);
         if (!key_is_free_for_retry(q, key, offset)) {
             q.forget_due(offset, wall_never);
-            q.order->due_waiting.emplace(offset, key);
-            q.order->due_by_key.emplace(key, offset);
+            q.order->due_waiting.add(offset, key);
             known->second.record = {};
             forget_if_loaded(q, offset);
             continue;
@@ -270,9 +284,9 @@ offset_t next_alone(const queue& q) {
 void look_at_passed(queue& q) {
     ordering& order = *q.order;
     std::vector<offset_t> passed;
-    for (auto at = order.due_waiting.lower_bound(order.passed_below);
-         at != order.due_waiting.end() && at->first < q.next; ++at) {
-        passed.push_back(at->first);
+    for (offset_t at = order.due_waiting.next(order.passed_below); at < q.next;
+         at = order.due_waiting.next(at + 1)) {
+        passed.push_back(at);
     }
     order.passed_below = q.next;
     for (const offset_t offset : passed) {
@@ -350,8 +364,7 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
         q.next = q.book.closed().next_gap(std::max(q.next, q.book.floor()));
         // A retry that the cursor has not reached waits for what comes before it.
         const bool too_many_retrying =
-            q.too_many_retrying() &&
-            order.due_waiting.lower_bound(q.next) == order.due_waiting.end();
+            q.too_many_retrying() && order.due_waiting.next(q.next) == offset_end;
         if (q.next >= q.owner.end || too_many_retrying || q.too_many_runs() ||
             order.skipped.runs() >= q.settings.max_runs) {
             return given::nothing;

@@ -159,7 +159,8 @@ void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool
           record_run{.leases = {.first_offset = offset, .count = 1},
                      .append_time = known.append_time,
                      .attempt = known.value.attempts + 1,
-                     .records = std::move(known.record)},
+                     .records = std::move(known.record),
+                     .history = known.value.history},
           depends_on, std::make_unique<exception_state>(known.value));
     one.alone = alone;
     if (known.commit <= c.applied()) {

@@ -21,6 +21,7 @@ struct record_run {
     wall_time append_time{};
     std::uint32_t attempt = 1;
     shared_bytes records;
+    std::vector<brokerd::attempt> history{};  // how earlier attempts failed
 };
 
 // A publish was accepted (or had been before). The session coalesces these into `published`.

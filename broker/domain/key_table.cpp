@@ -76,8 +76,12 @@ bool key_table::may_run(key_hash key, const entry& of) {
     return !of.aside && (of.in_flight == 0 || key == no_key);
 }
 
-// Makes room: keys that cannot run keep a small share of what they remember.
+// Makes room: keys that cannot run keep a small share of what they remember. Not where that could
+// not free much, as there are too many keys: a step costs work per key.
 void key_table::evict() {
+    if (entries_.size() > waiting_max - waiting_max / 16) {
+        return;
+    }
     const std::size_t share = std::max<std::size_t>(1, waiting_max / 4 / entries_.size());
     for (auto at = entries_.begin(); at != entries_.end();) {
         const auto next = std::next(at);
@@ -144,12 +148,16 @@ offset_t key_table::first_waiting(key_hash key) const {
 }
 
 void key_table::wait_behind(key_hash key, offset_t offset) {
+    const auto known = entries_.find(key);
+    if (known != entries_.end() && known->second.missed_from != offset_end) {
+        return;  // it lies behind what is to be looked for anyway
+    }
     if (waiting_count_ >= waiting_max) {
-        evict();
+        evict();  // maybe of this very key
     }
     change of(*this, key);
     if (of->missed_from != offset_end) {
-        return;  // it lies behind what is to be looked for anyway
+        return;
     }
     if (of->waiting.size() >= waiting_per_key_max || waiting_count_ >= waiting_max) {
         of->missed_from = offset;
@@ -220,12 +228,18 @@ offset_t key_table::start_search() {
 
 void key_table::found(key_hash key, offset_t offset) {
     const auto at = entries_.find(key);
-    if (at == entries_.end() || at->second.full || at->second.missed_from < search_from_ ||
-        offset < at->second.missed_from) {
+    const auto looked_for = [&] {
+        const entry& of = at->second;
+        return !of.full && of.missed_from >= search_from_ && offset >= of.missed_from;
+    };
+    if (at == entries_.end() || !looked_for()) {
         return;
     }
     if (waiting_count_ >= waiting_max) {
-        evict();
+        evict();  // maybe of this very key, which then has to be searched for again
+        if (!looked_for()) {
+            return;
+        }
     }
     change of(*this, at);
     // One at least for a key that could run.

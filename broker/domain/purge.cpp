@@ -54,9 +54,17 @@ std::function<void(turn&)> refuse_removed(core& c, asker who) {
 }
 
 const chunk* find_chunk(const purge_slice& slice, offset_t offset) {
-    const auto at = std::ranges::find_if(
-        slice.chunks, [&](const chunk_ptr& each) { return each->contains(offset); });
-    return at == slice.chunks.end() ? nullptr : at->get();
+    const auto at = std::ranges::upper_bound(
+        slice.chunks, offset, {}, [](const chunk_ptr& each) { return each->last_offset() + 1; });
+    return at == slice.chunks.end() || !(*at)->contains(offset) ? nullptr : at->get();
+}
+
+// Whether the message would stand alone among others that are not done, and there are as many gaps
+// between done messages as the queue may have.
+bool makes_too_many_runs(const queue& q, offset_t offset) {
+    const interval_set& closed = q.book.closed();
+    return closed.runs() >= q.settings.max_runs && !closed.contains(offset + 1) &&
+           (offset == 0 || (offset != q.book.floor() && !closed.contains(offset - 1)));
 }
 
 void make_done(core& c, turn& t, queue& q, offset_t offset) {
@@ -71,15 +79,11 @@ void make_done(core& c, turn& t, queue& q, offset_t offset) {
 
 void finish(core& c, turn& t, queue& q, const purge_slice& slice, const exception_map& retrying,
             offset_t below) {
-    if (!catch_up(c, t, q)) {
-        read_due(c, t, q, [&c, who = slice.who, what = slice.what](turn& later) {
-            purge_selected(c, later, who, what);
-        });
-        return;
-    }
+    (void)catch_up(c, t, q);  // what has become due since the slice began, as far as it is known
     const offset_t stop = std::min(slice.stop, below);
     codec::counted result{.messages = 0, .position = slice.what.from, .more = false};
     const auto next = [&] { return next_candidate(q, result.position); };
+    bool full = false;
     for (std::uint64_t seen = 0; seen < scan_max && result.messages < slice.which.limit(); ++seen) {
         const offset_t offset = next();
         if (offset >= stop) {
@@ -98,6 +102,10 @@ void finish(core& c, turn& t, queue& q, const purge_slice& slice, const exceptio
             if (!looked_for) {
                 break;  // it failed meanwhile: for the next slice
             }
+            if (slice.which.needs_record() && !known->second.record.owner) {
+                result.position = offset + 1;  // what cannot be read is left alone
+                continue;
+            }
             message.state = q.state_of(offset);
             message.append_time = known->second.append_time;
             message.record = known->second.record.view;
@@ -110,8 +118,13 @@ void finish(core& c, turn& t, queue& q, const purge_slice& slice, const exceptio
             message.append_time = data->append_time();
             message.record = data->record(offset);
         }
+        const bool taken = slice.which.takes(message, t.wall);
+        if (taken && !has_failed && !slice.what.dry_run && makes_too_many_runs(q, offset)) {
+            full = true;
+            break;
+        }
         result.position = offset + 1;
-        if (!slice.which.takes(message, t.wall)) {
+        if (!taken) {
             continue;
         }
         ++result.messages;
@@ -124,13 +137,22 @@ void finish(core& c, turn& t, queue& q, const purge_slice& slice, const exceptio
             make_done(c, t, q, offset);
         }
     }
+    if (full && result.messages == 0) {
+        c.refuse(t, slice.who,
+                 {error_code::busy,
+                  fmt::format("queue {} has {} gaps between its done messages, as many as max_runs "
+                              "allows; the purge can go on from {} when some were consumed",
+                              q.path(), q.book.closed().runs(), q.address(result.position))});
+        return;
+    }
     result.more = next() < slice.until;
-    if (!slice.what.dry_run) {
+    const bool changed = result.messages > 0 && !slice.what.dry_run;
+    if (changed) {
         c.wake(q);
         c.dirty = true;
         t.out.urgent = true;
     }
-    c.answer(t, slice.who, slice.what.dry_run ? commit_number{} : c.gathering, result);
+    c.answer(t, slice.who, changed ? c.gathering : commit_number{}, result);
 }
 
 // Loads the retrying messages below stop.
@@ -169,6 +191,19 @@ void load_retrying(core& c, turn& t, queue& q, const slice_ptr& slice) {
         refuse_removed(c, slice->who));
 }
 
+// Those that memory has, from the one that holds `first` on.
+std::vector<chunk_ptr> recent_chunks(const queue& q, offset_t first) {
+    std::vector<chunk_ptr> found;
+    std::size_t bytes = 0;
+    const chunk_tail::entry* entry = q.owner.tail.find(first);
+    while (entry != nullptr && bytes < read_bytes) {
+        bytes += entry->data->bytes().size();
+        found.push_back(entry->data);
+        entry = q.owner.tail.find(entry->data->end_offset());
+    }
+    return found;
+}
+
 // The records of ready messages, from `first` on; nothing of them if that one is gone by now.
 void take_chunks(core& c, turn& t, queue& q, const slice_ptr& slice, offset_t first,
                  std::vector<chunk_ptr> chunks) {
@@ -199,6 +234,10 @@ void purge_selected(core& c, turn& t, asker who, const codec::queue_purge& what)
         c.refuse(t, who, which.error());
         return;
     }
+    if (!catch_up(c, t, q)) {
+        read_due(c, t, q, [&c, who, what](turn& later) { purge_selected(c, later, who, what); });
+        return;
+    }
     const auto slice = std::make_shared<purge_slice>();
     slice->who = who;
     slice->which = *std::move(which);
@@ -210,8 +249,8 @@ void purge_selected(core& c, turn& t, asker who, const codec::queue_purge& what)
         load_retrying(c, t, q, slice);
         return;
     }
-    if (const chunk_tail::entry* entry = q.owner.tail.find(first)) {
-        take_chunks(c, t, q, slice, first, {entry->data});
+    if (std::vector<chunk_ptr> recent = recent_chunks(q, first); !recent.empty()) {
+        take_chunks(c, t, q, slice, first, std::move(recent));
         return;
     }
     c.read(t, fetch_log{q.owner.id, first, read_bytes, q.id.value() | purge_reader},

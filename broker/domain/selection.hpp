@@ -2,6 +2,7 @@
 // engine strand.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -27,6 +28,10 @@ public:
     // It has to see more of an exception than its state and attempts.
     [[nodiscard]] bool needs_record() const;
     [[nodiscard]] std::uint64_t limit() const { return limit_; }
+    // Exceptions worth loading for a slice.
+    [[nodiscard]] std::uint64_t looked_at_max() const {
+        return filter_ ? slice_max : std::min<std::uint64_t>(limit_, slice_max);
+    }
 
     struct candidate {
         offset_t offset = 0;

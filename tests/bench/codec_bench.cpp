@@ -22,7 +22,7 @@ byte_buffer batch_of(std::int64_t records, std::int64_t payload_bytes) {
         fields.headers.assign(std::begin(headers), std::end(headers));
         builder.add(fields);
     }
-    return builder.take(producer_id{1, 2}, 1);
+    return builder.take(producer_id{7}, 1);
 }
 
 // A piece of 64 KiB with publishes of one message each, as a socket read brings it.

@@ -161,6 +161,10 @@ struct purge_options {
 exit_code purge(context& ctx, const purge_options& options) {
     pace speed(options.dry_run ? std::nullopt : options.rate);
     selection which{.filter = options.filter.text, .limit = speed.step()};
+    if (!which.filter.empty() || which.limit > 0) {
+        // What comes while this goes on is not meant.
+        which.until = ctx.admin().topic(split_queue(options.queue).first).next_offset;
+    }
     std::uint64_t purged = 0;
     for (bool more = true; more;) {
         const auto part = ctx.admin().purge_queue(options.queue, which, options.dry_run);

@@ -76,23 +76,6 @@ enum class delivery_state : std::uint8_t {
 /// "ready", "leased", ...
 [[nodiscard]] std::string_view to_string(delivery_state state) noexcept;
 
-/// How an attempt ended.
-enum class attempt_end : std::uint8_t {
-    nacked = 1,
-    expired = 2,  ///< The lease ran out.
-    lost = 3,     ///< The connection went away without goodbye.
-    rejected = 4,
-};
-/// "nacked", "expired", ...
-[[nodiscard]] std::string_view to_string(attempt_end end) noexcept;
-
-struct failed_attempt {
-    timestamp time{};
-    attempt_end outcome = attempt_end::nacked;
-    std::string consumer;  ///< name@host:pid
-    std::string reason;    ///< The consumer's words; empty for expiry and loss.
-};
-
 /// A message in one queue.
 struct message_in_queue {
     std::string queue;  ///< Name without the topic.

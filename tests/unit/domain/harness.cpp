@@ -266,7 +266,8 @@ std::vector<received> messages_of(const std::vector<record_run>& runs, commit_nu
                                 .attempt = run.attempt,
                                 .key = std::string(codec::record_key(left.first(size))),
                                 .payload = std::string(as_text(record->payload)),
-                                .depends_on = depends_on});
+                                .depends_on = depends_on,
+                                .history = run.history});
             left = left.subspan(size);
         }
         EXPECT_TRUE(left.empty());

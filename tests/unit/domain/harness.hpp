@@ -77,6 +77,7 @@ struct received {
     std::string key;
     std::string payload;
     commit_number depends_on;
+    std::vector<brokerd::attempt> history;
 };
 
 // Takes runs apart.

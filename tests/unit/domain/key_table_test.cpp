@@ -172,5 +172,50 @@ TEST(key_table, keys_that_cannot_run_make_room_for_those_that_can) {
     EXPECT_TRUE(std::ranges::is_sorted(got));
 }
 
+// A search may fill the table and so take out what it has just found.
+TEST(key_table, nothing_is_lost_when_a_search_fills_the_table) {
+    key_table table;
+    messages all;
+    constexpr key_hash first = 100;
+    constexpr key_hash keys = 70;
+    constexpr offset_t messages_max = 100000;
+    std::map<key_hash, std::vector<offset_t>> expected;
+    for (offset_t offset = 0; offset < messages_max; ++offset) {
+        const key_hash key = first + offset % keys;
+        if (offset < keys) {
+            table.lock(key, offset);
+            continue;
+        }
+        table.wait_behind(key, offset);
+        all.emplace_back(offset, key);
+        expected[key].push_back(offset);
+    }
+    for (key_hash key = first; key < first + keys; ++key) {
+        table.unlock(key - first);
+        std::vector<offset_t> got;
+        while (true) {
+            if (table.search_wanted()) {
+                const offset_t from = table.start_search();
+                for (const auto& [offset, of] : all) {
+                    // Those given out are not ready any more.
+                    if (offset >= from &&
+                        (of > key || (of == key && (got.empty() || offset > got.back())))) {
+                        table.found(of, offset);
+                    }
+                }
+                table.end_search();
+            }
+            const auto next = table.next_runnable();
+            if (next.offset == offset_end) {
+                break;
+            }
+            ASSERT_EQ(next.key, key);
+            got.push_back(next.offset);
+            table.take_waiting(next);
+        }
+        ASSERT_EQ(got, expected[key]) << "key " << key;
+    }
+}
+
 }  // namespace
 }  // namespace brokerd::domain

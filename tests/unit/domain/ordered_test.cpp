@@ -129,6 +129,34 @@ TEST_F(keyed_queue, skip_goes_on_after_a_failure_one_at_a_time) {
     EXPECT_THAT(offsets_of(take()), ElementsAre(2));
 }
 
+// Its record has to be read, and meanwhile others would take the key.
+TEST(keyed_queue_without_cache, a_due_retry_takes_its_key_before_what_is_newer) {
+    harness h({.cache_bytes_max = 1});
+    auto skip = no_jitter;
+    skip.after_failure = after_failure::skip;
+    h.make_queue("t/q", skip, queue_mode::keyed);
+    for (int i = 0; i < 6; ++i) {
+        h.publish_keyed("t", {{"a"}});
+    }
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q").queue;
+    auto got = h.deliveries(one);
+    ASSERT_THAT(offsets_of(got), ElementsAre(0));
+    h.settle(one, q, settle_action::nack, runs_of(got));
+    got = h.deliveries(one);
+    ASSERT_THAT(offsets_of(got), ElementsAre(1));
+    for (int i = 0; i < 3; ++i) {
+        h.publish("t", {"x"});  // commits, so that memory forgets the exception
+    }
+    h.pass(2s);
+    h.settle(one, q, settle_action::ack, {run_of(got[0])});
+    for (const received& each : h.deliveries(one)) {
+        got.push_back(each);
+    }
+    EXPECT_THAT(offsets_of(got), testing::Contains(0U));
+    EXPECT_THAT(offsets_of(got), testing::Not(testing::Contains(2U)));
+}
+
 TEST_F(keyed_queue, the_policy_can_be_changed_while_a_key_is_blocked) {
     h.publish_keyed("t", {{"a"}, {"a"}});
     settle(take()[0], settle_action::nack, 60s);

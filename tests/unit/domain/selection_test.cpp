@@ -163,6 +163,38 @@ TEST_F(selection_test, sees_a_retry_that_is_due_as_ready) {
               1U);
 }
 
+TEST(selection, a_purge_leaves_no_more_gaps_than_the_queue_may_have) {
+    harness h;
+    h.make_queue("t/q", {.max_runs = 2});
+    h.publish_keyed("t", {{"a"}, {"b"}, {"a"}, {"b"}, {"a"}, {"b"}, {"a"}, {"b"}});
+    codec::queue_purge request{.queue = "t/q", .filter = "key = 'b'"};
+    const auto slice = h.ask<codec::counted>(h.admin, request);
+    EXPECT_EQ(slice.messages, 2U);
+    EXPECT_TRUE(slice.more);
+    request.from = slice.position;
+    const auto refused = h.ask_refused(h.admin, request);
+    EXPECT_EQ(refused.code, error_code::busy);
+    EXPECT_THAT(refused.text, HasSubstr("the purge can go on from t/q@5"));
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q").queue;
+    std::size_t delivered = 0;
+    for (auto got = h.deliveries(one); !got.empty(); got = h.deliveries(one)) {
+        delivered += got.size();
+        h.settle(one, q, settle_action::ack, runs_of(got));
+    }
+    EXPECT_EQ(delivered, 6U) << "it works on";
+}
+
+TEST_F(selection_test, what_cannot_be_read_is_left_alone) {
+    all_dead();
+    h.restart();
+    h.store.log_lost = true;
+    h.store.log.clear();
+    h.store.kept.clear();
+    EXPECT_EQ(count(codec::dead_purge{.queue = "t/q", .filter = "not has key or size = 0"}), 0U);
+    EXPECT_EQ(h.queue_info("t/q").dead, 6U);
+}
+
 // Chunks of a message each, none of them in memory.
 class selection_in_log : public selection_test {
 protected:
