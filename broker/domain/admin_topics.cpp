@@ -92,7 +92,7 @@ void remove_topic(core& c, turn& t, asker who, const codec::topic_remove& what) 
     c.producers.remove_topic(of.id);
     c.cache.drop_all(of.tail);
     std::erase(c.open_topics, &of);
-    std::erase(c.topics_to_trim, &of);
+    c.forget_trim(of);
     c.topics_waiting.erase(of.id);
     c.emit(t, topic_removed{of.id});
     c.answer(t, who, c.gathering, codec::ok{});

@@ -171,7 +171,7 @@ void attach(core& c, turn& t, asker who, const codec::attach& what) {
         return;
     }
     with_exceptions(
-        c, t, **q, unleased_exceptions(**q, what.held), false,
+        c, t, **q, unleased_exceptions(**q, what.held),
         [who, what](core& then, turn& later, queue& of, outcome<exception_map> exceptions) {
             if (!exceptions) {
                 then.refuse(later, who, exceptions.error());

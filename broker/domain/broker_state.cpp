@@ -136,7 +136,7 @@ mono_time broker_state::tick(instant now, effects& out) {
     core& c = impl_->state;
     turn t = impl_->begin(now, out);
     look_at_timers(c, t);
-    if (c.trim_again <= now.mono) {
+    if (c.trim_deadline() <= now.mono) {
         trim_topics(c, t);
     }
     answer_overdue(c, t);
@@ -146,7 +146,7 @@ mono_time broker_state::tick(instant now, effects& out) {
 mono_time broker_state::next_deadline() const {
     const core& c = impl_->state;
     const mono_time timer = c.timers.empty() ? mono_never : c.timers.begin()->first;
-    return std::min({timer, c.trim_again, c.waiting_until});
+    return std::min({timer, c.trim_deadline(), c.waiting_until});
 }
 
 void broker_state::dispatch(instant now, effects& out) {

@@ -68,10 +68,13 @@ struct exception_entry {
     exception_state value;
     wall_time append_time{};
     shared_bytes record;  // empty unless asked for
+    // False: the store has the record, but no exception yet; only where records are asked for.
+    bool stored = true;
 };
 struct exceptions_fetched {
     std::vector<exception_entry> entries;  // ascending by offset
     bool more = false;                     // a scan stopped at its limit
+    offset_t looked_below = offset_end;    // a fetch of offsets stopped at its limit before this
 };
 
 struct due_item {

@@ -102,6 +102,23 @@ void core::note_trim(topic& t) {
     }
 }
 
+void core::note_trim_later(topic& t, mono_time when) {
+    if (when < t.trim_at) {
+        topics_to_trim_later.erase({t.trim_at, t.id});
+        topics_to_trim_later.emplace(when, t.id);
+        t.trim_at = when;
+    }
+}
+
+void core::forget_trim(topic& t) {
+    if (t.trim_noted) {
+        std::erase(topics_to_trim, &t);
+        t.trim_noted = false;
+    }
+    topics_to_trim_later.erase({t.trim_at, t.id});
+    t.trim_at = mono_never;
+}
+
 void core::arm(queue& q, mono_time when) {
     if (when >= q.timer) {
         return;

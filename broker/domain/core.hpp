@@ -79,7 +79,14 @@ public:
     // Dispatch shall look at the queue; its exceptions in memory are to be dropped later.
     void wake(queue& q);
     void note_exceptions(queue& q);
+    // The trim point may move: it is looked at with the next commit, or by `when`.
     void note_trim(topic& t);
+    void note_trim_later(topic& t, mono_time when);
+    void forget_trim(topic& t);
+    // When trim_topics is to be called at the latest.
+    [[nodiscard]] mono_time trim_deadline() const {
+        return topics_to_trim_later.empty() ? mono_never : topics_to_trim_later.begin()->first;
+    }
     // The queue shall be looked at by then: a lease expires or a retry becomes due.
     void arm(queue& q, mono_time when);
 
@@ -122,10 +129,10 @@ public:
     std::vector<topic*> open_topics;     // with an open chunk or waiting reads to answer
     std::set<topic_id> topics_waiting;   // with waiting reads
     std::vector<topic*> topics_to_trim;  // whose queues have moved
+    std::set<std::pair<mono_time, topic_id>> topics_to_trim_later;
     std::set<std::pair<mono_time, queue_id>> timers;  // one per queue that waits for a time
     mono_time waiting_until = mono_never;             // no waiting read ends before
     std::vector<connection_id> draining;              // to be told when they hold nothing
-    mono_time trim_again = mono_never;                // when to look at topics_to_trim
     std::uint64_t dispatch_number = 0;
 
     std::uint64_t next_fetch = 1;

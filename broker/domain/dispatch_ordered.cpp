@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "broker/domain/dispatch_steps.hpp"
 
 namespace brokerd::domain {
@@ -39,7 +37,7 @@ bool know_keys(core& c, turn& t, queue& q) {
         return false;
     }
     order.keys_reading = true;
-    with_exceptions(c, t, q, page, false,
+    with_exceptions(c, t, q, page,
                     [until = page.back() + 1](core& then, turn& later, queue& of,
                                               outcome<exception_map> loaded) {
                         of.order->keys_reading = false;
@@ -67,7 +65,7 @@ void learn_from(core& c, queue& q, offset_t offset, byte_view record) {
     c.wake(q);
 }
 
-// Reads the first of them; the others follow. They are few: leases taken up after a restart.
+// Reads the first of them, and learns those beside it; the others follow.
 void learn_keys(core& c, turn& t, queue& q) {
     ordering& order = *q.order;
     if (order.learning || t.now.mono < q.read_again) {
@@ -80,18 +78,18 @@ void learn_keys(core& c, turn& t, queue& q) {
     // The store may not know yet that it failed, but the log has it until the trim point passes.
     const bool in_log = offset >= q.owner.trim;
     if (!in_log) {
-        with_exceptions(
-            c, t, q, {offset}, true,
-            [offset](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
-                if (!loaded) {
-                    of.order->learning = false;
-                    fail_read(then, later, of, loaded.error());
-                    return;
-                }
-                const auto known = loaded->find(offset);
-                learn_from(then, of, offset,
-                           known == loaded->end() ? byte_view{} : known->second.record.view);
-            });
+        with_records(c, t, q, {offset},
+                     [offset](core& then, turn& later, queue& of, outcome<loaded_records> loaded) {
+                         if (!loaded) {
+                             of.order->learning = false;
+                             fail_read(then, later, of, loaded.error());
+                             return;
+                         }
+                         const auto known = loaded->exceptions.find(offset);
+                         learn_from(then, of, offset,
+                                    known == loaded->exceptions.end() ? byte_view{}
+                                                                      : known->second.record.view);
+                     });
         return;
     }
     c.read(t, fetch_log{q.owner.id, offset, 0, 0},
@@ -112,11 +110,33 @@ void learn_keys(core& c, turn& t, queue& q) {
                    c.wake(*of);
                    return;
                }
-               learn_from(c, *of, offset, found ? chunks.front()->record(offset) : byte_view{});
+               if (!found) {
+                   learn_from(c, *of, offset, {});
+                   return;
+               }
+               // And of all others that lie beside it.
+               const chunk& data = *chunks.front();
+               std::vector<offset_t> beside;
+               for (auto each = of->order->learnt.lower_bound(data.base_offset());
+                    each != of->order->learnt.end() && data.contains(each->first); ++each) {
+                   beside.push_back(each->first);
+               }
+               of->order->learning = false;
+               for (const offset_t each : beside) {
+                   learn_key(*of, each, key_of(*of, data.record(each)));
+               }
+               c.wake(*of);
            });
 }
 
 // ---- reading ----
+
+// Lets the keys go on that could not begin to read.
+void read_others(ordering& order) {
+    for (const key_hash each : std::exchange(order.aside_for_reading, {})) {
+        order.keys.make_runnable(each);
+    }
+}
 
 void read_one(core& c, turn& t, queue& q, key_hash key, offset_t offset) {
     ordering& order = *q.order;
@@ -132,18 +152,16 @@ void read_one(core& c, turn& t, queue& q, key_hash key, offset_t offset) {
                if (of == nullptr) {
                    return;
                }
-               of->order->reading.erase(offset);
-               if (const auto* failed = std::get_if<failure>(&result)) {
-                   fail_read(c, later, *of, *failed);
-               } else if (const auto& chunks = std::get<log_fetched>(result).chunks;
-                          !chunks.empty() && chunks.front()->contains(offset)) {
-                   of->read_error.clear();
-                   of->order->shelf.add(chunks.front());
+               ordering& then = *of->order;
+               then.reading.erase(offset);
+               then.keys.make_runnable(key);
+               // It may be done or removed meanwhile, and need not be in the log then.
+               if (of->passed_over(offset)) {
+                   if (const auto* chunks = read_chunks(c, later, *of, offset, result)) {
+                       then.shelf.add(chunks->front());
+                   }
                }
-               of->order->keys.make_runnable(key);
-               for (const key_hash each : std::exchange(of->order->aside_for_reading, {})) {
-                   of->order->keys.make_runnable(each);
-               }
+               read_others(then);
                c.wake(*of);
            });
 }
@@ -169,18 +187,19 @@ void read_search_window(core& c, turn& t, queue& q, offset_t from) {
     }
     window.fetching = true;
     c.read(t, fetch_log{q.owner.id, from, c.options.read_ahead_bytes, q.id.value() | search_reader},
-           [&c, id = q.id](turn& later, fetch_result& result) {
+           [&c, id = q.id, from](turn& later, fetch_result& result) {
                queue* of = c.queue_by_id(id);
                if (of == nullptr) {
                    return;
                }
                of->order->search_window.fetching = false;
-               if (const auto* failed = std::get_if<failure>(&result)) {
-                   fail_read(c, later, *of, *failed);
-                   return;
+               if (of->passed_over(from)) {  // else it is done, and maybe removed
+                   const auto* chunks = read_chunks(c, later, *of, from, result);
+                   if (chunks == nullptr) {
+                       return;
+                   }
+                   of->order->search_window.add(*chunks);
                }
-               of->read_error.clear();
-               of->order->search_window.add(std::get<log_fetched>(result).chunks);
                c.wake(*of);
            });
 }
@@ -234,8 +253,7 @@ offset_t next_free_retry(queue& q) {
         const key_hash key = key_of(q, known->second.record.view);
         if (!key_is_free_for_retry(q, key, offset)) {
             q.forget_due(offset, wall_never);
-            q.order->due_waiting.emplace(offset, key);
-            q.order->due_by_key.emplace(key, offset);
+            q.order->due_waiting.add(offset, key);
             known->second.record = {};
             forget_if_loaded(q, offset);
             continue;
@@ -266,9 +284,9 @@ offset_t next_alone(const queue& q) {
 void look_at_passed(queue& q) {
     ordering& order = *q.order;
     std::vector<offset_t> passed;
-    for (auto at = order.due_waiting.lower_bound(order.passed_below);
-         at != order.due_waiting.end() && at->first < q.next; ++at) {
-        passed.push_back(at->first);
+    for (offset_t at = order.due_waiting.next(order.passed_below); at < q.next;
+         at = order.due_waiting.next(at + 1)) {
+        passed.push_back(at);
     }
     order.passed_below = q.next;
     for (const offset_t offset : passed) {
@@ -346,8 +364,7 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
         q.next = q.book.closed().next_gap(std::max(q.next, q.book.floor()));
         // A retry that the cursor has not reached waits for what comes before it.
         const bool too_many_retrying =
-            q.too_many_retrying() &&
-            order.due_waiting.lower_bound(q.next) == order.due_waiting.end();
+            q.too_many_retrying() && order.due_waiting.next(q.next) == offset_end;
         if (q.next >= q.owner.end || too_many_retrying || q.too_many_runs() ||
             order.skipped.runs() >= q.settings.max_runs) {
             return given::nothing;
@@ -375,6 +392,7 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
         if (count > 0) {
             slice = from.data->slice(first, count, one.room_bytes());
             q.next = first + count;
+            q.returned.erase({first, count});
             lease_slice(c, t, q, one, slice, from);
             keep_chunks(c, t, q);
             return given::some;
@@ -383,7 +401,9 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
             return given::nothing;
         }
         order.keys.wait_behind(key_of(q, from.data->record(first)), first);
-        order.skipped.insert({first, 1});
+        if (!q.returned.contains(first)) {
+            order.skipped.insert({first, 1});
+        }
         ++q.next;
         keep_chunks(c, t, q);
     }
@@ -441,6 +461,9 @@ void dispatch_ordered(core& c, turn& t, queue& q) {
     if (q.order->unknown > 0) {
         learn_keys(c, t, q);
         return;
+    }
+    if (q.order->reading.empty() && t.now.mono >= q.read_again) {
+        read_others(*q.order);  // no read that ends will do so
     }
     load_retries(c, t, q);
     std::uint64_t budget = scan_max;

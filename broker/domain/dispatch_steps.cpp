@@ -28,21 +28,10 @@ void request_window(core& c, turn& t, queue& q, offset_t from) {
                    return;
                }
                of->window.fetching = false;
-               if (const auto* failed = std::get_if<failure>(&result)) {
-                   fail_read(c, later, *of, *failed);
-                   return;
+               if (const auto* chunks = read_chunks(c, later, *of, from, result)) {
+                   of->window.add(*chunks);
+                   c.wake(*of);
                }
-               const auto& chunks = std::get<log_fetched>(result).chunks;
-               if (chunks.empty() || !chunks.front()->contains(from)) {
-                   fail_read(c, later, *of,
-                             {error_code::storage_failed,
-                              fmt::format("{} is not in the log",
-                                          to_string(message_address{of->owner.name, from}))});
-                   return;
-               }
-               of->read_error.clear();
-               of->window.add(chunks);
-               c.wake(*of);
            });
 }
 
@@ -94,6 +83,24 @@ void lease(core& c, turn& t, queue& q, consumer& one, record_run run, commit_num
 }  // namespace
 
 // ---- reading the log ----
+
+const std::vector<chunk_ptr>* read_chunks(core& c, turn& t, queue& q, offset_t from,
+                                          const fetch_result& result) {
+    if (const auto* failed = std::get_if<failure>(&result)) {
+        fail_read(c, t, q, *failed);
+        return nullptr;
+    }
+    const auto& chunks = std::get<log_fetched>(result).chunks;
+    if (chunks.empty() || !chunks.front()->contains(from)) {
+        fail_read(
+            c, t, q,
+            {error_code::storage_failed,
+             fmt::format("{} is not in the log", to_string(message_address{q.owner.name, from}))});
+        return nullptr;
+    }
+    q.read_error.clear();
+    return &chunks;
+}
 
 place find_chunk(core& c, turn& t, queue& q, offset_t offset) {
     if (const chunk_tail::entry* entry = q.owner.tail.find(offset)) {
@@ -152,7 +159,8 @@ void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool
           record_run{.leases = {.first_offset = offset, .count = 1},
                      .append_time = known.append_time,
                      .attempt = known.value.attempts + 1,
-                     .records = std::move(known.record)},
+                     .records = std::move(known.record),
+                     .history = known.value.history},
           depends_on, std::make_unique<exception_state>(known.value));
     one.alone = alone;
     if (known.commit <= c.applied()) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "broker/domain/operations.hpp"
 
@@ -27,6 +28,10 @@ enum class given : std::uint8_t {
 
 // The chunk that holds `offset`; asks the store for it if memory has not.
 [[nodiscard]] place find_chunk(core& c, turn& t, queue& q, offset_t offset);
+// The chunks a read has brought, the first of which has to hold `from`; nullptr when the read
+// failed, which the queue then knows.
+[[nodiscard]] const std::vector<chunk_ptr>* read_chunks(core& c, turn& t, queue& q, offset_t from,
+                                                        const fetch_result& result);
 // Drops what the queue is done reading and asks for more before the window runs out.
 void keep_window(core& c, turn& t, queue& q);
 

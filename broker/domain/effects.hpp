@@ -21,6 +21,7 @@ struct record_run {
     wall_time append_time{};
     std::uint32_t attempt = 1;
     shared_bytes records;
+    std::vector<brokerd::attempt> history{};  // how earlier attempts failed
 };
 
 // A publish was accepted (or had been before). The session coalesces these into `published`.
@@ -83,6 +84,9 @@ struct fetch_exceptions {
     queue_id queue;
     std::vector<offset_t> offsets;  // ascending
     bool with_records = false;
+    // Stop behind the record with which the memory they keep reaches this, but read one at least;
+    // 0: no limit.
+    std::size_t bytes_max = 0;
 };
 // Exceptions of one state within [from, until), ascending.
 struct scan_exceptions {

@@ -13,12 +13,14 @@
 #include <fmt/format.h>
 
 #include "broker/domain/operations.hpp"
+#include "protocol/types/limits.hpp"
 
 namespace brokerd::domain {
 namespace {
 
 constexpr std::uint32_t due_fetch_limit = 1024;  // items of one part of the due index
 constexpr std::uint32_t load_limit = 32;         // exceptions loaded at once for dispatch
+constexpr std::size_t records_bytes_max = 4 * limits::mib;  // loaded at once
 constexpr std::size_t loaded_max = 128;       // kept while they wait to be given out; several loads
 constexpr std::size_t alone_loaded_max = 16;  // of these, those that wait for a free consumer
 
@@ -61,7 +63,8 @@ void merge_earlier(const queue& q, exception_map& earlier, exception_map& known)
 
 void merge_fetched(queue& q, exceptions_fetched& fetched, exception_map& known) {
     for (exception_entry& entry : fetched.entries) {
-        if (!q.book.is_exception(entry.offset)) {
+        if (!q.book.is_exception(entry.offset) ||
+            (!entry.stored && !known.contains(entry.offset))) {
             continue;
         }
         const auto [at, is_new] = known.try_emplace(entry.offset);
@@ -91,10 +94,8 @@ exception_map known_of(const queue& q, const std::vector<offset_t>& offsets, boo
     return known;
 }
 
-}  // namespace
-
-void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool records,
-                     exceptions_handler then, std::function<void(turn&)> gone) {
+void load(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool records,
+          records_handler then, std::function<void(turn&)> gone) {
     exception_map known = known_of(q, offsets, records);
     std::vector<offset_t> missing;
     for (const offset_t offset : offsets) {
@@ -104,11 +105,11 @@ void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, 
         }
     }
     if (missing.empty()) {
-        then(c, t, q, std::move(known));
+        then(c, t, q, loaded_records{std::move(known)});
         return;
     }
     ++q.fetches;
-    c.read(t, fetch_exceptions{q.owner.id, q.id, std::move(missing), records},
+    c.read(t, fetch_exceptions{q.owner.id, q.id, std::move(missing), records, records_bytes_max},
            [&c, id = q.id, records, offsets = std::move(offsets), known = std::move(known),
             then = std::move(then),
             gone = std::move(gone)](turn& later, fetch_result& result) mutable {
@@ -124,11 +125,34 @@ void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, 
                    then(c, later, *of, std::unexpected(std::move(*failed)));
                    return;
                }
-               exception_map all = known_of(*of, offsets, records);
-               merge_fetched(*of, std::get<exceptions_fetched>(result), all);
-               merge_earlier(*of, known, all);
+               auto& fetched = std::get<exceptions_fetched>(result);
+               loaded_records all{known_of(*of, offsets, records), fetched.looked_below};
+               merge_fetched(*of, fetched, all.exceptions);
+               merge_earlier(*of, known, all.exceptions);
                then(c, later, *of, std::move(all));
            });
+}
+
+}  // namespace
+
+void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets,
+                     exceptions_handler then, std::function<void(turn&)> gone) {
+    load(
+        c, t, q, std::move(offsets), false,
+        [then = std::move(then)](core& now, turn& later, queue& of,
+                                 outcome<loaded_records> loaded) {
+            if (loaded) {
+                then(now, later, of, std::move(loaded->exceptions));
+            } else {
+                then(now, later, of, std::unexpected(std::move(loaded.error())));
+            }
+        },
+        std::move(gone));
+}
+
+void with_records(core& c, turn& t, queue& q, std::vector<offset_t> offsets, records_handler then,
+                  std::function<void(turn&)> gone) {
+    load(c, t, q, std::move(offsets), true, std::move(then), std::move(gone));
 }
 
 std::optional<exception_state> newest_exception(const queue& q, const exception_map& fetched,
@@ -175,12 +199,17 @@ struct due_load {
 // Looks at the first due messages.
 due_load due_to_load(queue& q, std::uint32_t wanted) {
     due_load load;
+    std::size_t bytes = 0;  // of those that are loaded and wait to be given out
     const auto look = [&](const interval_set& set, std::uint32_t limit) {
         std::uint32_t seen = 0;
         for (auto run = set.next_run(0); run && seen < limit; run = set.next_run(run->end())) {
             for (offset_t at = run->first; at < run->end() && seen < limit; ++at, ++seen) {
                 const auto known = q.exceptions.find(at);
                 if (known != q.exceptions.end() && known->second.record.owner) {
+                    bytes += known->second.record.view.size();
+                    if (bytes >= records_bytes_max) {
+                        return;
+                    }
                     continue;
                 }
                 if (known != q.exceptions.end() && find_record(q, at, known->second)) {
@@ -241,35 +270,6 @@ void take_loaded(core& c, turn& t, queue& q, const std::vector<offset_t>& asked,
     c.wake(q);
 }
 
-// The store has neither exception nor record of a message that failed just now, but its log has
-// the record.
-bool load_from_log(core& c, turn& t, queue& q, offset_t offset) {
-    const auto known = q.exceptions.find(offset);
-    if (known == q.exceptions.end() || known->second.commit <= c.applied() ||
-        offset < q.owner.trim) {
-        return false;
-    }
-    ++q.fetches;
-    c.read(t, fetch_log{q.owner.id, offset, 0, q.id.value()},
-           [&c, id = q.id, offset](turn& later, fetch_result& result) {
-               queue* of = c.queue_by_id(id);
-               if (of == nullptr) {
-                   return;
-               }
-               --of->fetches;
-               of->exceptions_fetching = false;
-               const auto at = of->exceptions.find(offset);
-               const auto* log = std::get_if<log_fetched>(&result);
-               if (at != of->exceptions.end() && log != nullptr && !log->chunks.empty() &&
-                   log->chunks.front()->contains(offset)) {
-                   at->second.record = record_in(log->chunks.front(), offset);
-                   at->second.append_time = log->chunks.front()->append_time();
-               }
-               take_loaded(c, later, *of, {offset}, {});
-           });
-    return true;
-}
-
 }  // namespace
 
 void load_due(core& c, turn& t, queue& q, std::uint32_t wanted) {
@@ -285,23 +285,17 @@ void load_due(core& c, turn& t, queue& q, std::uint32_t wanted) {
         return;
     }
     q.exceptions_fetching = true;
-    if (load_from_log(c, t, q, offsets.front())) {
-        return;
-    }
-    std::erase_if(offsets, [&](offset_t offset) {
-        const auto known = q.exceptions.find(offset);
-        return known != q.exceptions.end() && known->second.commit > c.applied() &&
-               offset >= q.owner.trim;
-    });
-    with_exceptions(c, t, q, offsets, true,
-                    [offsets](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
-                        of.exceptions_fetching = false;
-                        if (!loaded) {
-                            fail_read(then, later, of, loaded.error());
-                            return;
-                        }
-                        take_loaded(then, later, of, offsets, *loaded);
-                    });
+    with_records(
+        c, t, q, offsets,
+        [offsets](core& then, turn& later, queue& of, outcome<loaded_records> loaded) mutable {
+            of.exceptions_fetching = false;
+            if (!loaded) {
+                fail_read(then, later, of, loaded.error());
+                return;
+            }
+            std::erase_if(offsets, [&](offset_t at) { return at >= loaded->below; });
+            take_loaded(then, later, of, offsets, loaded->exceptions);
+        });
 }
 
 void fail_read(core& c, turn& t, queue& q, const failure& why) {

@@ -270,7 +270,7 @@ void explain_one(core& c, turn& t, asker who, queue& q, offset_t offset, key_has
         offsets.push_back(offset);
     }
     with_exceptions(
-        c, t, q, std::move(offsets), false,
+        c, t, q, std::move(offsets),
         [who, offset, key, again = std::move(again)](core& then, turn& later, queue& of,
                                                      outcome<exception_map> loaded) {
             if (!loaded) {

@@ -58,10 +58,17 @@ outcome<void> check_sets(const queue& q) {
         disjoint(q.order->skipped, q.book.closed(), "skipped and closed");
         disjoint(q.order->skipped, q.returned, "skipped and returned");
         disjoint(q.order->skipped, q.ahead, "skipped and leased ahead");
-        for (const auto& [offset, key] : q.order->due_waiting) {
+        for (offset_t offset = q.order->due_waiting.next(0); offset != offset_end;
+             offset = q.order->due_waiting.next(offset + 1)) {
             if (!q.book.retrying().contains(offset) || q.leased_retries.contains(offset) ||
                 q.schedule.due().contains(offset) || q.alone_due.contains(offset)) {
                 return broken(q, fmt::format("{} waits for its key in another state", offset));
+            }
+        }
+        for (offset_t offset = q.order->promised.next(0); offset != offset_end;
+             offset = q.order->promised.next(offset + 1)) {
+            if (!q.schedule.due().contains(offset) && !q.alone_due.contains(offset)) {
+                return broken(q, fmt::format("{} holds its key and is not due", offset));
             }
         }
         if (!q.order->skipped.empty() && q.order->skipped.back() >= q.next) {

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "broker/base/assert.hpp"
+#include "broker/base/seeded_fault.hpp"
 
 namespace brokerd::domain {
 
@@ -75,8 +76,12 @@ bool key_table::may_run(key_hash key, const entry& of) {
     return !of.aside && (of.in_flight == 0 || key == no_key);
 }
 
-// Makes room: keys that cannot run keep a small share of what they remember.
+// Makes room: keys that cannot run keep a small share of what they remember. Not where that could
+// not free much, as there are too many keys: a step costs work per key.
 void key_table::evict() {
+    if (entries_.size() > waiting_max - waiting_max / 16) {
+        return;
+    }
     const std::size_t share = std::max<std::size_t>(1, waiting_max / 4 / entries_.size());
     for (auto at = entries_.begin(); at != entries_.end();) {
         const auto next = std::next(at);
@@ -98,7 +103,9 @@ void key_table::lock(key_hash key, offset_t offset) {
         return;
     }
     change of(*this, key);
-    ++of->in_flight;
+    if (!base::seeded_fault(base::fault::forget_key_lock)) {
+        ++of->in_flight;
+    }
     of->newest_in_flight = offset;
 }
 
@@ -110,6 +117,9 @@ key_hash key_table::unlock(offset_t offset) {
     const key_hash key = held->second;
     in_flight_.erase(held);
     const auto at = entries_.find(key);
+    if (base::seeded_fault(base::fault::forget_key_lock)) {
+        return key;
+    }
     BROKERD_ASSERT(at != entries_.end() && at->second.in_flight > 0, "no key of {} is in flight",
                    offset);
     change of(*this, at);
@@ -138,12 +148,16 @@ offset_t key_table::first_waiting(key_hash key) const {
 }
 
 void key_table::wait_behind(key_hash key, offset_t offset) {
+    const auto known = entries_.find(key);
+    if (known != entries_.end() && known->second.missed_from != offset_end) {
+        return;  // it lies behind what is to be looked for anyway
+    }
     if (waiting_count_ >= waiting_max) {
-        evict();
+        evict();  // maybe of this very key
     }
     change of(*this, key);
     if (of->missed_from != offset_end) {
-        return;  // it lies behind what is to be looked for anyway
+        return;
     }
     if (of->waiting.size() >= waiting_per_key_max || waiting_count_ >= waiting_max) {
         of->missed_from = offset;
@@ -157,7 +171,8 @@ void key_table::wait_behind(key_hash key, offset_t offset) {
 void key_table::wait_again(key_hash key, offset_t offset) {
     change of(*this, key);
     if (offset >= of->missed_from) {
-        return;  // a search will find it
+        of->full = true;  // a running search may be beyond it; another one will find it
+        return;
     }
     const auto behind = std::lower_bound(of->waiting.begin(), of->waiting.end(), offset);
     if (behind == of->waiting.end() || *behind != offset) {
@@ -213,12 +228,18 @@ offset_t key_table::start_search() {
 
 void key_table::found(key_hash key, offset_t offset) {
     const auto at = entries_.find(key);
-    if (at == entries_.end() || at->second.full || at->second.missed_from < search_from_ ||
-        offset < at->second.missed_from) {
+    const auto looked_for = [&] {
+        const entry& of = at->second;
+        return !of.full && of.missed_from >= search_from_ && offset >= of.missed_from;
+    };
+    if (at == entries_.end() || !looked_for()) {
         return;
     }
     if (waiting_count_ >= waiting_max) {
-        evict();
+        evict();  // maybe of this very key, which then has to be searched for again
+        if (!looked_for()) {
+            return;
+        }
     }
     change of(*this, at);
     // One at least for a key that could run.

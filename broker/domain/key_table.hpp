@@ -49,7 +49,6 @@ public:
     [[nodiscard]] bool locked(key_hash key) const;
     // A message of the key that is in flight; offset_end if there is none.
     [[nodiscard]] offset_t in_flight(key_hash key) const;
-    [[nodiscard]] std::size_t in_flight_count() const { return in_flight_.size(); }
 
     // ---- blocked by retrying messages ----
     void add_retrying(key_hash key, offset_t offset);  // once for each

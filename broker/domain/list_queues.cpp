@@ -127,11 +127,11 @@ void read_times(core& c, turn& t, const std::shared_ptr<pending_list>& list,
 void read_kept_time(core& c, turn& t, const std::shared_ptr<pending_list>& list, queue& q,
                     offset_t offset) {
     ++list->missing;
-    with_exceptions(
-        c, t, q, {offset}, true,
-        [list, offset](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
-            if (loaded && loaded->contains(offset)) {
-                remember_oldest(of, offset, loaded->at(offset).append_time);
+    with_records(
+        c, t, q, {offset},
+        [list, offset](core& then, turn& later, queue& of, outcome<loaded_records> loaded) {
+            if (loaded && loaded->exceptions.contains(offset)) {
+                remember_oldest(of, offset, loaded->exceptions.at(offset).append_time);
             }
             --list->missing;
             finish_if_complete(then, later, list);

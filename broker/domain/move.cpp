@@ -14,7 +14,7 @@
 namespace brokerd::domain {
 namespace {
 
-constexpr std::size_t move_slice_max = 1000;
+constexpr std::size_t slice_max = 1000;
 
 failure busy_moving(const queue& q) {
     return {
@@ -71,7 +71,7 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
 
 void move_slice(core& c, turn& t, queue& q, const std::shared_ptr<pending_move>& move) {
     std::vector<offset_t> offsets;
-    while (!move->left.empty() && offsets.size() < move_slice_max) {
+    while (!move->left.empty() && offsets.size() < slice_max) {
         const offset_t offset = move->left.front();
         move->left.erase({offset, 1});
         if (q.book.retrying().contains(offset) && !q.leased_retries.contains(offset)) {
@@ -88,7 +88,7 @@ void move_slice(core& c, turn& t, queue& q, const std::shared_ptr<pending_move>&
         return;
     }
     with_exceptions(
-        c, t, q, offsets, false,
+        c, t, q, offsets,
         [move, offsets](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
             if (!loaded) {
                 end_move(then, later, of);
@@ -120,7 +120,7 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
     q.leased_retries.clear();
     q.alone_due.clear();
     if (q.order) {
-        q.order->clear();
+        q.order->clear(q.book.retrying());
     }
     q.schedule.clear();
     q.window.clear();
@@ -266,6 +266,10 @@ void purge_queue(core& c, turn& t, asker who, const codec::queue_purge& what) {
     queue& q = **found;
     if (q.owner.open) {
         seal_chunk(c, t, q.owner);
+    }
+    if (!what.filter.empty() || what.limit > 0 || what.from > 0 || what.until < q.owner.end) {
+        purge_selected(c, t, who, what);
+        return;
     }
     if (what.dry_run) {
         c.answer(t, who, {},

@@ -85,11 +85,19 @@ void settle(core& c, turn& t, asker who, codec::settle what);
 // ---- exceptions.cpp: exceptions between memory and store ----
 using exception_map = std::map<offset_t, known_exception>;
 using exceptions_handler = std::function<void(core&, turn&, queue&, outcome<exception_map>)>;
-// The exceptions of `offsets` (ascending), from memory and store; with their records if asked for
-// and the records still exist. The handler is not called if the queue is removed meanwhile, but
-// `gone` is.
-void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool records,
+// The exceptions of `offsets` (ascending), from memory and store, without their records. The
+// handler is not called if the queue is removed meanwhile, but `gone` is.
+void with_exceptions(core& c, turn& t, queue& q, std::vector<offset_t> offsets,
                      exceptions_handler then, std::function<void(turn&)> gone = {});
+// Likewise with their records, as far as these exist. A few MiB of them are loaded at once: offsets
+// below `below`, and one at least, were looked for; the others are for another time.
+struct loaded_records {
+    exception_map exceptions;
+    offset_t below = offset_end;
+};
+using records_handler = std::function<void(core&, turn&, queue&, outcome<loaded_records>)>;
+void with_records(core& c, turn& t, queue& q, std::vector<offset_t> offsets, records_handler then,
+                  std::function<void(turn&)> gone = {});
 // The exception of a message as it is now, for those handlers that settle or take up leases: a
 // lease that was in the table may have ended during the fetch, and what was fetched may have been
 // changed by an earlier run of the same request.
@@ -154,7 +162,7 @@ void dispatch_ordered(core& c, turn& t, queue& q);
 void dispatch_all(core& c, turn& t);
 
 // ---- trim.cpp ----
-// Moves the trim points that may move; core::trim_again says when to look again.
+// Moves the trim points that may move; core::trim_deadline says when to look again.
 void trim_topics(core& c, turn& t);
 
 // ---- admin_topics.cpp ----
@@ -180,6 +188,9 @@ void purge_queue(core& c, turn& t, asker who, const codec::queue_purge& what);
 // The offset a position means, clamped to what is readable.
 using position_handler = std::function<void(turn&, outcome<offset_t>)>;
 void resolve_position(core& c, turn& t, topic& of, const position& at, position_handler then);
+
+// ---- purge.cpp: a part of the ready and retrying messages ----
+void purge_selected(core& c, turn& t, asker who, const codec::queue_purge& what);
 
 // ---- dead.cpp ----
 void list_dead(core& c, turn& t, asker who, const codec::dead_list& what);

@@ -2,8 +2,9 @@
 // given what is in dispatch_ordered.cpp.
 //
 // A key is not free while one of its messages is in flight and, with after_failure block, while an
-// older one is retrying; for a retry also not while an older one is ready. Messages whose key was
-// not free when the cursor came by are `skipped`: ready like those that were given back
+// older one is retrying; for a retry also not while an older one is ready. A retry that is due
+// takes the key as soon as it is free, before what is newer. Messages whose key was not free when
+// the cursor came by are `skipped`: ready like those that were given back
 // (`returned`), and remembered by key.
 #include <functional>
 #include <optional>
@@ -37,13 +38,10 @@ key_hash key_of(const queue& q, byte_view record) {
 void free_key(queue& q, key_hash key) {
     ordering& order = *q.order;
     order.keys.make_runnable(key);
-    const auto waits = order.due_by_key.lower_bound({key, 0});
-    if (waits == order.due_by_key.end() || waits->first != key) {
-        return;
-    }
-    const offset_t offset = waits->second;
-    if (key_is_free_for_retry(q, key, offset)) {
+    const offset_t offset = order.due_waiting.first_of(key);
+    if (offset != offset_end && key_is_free_for_retry(q, key, offset)) {
         order.forget_due(offset);
+        order.promised.add(offset, key);
         q.schedule.make_due(offset);
     }
 }
@@ -55,9 +53,9 @@ bool key_is_free_for_retry(const queue& q, key_hash key, offset_t offset) {
 
 bool key_is_free(const queue& q, key_hash key, offset_t offset) {
     const key_table& keys = q.order->keys;
-    return key == no_key ||
-           (!keys.locked(key) && (q.settings.after_failure == after_failure::skip ||
-                                  keys.first_retrying(key) >= offset));
+    return key == no_key || (!keys.locked(key) && q.order->promised.first_of(key) >= offset &&
+                             (q.settings.after_failure == after_failure::skip ||
+                              keys.first_retrying(key) >= offset));
 }
 
 void with_key(core& c, turn& t, queue& q, offset_t offset,
@@ -121,8 +119,9 @@ void return_in_order(queue& q, offset_range offsets, key_hash key) {
         const auto learnt = q.order->forget_learnt(offset);
         const key_hash held = q.order->keys.unlock(offset);
         const key_hash of = held != no_key ? held : learnt.value_or(key);
-        if (offset < q.next) {  // else the cursor comes by
-            q.returned.insert({offset, 1});
+        // Also if the cursor comes by yet: no lease of an earlier epoch holds any more.
+        q.returned.insert({offset, 1});
+        if (offset < q.next) {
             if (of == unknown_key) {
                 q.order->not_known(offset);
             } else {
@@ -172,7 +171,7 @@ void lock_retry(queue& q, key_hash key, offset_t offset) {
 void free_due(queue& q) {
     ordering& order = *q.order;
     while (!order.due_waiting.empty()) {
-        const offset_t offset = order.due_waiting.begin()->first;
+        const offset_t offset = order.due_waiting.next(0);
         order.forget_due(offset);
         q.schedule.make_due(offset);
     }

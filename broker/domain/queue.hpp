@@ -18,6 +18,7 @@
 // disjoint.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -148,7 +149,13 @@ public:
     [[nodiscard]] bool too_many_retrying() const {
         return book.retrying().count() >= settings.max_retrying;
     }
-    [[nodiscard]] bool too_many_runs() const { return book.closed().runs() >= settings.max_runs; }
+    // A gap below `next` is leased or ready again, so that it closes by and by. Other gaps (a seek,
+    // a restart, a purge of some) are no reason to give out nothing.
+    [[nodiscard]] bool too_many_runs() const {
+        const std::size_t gaps =
+            leases.spans() + returned.runs() + (order ? order->skipped.runs() : 0);
+        return std::min(book.closed().runs(), gaps) >= settings.max_runs;
+    }
 
     // Not waiting for its time, nor given out soon: it is leased, done, dead, or its time changes.
     void forget_due(offset_t offset, wall_time due);

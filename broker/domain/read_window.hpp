@@ -93,6 +93,9 @@ public:
         return nullptr;
     }
     void add(chunk_ptr data) {
+        if (find(data->base_offset()) != nullptr) {
+            return;  // two of its messages were asked for at once
+        }
         if (chunks_.size() == chunks_max) {
             total_ -= chunks_.front()->memory_bytes();
             chunks_.erase(chunks_.begin());

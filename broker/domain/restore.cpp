@@ -112,12 +112,11 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
                 q->schedule.set_known_until(t.retry_now + retry_schedule::horizon);
             }
         }
-        c.note_trim(*of);
+        c.note_trim_later(*of, t.now.mono);
     }
     c.producers.finish_load();
     c.epoch = broker_epoch{loaded.epoch.value() + 1};
     c.emit(t, epoch_started{c.epoch});
-    c.trim_again = t.now.mono;
 }
 
 }  // namespace brokerd::domain

@@ -299,7 +299,7 @@ void settle_runs(core& c, turn& t, queue& q, settlement& s) {
 void fetch_and_settle(core& c, turn& t, queue& q, settlement s, std::vector<offset_t> offsets) {
     auto shared = std::make_shared<settlement>(std::move(s));
     with_exceptions(
-        c, t, q, std::move(offsets), false,
+        c, t, q, std::move(offsets),
         [shared](core& then_c, turn& then, queue& of, outcome<exception_map> exceptions) {
             settlement& after = *shared;
             if (!exceptions) {

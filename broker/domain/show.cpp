@@ -127,12 +127,13 @@ void read_log(core& c, turn& t, const std::shared_ptr<pending_show>& show) {
 // The exception of one queue, with the record that was kept for it.
 void read_exception(core& c, turn& t, queue& q, const std::shared_ptr<pending_show>& show) {
     ++show->missing;
-    with_exceptions(
-        c, t, q, {show->offset}, show->offset < q.owner.trim,
-        [show](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
+    with_records(
+        c, t, q, {show->offset},
+        [show](core& then, turn& later, queue& of, outcome<loaded_records> loaded) {
             if (!loaded) {
                 show->failed = loaded.error();
-            } else if (const auto at = loaded->find(show->offset); at != loaded->end()) {
+            } else if (const auto at = loaded->exceptions.find(show->offset);
+                       at != loaded->exceptions.end()) {
                 take_record(*show, at->second.record, at->second.append_time);
                 show->exceptions.emplace(of.id, std::move(at->second.value));
             }

@@ -62,7 +62,8 @@ public:
     offset_t reached = 0;         // kept long enough below this
     mono_time last_trim{};
     bool trim_fetching = false;
-    bool trim_noted = false;  // in core::topics_to_trim
+    bool trim_noted = false;         // in core::topics_to_trim
+    mono_time trim_at = mono_never;  // in core::topics_to_trim_later; never: not there
 
     bool open_noted = false;  // in core::open_topics
 

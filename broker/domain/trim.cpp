@@ -22,6 +22,10 @@ constexpr auto trim_period = std::chrono::seconds(1);     // and for less after 
 constexpr std::size_t trim_exceptions_max = 256;          // passed in one move
 constexpr int keep_done_samples = 64;                     // per keep_done
 
+duration_us sample_period(const topic& of) {
+    return of.settings.keep_done / keep_done_samples;
+}
+
 // Where the trim point could be if keep_done were 0.
 offset_t all_done_below(const topic& of) {
     if (of.queues.empty()) {
@@ -52,7 +56,7 @@ offset_t kept_long_enough(core& c, turn& t, topic& of, offset_t candidate) {
         return candidate;
     }
     if (of.samples.empty() || (of.samples.back().candidate < candidate &&
-                               now - of.samples.back().time >= keep / keep_done_samples)) {
+                               now - of.samples.back().time >= sample_period(of))) {
         of.samples.push_back({now, candidate});
         note_done(c, t, of);
     }
@@ -179,8 +183,7 @@ void finish_if_complete(core& c, turn& t, const trim_move& move) {
     of->trim_fetching = false;
     if (move.failed) {
         of->last_trim = t.now.mono;  // again in a while
-        c.note_trim(*of);
-        c.trim_again = std::min(c.trim_again, t.now.mono + trim_period);
+        c.note_trim_later(*of, t.now.mono + trim_period);
     } else {
         finish_move(c, t, *of, move);
     }
@@ -201,11 +204,12 @@ void start_move(core& c, turn& t, topic& of, offset_t target) {
             continue;
         }
         ++move->missing;
-        with_exceptions(
-            c, t, *q, std::move(offsets), true,
-            [move](core& then, turn& later, queue& from, outcome<exception_map> loaded) {
+        with_records(
+            c, t, *q, std::move(offsets),
+            [move](core& then, turn& later, queue& from, outcome<loaded_records> loaded) {
                 if (loaded) {
-                    move->exceptions[from.id] = std::move(*loaded);
+                    move->exceptions[from.id] = std::move(loaded->exceptions);
+                    move->target = std::min(move->target, loaded->below);
                 } else {
                     move->failed = true;
                 }
@@ -232,6 +236,9 @@ mono_time trim_topic(core& c, turn& t, topic& of) {
     mono_time again = mono_never;
     if (!of.samples.empty()) {
         again = of.samples.front().time + of.settings.keep_done;
+        if (of.samples.back().candidate < candidate) {  // sampled too short a while ago
+            again = std::min(again, of.samples.back().time + sample_period(of));
+        }
     }
     if (of.reached <= of.trim) {
         return again;
@@ -248,20 +255,16 @@ mono_time trim_topic(core& c, turn& t, topic& of) {
 }  // namespace
 
 void trim_topics(core& c, turn& t) {
-    std::vector<topic*> noted;
-    noted.swap(c.topics_to_trim);
-    mono_time next = mono_never;
-    for (topic* of : noted) {
+    while (c.trim_deadline() <= t.now.mono) {
+        topic* of = c.topic_by_id(c.topics_to_trim_later.begin()->second);
+        c.topics_to_trim_later.erase(c.topics_to_trim_later.begin());
+        of->trim_at = mono_never;
+        c.note_trim(*of);
+    }
+    for (topic* of : std::exchange(c.topics_to_trim, {})) {
         of->trim_noted = false;
+        c.note_trim_later(*of, trim_topic(c, t, *of));
     }
-    for (topic* of : noted) {
-        const mono_time again = trim_topic(c, t, *of);
-        if (again != mono_never) {
-            c.note_trim(*of);
-            next = std::min(next, again);
-        }
-    }
-    c.trim_again = next;
 }
 
 }  // namespace brokerd::domain

@@ -208,13 +208,14 @@ void session::accept_hello(std::uint32_t request, const codec::hello& hello, ses
         return bad(error_code::draining, "the broker is shutting down; connect again later");
     }
     client_name_ = hello.client_name.empty() ? "unnamed" : hello.client_name;
+    features_ = hello.features_offered & known_features;
     transition(session_state::open);
     parser_.set_body_bytes_max(settings_.frame_bytes_max);
     io.commands.emplace_back(domain::connection_opened{id_, client_name_});
     answer(request,
            codec::hello_ok{
                .version = version,
-               .features = hello.features_offered & known_features,
+               .features = features_,
                .broker_version = settings_.broker_version,
                .database_id = settings_.database_id,
                .epoch = io.epoch,

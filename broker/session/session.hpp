@@ -164,6 +164,7 @@ private:
     closed_reason reason_ = closed_reason::internal;
     std::string close_text_;
     std::string client_name_;
+    std::uint64_t features_ = 0;  // in force
 
     codec::frame_parser parser_;
     byte_buffer unread_;                       // came while frames are not handled

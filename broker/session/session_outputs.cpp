@@ -87,16 +87,25 @@ void session::encode_body(std::uint32_t, const domain::delivery& body, session_i
     if (leaving_) {
         return;
     }
+    const bool with_history = (features_ & codec::feature::attempt_history) != 0;
+    const auto bytes_of = [&](const domain::record_run& run) {
+        return codec::delivery_run_bytes + run.records.view.size() +
+               (with_history ? codec::history_bytes(run.history) : 0);
+    };
     std::size_t at = 0;
     while (at < body.runs.size()) {
         codec::deliver_writer writer(io.outbox, body.consumer);
         // A frame takes at least one run and no more than any peer accepts by default.
         do {
             const auto& run = body.runs[at++];
-            writer.append_run(run.leases, run.append_time, run.attempt, run.records.view);
-        } while (at < body.runs.size() && writer.body_bytes() + codec::delivery_run_bytes +
-                                                  body.runs[at].records.view.size() <=
-                                              limits::frame_bytes_default);
+            if (with_history) {
+                writer.append_run(run.leases, run.append_time, run.attempt, run.history,
+                                  run.records.view);
+            } else {
+                writer.append_run(run.leases, run.append_time, run.attempt, run.records.view);
+            }
+        } while (at < body.runs.size() &&
+                 writer.body_bytes() + bytes_of(body.runs[at]) <= limits::frame_bytes_default);
         writer.finish();
     }
     note_sent(io);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "protocol/codec/messages.hpp"
 #include "protocol/types/ids.hpp"
 #include "protocol/types/limits.hpp"
 #include "protocol/types/settings.hpp"
@@ -32,7 +33,7 @@ inline constexpr std::uint64_t requests_unanswered_max = 512;
 // Questions to the server (health, stats, connections); beyond it they are answered with busy.
 inline constexpr std::uint64_t questions_unanswered_max = 32;
 
-// Feature bits this broker knows; none are defined in this version.
-inline constexpr std::uint64_t known_features = 0;
+// Feature bits this broker knows.
+inline constexpr std::uint64_t known_features = codec::feature::attempt_history;
 
 }  // namespace brokerd::session

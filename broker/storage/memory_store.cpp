@@ -244,15 +244,23 @@ domain::exceptions_fetched memory_image::read_one(const domain::fetch_exceptions
     if (queue == nullptr) {
         return result;
     }
+    std::size_t kept_bytes = 0;
     for (const offset_t offset : what.offsets) {
-        const auto found = queue->exceptions.find(offset);
-        if (found == queue->exceptions.end()) {
-            continue;
+        if (what.bytes_max > 0 && kept_bytes >= what.bytes_max) {
+            result.looked_below = offset;
+            break;
         }
-        domain::exception_entry& entry = result.entries.emplace_back();
+        const auto found = queue->exceptions.find(offset);
+        domain::exception_entry entry;
         entry.offset = offset;
-        entry.value = found->second;
+        entry.stored = found != queue->exceptions.end();
+        if (entry.stored) {
+            entry.value = found->second;
+        }
         if (!what.with_records) {
+            if (entry.stored) {
+                result.entries.push_back(std::move(entry));
+            }
             continue;
         }
         const auto kept = queue->kept.find(offset);
@@ -263,6 +271,10 @@ domain::exceptions_fetched memory_image::read_one(const domain::fetch_exceptions
             const auto copy = std::make_shared<const std::string>(kept->second.record);
             entry.append_time = kept->second.append_time;
             entry.record = {copy, as_bytes(*copy)};
+        }
+        kept_bytes += entry.record.view.size();
+        if (entry.stored || entry.record.owner) {
+            result.entries.push_back(std::move(entry));
         }
     }
     return result;

@@ -263,21 +263,29 @@ outcome<domain::exceptions_fetched> rocks_reads::read_one(const domain::fetch_ex
     log_iterator_ptr log;
     domain::chunk_ptr recent;
     rocksdb::PinnableSlice bytes;
+    std::size_t kept_bytes = 0;
     for (const offset_t offset : what.offsets) {
+        if (what.bytes_max > 0 && kept_bytes >= what.bytes_max) {
+            result.looked_below = offset;
+            break;
+        }
         bytes.Reset();
         const auto key = exception_key{what.topic, what.queue, offset}.encode();
         const auto status =
             database_.db().Get(make_read_options(), database_.handle(family::exceptions),
                                to_slice(key.view()), &bytes);
-        if (status.IsNotFound()) {
+        if (status.IsNotFound() && !what.with_records) {
             continue;
         }
-        if (!status.ok()) {
+        if (!status.ok() && !status.IsNotFound()) {
             return std::unexpected(read_failure(topics_.place(what.topic, offset), status));
         }
         domain::exception_entry entry;
         entry.offset = offset;
-        if (auto decoded = decode_value(to_view(bytes), entry.value); !decoded) {
+        entry.stored = status.ok();
+        if (auto decoded =
+                entry.stored ? decode_value(to_view(bytes), entry.value) : outcome<void>{};
+            !decoded) {
             return std::unexpected(
                 value_failure(topics_.place(what.topic, offset), "attempts", decoded.error()));
         }
@@ -285,8 +293,17 @@ outcome<domain::exceptions_fetched> rocks_reads::read_one(const domain::fetch_ex
             if (!log) {
                 log = open_log(what.topic, false);
             }
+            const domain::chunk_ptr before = recent;
             if (auto added = add_record(what.topic, what.queue, entry, *log, recent); !added) {
                 return std::unexpected(added.error());
+            }
+            if (entry.record.owner != recent) {
+                kept_bytes += entry.record.view.size();
+            } else if (recent != before) {
+                kept_bytes += recent->memory_bytes();
+            }
+            if (!entry.stored && !entry.record.owner) {
+                continue;
             }
         }
         result.entries.push_back(std::move(entry));

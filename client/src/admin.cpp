@@ -35,6 +35,18 @@ auto all_pages(client_core::blocking_client& of, Request request, After after) {
     return all;
 }
 
+template <typename Request>
+Request selected(std::string_view queue, const selection& which, bool dry_run) {
+    Request request;
+    request.queue = queue;
+    request.from = which.from;
+    request.until = which.until;
+    request.filter = which.filter;
+    request.limit = which.limit;
+    request.dry_run = dry_run;
+    return request;
+}
+
 [[noreturn]] void throw_missing(error_code code, const std::string& text) {
     throw error(client_core::make_error(failure{code, text}));
 }
@@ -130,12 +142,9 @@ slice admin::seek_queue(std::string_view queue, log_position to, bool dry_run) {
                                        as_public);
 }
 
-slice admin::purge_queue(std::string_view queue, bool dry_run) {
-    codec::queue_purge request;
-    request.queue = queue;
-    request.dry_run = dry_run;
-    return state_->ask<codec::counted>(std::move(request), dry_run ? repeat::look : repeat::never,
-                                       as_public);
+slice admin::purge_queue(std::string_view queue, const selection& which, bool dry_run) {
+    return state_->ask<codec::counted>(selected<codec::queue_purge>(queue, which, dry_run),
+                                       dry_run ? repeat::look : repeat::never, as_public);
 }
 
 std::string admin::explain(std::string_view queue, std::optional<std::uint64_t> offset) {
@@ -174,34 +183,24 @@ shown_message admin::show(std::string_view topic, std::uint64_t offset) {
                                   }));
 }
 
-dead_page admin::dead(std::string_view queue, std::uint64_t from, std::uint32_t limit) {
+dead_page admin::dead(std::string_view queue, std::uint64_t from, std::uint32_t limit,
+                      std::string_view filter) {
     codec::dead_list request;
     request.queue = queue;
     request.from = from;
     request.limit = limit;
+    request.filter = filter;
     return state_->ask<codec::dead>(std::move(request), repeat::look, as_public);
 }
 
-slice admin::redrive_dead(std::string_view queue, std::uint64_t from, std::uint64_t until,
-                          bool dry_run) {
-    codec::dead_redrive request;
-    request.queue = queue;
-    request.from = from;
-    request.until = until;
-    request.dry_run = dry_run;
-    return state_->ask<codec::counted>(std::move(request), dry_run ? repeat::look : repeat::never,
-                                       as_public);
+slice admin::redrive_dead(std::string_view queue, const selection& which, bool dry_run) {
+    return state_->ask<codec::counted>(selected<codec::dead_redrive>(queue, which, dry_run),
+                                       dry_run ? repeat::look : repeat::never, as_public);
 }
 
-slice admin::purge_dead(std::string_view queue, std::uint64_t from, std::uint64_t until,
-                        bool dry_run) {
-    codec::dead_purge request;
-    request.queue = queue;
-    request.from = from;
-    request.until = until;
-    request.dry_run = dry_run;
-    return state_->ask<codec::counted>(std::move(request), dry_run ? repeat::look : repeat::never,
-                                       as_public);
+slice admin::purge_dead(std::string_view queue, const selection& which, bool dry_run) {
+    return state_->ask<codec::counted>(selected<codec::dead_purge>(queue, which, dry_run),
+                                       dry_run ? repeat::look : repeat::never, as_public);
 }
 
 std::vector<consumer_info> admin::consumers(std::string_view queue) {

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "brokerd/types.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/ids.hpp"
 #include "protocol/types/time.hpp"
@@ -41,6 +42,7 @@ public:
     lease_run leases;
     wall_time append_time{};
     std::uint32_t attempt = 1;
+    std::vector<failed_attempt> history;
     shared_bytes body;  // keeps `records` alive
     byte_view records;
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "client/src/convert.hpp"
 #include "client/src/deadline.hpp"
 #include "protocol/codec/record.hpp"
 
@@ -33,6 +34,7 @@ bool delivery_buffer::add(const codec::delivery_run& run, const shared_bytes& bo
     fresh->leases = run.leases;
     fresh->append_time = run.append_time;
     fresh->attempt = run.attempt;
+    fresh->history = to_public_list(run.history);
     fresh->body = body;
     fresh->records = run.records.view;
     fresh->open_count = run.leases.count;

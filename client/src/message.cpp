@@ -57,6 +57,10 @@ const std::string& message::queue() const noexcept {
     return delivery_->origin->queue;
 }
 
+const std::vector<failed_attempt>& message::history() const noexcept {
+    return delivery_->history;
+}
+
 std::vector<std::pair<std::string_view, std::string_view>> message::headers() const {
     // It was verified when it arrived.
     return codec::parse_record(as_bytes(record_))->headers();

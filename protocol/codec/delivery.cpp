@@ -39,8 +39,9 @@ void finish_frame(byte_buffer& out, std::size_t start, frame_type type, std::uin
                        static_cast<std::uint32_t>(out.size() - start - frame_header_bytes));
 }
 
-bool get_records(wire_reader& reader, std::uint32_t count, bytes_field& records) {
-    if (!wire<bytes_field>::get(reader, records)) {
+bool take_records(wire_reader& reader, std::uint32_t bytes, std::uint32_t count,
+                  bytes_field& records) {
+    if (!reader.bytes(bytes, records.view)) {
         return false;
     }
     if (count > records.view.size() / record_bytes_min) {
@@ -49,10 +50,25 @@ bool get_records(wire_reader& reader, std::uint32_t count, bytes_field& records)
     return true;
 }
 
+// The history stands between the length of the records and the records.
 bool get_run(wire_reader& reader, delivery_run& run) {
-    return wire<lease_run>::get(reader, run.leases) &&
-           wire<wall_time>::get(reader, run.append_time) && reader.number(run.attempt) &&
-           get_records(reader, run.leases.count, run.records);
+    std::uint32_t records_bytes = 0;
+    if (!wire<lease_run>::get(reader, run.leases) ||
+        !wire<wall_time>::get(reader, run.append_time) || !reader.number(run.attempt) ||
+        !reader.number(records_bytes)) {
+        return false;
+    }
+    if ((run.attempt & has_history) != 0) {
+        run.attempt &= ~has_history;
+        if (!wire<std::vector<attempt>>::get(reader, run.history)) {
+            reader.in_field("history");
+            return false;
+        }
+        if (run.history.empty()) {
+            return reader.fail("an empty history");
+        }
+    }
+    return take_records(reader, records_bytes, run.leases.count, run.records);
 }
 
 bool get_run(wire_reader& reader, message_run& run) {
@@ -63,7 +79,9 @@ bool get_run(wire_reader& reader, message_run& run) {
     if (run.count == 0 || run.first_offset + run.count < run.first_offset) {
         return reader.fail("its count is 0 or goes beyond the largest offset");
     }
-    return get_records(reader, run.count, run.records);
+    std::uint32_t records_bytes = 0;
+    return reader.number(records_bytes) &&
+           take_records(reader, records_bytes, run.count, run.records);
 }
 
 template <typename Run>
@@ -109,8 +127,19 @@ std::byte* put_head(std::byte* to, const messages& message) {
     return wire<offset_t>::put(to, message.position);
 }
 
+std::byte* put_history(std::byte* to, const std::vector<attempt>& history) {
+    return history.empty() ? to : wire<std::vector<attempt>>::put(to, history);
+}
+
+// The attempt's number as it lies in a run.
+std::uint32_t marked(std::uint32_t attempt, const std::vector<brokerd::attempt>& history) {
+    return history.empty() ? attempt : attempt | has_history;
+}
+
 std::byte* put_run(std::byte* to, const delivery_run& run) {
-    to = put_run_head(to, run.leases, run.append_time, run.attempt, run.records.view.size());
+    to = put_run_head(to, run.leases, run.append_time, marked(run.attempt, run.history),
+                      run.records.view.size());
+    to = put_history(to, run.history);
     return detail::put_raw(to, run.records.view.data(), run.records.view.size());
 }
 
@@ -125,14 +154,18 @@ constexpr std::size_t head_bytes(const deliver&) {
 constexpr std::size_t head_bytes(const messages&) {
     return messages_head_bytes;
 }
-constexpr std::size_t run_bytes(const delivery_run&) {
-    return delivery_run_bytes;
+std::size_t run_bytes(const delivery_run& run) {
+    return delivery_run_bytes + history_bytes(run.history);
 }
 constexpr std::size_t run_bytes(const message_run&) {
     return message_run_bytes;
 }
 
 }  // namespace
+
+std::size_t history_bytes(const std::vector<attempt>& history) {
+    return history.empty() ? 0 : wire<std::vector<attempt>>::size(history);
+}
 
 deliver_writer::deliver_writer(byte_buffer& out, consumer_id consumer)
     : out_(out), start_(out.size()) {
@@ -155,6 +188,15 @@ void deliver_writer::append_run(const lease_run& leases, wall_time append_time,
     for (const byte_view piece : records) {
         out_.insert(out_.end(), piece.begin(), piece.end());
     }
+}
+
+void deliver_writer::append_run(const lease_run& leases, wall_time append_time,
+                                std::uint32_t attempt, const std::vector<brokerd::attempt>& history,
+                                byte_view records) {
+    put_run_head(grow(out_, delivery_run_bytes), leases, append_time, marked(attempt, history),
+                 records.size());
+    put_history(grow(out_, history_bytes(history)), history);
+    out_.insert(out_.end(), records.begin(), records.end());
 }
 
 std::size_t deliver_writer::body_bytes() const {

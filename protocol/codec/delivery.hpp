@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "protocol/codec/admin_messages.hpp"
 #include "protocol/codec/messages.hpp"
@@ -21,6 +22,8 @@ namespace brokerd::codec {
 // Bytes of a run in front of its records.
 inline constexpr std::size_t delivery_run_bytes = 24 + 8 + 4 + 4;
 inline constexpr std::size_t message_run_bytes = 8 + 4 + 8 + 4;
+// Bytes of a run's history; none if it is empty.
+[[nodiscard]] std::size_t history_bytes(const std::vector<attempt>& history);
 
 // Appends one deliver frame to `out`. Nothing else may be appended before finish().
 class deliver_writer {
@@ -32,6 +35,9 @@ public:
                     byte_view records);
     void append_run(const lease_run& leases, wall_time append_time, std::uint32_t attempt,
                     std::span<const byte_view> records);
+    // With how earlier attempts failed, for a peer with the feature attempt_history.
+    void append_run(const lease_run& leases, wall_time append_time, std::uint32_t attempt,
+                    const std::vector<brokerd::attempt>& history, byte_view records);
     // So far; the peer's limit is the caller's to keep.
     [[nodiscard]] std::size_t body_bytes() const;
     // Completes the frame's header.

@@ -25,7 +25,7 @@ std::byte* put_body(std::byte* to, const T& message) {
 template <frame_message T>
 bool get_body(wire_reader& reader, T& message) {
     if constexpr (described<T>) {
-        return wire_fields<T>::get(reader, message);
+        return wire_fields<T>::get_whole(reader, message);
     } else {
         return runs_codec<T>::get(reader, message);
     }

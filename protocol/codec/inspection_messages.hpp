@@ -136,11 +136,15 @@ struct dead_list {
     std::string queue{};
     offset_t from = 0;
     std::uint32_t limit = 1000;
+    std::string filter{};
     bool operator==(const dead_list&) const = default;
+    static constexpr std::size_t fields_min = 3;  // of its first version
     static constexpr auto fields() {
-        return std::tuple{field{"queue", &dead_list::queue, "TOPIC/QUEUE"},
-                          field{"from", &dead_list::from, "from this offset on"},
-                          field{"limit", &dead_list::limit, "most items wanted"}};
+        return std::tuple{
+            field{"queue", &dead_list::queue, "TOPIC/QUEUE"},
+            field{"from", &dead_list::from, "from this offset on"},
+            field{"limit", &dead_list::limit, "most items wanted"},
+            field{"filter", &dead_list::filter, "only those it matches; empty or missing: all"}};
     }
 };
 
@@ -177,35 +181,50 @@ struct dead {
 struct dead_redrive {
     static constexpr frame_type type = frame_type::dead_redrive;
     static constexpr const char* doc =
-        "Makes dead messages of a range ready again with all attempts, one slice per request. "
-        "Answered by counted.";
+        "Makes dead messages of a range ready again with all attempts, one slice per request. A "
+        "slice ends at limit, or when the broker has looked at as many as it does at once, so that "
+        "it may concern none and yet not be the last. Answered by counted.";
     std::string queue{};
     offset_t from = 0;
     offset_t until = offset_end;
     bool dry_run = false;
+    std::string filter{};
+    std::uint32_t limit = 0;
     bool operator==(const dead_redrive&) const = default;
+    static constexpr std::size_t fields_min = 4;  // of its first version
     static constexpr auto fields() {
-        return std::tuple{field{"queue", &dead_redrive::queue, "TOPIC/QUEUE"},
-                          field{"from", &dead_redrive::from, "first offset"},
-                          field{"until", &dead_redrive::until, "end of the range, exclusive"},
-                          field{"dry_run", &dead_redrive::dry_run, "change nothing, only count"}};
+        return std::tuple{
+            field{"queue", &dead_redrive::queue, "TOPIC/QUEUE"},
+            field{"from", &dead_redrive::from, "first offset"},
+            field{"until", &dead_redrive::until, "end of the range, exclusive"},
+            field{"dry_run", &dead_redrive::dry_run, "change nothing, only count"},
+            field{"filter", &dead_redrive::filter, "only those it matches; empty or missing: all"},
+            field{"limit", &dead_redrive::limit,
+                  "most messages in this slice; 0 or missing: no limit"}};
     }
 };
 
 struct dead_purge {
     static constexpr frame_type type = frame_type::dead_purge;
     static constexpr const char* doc =
-        "Makes dead messages of a range done, one slice per request. Answered by counted.";
+        "Makes dead messages of a range done, in slices as of dead_redrive. Answered by counted.";
     std::string queue{};
     offset_t from = 0;
     offset_t until = offset_end;
     bool dry_run = false;
+    std::string filter{};
+    std::uint32_t limit = 0;
     bool operator==(const dead_purge&) const = default;
+    static constexpr std::size_t fields_min = 4;  // of its first version
     static constexpr auto fields() {
-        return std::tuple{field{"queue", &dead_purge::queue, "TOPIC/QUEUE"},
-                          field{"from", &dead_purge::from, "first offset"},
-                          field{"until", &dead_purge::until, "end of the range, exclusive"},
-                          field{"dry_run", &dead_purge::dry_run, "change nothing, only count"}};
+        return std::tuple{
+            field{"queue", &dead_purge::queue, "TOPIC/QUEUE"},
+            field{"from", &dead_purge::from, "first offset"},
+            field{"until", &dead_purge::until, "end of the range, exclusive"},
+            field{"dry_run", &dead_purge::dry_run, "change nothing, only count"},
+            field{"filter", &dead_purge::filter, "only those it matches; empty or missing: all"},
+            field{"limit", &dead_purge::limit,
+                  "most messages in this slice; 0 or missing: no limit"}};
     }
 };
 

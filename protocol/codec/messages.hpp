@@ -112,6 +112,12 @@ struct bytes_field {
 // ---------------------------------------------------------------------------------------------
 // Connection
 
+// Feature bits: what goes beyond the protocol's version, and is in force if both sides know it.
+namespace feature {
+// Deliveries of messages that failed before say how (see deliver).
+inline constexpr std::uint64_t attempt_history = 1;
+}  // namespace feature
+
 struct hello {
     static constexpr frame_type type = frame_type::hello;
     static constexpr const char* doc = "First frame of a client.";
@@ -130,7 +136,7 @@ struct hello {
             field{"features_required", &hello::features_required,
                   "feature bits without which the client cannot work"},
             field{"features_offered", &hello::features_offered,
-                  "feature bits the client understands"},
+                  "feature bits the client understands: 1 attempt_history"},
             field{"client_name", &hello::client_name,
                   "name@host:pid, shown by tools; at most 255 bytes"}};
     }
@@ -384,15 +390,19 @@ struct delivery_run {
     wall_time append_time{};
     std::uint32_t attempt = 1;
     bytes_field records{};
+    std::vector<brokerd::attempt> history{};  // failed ones; with the feature attempt_history
     bool operator==(const delivery_run&) const = default;
 };
+// The attempt's number as it lies in a run has this bit if a history follows.
+inline constexpr std::uint32_t has_history = std::uint32_t{1} << 31U;
 
 struct deliver {
     static constexpr frame_type type = frame_type::deliver;
     static constexpr const char* doc =
         "Pushed: messages leased to a consumer. Body: consumer u32, then runs up to the end of the "
         "body, each: lease run (24 bytes), append_time i64, attempt u32, records_bytes u32, "
-        "records.";
+        "records. With the feature attempt_history the highest bit of attempt says that a list of "
+        "attempt stands between records_bytes and records: those that failed, oldest first.";
     consumer_id consumer{};
     std::vector<delivery_run> runs{};
     bool operator==(const deliver&) const = default;

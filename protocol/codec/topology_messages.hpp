@@ -286,14 +286,26 @@ struct queue_seek {
 struct queue_purge {
     static constexpr frame_type type = frame_type::queue_purge;
     static constexpr const char* doc =
-        "Makes every ready and retrying message done; leased and dead ones stay. Answered by "
-        "counted.";
+        "Makes ready and retrying messages done; leased and dead ones stay. With a filter, a limit "
+        "or a range in slices as of dead_redrive; otherwise all at once. Answered by counted.";
     std::string queue{};
     bool dry_run = false;
+    offset_t from = 0;
+    offset_t until = offset_end;
+    std::string filter{};
+    std::uint32_t limit = 0;
     bool operator==(const queue_purge&) const = default;
+    static constexpr std::size_t fields_min = 2;  // of its first version
     static constexpr auto fields() {
-        return std::tuple{field{"queue", &queue_purge::queue, "TOPIC/QUEUE"},
-                          field{"dry_run", &queue_purge::dry_run, "change nothing, only count"}};
+        return std::tuple{
+            field{"queue", &queue_purge::queue, "TOPIC/QUEUE"},
+            field{"dry_run", &queue_purge::dry_run, "change nothing, only count"},
+            field{"from", &queue_purge::from, "first offset; may be missing: 0"},
+            field{"until", &queue_purge::until,
+                  "end of the range, exclusive; may be missing: everything"},
+            field{"filter", &queue_purge::filter, "only those it matches; empty or missing: all"},
+            field{"limit", &queue_purge::limit,
+                  "most messages in this slice; 0 or missing: no limit"}};
     }
 };
 

@@ -13,8 +13,8 @@
 //   struct                        u16 length, fields
 //   list                          u32 count, items; an item that is a struct has a u32 length
 //
-// A reader skips what a newer writer put behind the known fields of a struct or item. A struct that
-// grew says how many fields its first version had (fields_min); an older writer's struct ends
+// A reader skips what a newer writer put behind the known fields of a struct or item. A struct or
+// message that grew says how many fields its first version had (fields_min); an older writer's ends
 // before the later ones, which then keep their defaults.
 #pragma once
 

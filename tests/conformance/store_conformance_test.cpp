@@ -328,6 +328,40 @@ TYPED_TEST(store_conformance, an_exception_brings_its_record_from_the_log_or_fro
     EXPECT_TRUE(this->exceptions({3, 8}, false).entries[1].record.view.empty());
 }
 
+// A message that failed just now: the store has it, and not yet that it failed.
+TYPED_TEST(store_conformance, a_record_comes_without_its_exception) {
+    this->with_queue();
+    this->append(0, 10, at(5));
+    this->commit({this->failed(3, message_state::dead, at(50))});
+    const auto found = this->exceptions({3, 4, 20}, true);
+    ASSERT_EQ(found.entries.size(), 2U);
+    EXPECT_TRUE(found.entries[0].stored);
+    EXPECT_EQ(found.entries[1].offset, 4U);
+    EXPECT_FALSE(found.entries[1].stored);
+    EXPECT_EQ(found.entries[1].append_time, at(5));
+    EXPECT_FALSE(found.entries[1].record.view.empty());
+    EXPECT_EQ(this->exceptions({3, 4}, false).entries.size(), 1U);
+}
+
+TYPED_TEST(store_conformance, records_are_read_up_to_a_bound) {
+    this->with_queue();
+    for (offset_t offset = 0; offset < 6; ++offset) {
+        this->append(offset, 1);
+        this->commit({this->failed(offset, message_state::dead, at(50))});
+    }
+    const auto read = [&](std::vector<offset_t> offsets, std::size_t bytes_max) {
+        return test::answer<domain::exceptions_fetched>(
+            this->store(),
+            domain::fetch_exceptions{orders, billing, std::move(offsets), true, bytes_max});
+    };
+    const auto one = read({1, 3, 5}, 1);
+    ASSERT_EQ(one.entries.size(), 1U);
+    EXPECT_EQ(one.looked_below, 3U);
+    const auto all = read({1, 3, 5}, 0);
+    EXPECT_EQ(all.entries.size(), 3U);
+    EXPECT_EQ(all.looked_below, offset_end);
+}
+
 TYPED_TEST(store_conformance, the_due_index_follows_the_exceptions) {
     this->with_queue();
     this->append(0, 10);
@@ -403,7 +437,7 @@ TYPED_TEST(store_conformance, a_removed_queue_leaves_nothing) {
                                                  domain::queue_delta{orders, audit, 1, 1, 1, {}}};
     EXPECT_EQ(state.mutations, expected);
     EXPECT_EQ(state.next_id, 4U);
-    EXPECT_TRUE(this->exceptions({3}, true).entries.empty());
+    EXPECT_TRUE(this->exceptions({3}, false).entries.empty());
     EXPECT_TRUE(this->due_offsets(at(0), wall_never).empty());
 }
 

@@ -97,11 +97,17 @@ class GoldenFiles(unittest.TestCase):
                     protocol.encode_frame(name, header.request_id, **vars(message)), data
                 )
 
-    def test_fields_of_later_forms_are_skipped(self):
+    def test_fields_of_later_forms_are_skipped_in_structs_alone(self):
+        grew_themselves = {"dead_list", "dead_redrive", "dead_purge", "queue_purge"}
         for earlier in (GOLDEN / "earlier").glob("*.hex"):
             with self.subTest(earlier.stem):
                 data = golden_bytes(GOLDEN / f"{earlier.stem}.v1.hex")
-                protocol.decode_body(earlier.stem, data[protocol.HEADER_BYTES :])
+                body = data[protocol.HEADER_BYTES :]
+                if earlier.stem in grew_themselves:
+                    with self.assertRaises(protocol.ProtocolError):
+                        protocol.decode_body(earlier.stem, body)
+                else:
+                    protocol.decode_body(earlier.stem, body)
 
     def test_batch(self):
         data = golden_bytes(GOLDEN / "batch.v1.hex")

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "protocol/codec/record_batch.hpp"
+#include "protocol/codec/registry.hpp"
 #include "protocol/types/names.hpp"
 #include "tests/sim/world.hpp"
 
@@ -354,11 +355,43 @@ void world::do_admin() {
         }
         return *answer;
     };
-    const auto same = [&](const char* what, std::uint64_t told, std::uint64_t expected) {
+    const auto same = [&](std::string_view what, std::uint64_t told, std::uint64_t expected) {
         note(what, told);
         if (told != expected) {
             throw violation(fmt::format("{} of {} concerned {} messages, the model says {}", what,
                                         path, told, expected));
+        }
+    };
+    const auto any_selection = [&] {
+        constexpr std::uint64_t keys = 8;
+        model_selection which;
+        if (random_.chance(1, 3)) {
+            which.attempts_min = static_cast<std::uint32_t>(random_.below(3));
+            which.text = fmt::format("attempts >= {}", *which.attempts_min);
+        }
+        if (random_.chance(1, 3)) {
+            which.key = random_.below(keys);
+            which.text +=
+                fmt::format("{}key = 'k{}'", which.text.empty() ? "" : " and ", *which.key);
+        }
+        return which;
+    };
+    // Every slice concerns exactly what the model says of its range.
+    const auto in_slices = [&](auto request, auto concerned) {
+        model_selection which = any_selection();
+        request.filter = which.text;
+        request.limit = static_cast<std::uint32_t>(random_.below(4));
+        for (bool more = true; more;) {
+            request.from = which.from;
+            const auto answer = counted(ask(*who, request));
+            // The last slice looked at everything there is.
+            const offset_t until = answer.more ? answer.position : offset_end;
+            if (answer.more && answer.position <= which.from) {
+                throw violation(fmt::format("a slice of {} led nowhere", path));
+            }
+            same(codec::message_name<decltype(request)>, answer.messages, concerned(which, until));
+            which.from = until;
+            more = answer.more;
         }
     };
     switch (random_.below(6)) {
@@ -370,8 +403,14 @@ void world::do_admin() {
             break;
         }
         case 1: {
-            const auto answer = counted(ask(*who, codec::queue_purge{path, false}));
-            same("purge", answer.messages, model_.purged(parsed->topic, parsed->queue));
+            if (random_.chance(1, 3)) {
+                const auto answer = counted(ask(*who, codec::queue_purge{.queue = path}));
+                same("purge", answer.messages, model_.purged(parsed->topic, parsed->queue));
+                break;
+            }
+            in_slices(codec::queue_purge{.queue = path}, [&](const auto& which, offset_t until) {
+                return model_.purged(parsed->topic, parsed->queue, which, until);
+            });
             break;
         }
         case 2: {
@@ -388,13 +427,15 @@ void world::do_admin() {
         }
         case 3: {
             forget_confirmed();
-            const auto answer = counted(ask(*who, codec::dead_redrive{path, 0, offset_end, false}));
-            same("redrive", answer.messages, model_.redriven(parsed->topic, parsed->queue, now_));
+            in_slices(codec::dead_redrive{.queue = path}, [&](const auto& which, offset_t until) {
+                return model_.redriven(parsed->topic, parsed->queue, now_, which, until);
+            });
             break;
         }
         case 4: {
-            const auto answer = counted(ask(*who, codec::dead_purge{path, 0, offset_end, false}));
-            same("dead purge", answer.messages, model_.dead_purged(parsed->topic, parsed->queue));
+            in_slices(codec::dead_purge{.queue = path}, [&](const auto& which, offset_t until) {
+                return model_.dead_purged(parsed->topic, parsed->queue, which, until);
+            });
             break;
         }
         default: {

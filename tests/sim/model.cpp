@@ -187,9 +187,15 @@ void model::sought(const std::string& topic, const std::string& name, offset_t p
     queue.fence = std::max(queue.newest, lease_id{epoch, 0});
 }
 
-std::uint64_t model::purged(const std::string& topic, const std::string& name) {
+std::uint64_t model::purged(const std::string& topic, const std::string& name,
+                            const model_selection& which, offset_t until) {
     std::uint64_t count = 0;
-    for (auto& [offset, message] : state.topics.at(topic).queues.at(name).messages) {
+    auto& of = state.topics.at(topic);
+    for (auto& [offset, message] : of.queues.at(name).messages) {
+        if (offset < which.from || offset >= until ||
+            !which.takes(of.contents.at(offset), message)) {
+            continue;
+        }
         if (message.state == message_state::ready || message.state == message_state::retrying) {
             message = {.state = message_state::done};
             ++count;
@@ -198,9 +204,15 @@ std::uint64_t model::purged(const std::string& topic, const std::string& name) {
     return count;
 }
 
-std::uint64_t model::redriven(const std::string& topic, const std::string& name, instant now) {
+std::uint64_t model::redriven(const std::string& topic, const std::string& name, instant now,
+                              const model_selection& which, offset_t until) {
     std::uint64_t count = 0;
-    for (auto& [offset, message] : state.topics.at(topic).queues.at(name).messages) {
+    auto& of = state.topics.at(topic);
+    for (auto& [offset, message] : of.queues.at(name).messages) {
+        if (offset < which.from || offset >= until ||
+            !which.takes(of.contents.at(offset), message)) {
+            continue;
+        }
         if (message.state == message_state::dead) {
             message.state = message_state::retrying;
             message.failed = 0;
@@ -213,9 +225,15 @@ std::uint64_t model::redriven(const std::string& topic, const std::string& name,
     return count;
 }
 
-std::uint64_t model::dead_purged(const std::string& topic, const std::string& name) {
+std::uint64_t model::dead_purged(const std::string& topic, const std::string& name,
+                                 const model_selection& which, offset_t until) {
     std::uint64_t count = 0;
-    for (auto& [offset, message] : state.topics.at(topic).queues.at(name).messages) {
+    auto& of = state.topics.at(topic);
+    for (auto& [offset, message] : of.queues.at(name).messages) {
+        if (offset < which.from || offset >= until ||
+            !which.takes(of.contents.at(offset), message)) {
+            continue;
+        }
         if (message.state == message_state::dead) {
             message = {.state = message_state::done};
             ++count;

@@ -113,6 +113,24 @@ struct model_consumer {
     bool has_limit = false;
 };
 
+// The key of a simulated message; some have none.
+[[nodiscard]] constexpr std::optional<std::uint64_t> key_of_content(std::uint64_t content) {
+    return content % 7 == 6 ? std::nullopt : std::optional{content % 7};
+}
+
+// A filter that the broker reads as text, and what it means.
+struct model_selection {
+    std::string text;  // empty: all
+    offset_t from = 0;
+    std::optional<std::uint64_t> key;  // only of these
+    std::optional<std::uint32_t> attempts_min;
+
+    [[nodiscard]] bool takes(std::uint64_t content, const model_message& message) const {
+        return (!key || key_of_content(content) == key) &&
+               (!attempts_min || message.failed >= *attempts_min);
+    }
+};
+
 class model {
 public:
     model_state state;
@@ -146,9 +164,13 @@ public:
     void expire(instant now);
     void trimmed(topic_id topic, offset_t first);
     void sought(const std::string& topic, const std::string& queue, offset_t position);
-    std::uint64_t purged(const std::string& topic, const std::string& queue);
-    std::uint64_t redriven(const std::string& topic, const std::string& queue, instant now);
-    std::uint64_t dead_purged(const std::string& topic, const std::string& queue);
+    // What a slice that ended at `until` concerned.
+    std::uint64_t purged(const std::string& topic, const std::string& queue,
+                         const model_selection& which = {}, offset_t until = offset_end);
+    std::uint64_t redriven(const std::string& topic, const std::string& queue, instant now,
+                           const model_selection& which = {}, offset_t until = offset_end);
+    std::uint64_t dead_purged(const std::string& topic, const std::string& queue,
+                              const model_selection& which = {}, offset_t until = offset_end);
 
     // ---- what must hold ----
     void check_counts(const codec::queue_item& item, instant now) const;
@@ -179,11 +201,6 @@ private:
     [[nodiscard]] bool holds(const model_queue& queue, const model_message& message,
                              lease_id lease) const;
 };
-
-// The key of a simulated message; some have none.
-[[nodiscard]] constexpr std::optional<std::uint64_t> key_of_content(std::uint64_t content) {
-    return content % 7 == 6 ? std::nullopt : std::optional{content % 7};
-}
 // The content of a simulated message: its payload is this number.
 [[nodiscard]] std::uint64_t content_of(byte_view record);
 

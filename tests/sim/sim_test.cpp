@@ -67,6 +67,7 @@ INSTANTIATE_TEST_SUITE_P(faults, simulator_with_fault,
                          testing::Values(base::fault::ack_before_sync,
                                          base::fault::skip_deduplication,
                                          base::fault::forget_lease_on_disconnect,
+                                         base::fault::forget_key_lock,
                                          base::fault::drop_cursor_range));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
@@ -89,11 +90,11 @@ TEST(simulation, reaches_what_it_is_for) {
         }
     }
     for (const char* mark :
-         {"published", "duplicate",     "deliver",    "redeliver",      "ack",
-          "nack",      "reject",        "release",    "extend",         "lost",
-          "goodbye",   "taken up",      "gone",       "crash",          "trimmed",
-          "purge",     "seek",          "redrive",    "dead purge",     "pause",
-          "resume",    "queue removed", "clock jump", "clock set back", "resend"}) {
+         {"published",      "duplicate",   "deliver", "redeliver", "ack",           "nack",
+          "reject",         "release",     "extend",  "lost",      "goodbye",       "taken up",
+          "gone",           "crash",       "trimmed", "purge",     "seek",          "dead_redrive",
+          "dead_purge",     "queue_purge", "pause",   "resume",    "queue removed", "clock jump",
+          "clock set back", "resend"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
 }

@@ -109,7 +109,9 @@ std::string command_line::explain_error(const CLI::ParseError& error) {
     } else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
         what = fmt::format("'{}' does not know '{}'", name, unknown.front());
     }
-    return fmt::format("{}; see '{} --help'", what, name);
+    // A picture of what is wrong ends with a line of its own.
+    const char* const join = what.find('\n') == std::string::npos ? "; " : "\n";
+    return fmt::format("{}{}see '{} --help'", what, join, name);
 }
 
 std::expected<command_line::action, exit_code> command_line::parse(int argc,

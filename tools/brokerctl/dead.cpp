@@ -1,10 +1,13 @@
-// brokerctl dead: ls, redrive, purge.
+// brokerctl dead: ls, export, redrive, purge.
 #include <map>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "tools/brokerctl/command_line.hpp"
+#include "tools/brokerctl/filter.hpp"
+#include "tools/brokerctl/message_view.hpp"
+#include "tools/brokerctl/pace.hpp"
 #include "tools/brokerctl/queue_name.hpp"
 #include "tools/brokerctl/units.hpp"
 #include "tools/brokerctl/views.hpp"
@@ -14,9 +17,10 @@ namespace {
 
 // Calls take(message) for each dead message of `queue`, in order of offset, while it says true.
 template <typename Take>
-void each_dead(context& ctx, const std::string& queue, Take take) {
+void each_dead(context& ctx, const std::string& queue, const queue_filter& filter, Take take) {
+    constexpr std::uint32_t page_max = 1000;
     for (std::uint64_t from = 0;;) {
-        const auto page = ctx.admin().dead(queue, from);
+        const auto page = ctx.admin().dead(queue, from, page_max, filter.text);
         for (const auto& message : page.messages) {
             if (!take(message)) {
                 return;
@@ -46,6 +50,7 @@ std::vector<std::string> queues_with_dead(context& ctx, const std::string& only)
 struct list_dead_options {
     std::string queue;
     std::string by;
+    queue_filter filter;
     std::uint64_t limit = UINT64_MAX;
 };
 
@@ -53,11 +58,12 @@ std::vector<json> dead_rows(context& ctx, const list_dead_options& options, time
     std::vector<json> rows;
     for (const auto& name : queues_with_dead(ctx, options.queue)) {
         const auto [topic, queue] = split_queue(name);
-        each_dead(ctx, name, [&, topic = topic, queue = queue](const dead_message& message) {
-            rows.push_back(dead_row(topic, queue, message, now));
-            ctx.out().progress("dead messages", rows.size());
-            return rows.size() < options.limit;
-        });
+        each_dead(ctx, name, options.filter,
+                  [&, topic = topic, queue = queue](const dead_message& message) {
+                      rows.push_back(dead_row(topic, queue, message, now));
+                      ctx.out().progress("dead messages", rows.size());
+                      return rows.size() < options.limit;
+                  });
         if (rows.size() >= options.limit) {
             break;
         }
@@ -93,7 +99,7 @@ std::vector<json> reason_rows(context& ctx, const list_dead_options& options, ti
     std::uint64_t looked_at = 0;
     for (const auto& name : queues_with_dead(ctx, options.queue)) {
         std::map<std::string, reason_group> groups;
-        each_dead(ctx, name, [&](const dead_message& message) {
+        each_dead(ctx, name, options.filter, [&](const dead_message& message) {
             auto& group = groups[message.reason];
             ++group.count;
             if (message.since < group.oldest) {
@@ -123,13 +129,47 @@ exit_code list_dead(context& ctx, const list_dead_options& options) {
     return exit_code::done;
 }
 
+struct export_options {
+    std::string queue;
+    queue_filter filter;
+    std::uint64_t limit = UINT64_MAX;
+};
+
+exit_code export_dead(context& ctx, const export_options& options) {
+    const auto [topic, queue] = split_queue(options.queue);
+    std::uint64_t count = 0;
+    ctx.out().begin_stream();
+    each_dead(ctx, options.queue, options.filter, [&](const dead_message& dead) {
+        const auto shown = ctx.admin().show(topic, dead.offset);
+        if (!shown.message) {
+            return true;  // redriven or purged meanwhile, and done
+        }
+        const auto view = view_of(*shown.message);
+        json item = message_json(view);
+        item["queue"] = queue;
+        item["attempts"] = dead.attempts;
+        item["reason"] = dead.reason;
+        item["consumer"] = dead.consumer;
+        item["died"] = time_json(dead.since);
+        ctx.out().stream_item(item, message_line(view));
+        return ++count < options.limit && ctx.out().flush();
+    });
+    ctx.out().end_stream();
+    if (count == 0) {
+        ctx.out().remark("no dead messages");
+    }
+    return exit_code::done;
+}
+
 struct change_options {
     queue_target target;
     std::optional<std::string> reason;
+    queue_filter filter;
+    std::optional<std::uint64_t> rate;
     bool dry_run = false;
 };
 
-using change_function = slice (admin::*)(std::string_view, std::uint64_t, std::uint64_t, bool);
+using change_function = slice (admin::*)(std::string_view, const selection&, bool);
 
 // What a change does and how it is told.
 struct change {
@@ -140,14 +180,19 @@ struct change {
 
 std::uint64_t change_range(context& ctx, const change& how, const change_options& options,
                            std::uint64_t from, std::uint64_t until) {
+    pace speed(options.dry_run ? std::nullopt : options.rate);
+    selection which{
+        .filter = options.filter.text, .from = from, .until = until, .limit = speed.step()};
     std::uint64_t changed = 0;
     for (bool more = true; more;) {
-        const auto part =
-            (ctx.admin().*how.function)(options.target.queue, from, until, options.dry_run);
+        const auto part = (ctx.admin().*how.function)(options.target.queue, which, options.dry_run);
         changed += part.messages;
         more = part.more;
-        from = part.next;
+        which.from = part.next;
         ctx.out().progress("dead messages", changed);
+        if (more) {
+            speed.wait_after(part.messages);
+        }
     }
     return changed;
 }
@@ -156,7 +201,7 @@ std::uint64_t change_range(context& ctx, const change& how, const change_options
 // an offset that was not listed, as that message may die of something else meanwhile.
 std::uint64_t change_by_reason(context& ctx, const change& how, const change_options& options) {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
-    each_dead(ctx, options.target.queue, [&](const dead_message& message) {
+    each_dead(ctx, options.target.queue, options.filter, [&](const dead_message& message) {
         if (message.reason == *options.reason) {
             if (!ranges.empty() && ranges.back().second == message.offset) {
                 ++ranges.back().second;
@@ -175,8 +220,8 @@ std::uint64_t change_by_reason(context& ctx, const change& how, const change_opt
 
 exit_code change_dead(context& ctx, const change& how, const change_options& options) {
     const auto& offset = options.target.offset;
-    if (offset && options.reason) {
-        throw usage_error("give either an offset or --reason, not both");
+    if (offset && (options.reason || !options.filter.text.empty())) {
+        throw usage_error("give either an offset, or --reason and --filter, not both");
     }
     std::uint64_t changed = 0;
     if (options.reason) {
@@ -216,33 +261,49 @@ void add_change_options(verb<change_options> each) {
         ->required();
     each.app.add_option("--reason", each.options.reason,
                         "Only those whose last reason is exactly this; see 'dead ls --by reason'");
+    each.options.filter.add_to(each.app);
+    add_count(each.app, "--rate", each.options.rate, "At most so many per second");
     each.app.add_flag("--dry-run", each.options.dry_run, "Only count");
 }
 
 }  // namespace
 
 void add_dead_verbs(command_line& line) {
-    auto& noun = line.add_noun("dead", "Dead messages: ls, redrive, purge");
+    auto& noun = line.add_noun("dead", "Dead messages: ls, export, redrive, purge");
 
     auto [app, options] =
         line.add_verb(noun,
                       {"ls", "List dead messages, or how many died of which reason.",
                        "  brokerctl dead ls\n"
                        "  brokerctl dead ls --by reason\n"
+                       "  brokerctl dead ls orders/billing --filter \"header.country = 'DE'\"\n"
                        "  brokerctl dead ls orders/billing -o ndjson\n"},
                       list_dead);
     app.add_option("TOPIC/QUEUE", options.queue, "Only of this queue (default: all queues)");
     app.add_option("--by", options.by, "reason: count by the last reason")
         ->check(CLI::IsMember({"reason"}))
         ->type_name("reason");
+    options.filter.add_to(app);
     add_count(app, "--limit", options.limit, "At most so many rows (default: all)");
+
+    auto export_verb = line.add_verb(
+        noun,
+        {"export", "Print dead messages of a queue whole, and why they died.",
+         "  brokerctl dead export orders/billing -o ndjson > dead.ndjson\n"
+         "  brokerctl dead export orders/billing --filter \"reason like '*timeout*'\"\n"},
+        export_dead);
+    add_name(export_verb.app, "TOPIC/QUEUE", export_verb.options.queue, "The queue");
+    export_verb.options.filter.add_to(export_verb.app);
+    add_count(export_verb.app, "--limit", export_verb.options.limit,
+              "At most so many (default: all)");
 
     add_change_options(line.add_verb(
         noun,
         {"redrive", "Make dead messages ready again, with all their attempts before them.",
          "  brokerctl dead redrive orders/billing --dry-run\n"
          "  brokerctl dead redrive orders/billing@812\n"
-         "  brokerctl dead redrive orders/billing --reason 'card service down'\n"},
+         "  brokerctl dead redrive orders/billing --reason 'card service down'\n"
+         "  brokerctl dead redrive orders/billing --filter \"age < 1d\" --rate 100\n"},
         redrive));
 
     add_change_options(

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "tools/brokerctl/filter.hpp"
 #include "tools/brokerctl/interruption.hpp"
 #include "tools/brokerctl/message.hpp"
 #include "tools/brokerctl/message_view.hpp"
@@ -121,17 +122,23 @@ void read_until_end(context& ctx, const std::string& topic, log_position from,
 struct peek_options {
     std::string topic;
     std::optional<log_position> from;
+    topic_filter filter;
     std::uint64_t limit = 10;
 };
 
 exit_code peek(context& ctx, const peek_options& options) {
     std::uint64_t seen = 0;
     reader_options paging;
-    paging.batch_messages =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(options.limit, paging.batch_messages));
+    if (!options.filter.given()) {
+        paging.batch_messages = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(options.limit, paging.batch_messages));
+    }
     ctx.out().begin_stream();
     read_until_end(ctx, options.topic, options.from.value_or(log_position::earliest()), paging,
                    [&](const stored_message& message) {
+                       if (!options.filter.matches(message)) {
+                           return true;
+                       }
                        print(ctx, message);
                        return ++seen < options.limit;
                    });
@@ -145,6 +152,7 @@ exit_code peek(context& ctx, const peek_options& options) {
 struct find_options {
     std::string topic;
     message_labels labels;
+    topic_filter filter;
     std::optional<log_position> since;
     std::uint64_t limit = UINT64_MAX;
 };
@@ -157,7 +165,8 @@ exit_code find(context& ctx, const find_options& options) {
     read_until_end(ctx, options.topic, options.since.value_or(log_position::earliest()), {},
                    [&](const stored_message& message) {
                        ctx.out().progress("messages looked at", ++looked_at);
-                       if (!matches(message, options.labels.key, headers)) {
+                       if (!matches(message, options.labels.key, headers) ||
+                           !options.filter.matches(message)) {
                            return true;
                        }
                        print(ctx, message);
@@ -176,6 +185,7 @@ struct tail_options {
     std::optional<log_position> from;
     std::optional<std::uint64_t> count;
     message_labels labels;
+    topic_filter filter;
 };
 
 exit_code tail(context& ctx, const tail_options& options) {
@@ -194,7 +204,8 @@ exit_code tail(context& ctx, const tail_options& options) {
             }
             message = reader.next(look_at_signals_every);
         }
-        if (message && matches(*message, options.labels.key, headers)) {
+        if (message && matches(*message, options.labels.key, headers) &&
+            options.filter.matches(*message)) {
             print(ctx, *message);
             ++seen;
         }
@@ -239,17 +250,20 @@ void add_reading_verbs(command_line& line, CLI::App& noun) {
     add_name(peek_verb.app, "TOPIC", peek_verb.options.topic, "The topic");
     add_position(peek_verb.app, "--from", peek_verb.options.from,
                  "Where to begin (default earliest)");
+    peek_verb.options.filter.add_to(peek_verb.app);
     add_count(peek_verb.app, "--limit", peek_verb.options.limit, "At most so many (default 10)");
 
     auto find_verb = line.add_verb(
         noun,
-        {"find", "Print the messages of a topic that have a key and headers.",
+        {"find", "Print the messages of a topic that have a key and headers, or match a filter.",
          "  brokerctl message find orders --key 42\n"
+         "  brokerctl message find orders --filter \"header.amount > 99.5 and not has key\"\n"
          "  brokerctl message find orders --header trace=abc --since -1h -o ndjson\n"},
         find);
     add_name(find_verb.app, "TOPIC", find_verb.options.topic, "The topic");
     find_verb.options.labels.add_to(find_verb.app, "The key",
                                     "A header; with several, all must match");
+    find_verb.options.filter.add_to(find_verb.app);
     add_value(
         find_verb.app, "--since", find_verb.options.since,
         [](std::string_view text) -> parsed<log_position> {
@@ -274,6 +288,7 @@ void add_reading_verbs(command_line& line, CLI::App& noun) {
     add_count(tail_verb.app, "--count", tail_verb.options.count, "End after so many");
     tail_verb.options.labels.add_to(tail_verb.app, "Only with this key",
                                     "Only with this header; with several, all must match");
+    tail_verb.options.filter.add_to(tail_verb.app);
 }
 
 }  // namespace brokerd::ctl

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include "tools/brokerctl/command_line.hpp"
+#include "tools/brokerctl/filter.hpp"
+#include "tools/brokerctl/pace.hpp"
 #include "tools/brokerctl/queue_name.hpp"
 #include "tools/brokerctl/settings.hpp"
 #include "tools/brokerctl/units.hpp"
@@ -151,16 +153,28 @@ exit_code seek(context& ctx, const seek_options& options) {
 
 struct purge_queue_options {
     std::string queue;
+    queue_filter filter;
+    std::optional<std::uint64_t> rate;
     bool dry_run = false;
 };
 
 exit_code purge_queue(context& ctx, const purge_queue_options& options) {
+    pace speed(options.dry_run ? std::nullopt : options.rate);
+    selection which{.filter = options.filter.text, .limit = speed.step()};
+    if (!which.filter.empty() || which.limit > 0) {
+        // What comes while this goes on is not meant.
+        which.until = ctx.admin().topic(split_queue(options.queue).first).next_offset;
+    }
     std::uint64_t purged = 0;
     for (bool more = true; more;) {
-        const auto part = ctx.admin().purge_queue(options.queue, options.dry_run);
+        const auto part = ctx.admin().purge_queue(options.queue, which, options.dry_run);
         purged += part.messages;
         more = part.more;
+        which.from = part.next;
         ctx.out().progress("messages purged", purged);
+        if (more) {
+            speed.wait_after(part.messages);
+        }
     }
     ctx.out().end_progress();
     json result = queue_json(options.queue);
@@ -230,11 +244,14 @@ void add_moving_verbs(command_line& line, CLI::App& noun) {
 
     auto purge_verb = line.add_verb(
         noun,
-        {"purge", "Make every ready and retrying message done; leased and dead ones stay.",
+        {"purge", "Make ready and retrying messages done; leased and dead ones stay.",
          "  brokerctl queue purge orders/billing --dry-run\n"
-         "  brokerctl queue purge orders/billing\n"},
+         "  brokerctl queue purge orders/billing\n"
+         "  brokerctl queue purge orders/billing --filter \"key = '42' or age > 1d\"\n"},
         purge_queue);
     add_name(purge_verb.app, "TOPIC/QUEUE", purge_verb.options.queue, "The queue");
+    purge_verb.options.filter.add_to(purge_verb.app);
+    add_count(purge_verb.app, "--rate", purge_verb.options.rate, "At most so many per second");
     purge_verb.app.add_flag("--dry-run", purge_verb.options.dry_run, "Only count");
 
     auto rm_verb = line.add_verb(noun,

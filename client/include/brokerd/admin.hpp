@@ -76,23 +76,6 @@ enum class delivery_state : std::uint8_t {
 /// "ready", "leased", ...
 [[nodiscard]] std::string_view to_string(delivery_state state) noexcept;
 
-/// How an attempt ended.
-enum class attempt_end : std::uint8_t {
-    nacked = 1,
-    expired = 2,  ///< The lease ran out.
-    lost = 3,     ///< The connection went away without goodbye.
-    rejected = 4,
-};
-/// "nacked", "expired", ...
-[[nodiscard]] std::string_view to_string(attempt_end end) noexcept;
-
-struct failed_attempt {
-    timestamp time{};
-    attempt_end outcome = attempt_end::nacked;
-    std::string consumer;  ///< name@host:pid
-    std::string reason;    ///< The consumer's words; empty for expiry and loss.
-};
-
 /// A message in one queue.
 struct message_in_queue {
     std::string queue;  ///< Name without the topic.
@@ -133,6 +116,15 @@ struct dead_message {
     std::uint32_t attempts = 0;
     std::string reason;    ///< Of the last attempt.
     std::string consumer;  ///< Of the last attempt.
+};
+
+/// Some of the messages of a queue: those of a range that a filter takes.
+struct selection {
+    std::string filter;                ///< In the language of FILTER.md; empty: all.
+    std::uint64_t from = 0;            ///< First offset.
+    std::uint64_t until = UINT64_MAX;  ///< End of the range, exclusive.
+    /// Most messages of one call; 0: as many as the broker does at once.
+    std::uint32_t limit = 0;
 };
 
 struct dead_page {
@@ -222,8 +214,11 @@ public:
     /// end. Returns how many are ready afterwards and where it led (the position is clamped to the
     /// readable range). `dry_run`: change nothing, only count.
     slice seek_queue(std::string_view queue, log_position to, bool dry_run = false);
-    /// Makes ready and retrying messages done, one slice per call: call again while `more`.
-    slice purge_queue(std::string_view queue, bool dry_run = false);
+    /// Makes ready and retrying messages done; leased and dead ones stay. One slice per call: call
+    /// again from `next` while `more`, which a slice that concerned none may say. Without a
+    /// selection all in one call. `dry_run`: change nothing, only count. Errors: invalid_argument:
+    /// the filter.
+    slice purge_queue(std::string_view queue, const selection& which = {}, bool dry_run = false);
     /// Why the queue, or one of its messages, does not move: one sentence.
     [[nodiscard]] std::string explain(std::string_view queue,
                                       std::optional<std::uint64_t> offset = std::nullopt);
@@ -237,17 +232,16 @@ public:
     /// A message and its state in every queue. Errors: not_found: no message has this offset yet.
     [[nodiscard]] shown_message show(std::string_view topic, std::uint64_t offset);
 
-    // Dead messages of a queue; ranges are [from, until).
+    // Dead messages of a queue. A page or slice may hold none and yet not be the last: go on from
+    // `next` while `more`. Errors: invalid_argument: the filter.
 
+    /// At most `limit` (1 to 1000) of those that the filter takes; empty: all.
     [[nodiscard]] dead_page dead(std::string_view queue, std::uint64_t from = 0,
-                                 std::uint32_t limit = 1000);
-    /// Makes dead messages ready again with all attempts, one slice per call: call again from
-    /// `next` while `more`.
-    slice redrive_dead(std::string_view queue, std::uint64_t from = 0,
-                       std::uint64_t until = UINT64_MAX, bool dry_run = false);
+                                 std::uint32_t limit = 1000, std::string_view filter = {});
+    /// Makes dead messages ready again with all attempts. `dry_run`: change nothing, only count.
+    slice redrive_dead(std::string_view queue, const selection& which = {}, bool dry_run = false);
     /// Makes dead messages done, likewise.
-    slice purge_dead(std::string_view queue, std::uint64_t from = 0,
-                     std::uint64_t until = UINT64_MAX, bool dry_run = false);
+    slice purge_dead(std::string_view queue, const selection& which = {}, bool dry_run = false);
 
     // The broker.
 

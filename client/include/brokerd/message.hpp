@@ -63,6 +63,9 @@ public:
     [[nodiscard]] timestamp time() const noexcept { return time_; }
     /// Number of this attempt, from 1.
     [[nodiscard]] std::uint32_t attempt() const noexcept { return attempt_; }
+    /// How earlier attempts failed, oldest first; of very many the first and the latest. It
+    /// outlives a redrive, so it may be longer than attempt() - 1.
+    [[nodiscard]] const std::vector<failed_attempt>& history() const noexcept;
     /// Identity of the lease: a fencing token.
     [[nodiscard]] lease_token lease() const noexcept { return lease_; }
     /// An answer was given.

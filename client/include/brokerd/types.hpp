@@ -61,6 +61,23 @@ struct stored_message {
     bool operator==(const stored_message&) const = default;
 };
 
+/// How an attempt ended.
+enum class attempt_end : std::uint8_t {
+    nacked = 1,
+    expired = 2,  ///< The lease ran out.
+    lost = 3,     ///< The connection went away without goodbye.
+    rejected = 4,
+};
+/// "nacked", "expired", ...
+[[nodiscard]] std::string_view to_string(attempt_end end) noexcept;
+
+struct failed_attempt {
+    timestamp time{};
+    attempt_end outcome = attempt_end::nacked;
+    std::string consumer;  ///< name@host:pid
+    std::string reason;    ///< The consumer's words; empty for expiry and loss.
+};
+
 /// Identity of a lease and a fencing token: of two leases of one message the later compares
 /// greater, so a resource that remembers the greatest token it has seen can refuse a holder that
 /// was too slow.

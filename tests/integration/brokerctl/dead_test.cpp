@@ -93,6 +93,59 @@ TEST_F(brokerctl_dead_test, only_of_one_reason) {
     EXPECT_EQ(left[0]["reason"], "b");
 }
 
+TEST_F(brokerctl_dead_test, a_filter_says_which) {
+    create_orders(6);
+    reject(2, "timeout of the card service");
+    reject(3, "no such card");
+    EXPECT_EQ(as_json({"dead", "ls", "--filter", "reason like '*timeout*'"}).size(), 2U);
+    const auto groups = as_json({"dead", "ls", "--by", "reason", "--filter", "offset > 3"});
+    ASSERT_EQ(groups.size(), 1U);
+    EXPECT_EQ(groups[0]["count"], 1);
+    EXPECT_EQ(text({"dead", "redrive", "orders/billing", "--filter", "reason like '*timeout*'",
+                    "--dry-run"}),
+              "would redrive 2 dead messages of queue orders/billing\n");
+    EXPECT_EQ(text({"dead", "redrive", "orders/billing", "--filter", "reason like '*timeout*'",
+                    "--rate", "1000"}),
+              "redrove 2 dead messages of queue orders/billing\n");
+    EXPECT_EQ(text({"dead", "purge", "orders/billing", "--filter", "size = 2 and offset <= 3"}),
+              "purged 2 dead messages of queue orders/billing\n");
+    const auto left = as_json({"dead", "ls"});
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_EQ(left[0]["offset"], 4);
+}
+
+TEST_F(brokerctl_dead_test, a_wrong_filter_is_pointed_at) {
+    create_orders(1);
+    const auto end =
+        ctl({"dead", "redrive", "orders/billing", "--filter", "offset > 3 und key = 1"});
+    EXPECT_EQ(end.exit_code, usage);
+    EXPECT_THAT(end.err, HasSubstr("column 12: "));
+    EXPECT_THAT(end.err, HasSubstr("offset > 3 und key = 1\n"));
+    EXPECT_THAT(end.err, HasSubstr("\n           ^\n"));
+}
+
+TEST_F(brokerctl_dead_test, export_prints_them_whole) {
+    create_orders(3);
+    reject(2, "no such card");
+    const auto exported = lines(text({"dead", "export", "orders/billing", "-o", "ndjson"}));
+    ASSERT_EQ(exported.size(), 2U);
+    EXPECT_EQ(exported[0]["topic"], "orders");
+    EXPECT_EQ(exported[0]["queue"], "billing");
+    EXPECT_EQ(exported[0]["offset"], 0);
+    EXPECT_EQ(exported[0]["payload"], "m0");
+    EXPECT_EQ(exported[0]["attempts"], 1);
+    EXPECT_EQ(exported[0]["reason"], "no such card");
+    EXPECT_THAT(exported[0]["consumer"], StartsWith("brokerctl@"));
+    EXPECT_TRUE(exported[0]["died"].is_string());
+    EXPECT_EQ(
+        lines(text({"dead", "export", "orders/billing", "--filter", "offset = 1", "-o", "ndjson"}))
+            .size(),
+        1U);
+    EXPECT_EQ(
+        lines(text({"dead", "export", "orders/billing", "--limit", "1", "-o", "ndjson"})).size(),
+        1U);
+}
+
 TEST_F(brokerctl_dead_test, purge) {
     create_orders(3);
     reject(2, "no such card");

@@ -124,6 +124,21 @@ TEST_F(brokerctl_test, queue_purge) {
     EXPECT_EQ(row["dead"], 1);
 }
 
+TEST_F(brokerctl_test, queue_purge_of_what_a_filter_takes) {
+    create_orders(12);
+    text({"message", "consume", "orders/billing", "--nack", "--delay", "1h", "--reason", "later"});
+    EXPECT_EQ(text({"queue", "purge", "orders/billing", "--filter", "size = 3", "--dry-run"}),
+              "would purge 2 messages of queue orders/billing\n");
+    EXPECT_EQ(text({"queue", "purge", "orders/billing", "--filter", "size = 3"}),
+              "purged 2 messages of queue orders/billing\n");
+    EXPECT_EQ(queue_row()["ready"], 9);
+    EXPECT_EQ(text({"queue", "purge", "orders/billing", "--filter", "reason = 'later'"}),
+              "purged 1 message of queue orders/billing\n");
+    EXPECT_EQ(queue_row()["retrying"], 0);
+    EXPECT_EQ(text({"queue", "purge", "orders/billing", "--rate", "1000"}),
+              "purged 9 messages of queue orders/billing\n");
+}
+
 TEST_F(brokerctl_test, queue_rm) {
     create_orders(2);
     EXPECT_EQ(text({"queue", "rm", "orders/billing", "--dry-run"}),

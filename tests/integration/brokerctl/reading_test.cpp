@@ -8,6 +8,7 @@
 namespace brokerd::test {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -57,6 +58,29 @@ TEST_F(brokerctl_test, find) {
               0U);
     EXPECT_EQ(as_json({"message", "find", "orders", "--since", "-1h"}).size(), 4U);
     EXPECT_EQ(as_json({"message", "find", "orders", "--since", "2100-01-01T00:00:00Z"}).size(), 0U);
+}
+
+TEST_F(brokerctl_test, a_filter_says_which_messages_of_a_topic) {
+    create_orders(12);
+    text({"message", "publish", "orders", "x", "--key", "7", "--header", "country=DE"});
+    const auto offsets = [&](const char* verb, const char* filter) {
+        std::vector<int> found;
+        for (const auto& message : as_json({"message", verb, "orders", "--filter", filter})) {
+            found.push_back(message["offset"]);
+        }
+        return found;
+    };
+    EXPECT_THAT(offsets("find", "size = 3"), ElementsAre(10, 11));
+    EXPECT_THAT(offsets("find", "header.country in ('DE', 'AT') and key = 7"), ElementsAre(12));
+    EXPECT_THAT(offsets("find", "offset < 2 and age < 1h and time > '2020-01-01T00:00:00Z'"),
+                ElementsAre(0, 1));
+    EXPECT_THAT(offsets("peek", "size != 2"), ElementsAre(10, 11, 12)) << "beyond the first ten";
+    EXPECT_EQ(as_json({"message", "tail", "orders", "--from", "earliest", "--filter", "has key",
+                       "--count", "1"})[0]["offset"],
+              12);
+    const auto end = ctl({"message", "find", "orders", "--filter", "attempts > 1"});
+    EXPECT_EQ(end.exit_code, usage);
+    EXPECT_THAT(end.err, HasSubstr("a message of a topic has no attempts"));
 }
 
 TEST_F(brokerctl_test, find_reads_all_pages) {

@@ -92,10 +92,18 @@ TEST_F(client_consume_test, a_nacked_message_comes_again_with_its_next_attempt) 
     ensure();
     with.publish("orders", {.payload = "x"});
     consumer from = with.open_consumer("orders/billing");
-    from.next(patience)->nack(1ms, "once more");
+    auto first = from.next(patience);
+    ASSERT_TRUE(first);
+    EXPECT_THAT(first->history(), IsEmpty());
+    first->nack(1ms, "once more");
     const auto again = from.next(patience);
     ASSERT_TRUE(again);
     EXPECT_EQ(again->attempt(), 2U);
+    ASSERT_THAT(again->history(), SizeIs(1));
+    EXPECT_EQ(again->history()[0].outcome, attempt_end::nacked);
+    EXPECT_EQ(again->history()[0].reason, "once more");
+    EXPECT_GE(again->history()[0].time, again->time());
+    EXPECT_FALSE(again->history()[0].consumer.empty());
 }
 
 TEST_F(client_consume_test, a_message_dropped_without_answer_is_released) {

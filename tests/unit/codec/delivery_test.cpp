@@ -2,6 +2,8 @@
 // refuse.
 #include "protocol/codec/delivery.hpp"
 
+#include <array>
+
 #include <gtest/gtest.h>
 
 #include "protocol/codec/encode.hpp"
@@ -39,6 +41,52 @@ TEST(deliver_writer, writes_what_the_encoder_writes) {
     const auto decoded = decode<deliver>(byte_view(by_writer).subspan(5 + frame_header_bytes));
     ASSERT_TRUE(decoded) << decoded.error().text;
     EXPECT_EQ(*decoded, expected);
+}
+
+TEST(deliver_writer, writes_a_history) {
+    const byte_buffer record = records(1);
+    const std::vector<attempt> history{{wall_from_us(3), attempt_outcome::nacked, "a@b:1", "no"},
+                                       {wall_from_us(4), attempt_outcome::lost, "a@b:2", ""}};
+    const deliver expected{
+        .consumer = consumer_id(7),
+        .runs = {{{20, 1, broker_epoch(2), 103}, wall_from_us(6), 3, {record}, history}}};
+    byte_buffer by_encoder;
+    encode_frame(by_encoder, 0, expected);
+    byte_buffer by_writer;
+    deliver_writer writer(by_writer, consumer_id(7));
+    writer.append_run(expected.runs[0].leases, wall_from_us(6), 3, history, record);
+    EXPECT_EQ(writer.body_bytes(), body_size(expected));
+    writer.finish();
+    EXPECT_EQ(by_writer, by_encoder);
+    const auto decoded = decode<deliver>(byte_view(by_writer).subspan(frame_header_bytes));
+    ASSERT_TRUE(decoded) << decoded.error().text;
+    EXPECT_EQ(*decoded, expected);
+    // A message that did not fail before is written as without the feature.
+    byte_buffer plain;
+    deliver_writer first(plain, consumer_id(7));
+    first.append_run(expected.runs[0].leases, wall_from_us(6), 1, {}, record);
+    first.finish();
+    byte_buffer without;
+    deliver_writer second(without, consumer_id(7));
+    second.append_run(expected.runs[0].leases, wall_from_us(6), 1, record);
+    second.finish();
+    EXPECT_EQ(plain, without);
+}
+
+TEST(delivery, an_empty_history_is_refused) {
+    const byte_buffer record = records(1);
+    byte_buffer out;
+    deliver_writer writer(out, consumer_id(1));
+    writer.append_run({.count = 1}, {}, 1, record);
+    writer.finish();
+    constexpr std::size_t attempt_at = frame_header_bytes + 4 + 24 + 8;
+    constexpr std::size_t records_at = attempt_at + 8;
+    store_le(out.data() + attempt_at, has_history | 1U);
+    const std::array<std::byte, 4> none{};
+    out.insert(out.begin() + static_cast<std::ptrdiff_t>(records_at), none.begin(), none.end());
+    const auto decoded = decode<deliver>(byte_view(out).subspan(frame_header_bytes));
+    ASSERT_FALSE(decoded);
+    EXPECT_EQ(decoded.error().code, error_code::malformed);
 }
 
 TEST(messages_writer, writes_what_the_encoder_writes) {

@@ -242,6 +242,26 @@ TEST(dispatch, released_messages_go_before_fresh_ones) {
     EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(1));
 }
 
+// The holders of the gaps did not come back: they are ready again, and given out.
+TEST(dispatch, max_runs_stops_no_queue_for_ever) {
+    harness h;
+    h.make_queue("t/q", {.max_runs = 2});
+    h.publish("t", std::vector<std::string>(8, "x"));
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q").queue;
+    const auto got = h.deliveries(one);
+    h.settle(one, q, settle_action::ack, {run_of(got[1]), run_of(got[3]), run_of(got[5])});
+    h.restart();
+    const auto two = h.connect();
+    h.attach(two, "t/q");
+    std::size_t delivered = 0;
+    for (auto again = h.deliveries(two); !again.empty(); again = h.deliveries(two)) {
+        delivered += again.size();
+        h.settle(two, q, settle_action::ack, runs_of(again));
+    }
+    EXPECT_EQ(delivered, 5U);
+}
+
 TEST(dispatch, max_retrying_and_max_runs_pause_what_is_fresh) {
     harness h;
     h.make_queue("t/retries", {.max_retrying = 2});

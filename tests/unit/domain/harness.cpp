@@ -148,12 +148,19 @@ fetch_result fake_store::read_log(const fetch_log& what) const {
 fetch_result fake_store::read_exceptions(const fetch_exceptions& what) const {
     EXPECT_TRUE(std::is_sorted(what.offsets.begin(), what.offsets.end()));
     exceptions_fetched result;
+    std::size_t kept_bytes = 0;
     for (const offset_t offset : what.offsets) {
-        const auto at = exceptions.find({what.queue, offset});
-        if (at == exceptions.end()) {
-            continue;
+        if (what.bytes_max > 0 && kept_bytes >= what.bytes_max) {
+            result.looked_below = offset;
+            break;
         }
-        exception_entry entry{.offset = offset, .value = at->second};
+        const auto at = exceptions.find({what.queue, offset});
+        exception_entry entry;
+        entry.offset = offset;
+        entry.stored = at != exceptions.end();
+        if (entry.stored) {
+            entry.value = at->second;
+        }
         const auto record = kept.find({what.queue, offset});
         if (what.with_records && record != kept.end()) {
             auto copy = std::make_shared<std::string>(record->second.record);
@@ -165,7 +172,10 @@ fetch_result fake_store::read_exceptions(const fetch_exceptions& what) const {
                 entry.append_time = (*data)->append_time();
             }
         }
-        result.entries.push_back(std::move(entry));
+        kept_bytes += entry.record.view.size();
+        if (entry.stored || entry.record.owner) {
+            result.entries.push_back(std::move(entry));
+        }
     }
     return result;
 }
@@ -192,7 +202,9 @@ fetch_result fake_store::read(const fetch_body& what) const {
     if (failing) {
         return failure{error_code::storage_failed, "the test says so"};
     }
-    if (const auto* f = std::get_if<fetch_log>(&what)) return read_log(*f);
+    if (const auto* f = std::get_if<fetch_log>(&what)) {
+        return log_lost ? fetch_result{log_fetched{}} : read_log(*f);
+    }
     if (const auto* f = std::get_if<fetch_exceptions>(&what)) return read_exceptions(*f);
     if (const auto* f = std::get_if<fetch_due>(&what)) return read_due(*f);
     if (const auto* f = std::get_if<fetch_times>(&what)) {
@@ -254,7 +266,8 @@ std::vector<received> messages_of(const std::vector<record_run>& runs, commit_nu
                                 .attempt = run.attempt,
                                 .key = std::string(codec::record_key(left.first(size))),
                                 .payload = std::string(as_text(record->payload)),
-                                .depends_on = depends_on});
+                                .depends_on = depends_on,
+                                .history = run.history});
             left = left.subspan(size);
         }
         EXPECT_TRUE(left.empty());

@@ -48,7 +48,8 @@ public:
     commit_number last_commit;
     std::uint64_t next_id = 1;
     wall_time retry_clock{};
-    bool failing = false;  // every read fails
+    bool failing = false;   // every read fails
+    bool log_lost = false;  // reads of the log find nothing
 
 private:
     [[nodiscard]] fetch_result read_log(const fetch_log& what) const;
@@ -76,6 +77,7 @@ struct received {
     std::string key;
     std::string payload;
     commit_number depends_on;
+    std::vector<brokerd::attempt> history;
 };
 
 // Takes runs apart.

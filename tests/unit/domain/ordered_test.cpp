@@ -121,6 +121,34 @@ TEST_F(keyed_queue, skip_goes_on_after_a_failure_one_at_a_time) {
     EXPECT_THAT(offsets_of(take()), ElementsAre(2));
 }
 
+// Its record has to be read, and meanwhile others would take the key.
+TEST(keyed_queue_without_cache, a_due_retry_takes_its_key_before_what_is_newer) {
+    harness h({.cache_bytes_max = 1});
+    auto skip = no_jitter;
+    skip.after_failure = after_failure::skip;
+    h.make_queue("t/q", skip, queue_mode::keyed);
+    for (int i = 0; i < 6; ++i) {
+        h.publish_keyed("t", {{"a"}});
+    }
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q").queue;
+    auto got = h.deliveries(one);
+    ASSERT_THAT(offsets_of(got), ElementsAre(0));
+    h.settle(one, q, settle_action::nack, runs_of(got));
+    got = h.deliveries(one);
+    ASSERT_THAT(offsets_of(got), ElementsAre(1));
+    for (int i = 0; i < 3; ++i) {
+        h.publish("t", {"x"});  // commits, so that memory forgets the exception
+    }
+    h.pass(2s);
+    h.settle(one, q, settle_action::ack, {run_of(got[0])});
+    for (const received& each : h.deliveries(one)) {
+        got.push_back(each);
+    }
+    EXPECT_THAT(offsets_of(got), testing::Contains(0U));
+    EXPECT_THAT(offsets_of(got), testing::Not(testing::Contains(2U)));
+}
+
 TEST_F(keyed_queue, the_policy_can_be_changed_while_a_key_is_blocked) {
     h.publish_keyed("t", {{"a"}, {"a"}});
     settle(take()[0], settle_action::nack, 60s);
@@ -200,6 +228,31 @@ TEST_F(keyed_queue, a_late_ack_after_a_restart_holds_for_a_message_the_cursor_ha
         h.settle(back, q, settle_action::ack, {{1, 1, broker_epoch{1}, got[0].lease.counter + 1}});
     EXPECT_EQ(settled.accepted, 1U);
     EXPECT_EQ(h.queue_info("t/q").done, 1U);
+}
+
+// Taken up and given back counts as leased again, also before the cursor has come by.
+TEST_F(keyed_queue, an_older_lease_ends_when_a_newer_one_was_taken_up_and_given_back) {
+    h.publish_keyed("t", {{"a"}, {"a"}});
+    const auto older = take();
+    ASSERT_THAT(offsets_of(older), ElementsAre(0));
+    h.restart();
+    auto back = h.connect("one@host:1");
+    q = h.attach(back, "t/q").queue;
+    const auto newer = h.deliveries(back);
+    ASSERT_THAT(offsets_of(newer), ElementsAre(0));
+    h.ask<codec::ok>(h.admin, codec::queue_pause{"t/q", true});
+    h.restart();
+    back = h.connect("one@host:1");
+    h.attach(back, "t/q");
+    EXPECT_EQ(h.settle(back, q, settle_action::extend, runs_of(newer)).accepted, 1U);
+    EXPECT_EQ(h.settle(back, q, settle_action::release, runs_of(newer)).accepted, 1U);
+    EXPECT_EQ(h.settle(back, q, settle_action::ack, runs_of(older)).accepted, 0U);
+    EXPECT_EQ(h.queue_info("t/q").ready, 2U);
+    h.ask<codec::ok>(h.admin, codec::queue_pause{"t/q", false});
+    auto got = h.deliveries(back);
+    ASSERT_THAT(offsets_of(got), ElementsAre(0));
+    h.settle(back, q, settle_action::ack, runs_of(got));
+    EXPECT_THAT(offsets_of(h.deliveries(back)), ElementsAre(1));
 }
 
 TEST_F(keyed_queue, redriven_messages_of_one_key_come_in_order) {
@@ -293,6 +346,55 @@ TEST_F(keyed_queue, explains_what_waits) {
                 AllOf(HasSubstr("ready: another message with its key comes first: t/q@0 is leased"),
                       HasSubstr("one@host:1")));
     EXPECT_THAT(h.explain("t/q"), HasSubstr("1 message waits: their keys are not free"));
+}
+
+// ---- reading ----
+
+// What waits for its key lies in chunks that memory has not any more.
+class keyed_backlog : public testing::Test {
+protected:
+    static constexpr int keys = 40;
+
+    keyed_backlog() : h({.cache_bytes_max = 1, .read_ahead_bytes = 1}) {
+        h.make_queue("t/q", no_jitter, queue_mode::keyed);
+        for (int round = 0; round < 3; ++round) {
+            for (int key = 0; key < keys; ++key) {
+                h.publish_keyed("t", {{"k" + std::to_string(key)}});
+            }
+        }
+        one = h.connect("one@host:1");
+        q = h.attach(one, "t/q").queue;
+        first = h.deliveries(one);
+    }
+
+    harness h;
+    connection_id one;
+    queue_id q;
+    std::vector<received> first;
+};
+
+TEST_F(keyed_backlog, is_read_again_when_keys_are_free) {
+    ASSERT_THAT(first, SizeIs(keys));
+    h.settle(one, q, settle_action::ack, runs_of(first));
+    EXPECT_THAT(h.deliveries(one), SizeIs(keys));
+}
+
+TEST_F(keyed_backlog, is_given_out_after_reads_that_failed) {
+    ASSERT_THAT(first, SizeIs(keys));
+    for (bool* fault : {&h.store.failing, &h.store.log_lost}) {
+        *fault = true;
+        h.settle(one, q, settle_action::ack, runs_of(first));
+        first = h.deliveries(one);
+        EXPECT_LT(first.size(), std::size_t{keys}) << "some had to be read";
+        h.pass(3s);
+        EXPECT_THAT(h.explain("t/q"), HasSubstr("reading failed"));
+        *fault = false;
+        h.pass(3s);
+        for (const received& each : h.deliveries(one)) {
+            first.push_back(each);
+        }
+        EXPECT_EQ(first.size(), std::size_t{keys});
+    }
 }
 
 // ---- mode single ----

@@ -40,6 +40,23 @@ struct retry_test : testing::Test {
     queue_id queue;
 };
 
+TEST_F(retry_test, a_delivery_tells_how_earlier_attempts_failed) {
+    fail(1, 1s);
+    h.pass(1s);
+    auto got = h.deliveries(one);
+    ASSERT_THAT(got, SizeIs(1));
+    ASSERT_THAT(got[0].history, SizeIs(1));
+    EXPECT_EQ(got[0].history[0].reason, "no");
+    EXPECT_EQ(got[0].history[0].consumer, "worker@host:7");
+    h.settle(one, queue, settle_action::reject, runs_of(got), duration_us{-1}, "never");
+    h.ask<codec::counted>(h.admin, codec::dead_redrive{.queue = "t/q"});
+    got = h.deliveries(one);
+    ASSERT_THAT(got, SizeIs(1));
+    EXPECT_EQ(got[0].attempt, 1U);
+    ASSERT_THAT(got[0].history, SizeIs(2)) << "a redrive keeps it";
+    EXPECT_EQ(got[0].history[1].outcome, attempt_outcome::rejected);
+}
+
 TEST_F(retry_test, a_due_message_is_ready_although_nobody_takes_it) {
     fail(3, 5s);
     h.close(one, true);

@@ -49,6 +49,21 @@ TEST_F(trim_test, a_topic_without_queues_keeps_everything) {
     EXPECT_EQ(h.queue_info("t/q").ready, 1U) << "a new queue starts at the earliest";
 }
 
+// Two acks within the time between two samples, and nothing after.
+TEST_F(trim_test, keep_done_keeps_no_longer_when_nothing_else_happens) {
+    make("t/q", 64s);
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q").queue;
+    for (int i = 0; i < 2; ++i) {
+        h.publish("t", {"x"});
+        h.settle(one, q, settle_action::ack, runs_of(h.deliveries(one)));
+    }
+    h.pass(63s);
+    EXPECT_EQ(h.topic_info("t").first_offset, 0U);
+    h.pass(4s);
+    EXPECT_EQ(h.topic_info("t").first_offset, 2U);
+}
+
 TEST_F(trim_test, keep_done_keeps_messages_readable) {
     make("t/q", 60s);
     const auto one = h.connect();

@@ -59,7 +59,10 @@ INSTANTIATE_TEST_SUITE_P(
                               error_code::version_unsupported},
                     bad_hello{"reversed", [](codec::hello& h) { h.version_min = 5; },
                               error_code::version_unsupported},
-                    bad_hello{"feature", [](codec::hello& h) { h.features_required = 1; },
+                    bad_hello{"feature",
+                              [](codec::hello& h) {
+                                  h.features_required = ~codec::feature::attempt_history;
+                              },
                               error_code::feature_unsupported},
                     bad_hello{"control", [](codec::hello& h) { h.client_name = "a\nb"; },
                               error_code::invalid_argument},

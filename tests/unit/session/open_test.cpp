@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "broker/session/request_table.hpp"
+#include "protocol/codec/record_batch.hpp"
 #include "protocol/types/crc32c.hpp"
 #include "tests/unit/session/session_fixture.hpp"
 
@@ -266,6 +267,45 @@ TEST_F(open_session, consumers_are_counted_whatever_ids_their_requests_have) {
     receive(1, codec::set_prefetch{.consumer = consumer_id{5}});
     output(1, codec::ok{});
     EXPECT_EQ(machine().consumers(), 1U);
+}
+
+// How a message failed before is told to clients that understand it.
+class session_of_features : public session_fixture {
+protected:
+    codec::deliver delivered(std::uint64_t features) {
+        open(features);
+        receive(1, codec::attach{.queue = "t/q", .consumer = consumer_id{5}});
+        output(1, codec::attached{.queue = queue_id{1}});
+        (void)take();
+        domain::record_run run;
+        run.leases = {0, 1, broker_epoch{3}, 1};
+        run.attempt = 2;
+        run.history = {{wall_from_us(1), attempt_outcome::nacked, "a@b:1", "no"}};
+        codec::batch_builder builder;
+        builder.add({.payload = as_bytes("x")});
+        const byte_buffer batch = builder.take({}, 0);
+        const auto record =
+            std::make_shared<byte_buffer>(batch.begin() + codec::batch_header_bytes, batch.end());
+        run.records = {record, *record};
+        output(0, domain::delivery{consumer_id{5}, {run}});
+        outputs_end();
+        return take_one<codec::deliver>();
+    }
+};
+
+TEST_F(session_of_features, a_history_is_sent_to_who_asked_for_it) {
+    const auto push = delivered(codec::feature::attempt_history | std::uint64_t{1} << 63U);
+    ASSERT_EQ(push.runs.size(), 1U);
+    EXPECT_EQ(push.runs[0].attempt, 2U);
+    ASSERT_EQ(push.runs[0].history.size(), 1U);
+    EXPECT_EQ(push.runs[0].history[0].reason, "no");
+}
+
+TEST_F(session_of_features, others_get_the_attempt_alone) {
+    const auto push = delivered(0);
+    ASSERT_EQ(push.runs.size(), 1U);
+    EXPECT_EQ(push.runs[0].attempt, 2U);
+    EXPECT_TRUE(push.runs[0].history.empty());
 }
 
 TEST_F(open_session, draining_waits_for_what_is_held) {

@@ -64,8 +64,9 @@ protected:
         receive(bytes);
     }
     // Opens the session and forgets what that left behind.
-    void open() {
+    void open(std::uint64_t features = 0) {
         codec::hello hello;
+        hello.features_offered = features;
         hello.client_name = "worker@host:1";
         receive(1, hello);
         ASSERT_EQ(machine().state(), session_state::open);

@@ -19,6 +19,10 @@ static_assert(wall_from_us(to_us(wall_never)) == wall_never);
 
 TEST(settings, durable_values_stay) {
     EXPECT_EQ(static_cast<int>(queue_mode::shared), 1);
+    EXPECT_EQ(static_cast<int>(queue_mode::keyed), 2);
+    EXPECT_EQ(static_cast<int>(queue_mode::single), 3);
+    EXPECT_EQ(static_cast<int>(after_failure::block), 1);
+    EXPECT_EQ(static_cast<int>(after_failure::skip), 2);
     EXPECT_EQ(static_cast<int>(message_state::ready), 1);
     EXPECT_EQ(static_cast<int>(message_state::done), 5);
     EXPECT_EQ(static_cast<int>(attempt_outcome::rejected), 4);

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Runs the session README.md opens with, command by command in one shell, and compares what the
-programs print with what README.md shows; times, names and ports are masked.
+"""Runs the sessions a document shows (its console blocks), command by command, each in a shell and
+with a broker of its own, and compares what the programs print with what the document says; times,
+names and ports are masked.
 
-Usage: readme_session.py DIRECTORY_OF_PROGRAMS
+Usage: sessions.py DIRECTORY_OF_PROGRAMS DOCUMENT
 """
 import os
 import pathlib
@@ -31,16 +32,16 @@ def masked(line):
     return line.rstrip()
 
 
-def session_of(readme):
-    """[(command, [line of output, ...]), ...] of the first console block."""
-    block = re.search(r"^```console\n(.*?)^```$", readme, re.S | re.M).group(1)
-    steps = []
-    for line in block.splitlines():
-        if line.startswith("$ "):
-            steps.append((line[2:], []))
-        else:
-            steps[-1][1].append(line)
-    return steps
+def sessions_of(document):
+    """[(command, [line of output, ...]), ...] of each console block."""
+    for block in re.findall(r"^```console\n(.*?)^```$", document, re.S | re.M):
+        steps = []
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                steps.append((line[2:], []))
+            else:
+                steps[-1][1].append(line)
+        yield steps
 
 
 def starts_broker(command):
@@ -90,14 +91,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def main():
-    programs = pathlib.Path(sys.argv[1]).resolve()
-    steps = session_of(pathlib.Path("README.md").read_text())
+def run(steps, programs):
+    """How many of the commands print something else than they should."""
     address = f"127.0.0.1:{free_port()}"
     environment = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}",
                        BROKERD_LISTEN=address, BROKERD_SERVER=address)
     wrong = 0
-    with tempfile.TemporaryDirectory(prefix="brokerd-readme-") as directory:
+    with tempfile.TemporaryDirectory(prefix="brokerd-session-") as directory:
         shell = Shell(directory, environment)
         try:
             for command, expected in steps:
@@ -108,9 +108,17 @@ def main():
                           *(f"printed:  {line}" for line in printed), sep="\n")
         finally:
             shell.stop()
-    if wrong:
-        sys.exit(f"{wrong} of {len(steps)} commands printed something else than README.md shows")
-    print(f"{len(steps)} commands print what README.md shows")
+    return wrong
+
+
+def main():
+    programs, document = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
+    sessions = list(sessions_of(pathlib.Path(document).read_text()))
+    commands = sum(len(steps) for steps in sessions)
+    wrong = sum(run(steps, programs) for steps in sessions)
+    if wrong or not commands:
+        sys.exit(f"{wrong} of {commands} commands print something else than {document} shows")
+    print(f"{commands} commands print what {document} shows")
 
 
 main()
