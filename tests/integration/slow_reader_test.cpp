@@ -143,7 +143,8 @@ TEST_F(slow_reader_test, a_frame_is_not_late_while_the_broker_does_not_read) {
         ASSERT_NE(frame->type, codec::frame_type::error);
         pongs += frame->type == codec::frame_type::pong ? 1U : 0U;
         if (frame->type == codec::frame_type::deliver) {
-            for (const auto& run : codec::decode<codec::deliver>(frame->body)->runs) {
+            const auto deliver = codec::decode<codec::deliver>(frame->body);
+            for (const auto& run : deliver->runs) {
                 taken += run.leases.count;
             }
         }

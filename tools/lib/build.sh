@@ -18,6 +18,7 @@ die() {
 }
 
 jobs=${BROKERD_JOBS:-$(nproc)}
+ctest_launcher=()  # a command to run ctest with
 
 # The packages of the given sections of tools/packages.
 packages_of() {
@@ -93,7 +94,8 @@ build_preset() {
 run_tests() {
     local preset=$1 log=build/$1/test.log status=0
     shift
-    ctest --preset "$preset" -j "$jobs" --output-on-failure --no-tests=ignore "$@" |
+    "${ctest_launcher[@]}" ctest --preset "$preset" -j "$jobs" --output-on-failure \
+        --no-tests=ignore "$@" |
         tee "$log" || status=$?
     tests_closing_line=$(grep -E '^[0-9]+% tests passed' "$log" | tail -n 1 || true)
     tests_closing_line=${tests_closing_line:-no tests}

@@ -330,10 +330,10 @@ TEST_F(client_other_database, counts_what_it_cannot_confirm_as_refused) {
 TEST_F(client_other_database, sends_unanswered_publishes_again) {
     peer.greet();
     const publish_outcome& outcome = peer.publish("orders", "one");
-    const auto before = peer.write_one().as<codec::publish>();
+    const sent_frame before = peer.write_one();
     const auto frames = reconnect_to_other();
     ASSERT_THAT(frames, SizeIs(1));
-    EXPECT_EQ(frames[0].as<codec::publish>(), before);
+    EXPECT_EQ(frames[0].as<codec::publish>(), before.as<codec::publish>());
     peer.acknowledge(frames[0], 0);
     EXPECT_EQ(outcome.offset, 0U);
 }

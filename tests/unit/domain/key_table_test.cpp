@@ -12,8 +12,8 @@
 namespace brokerd::domain {
 namespace {
 
-constexpr key_hash a = 10;
-constexpr key_hash b = 20;
+constexpr key_hash key_a = 10;
+constexpr key_hash key_b = 20;
 
 TEST(key_hash, stays_what_it_is) {
     // It is stored with retrying messages.
@@ -24,12 +24,12 @@ TEST(key_hash, stays_what_it_is) {
 
 TEST(key_table, a_key_is_locked_while_a_message_is_in_flight) {
     key_table table;
-    table.lock(a, 5);
-    EXPECT_TRUE(table.locked(a));
-    EXPECT_FALSE(table.locked(b));
-    EXPECT_EQ(table.in_flight(a), 5U);
-    EXPECT_EQ(table.unlock(5), a);
-    EXPECT_FALSE(table.locked(a));
+    table.lock(key_a, 5);
+    EXPECT_TRUE(table.locked(key_a));
+    EXPECT_FALSE(table.locked(key_b));
+    EXPECT_EQ(table.in_flight(key_a), 5U);
+    EXPECT_EQ(table.unlock(5), key_a);
+    EXPECT_FALSE(table.locked(key_a));
     EXPECT_EQ(table.unlock(5), no_key) << "only once";
     table.lock(no_key, 6);
     EXPECT_FALSE(table.locked(no_key)) << "no key is never locked";
@@ -37,20 +37,20 @@ TEST(key_table, a_key_is_locked_while_a_message_is_in_flight) {
 
 TEST(key_table, the_oldest_waiting_message_of_a_free_key_is_next) {
     key_table table;
-    table.lock(a, 0);
-    table.wait_behind(a, 1);
-    table.wait_behind(b, 2);
-    table.wait_behind(a, 3);
+    table.lock(key_a, 0);
+    table.wait_behind(key_a, 1);
+    table.wait_behind(key_b, 2);
+    table.wait_behind(key_a, 3);
     EXPECT_EQ(table.next_runnable().offset, 2U) << "a is in flight";
     table.unlock(0);
     const auto first = table.next_runnable();
     EXPECT_EQ(first.offset, 1U);
     table.take_waiting(first);
     EXPECT_EQ(table.next_runnable().offset, 2U);
-    table.put_aside(b);
+    table.put_aside(key_b);
     EXPECT_EQ(table.next_runnable().offset, 3U);
-    table.make_runnable(b);
-    table.wait_again(b, 0);
+    table.make_runnable(key_b);
+    table.wait_again(key_b, 0);
     EXPECT_EQ(table.next_runnable().offset, 0U) << "given back, and older";
 }
 
@@ -90,12 +90,12 @@ void search(key_table& table, const messages& all) {
 
 TEST(key_table, beyond_its_bound_a_key_is_searched_for) {
     key_table table;
-    table.lock(a, 0);
+    table.lock(key_a, 0);
     messages all;
     constexpr offset_t last = 2 * key_table::waiting_per_key_max + 500;
     for (offset_t offset = 1; offset <= last; ++offset) {
-        table.wait_behind(a, offset);
-        all.emplace_back(offset, a);
+        table.wait_behind(key_a, offset);
+        all.emplace_back(offset, key_a);
     }
     EXPECT_EQ(table.waiting_count(), key_table::waiting_per_key_max);
     EXPECT_FALSE(table.search_wanted()) << "some are still remembered";
@@ -111,16 +111,16 @@ TEST(key_table, beyond_its_bound_a_key_is_searched_for) {
     if (table.search_wanted()) {
         search(table, all);
     }
-    EXPECT_FALSE(table.has_waiting(a)) << "all were found, and the search knows it";
+    EXPECT_FALSE(table.has_waiting(key_a)) << "all were found, and the search knows it";
 }
 
 // It was taken up after a restart, so the search that came by did not see it.
 TEST(key_table, what_is_given_back_behind_a_search_is_searched_for_again) {
     key_table table;
-    table.lock(a, 0);
+    table.lock(key_a, 0);
     constexpr offset_t missed = key_table::waiting_per_key_max + 1;
     for (offset_t offset = 1; offset <= missed; ++offset) {
-        table.wait_behind(a, offset);
+        table.wait_behind(key_a, offset);
     }
     table.unlock(0);
     while (table.next_runnable().offset != offset_end) {
@@ -128,9 +128,9 @@ TEST(key_table, what_is_given_back_behind_a_search_is_searched_for_again) {
     }
     ASSERT_TRUE(table.search_wanted());
     EXPECT_EQ(table.start_search(), missed);
-    table.wait_again(a, missed);
+    table.wait_again(key_a, missed);
     table.end_search();
-    search(table, {{missed, a}});
+    search(table, {{missed, key_a}});
     EXPECT_EQ(table.next_runnable().offset, missed);
 }
 
@@ -148,8 +148,8 @@ TEST(key_table, keys_that_cannot_run_make_room_for_those_that_can) {
         }
     }
     EXPECT_LE(table.waiting_count(), key_table::waiting_max);
-    table.wait_behind(b, offset);
-    EXPECT_EQ(table.next_runnable().key, b) << "there was room";
+    table.wait_behind(key_b, offset);
+    EXPECT_EQ(table.next_runnable().key, key_b) << "there was room";
     table.take_waiting(table.next_runnable());
 
     // Each of the others still gets all of its messages, in order.
