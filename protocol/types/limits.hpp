@@ -103,6 +103,10 @@ inline constexpr std::size_t filter_list_items_max = 256;  // of one list
 inline constexpr std::uint64_t producer_window = 4096;  // sequences remembered per topic
 inline constexpr std::size_t producers_max = 10000;     // windows kept, least recently used go
 
+// Schedules.
+inline constexpr std::uint32_t schedules_page_max = 1000;    // items of one listing reply
+inline constexpr std::uint32_t schedules_cancel_max = 1000;  // ids of one request
+
 // Durability.
 inline constexpr auto plain_ack_sync_max = 100ms;
 
