@@ -103,6 +103,9 @@ public:
 
     void dispatch(instant now, effects& out);
 
+    // While held, what falls due stays scheduled: the disk has no room for it.
+    void hold_schedules(bool on);
+
     // Something waits to be committed. Chunks and the changes of queues become mutations only in
     // seal, so out.mutations alone does not tell.
     [[nodiscard]] bool dirty() const;
