@@ -25,9 +25,9 @@ constexpr duration_us next_commit = std::chrono::milliseconds(1);
 constexpr duration_us look_again = std::chrono::seconds(1);
 constexpr std::size_t page_bytes_max = limits::mib;  // of the batches read for one
 
-schedule_book& book_of(topic& of) {
+schedule_book& book_of(core& c, topic& of) {
     if (!of.scheduled) {
-        of.scheduled = std::make_unique<schedule_book>();
+        of.scheduled = std::make_unique<schedule_book>(c.scheduled_bytes_kept);
         schedule_totals totals;
         totals.topic = of.id;
         of.scheduled->load(totals);
@@ -91,14 +91,16 @@ std::optional<wall_time> append_due(core& c, turn& t, topic& of) {
 
 void fetch_next(core& c, turn& t, topic& of) {
     schedule_book& book = *of.scheduled;
+    // Without room for all that comes next one batch must do, of one topic at a time.
+    const std::size_t bytes = book.has_room() ? schedule_book::fetch_bytes_max : 1;
     const schedule_key from = book.known();
     const wall_time until = t.wall + schedule_book::horizon;
     book.fetching = true;
     ++book.fetches;
-    c.read(t,
-           fetch_schedules{of.id, from, until, schedule_book::fetch_count_max,
-                           schedule_book::fetch_bytes_max},
+    ++c.schedule_fetches;
+    c.read(t, fetch_schedules{of.id, from, until, schedule_book::fetch_count_max, bytes},
            [&c, id = of.id, from, until](turn& later, fetch_result& result) {
+               --c.schedule_fetches;
                topic* then = c.topic_by_id(id);
                if (then == nullptr) {
                    return;
@@ -114,7 +116,7 @@ void fetch_next(core& c, turn& t, topic& of) {
                    auto& got = std::get<schedules_fetched>(result);
                    const schedule_key end =
                        got.more ? behind(got.items.back().key) : schedule_key{until, 0};
-                   mine.take(got.items, from, end);
+                   mine.take(got.items, from, end, later.wall);
                }
                advance_schedules(c, later, *then);
            });
@@ -223,38 +225,56 @@ outcome<wall_time> due_of(const turn& t, const schedule_time& when) {
 
 std::uint64_t add_schedule(core& c, turn& t, topic& of, const publish_request& what,
                            wall_time due) {
-    schedule_book& book = book_of(of);
+    schedule_book& book = book_of(c, of);
     if (book.in_store() == 0) {
         book.set_known({t.wall + schedule_book::horizon, 0});
     }
     const std::uint64_t id = book.take_id();
-    scheduled_batch entry{{due, id}, what.count, what.batch.view.size(),
-                          copy_bytes(what.batch.view)};
+    scheduled_batch entry{
+        {due, id}, what.count, what.batch.view.size(), copy_bytes(what.batch.view)};
     c.emit(t, schedule_put{of.id, id, due, entry.batch});
-    book.add(std::move(entry), c.gathering);
+    book.add(std::move(entry), c.gathering, t.wall);
     note(c, t, of);
     const bool in_memory = schedule_key{due, id} < book.known();
     arm(c, t, of, std::min(book.timer, in_memory ? due : due - schedule_book::fetch_margin));
     return id;
 }
 
-void advance_schedules(core& c, turn& t, topic& of) {
+namespace {
+
+// Fetches what is due next if memory does not know it; returns when to look again.
+wall_time fetch_ahead(core& c, turn& t, topic& of) {
     schedule_book& book = *of.scheduled;
-    const auto blocked = append_due(c, t, of);
-    wall_time next = blocked.value_or(book.first() == nullptr ? wall_never : book.first()->key.due);
     if (book.in_store() == 0) {
         book.set_known({t.wall + schedule_book::horizon, 0});
-    } else if (!book.fetching && book.has_room()) {
-        const wall_time when = book.known().due - schedule_book::fetch_margin;
-        if (t.now.mono < book.read_again) {
-            next = std::min(next, t.wall + look_again);
-        } else if (when <= t.wall) {
-            fetch_next(c, t, of);
-        } else {
-            next = std::min(next, when);
-        }
+        return wall_never;
     }
-    arm(c, t, of, next);
+    const bool has_room = book.has_room();
+    if (book.fetching || (!has_room && book.first() != nullptr)) {
+        return wall_never;  // its answer, or that one, comes back here
+    }
+    if (t.now.mono < book.read_again) {
+        return t.wall + look_again;
+    }
+    const wall_time when =
+        has_room ? book.known().due - schedule_book::fetch_margin : book.known().due;
+    if (when > t.wall) {
+        return when;
+    }
+    if (!has_room && c.schedule_fetches > 0) {
+        return t.wall + next_commit;
+    }
+    fetch_next(c, t, of);
+    return wall_never;
+}
+
+}  // namespace
+
+void advance_schedules(core& c, turn& t, topic& of) {
+    const auto blocked = append_due(c, t, of);
+    const wall_time then = fetch_ahead(c, t, of);
+    const scheduled_batch* first = of.scheduled->first();
+    arm(c, t, of, std::min(then, blocked.value_or(first == nullptr ? wall_never : first->key.due)));
 }
 
 void look_at_schedules(core& c, turn& t) {
@@ -302,7 +322,7 @@ void forget_applied_schedules(core& c) {
 
 void restore_schedules(core& c, turn& t, const schedule_totals& totals) {
     topic& of = *c.topic_by_id(totals.topic);
-    book_of(of).load(totals);
+    book_of(c, of).load(totals);
     if (totals.schedules > 0) {
         arm(c, t, of, t.wall);
     }

@@ -11,28 +11,27 @@
 
 namespace brokerd::domain {
 
-void schedule_book::add(scheduled_batch what, commit_number commit) {
+void schedule_book::add(scheduled_batch what, commit_number commit, wall_time now) {
     ++totals_.schedules;
     totals_.messages += what.messages;
     totals_.bytes += what.bytes;
     if (what.key < known_) {
-        keep(what);
+        keep(what, now);
     }
     const schedule_key key = what.key;
     note(key, commit, std::move(what));
 }
 
 void schedule_book::remove(const scheduled_batch& what, commit_number commit) {
-    BROKERD_ASSERT(totals_.schedules > 0 && totals_.messages >= what.messages &&
-                       totals_.bytes >= what.bytes,
-                   "schedule {} is not in the totals", what.key.id);
+    BROKERD_ASSERT(
+        totals_.schedules > 0 && totals_.messages >= what.messages && totals_.bytes >= what.bytes,
+        "schedule {} is not in the totals", what.key.id);
     const schedule_key key = what.key;  // `what` may be the one that goes
     --totals_.schedules;
     totals_.messages -= what.messages;
     totals_.bytes -= what.bytes;
     if (const auto at = soon_.find(key); at != soon_.end()) {
-        soon_bytes_ -= at->second.bytes;
-        soon_.erase(at);
+        drop(at);
     }
     note(key, commit, std::nullopt);
 }
@@ -45,17 +44,30 @@ void schedule_book::note(const schedule_key& key, commit_number commit,
     totals_changed = true;
 }
 
-// Takes it into memory; what is due last goes back if that is too much.
-void schedule_book::keep(const scheduled_batch& what) {
+// Takes it into memory; what is due last goes back to the store if that is too much.
+void schedule_book::keep(const scheduled_batch& what, wall_time now) {
     if (soon_.emplace(what.key, what).second) {
         soon_bytes_ += what.bytes;
+        all_bytes_ += what.bytes;
     }
-    while (soon_.size() > 1 && (soon_.size() > count_max || soon_bytes_ > bytes_max)) {
+    while (!soon_.empty() && is_too_much(now)) {
         const auto last = std::prev(soon_.end());
         known_ = last->first;
-        soon_bytes_ -= last->second.bytes;
-        soon_.erase(last);
+        drop(last);
     }
+}
+
+void schedule_book::drop(std::map<schedule_key, scheduled_batch>::iterator at) {
+    soon_bytes_ -= at->second.bytes;
+    all_bytes_ -= at->second.bytes;
+    soon_.erase(at);
+}
+
+// One batch of any size is never too much for a topic, nor is what is due now.
+bool schedule_book::is_too_much(wall_time now) const {
+    const bool of_topic = soon_.size() > count_max || soon_bytes_ > bytes_max;
+    const bool of_all = all_bytes_ > all_bytes_max && soon_.rbegin()->first.due > now;
+    return (of_topic && soon_.size() > 1) || of_all;
 }
 
 bool schedule_book::is_scheduled(const schedule_key& key) const {
@@ -77,7 +89,7 @@ std::vector<const scheduled_batch*> schedule_book::added_lately() const {
 }
 
 void schedule_book::take(std::vector<scheduled_batch>& items, const schedule_key& from,
-                         const schedule_key& until) {
+                         const schedule_key& until, wall_time now) {
     if (known_ < from || until <= known_) {
         return;  // memory gave some back meanwhile, or knows all of it
     }
@@ -96,7 +108,7 @@ void schedule_book::take(std::vector<scheduled_batch>& items, const schedule_key
     known_ = until;
     for (const auto& [key, each] : found) {
         if (key < known_) {  // else there is no room for it
-            keep(each);
+            keep(each, now);
         }
     }
 }

@@ -31,18 +31,25 @@ public:
     // How far ahead of time schedules are fetched, and how long before that is used up.
     static constexpr duration_us horizon = std::chrono::minutes(1);
     static constexpr duration_us fetch_margin = std::chrono::seconds(10);
-    // Batches kept in memory; a part of the store that is fetched.
+    // Batches kept in memory, of one topic and of all; a part of the store that is fetched.
     static constexpr std::size_t bytes_max = std::size_t{2} << 20;
     static constexpr std::size_t count_max = 2048;
+    static constexpr std::size_t all_bytes_max = std::size_t{16} << 20;
     static constexpr std::size_t fetch_bytes_max = bytes_max / 2;
     static constexpr std::uint32_t fetch_count_max = count_max / 2;
+
+    // `all_bytes` = what all books keep, counted together.
+    explicit schedule_book(std::size_t& all_bytes) : all_bytes_(all_bytes) {}
+    ~schedule_book() { all_bytes_ -= soon_bytes_; }
+    schedule_book(const schedule_book&) = delete;
+    schedule_book& operator=(const schedule_book&) = delete;
 
     void load(const schedule_totals& totals) { totals_ = totals; }
     [[nodiscard]] const schedule_totals& totals() const { return totals_; }
 
     // The id of the next schedule; never the same again.
     [[nodiscard]] std::uint64_t take_id() { return totals_.next_id++; }
-    void add(scheduled_batch what, commit_number commit);
+    void add(scheduled_batch what, commit_number commit, wall_time now);
     // It was appended or cancelled. Must be scheduled.
     void remove(const scheduled_batch& what, commit_number commit);
 
@@ -62,26 +69,27 @@ public:
     // How many only the store has.
     [[nodiscard]] std::uint64_t in_store() const { return totals_.schedules - soon_.size(); }
     [[nodiscard]] bool has_room() const {
-        return soon_.size() <= count_max / 2 && soon_bytes_ <= bytes_max / 2;
+        return soon_.size() <= count_max / 2 && soon_bytes_ <= bytes_max / 2 &&
+               all_bytes_ <= all_bytes_max / 2;
     }
     // Nothing but what memory holds is due before.
     void set_known(const schedule_key& until) { known_ = std::max(known_, until); }
     // What the store has from `from` on, up to `until`.
     void take(std::vector<scheduled_batch>& items, const schedule_key& from,
-              const schedule_key& until);
+              const schedule_key& until, wall_time now);
     // Forgets what the store has by now. True if nothing is left to be forgotten.
     bool forget_applied(commit_number applied);
 
     // Memory and totals agree; a text for what does not.
     [[nodiscard]] std::optional<std::string> check() const;
 
-    std::uint32_t fetches = 0;        // on their way, of all kinds
-    bool fetching = false;            // of the part that comes next
-    mono_time read_again{};           // a fetch failed: not before
-    std::string read_error;           // of that fetch
-    wall_time timer = wall_never;     // in core::schedule_timers
-    bool noted = false;               // in core::noted_schedules
-    bool totals_changed = false;      // since the last seal
+    std::uint32_t fetches = 0;     // on their way, of all kinds
+    bool fetching = false;         // of the part that comes next
+    mono_time read_again{};        // a fetch failed: not before
+    std::string read_error;        // of that fetch
+    wall_time timer = wall_never;  // in core::schedule_timers
+    bool noted = false;            // in core::noted_schedules
+    bool totals_changed = false;   // since the last seal
 
 private:
     struct change {
@@ -89,9 +97,12 @@ private:
         std::optional<scheduled_batch> added;  // nothing: taken out
     };
 
-    void keep(const scheduled_batch& what);
+    void keep(const scheduled_batch& what, wall_time now);
+    void drop(std::map<schedule_key, scheduled_batch>::iterator at);
+    [[nodiscard]] bool is_too_much(wall_time now) const;
     void note(const schedule_key& key, commit_number commit, std::optional<scheduled_batch> added);
 
+    std::size_t& all_bytes_;
     schedule_totals totals_;
     std::map<schedule_key, scheduled_batch> soon_;  // all before known_
     std::size_t soon_bytes_ = 0;

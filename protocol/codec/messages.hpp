@@ -121,6 +121,8 @@ struct bytes_field {
 namespace feature {
 // Deliveries of messages that failed before say how (see deliver).
 inline constexpr std::uint64_t attempt_history = 1;
+// The broker takes schedule, schedule_list and schedule_cancel.
+inline constexpr std::uint64_t schedules = 2;
 }  // namespace feature
 
 struct hello {
@@ -141,7 +143,7 @@ struct hello {
             field{"features_required", &hello::features_required,
                   "feature bits without which the client cannot work"},
             field{"features_offered", &hello::features_offered,
-                  "feature bits the client understands: 1 attempt_history"},
+                  "feature bits the client understands: 1 attempt_history, 2 schedules"},
             field{"client_name", &hello::client_name,
                   "name@host:pid, shown by tools; at most 255 bytes"}};
     }
