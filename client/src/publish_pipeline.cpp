@@ -109,6 +109,7 @@ void publish_pipeline::on_ready(const codec::hello_ok& terms) {
     terms_bytes_ = terms.credit_bytes;
     batch_records_max_ = terms.batch_records_max;
     frame_bytes_max_ = terms.frame_bytes_max;
+    takes_schedules_ = (terms.features & codec::feature::schedules) != 0;
 }
 
 void publish_pipeline::on_lost() {
@@ -186,6 +187,13 @@ void publish_pipeline::fail_impossible(topic_line& line, calls& done) {
                  make_error(client_errc::outcome_unknown,
                             "sent, but not acknowledged, and the limits of the broker became too "
                             "small to ask it again"),
+                 done);
+        } else if (!sealed && next.when && !takes_schedules_) {
+            batch_ptr gone = std::move(line.waiting.front());
+            line.waiting.pop_front();
+            fail(std::move(gone),
+                 make_error(failure{error_code::feature_unsupported,
+                                    "the broker is too old to schedule messages; update brokerd"}),
                  done);
         } else if (!sealed && codec::batch_header_bytes + next.entries[0].record_bytes > room) {
             batch_ptr gone = split_front(next, 1);

@@ -134,6 +134,7 @@ private:
     std::uint64_t terms_bytes_ = 0;
     std::uint32_t batch_records_max_ = 0;
     std::uint64_t frame_bytes_max_ = 0;
+    bool takes_schedules_ = false;
 };
 
 }  // namespace brokerd::client_core

@@ -50,6 +50,17 @@ TEST(client_schedule, a_delay_or_a_time_goes_in_a_frame_of_its_own) {
     EXPECT_EQ(peer.outcomes[1].offset, 18U);
 }
 
+TEST(client_schedule, a_broker_that_cannot_is_not_asked) {
+    scripted_peer peer;
+    peer.terms.features = codec::feature::attempt_history;
+    const publish_outcome& outcome = peer.schedule("orders", "one", schedule_time::after(1s));
+    peer.publish("orders", "two");
+    peer.greet();
+    EXPECT_THAT(types_of(peer.write()), ElementsAre(frame_type::publish));
+    EXPECT_THAT(outcome.failure, testing::Optional(testing::Property(
+                                     &error::what, HasSubstr("too old to schedule"))));
+}
+
 TEST(client_schedule, nothing_joins_what_is_scheduled) {
     scripted_peer peer;
     peer.publish("orders", "1");

@@ -191,6 +191,7 @@ public:
 
     static codec::hello_ok default_terms() {
         codec::hello_ok terms;
+        terms.features = codec::feature::schedules;
         terms.version = 1;
         terms.broker_version = "test";
         terms.epoch = broker_epoch(1);
