@@ -94,8 +94,12 @@ void look_at_timers(core& c, turn& t) {
         queue* q = c.queue_by_id(c.timers.begin()->second);
         c.timers.erase(c.timers.begin());
         q->timer = mono_never;
+        if (remove_if_expired(c, t, *q)) {
+            continue;
+        }
         expire_leases(c, t, *q);
-        const mono_time next = std::min(advance_schedule(c, t, *q), q->leases.earliest());
+        const mono_time next =
+            std::min({advance_schedule(c, t, *q), q->leases.earliest(), q->expires_at()});
         // Never again in this very turn.
         c.arm(*q, std::max(next, t.now.mono + duration_us{1}));
         c.wake(*q);

@@ -197,6 +197,8 @@ void create_queue(core& c, turn& t, asker who, const codec::queue_create& what);
 void set_queue(core& c, turn& t, asker who, const codec::queue_set& what);
 void remove_queue(core& c, turn& t, asker who, const codec::queue_remove& what);
 void pause_queue(core& c, turn& t, asker who, const codec::queue_pause& what);
+// A temporary queue that had no consumer for long enough goes. True if it did: `q` is gone then.
+[[nodiscard]] bool remove_if_expired(core& c, turn& t, queue& q);
 [[nodiscard]] outcome<void> check_settings(const queue_settings& settings);
 // Takes a queue and everything that points to it out of memory.
 void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& text);

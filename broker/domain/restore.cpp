@@ -110,6 +110,8 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);
             q->next = q->book.floor();
+            q->unused_since = t.now.mono;
+            c.arm(*q, q->expires_at());
             if (q->book.retrying().empty()) {
                 q->schedule.set_known_until(t.retry_now + retry_schedule::horizon);
             }

@@ -35,6 +35,7 @@ queue_settings to_wire(const queue_options& options) {
     out.max_runs = options.max_runs;
     out.jitter_percent = options.jitter_percent;
     out.after_failure = static_cast<after_failure>(options.after_failure);
+    out.expires = options.expires;
     return out;
 }
 
@@ -100,7 +101,8 @@ queue_options to_public(const queue_settings& settings) {
             .max_retrying = settings.max_retrying,
             .max_runs = settings.max_runs,
             .jitter_percent = settings.jitter_percent,
-            .after_failure = static_cast<failure_policy>(settings.after_failure)};
+            .after_failure = static_cast<failure_policy>(settings.after_failure),
+            .expires = settings.expires};
 }
 
 ensured_topic to_public(const codec::topic_created& reply) {

@@ -91,6 +91,8 @@ inline constexpr std::uint64_t retrying_default = 100000;  // per queue; dispatc
 inline constexpr std::uint64_t runs_default = 100000;      // intervals per queue; likewise
 inline constexpr std::uint64_t retrying_max = 10000000;
 inline constexpr std::uint64_t runs_max = 10000000;
+inline constexpr auto expires_min = 1s;  // of a temporary queue
+inline constexpr auto expires_max = 365 * 24h;
 inline constexpr auto keep_done_max = 100 * 365 * 24h;
 
 // Filters.

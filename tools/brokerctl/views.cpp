@@ -250,7 +250,8 @@ json settings_json(const queue_options& settings) {
             {"max_retrying", settings.max_retrying},
             {"max_runs", settings.max_runs},
             {"jitter_percent", settings.jitter_percent},
-            {"after_failure", to_string(settings.after_failure)}};
+            {"after_failure", to_string(settings.after_failure)},
+            {"expires_seconds", number_json(seconds_of(settings.expires))}};
 }
 
 json topic_row(const topic_info& topic) {
@@ -369,6 +370,10 @@ std::string queue_details_text(const queue_info& queue, timestamp now, bool colo
     };
     if (queue.mode != delivery_mode::shared) {
         details.push_back(detail{"after-failure", std::string(to_string(settings.after_failure))});
+    }
+    if (settings.expires != std::chrono::microseconds{0}) {
+        details.push_back(
+            detail{"expires", format_duration(settings.expires) + " without a consumer"});
     }
     return render_details(details, colours);
 }

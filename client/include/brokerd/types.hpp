@@ -193,6 +193,9 @@ struct queue_options {
     std::uint32_t jitter_percent = 20;
     /// Of queues of mode keyed and single.
     failure_policy after_failure = failure_policy::block;
+    /// A temporary queue: it is removed, with what it holds, when it had no consumer for so long:
+    /// 1 s to 365 days; 0: never.
+    std::chrono::microseconds expires{0};
 
     bool operator==(const queue_options&) const = default;
 };

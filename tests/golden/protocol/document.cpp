@@ -244,6 +244,7 @@ std::string setting_table() {
     row("max_retrying", fmt::format("{}", of_queue.max_retrying), "1",
         fmt::format("{}", retrying_max));
     row("max_runs", fmt::format("{}", of_queue.max_runs), "1", fmt::format("{}", runs_max));
+    row("expires", "0: never", time_text(expires_min), time_text(expires_max));
     row("jitter_percent", fmt::format("{}", of_queue.jitter_percent), "0", "100");
     return out;
 }
