@@ -54,6 +54,8 @@ void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
                             .settings = q.settings,
                             .start = start,
                             .created = q.created});
+    q.unused_since = t.now.mono;
+    c.arm(q, q.expires_at());
     c.note_trim(of);
     c.answer(t, who, c.gathering,
              codec::queue_created{.created = true,
@@ -72,6 +74,13 @@ failure too_many_queues(const topic& of) {
 }  // namespace
 
 outcome<void> check_settings(const queue_settings& s) {
+    if (s.expires != duration_us{0}) {
+        if (auto checked = check_bounds<duration_us>("expires", s.expires, limits::expires_min,
+                                                     limits::expires_max);
+            !checked) {
+            return checked;
+        }
+    }
     const auto checks = {
         check_bounds<duration_us>("lease", s.lease, limits::lease_min, limits::lease_max),
         check_bounds<std::uint64_t>("attempts", s.attempts, 1, limits::attempts_max),
@@ -160,6 +169,7 @@ void set_queue(core& c, turn& t, asker who, const codec::queue_set& what) {
             q.order->keys.make_all_runnable();  // after_failure may have changed
             free_due(q);
         }
+        c.arm(q, q.expires_at());
         c.wake(q);
     }
     c.answer(t, who, q.changed, codec::ok{});
@@ -192,6 +202,16 @@ void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& 
     c.queues.erase(q.id);
     c.note_trim(of);
     of.queues.erase(std::string(q.name));
+}
+
+bool remove_if_expired(core& c, turn& t, queue& q) {
+    if (q.expires_at() > t.now.mono) {
+        return false;
+    }
+    ++c.counters.expired_queues;
+    c.emit(t, queue_removed{q.owner.id, q.id});
+    drop_queue(c, t, q, error_code::queue_removed, {});
+    return true;
 }
 
 void remove_queue(core& c, turn& t, asker who, const codec::queue_remove& what) {

@@ -93,6 +93,7 @@ void remove_topic(core& c, turn& t, asker who, const codec::topic_remove& what) 
     c.cache.drop_all(of.tail);
     std::erase(c.open_topics, &of);
     c.forget_trim(of);
+    forget_schedules(c, of);
     c.topics_waiting.erase(of.id);
     c.emit(t, topic_removed{of.id});
     c.answer(t, who, c.gathering, codec::ok{});

@@ -142,6 +142,8 @@ void end_consumer(core& c, turn& t, consumer& one, bool lost) {
     std::vector<lease_span> spans = q.leases.take_of(one);
     q.forget(one);
     if (q.consumers.empty()) {
+        q.unused_since = t.now.mono;
+        c.arm(q, q.expires_at());
         c.note_exceptions(q);  // what was loaded to be given out is given out to nobody
     }
     if (lost && base::seeded_fault(base::fault::forget_lease_on_disconnect)) {

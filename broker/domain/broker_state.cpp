@@ -61,6 +61,8 @@ struct handle_request {
     void operator()(codec::dead_redrive& what) const { redrive_dead(c, t, who, what); }
     void operator()(codec::dead_purge& what) const { purge_dead(c, t, who, what); }
     void operator()(codec::consumer_list& what) const { list_consumers(c, t, who, what); }
+    void operator()(codec::schedule_list& what) const { list_schedules(c, t, who, what); }
+    void operator()(codec::schedule_cancel& what) const { cancel_schedules(c, t, who, what); }
 };
 
 struct handle_command {
@@ -92,8 +94,12 @@ void look_at_timers(core& c, turn& t) {
         queue* q = c.queue_by_id(c.timers.begin()->second);
         c.timers.erase(c.timers.begin());
         q->timer = mono_never;
+        if (remove_if_expired(c, t, *q)) {
+            continue;
+        }
         expire_leases(c, t, *q);
-        const mono_time next = std::min(advance_schedule(c, t, *q), q->leases.earliest());
+        const mono_time next =
+            std::min({advance_schedule(c, t, *q), q->leases.earliest(), q->expires_at()});
         // Never again in this very turn.
         c.arm(*q, std::max(next, t.now.mono + duration_us{1}));
         c.wake(*q);
@@ -136,6 +142,7 @@ mono_time broker_state::tick(instant now, effects& out) {
     core& c = impl_->state;
     turn t = impl_->begin(now, out);
     look_at_timers(c, t);
+    look_at_schedules(c, t);
     if (c.trim_deadline() <= now.mono) {
         trim_topics(c, t);
     }
@@ -146,13 +153,17 @@ mono_time broker_state::tick(instant now, effects& out) {
 mono_time broker_state::next_deadline() const {
     const core& c = impl_->state;
     const mono_time timer = c.timers.empty() ? mono_never : c.timers.begin()->first;
-    return std::min({timer, c.trim_deadline(), c.waiting_until});
+    return std::min({timer, c.trim_deadline(), c.waiting_until, c.schedule_deadline});
 }
 
 void broker_state::dispatch(instant now, effects& out) {
     turn t = impl_->begin(now, out);
     dispatch_all(impl_->state, t);
     answer_draining(impl_->state, t);
+}
+
+void broker_state::hold_schedules(bool on) {
+    impl_->state.schedules_held = on;
 }
 
 bool broker_state::dirty() const {
@@ -185,6 +196,10 @@ std::vector<std::string> broker_state::warnings() const {
                                        c.clock.behind() > duration_us{0} ? "forward" : "back"));
     }
     for (const auto& [id, of] : c.topics) {
+        if (of->scheduled && !of->scheduled->read_error.empty()) {
+            warnings.push_back(fmt::format("what is scheduled for topic {}: {}", of->name,
+                                           of->scheduled->read_error));
+        }
         for (const auto& [name, q] : of->queues) {
             if (!q->read_error.empty()) {
                 warnings.push_back(fmt::format("queue {}: {}", q->path(), q->read_error));

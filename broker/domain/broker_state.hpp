@@ -56,8 +56,8 @@ struct loaded_state {
     commit_number last_commit;
     std::uint64_t next_id = 1;  // of topics and queues
     wall_time retry_clock{};    // the last known reading of the clock of due times
-    // Topics, trim points, done marks, queues, snapshots then deltas in order of number, producer
-    // slots; never appended or exceptions.
+    // Topics, trim points, done marks, totals of schedules, queues, snapshots then deltas in order
+    // of number, producer slots; never appended, exceptions or schedules.
     std::vector<mutation> mutations;
     std::vector<topic_tail> tails;
 };
@@ -78,6 +78,7 @@ struct domain_counters {
     std::uint64_t stale_settles = 0;
     std::uint64_t dead_messages = 0;
     std::uint64_t redriven_messages = 0;
+    std::uint64_t expired_queues = 0;
     std::uint64_t cached_bytes = 0;
 };
 
@@ -102,6 +103,9 @@ public:
     [[nodiscard]] mono_time next_deadline() const;
 
     void dispatch(instant now, effects& out);
+
+    // While held, what falls due stays scheduled: the disk has no room for it.
+    void hold_schedules(bool on);
 
     // Something waits to be committed. Chunks and the changes of queues become mutations only in
     // seal, so out.mutations alone does not tell.

@@ -2,7 +2,9 @@
 // with who asked; the rest are events of connections and answers of the store. Pure.
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -32,6 +34,12 @@ struct connection_draining {
     connection_id connection;
 };
 
+// When a publish is to be appended.
+struct schedule_time {
+    wall_time due{};        // by the broker's clock; zero: after `delay`
+    duration_us delay{0};
+};
+
 // A publish whose batch the session has verified (codec::check_batch).
 struct publish_request {
     std::string topic;
@@ -39,7 +47,8 @@ struct publish_request {
     std::uint32_t count = 0;
     producer_id producer;
     std::uint64_t first_sequence = 0;
-    std::uint64_t largest_record = 0;  // bytes
+    std::uint64_t largest_record = 0;      // bytes
+    std::optional<schedule_time> later{};  // a schedule; none: append now
 };
 
 using request_body =
@@ -48,7 +57,8 @@ using request_body =
                  codec::queue_create, codec::queue_list, codec::queue_set, codec::queue_remove,
                  codec::queue_pause, codec::queue_seek, codec::queue_purge, codec::queue_explain,
                  codec::read, codec::message_show, codec::dead_list, codec::dead_redrive,
-                 codec::dead_purge, codec::consumer_list>;
+                 codec::dead_purge, codec::consumer_list, codec::schedule_list,
+                 codec::schedule_cancel>;
 
 struct request {
     connection_id connection;
@@ -94,8 +104,25 @@ struct offset_fetched {
     offset_t offset = 0;
 };
 
+// Where a schedule stands among those of its topic.
+struct schedule_key {
+    wall_time due{};
+    std::uint64_t id = 0;
+    auto operator<=>(const schedule_key&) const = default;
+};
+struct scheduled_batch {
+    schedule_key key;
+    std::uint32_t messages = 0;
+    std::uint64_t bytes = 0;
+    shared_bytes batch;  // empty where only found by its id
+};
+struct schedules_fetched {
+    std::vector<scheduled_batch> items;  // ascending by key, or in the order of the ids asked for
+    bool more = false;                   // stopped at a limit
+};
+
 using fetch_result = std::variant<log_fetched, exceptions_fetched, due_fetched, times_fetched,
-                                  offset_fetched, failure>;
+                                  offset_fetched, schedules_fetched, failure>;
 
 struct fetched {
     std::uint64_t id = 0;

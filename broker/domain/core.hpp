@@ -108,7 +108,8 @@ public:
     mono_time started{};                          // rates look no further back
     std::pmr::unsynchronized_pool_resource pool;  // nodes of every set and table
 
-    std::size_t window_bytes = 0;  // of all read windows
+    std::size_t window_bytes = 0;          // of all read windows
+    std::size_t scheduled_bytes_kept = 0;  // of all schedule books
 
     broker_epoch epoch;
     commit_number gathering{1};  // the commit that takes the next mutations
@@ -131,8 +132,14 @@ public:
     std::vector<topic*> topics_to_trim;  // whose queues have moved
     std::set<std::pair<mono_time, topic_id>> topics_to_trim_later;
     std::set<std::pair<mono_time, queue_id>> timers;  // one per queue that waits for a time
-    mono_time waiting_until = mono_never;             // no waiting read ends before
-    std::vector<connection_id> draining;              // to be told when they hold nothing
+    std::set<std::pair<wall_time, topic_id>> schedule_timers;  // topics with schedules to look at
+    mono_time schedule_deadline = mono_never;                  // when to look at schedule_timers
+    std::vector<topic*> noted_schedules;       // changed, or with changes the store may not have
+    std::uint32_t schedule_fetches = 0;        // of what is due next, on their way
+    std::size_t scheduled_bytes_appended = 0;  // by the commit that is gathered
+    bool schedules_held = false;               // the disk has no room for what is due
+    mono_time waiting_until = mono_never;      // no waiting read ends before
+    std::vector<connection_id> draining;       // to be told when they hold nothing
     std::uint64_t dispatch_number = 0;
 
     std::uint64_t next_fetch = 1;

@@ -26,7 +26,7 @@ struct record_run {
 
 // A publish was accepted (or had been before). The session coalesces these into `published`.
 struct publish_accepted {
-    offset_t base_offset = 0;
+    offset_t base_offset = 0;  // of a schedule: its id
     std::uint32_t count = 0;
     bool duplicate = false;
 };
@@ -62,7 +62,8 @@ using output_body =
     std::variant<publish_accepted, publish_refused, delivery, read_result, show_result, codec::ok,
                  codec::error, codec::attached, codec::detached, codec::settled,
                  codec::topic_created, codec::topics, codec::queue_created, codec::queues,
-                 codec::counted, codec::explained, codec::dead, codec::consumers, holds_nothing>;
+                 codec::counted, codec::explained, codec::dead, codec::consumers, codec::schedules,
+                 holds_nothing>;
 
 struct output {
     connection_id connection;
@@ -118,8 +119,22 @@ struct fetch_offset {
     wall_time time{};
 };
 
+// What is scheduled for a topic from `from` on, inclusive, and due before `until`.
+struct fetch_schedules {
+    topic_id topic;
+    schedule_key from{};
+    wall_time until{};
+    std::uint32_t limit = 0;
+    std::size_t bytes_max = 0;  // of batches; stop behind the one that reaches it
+};
+// Schedules by their ids, without their batches.
+struct find_schedules {
+    topic_id topic;
+    std::vector<std::uint64_t> ids;
+};
+
 using fetch_body = std::variant<fetch_log, fetch_exceptions, scan_exceptions, fetch_due,
-                                fetch_times, fetch_offset>;
+                                fetch_times, fetch_offset, fetch_schedules, find_schedules>;
 
 struct fetch {
     std::uint64_t id = 0;

@@ -46,7 +46,11 @@ std::string obstacle(const turn& t, const queue& q) {
         return fmt::format("the queue is paused; resume it: brokerctl queue resume {}", q.path());
     }
     if (q.consumers.empty()) {
-        return "no consumer is attached";
+        return q.settings.expires == duration_us{0}
+                   ? "no consumer is attached"
+                   : fmt::format("no consumer is attached; the queue is removed in {} unless one "
+                                 "comes",
+                                 human(q.expires_at() - t.now.mono));
     }
     if (!q.read_error.empty() && q.read_again > t.now.mono) {
         return fmt::format("reading failed ({}); it is tried again", q.read_error);

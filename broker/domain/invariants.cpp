@@ -170,6 +170,9 @@ outcome<void> check_invariants(const core& c) {
         if (auto checked = check_topic(*of); !checked) {
             return checked;
         }
+        if (const auto wrong = of->scheduled ? of->scheduled->check() : std::nullopt) {
+            return refuse(error_code::internal, fmt::format("topic {}: {}", of->name, *wrong));
+        }
     }
     if (queues != c.queues.size() || c.topics.size() != c.topics_by_name.size()) {
         return refuse(error_code::internal, "names and identities do not match");

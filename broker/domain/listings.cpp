@@ -17,7 +17,13 @@ codec::topic_item item_of(const core& c, const turn& t, topic& of) {
             .messages = of.end - of.trim,
             .bytes = of.stored_bytes,
             .queues = static_cast<std::uint32_t>(of.queues.size()),
-            .in_per_second = of.in_rate.per_second(t.now.mono, c.started)};
+            .in_per_second = of.in_rate.per_second(t.now.mono, c.started),
+            .scheduled = of.scheduled ? of.scheduled->totals().messages : 0,
+            .scheduled_bytes = of.scheduled ? of.scheduled->totals().bytes : 0};
+}
+
+commit_number last_change(const topic& of) {
+    return std::max(of.changed, of.scheduled ? of.scheduled->last_change() : commit_number{});
 }
 
 codec::consumer_item item_of(const consumer& one) {
@@ -44,7 +50,7 @@ void list_topics(core& c, turn& t, asker who, const codec::topic_list& what) {
             c.refuse(t, who, found.error());
             return;
         }
-        c.answer(t, who, (*found)->changed, codec::topics{false, {item_of(c, t, **found)}});
+        c.answer(t, who, last_change(**found), codec::topics{false, {item_of(c, t, **found)}});
         return;
     }
     const auto limit = std::clamp<std::size_t>(what.limit, 1, limits::list_items_max);
@@ -53,7 +59,7 @@ void list_topics(core& c, turn& t, asker who, const codec::topic_list& what) {
     auto at = c.topics_by_name.upper_bound(what.after);
     for (; at != c.topics_by_name.end() && page.items.size() < limit; ++at) {
         page.items.push_back(item_of(c, t, *at->second));
-        depends_on = std::max(depends_on, at->second->changed);
+        depends_on = std::max(depends_on, last_change(*at->second));
     }
     page.more = at != c.topics_by_name.end();
     c.answer(t, who, depends_on, std::move(page));

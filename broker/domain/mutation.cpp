@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/codec/record_batch.hpp"
 #include "protocol/codec/wire.hpp"
 
 namespace brokerd::domain {
@@ -210,6 +211,26 @@ bool get_body(codec::wire_reader& reader, producer_put& m) {
     return true;
 }
 
+void put_body(byte_buffer& out, const schedule_put& m) {
+    put_number(out, m.topic.value());
+    put_number(out, m.id);
+    put_number(out, to_us(m.due));
+    out.insert(out.end(), m.batch.view.begin(), m.batch.view.end());
+}
+bool get_body(codec::wire_reader& reader, schedule_put& m) {
+    std::uint64_t topic = 0;
+    if (!reader.number(topic) || !reader.number(m.id) ||
+        !codec::wire<wall_time>::get(reader, m.due)) {
+        return false;
+    }
+    m.topic = topic_id{topic};
+    m.batch = copy_bytes(reader.rest());
+    if (!codec::load_batch_header(m.batch.view)) {
+        return reader.fail("not a record batch");
+    }
+    return true;
+}
+
 outcome<mutation> get_appended(byte_view body) {
     auto data = chunk::load(byte_buffer(body.begin(), body.end()), false);
     if (!data) {
@@ -265,6 +286,7 @@ struct payload_size {
         return ids_bytes + m.runs.size() * run_bytes;
     }
     std::size_t operator()(const kept_put& m) const { return ids_bytes + m.record.size(); }
+    std::size_t operator()(const schedule_put& m) const { return ids_bytes + m.batch.view.size(); }
     std::size_t operator()(const producer_put& m) const {
         return ids_bytes + m.runs.size() * run_bytes;
     }

@@ -40,6 +40,9 @@ enum class mutation_kind : std::uint8_t {
     producer_erased = 17,
     retry_clock = 18,
     done_marks = 19,
+    schedule_put = 20,
+    schedule_erased = 21,
+    schedule_totals = 22,
 };
 
 struct epoch_started {
@@ -338,11 +341,57 @@ struct done_marks {
     }
 };
 
+// A batch that is to be appended to its topic when it is due.
+struct schedule_put {
+    static constexpr mutation_kind kind = mutation_kind::schedule_put;
+    topic_id topic;
+    std::uint64_t id = 0;  // unique in the topic, never reused
+    wall_time due{};
+    shared_bytes batch;  // whole record batch, header included
+    bool operator==(const schedule_put& other) const {
+        return topic == other.topic && id == other.id && due == other.due &&
+               as_text(batch.view) == as_text(other.batch.view);
+    }
+};
+
+// It was appended or cancelled.
+struct schedule_erased {
+    static constexpr mutation_kind kind = mutation_kind::schedule_erased;
+    topic_id topic;
+    std::uint64_t id = 0;
+    wall_time due{};
+    bool operator==(const schedule_erased&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &schedule_erased::topic, ""},
+                          field{"id", &schedule_erased::id, ""},
+                          field{"due", &schedule_erased::due, ""}};
+    }
+};
+
+// What is scheduled for a topic after this commit, so that no start has to count it.
+struct schedule_totals {
+    static constexpr mutation_kind kind = mutation_kind::schedule_totals;
+    topic_id topic;
+    std::uint64_t next_id = 1;
+    std::uint64_t schedules = 0;
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+    bool operator==(const schedule_totals&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &schedule_totals::topic, ""},
+                          field{"next_id", &schedule_totals::next_id, "of the next schedule"},
+                          field{"schedules", &schedule_totals::schedules, ""},
+                          field{"messages", &schedule_totals::messages, "in their batches"},
+                          field{"bytes", &schedule_totals::bytes, "of their batches"}};
+    }
+};
+
 using mutation =
     std::variant<epoch_started, topic_created, topic_changed, topic_removed, queue_created,
                  queue_changed, queue_removed, appended, trimmed, queue_delta, queue_snapshot,
                  exception_put, exception_erased, kept_put, kept_erased, producer_put,
-                 producer_erased, retry_clock, done_marks>;
+                 producer_erased, retry_clock, done_marks, schedule_put, schedule_erased,
+                 schedule_totals>;
 
 // Described mutations are encoded field by field (protocol/codec/wire.hpp), the others:
 //   appended        the bytes of the chunk
@@ -352,6 +401,7 @@ using mutation =
 //   kept_put        u64 topic, u64 queue, u64 offset, i64 append_time, the record
 //   producer_put    u64 topic, u64 queue, u64 producer, u32 slot, i64 last_used, varint count of
 //                   runs; per run varints first_sequence, count, value
+//   schedule_put    u64 topic, u64 id, i64 due, the batch
 [[nodiscard]] mutation_kind kind_of(const mutation& m);
 // Appends the body of one mutation; stores may use it as a value.
 void encode_body(byte_buffer& out, const mutation& m);

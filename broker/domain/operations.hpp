@@ -14,6 +14,8 @@ namespace brokerd::domain {
 
 // ---- publish.cpp: batches into chunks ----
 void publish(core& c, turn& t, asker who, const publish_request& what);
+// Appends a whole checked batch to the open chunk; returns the offset of its first message.
+offset_t append_batch(core& c, turn& t, topic& of, byte_view batch, std::uint32_t count);
 // Closes the open chunk of a topic: an `appended` mutation of the commit being gathered.
 void seal_chunk(core& c, turn& t, topic& of);
 
@@ -165,6 +167,23 @@ void dispatch_all(core& c, turn& t);
 // Moves the trim points that may move; core::trim_deadline says when to look again.
 void trim_topics(core& c, turn& t);
 
+// ---- schedule.cpp ----
+// When it is due, or why it can not be.
+[[nodiscard]] outcome<wall_time> due_of(const turn& t, const schedule_time& when);
+// Takes a publish for later; returns the id of the schedule.
+std::uint64_t add_schedule(core& c, turn& t, topic& of, const publish_request& what, wall_time due);
+// Appends what is due, fetches what comes next.
+void advance_schedules(core& c, turn& t, topic& of);
+void look_at_schedules(core& c, turn& t);
+// The topic goes.
+void forget_schedules(core& c, topic& of);
+// The parts of sealing, cutting and restoring.
+void seal_schedules(core& c, turn& t);
+void forget_applied_schedules(core& c);
+void restore_schedules(core& c, turn& t, const schedule_totals& totals);
+void list_schedules(core& c, turn& t, asker who, const codec::schedule_list& what);
+void cancel_schedules(core& c, turn& t, asker who, const codec::schedule_cancel& what);
+
 // ---- admin_topics.cpp ----
 void create_topic(core& c, turn& t, asker who, const codec::topic_create& what);
 void set_topic(core& c, turn& t, asker who, const codec::topic_set& what);
@@ -178,6 +197,8 @@ void create_queue(core& c, turn& t, asker who, const codec::queue_create& what);
 void set_queue(core& c, turn& t, asker who, const codec::queue_set& what);
 void remove_queue(core& c, turn& t, asker who, const codec::queue_remove& what);
 void pause_queue(core& c, turn& t, asker who, const codec::queue_pause& what);
+// A temporary queue that had no consumer for long enough goes. True if it did: `q` is gone then.
+[[nodiscard]] bool remove_if_expired(core& c, turn& t, queue& q);
 [[nodiscard]] outcome<void> check_settings(const queue_settings& settings);
 // Takes a queue and everything that points to it out of memory.
 void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& text);

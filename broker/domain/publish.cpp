@@ -1,5 +1,6 @@
 // Publishing: batches are copied into the open chunk of their topic as they are; the chunk is
-// closed when the commit is cut or when it is full. A producer's resend gets the first answer.
+// closed when the commit is cut or when it is full. A producer's resend gets the first answer. What
+// is to be appended later goes to the schedule.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -105,12 +106,31 @@ void publish(core& c, turn& t, asker who, const publish_request& what) {
         c.answer(t, who, {}, publish_refused{std::move(fits.error())});
         return;
     }
+    outcome<wall_time> due = what.later ? due_of(t, *what.later) : outcome<wall_time>{};
+    if (!due) {
+        ++c.counters.refused_publishes;
+        c.answer(t, who, {}, publish_refused{std::move(due.error())});
+        return;
+    }
     const bool idempotent =
         what.producer != producer_id{} && !base::seeded_fault(base::fault::skip_deduplication);
     if (idempotent && !check_sequence(c, t, who, of, what)) {
         return;
     }
-    if (of.open && of.open->bytes() + what.batch.view.size() > limits::chunk_bytes_max) {
+    const std::uint64_t first = what.later ? add_schedule(c, t, of, what, *due)
+                                           : append_batch(c, t, of, what.batch.view, what.count);
+    if (idempotent) {
+        if (auto erased =
+                c.producers.record({of.id, queue_id{}, what.producer}, what.first_sequence,
+                                   what.count, first, t.wall, c.gathering)) {
+            c.emit(t, std::move(*erased));
+        }
+    }
+    c.answer(t, who, c.gathering, publish_accepted{.base_offset = first, .count = what.count});
+}
+
+offset_t append_batch(core& c, turn& t, topic& of, byte_view batch, std::uint32_t count) {
+    if (of.open && of.open->bytes() + batch.size() > limits::chunk_bytes_max) {
         seal_chunk(c, t, of);
     }
     if (!of.open) {
@@ -120,20 +140,12 @@ void publish(core& c, turn& t, asker who, const publish_request& what) {
             c.open_topics.push_back(&of);
         }
     }
-    const offset_t first = of.open->append(what.batch.view, what.count);
-    if (idempotent) {
-        if (auto erased =
-                c.producers.record({of.id, queue_id{}, what.producer}, what.first_sequence,
-                                   what.count, first, t.wall, c.gathering)) {
-            c.emit(t, std::move(*erased));
-        }
-    }
-    of.in_rate.add(t.now.mono, what.count);
-    c.counters.published_messages += what.count;
-    c.counters.published_bytes += what.batch.view.size();
+    of.in_rate.add(t.now.mono, count);
+    c.counters.published_messages += count;
+    c.counters.published_bytes += batch.size();
     c.dirty = true;
     t.out.urgent = true;
-    c.answer(t, who, c.gathering, publish_accepted{.base_offset = first, .count = what.count});
+    return of.open->append(batch, count);
 }
 
 void seal_chunk(core& c, turn& t, topic& of) {

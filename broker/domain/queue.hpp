@@ -108,6 +108,7 @@ public:
     const std::unique_ptr<ordering> order;  // modes keyed and single only
 
     // ---- bookkeeping ----
+    mono_time unused_since{};       // without a consumer; matters while there is none
     bool woken = false;             // in core::woken
     bool change_noted = false;      // in core::changed_queues
     bool exceptions_noted = false;  // in core::queues_with_exceptions: some may be forgotten
@@ -144,6 +145,13 @@ public:
     [[nodiscard]] bool untouched(offset_t offset) const;
     // Moves `next` over what is closed or leased ahead; returns it.
     offset_t skip_to_fresh();
+
+    // When a temporary queue goes, if no consumer comes.
+    [[nodiscard]] mono_time expires_at() const {
+        return settings.expires == duration_us{0} || !consumers.empty()
+                   ? mono_never
+                   : unused_since + settings.expires;
+    }
 
     // Why no message that was never delivered is given out, although there are some.
     [[nodiscard]] bool too_many_retrying() const {

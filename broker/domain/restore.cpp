@@ -10,7 +10,7 @@ namespace {
 
 class replay {
 public:
-    replay(core& c, const turn& t) : c_(c), t_(t) {}
+    replay(core& c, turn& t) : c_(c), t_(t) {}
 
     void operator()(const topic_created& m) {
         auto made = std::make_unique<topic>(m.topic);
@@ -27,6 +27,7 @@ public:
             c_.queues.erase(q->id);
         }
         c_.producers.remove_topic(of.id);
+        forget_schedules(c_, of);
         c_.topics_by_name.erase(of.name);
         c_.topics.erase(m.topic);
     }
@@ -63,6 +64,7 @@ public:
     }
     void operator()(const queue_delta& m) { queue_of(m.queue).book.apply(m); }
     void operator()(const queue_snapshot& m) { queue_of(m.queue).book.apply(m); }
+    void operator()(const schedule_totals& m) { restore_schedules(c_, t_, m); }
     void operator()(const producer_put& m) { c_.producers.load(m); }
     // The rest stays in the store and is read from there when it is needed.
     void operator()(const auto&) {}
@@ -82,7 +84,7 @@ private:
     }
 
     core& c_;
-    const turn& t_;
+    turn& t_;
 };
 
 }  // namespace
@@ -108,6 +110,8 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);
             q->next = q->book.floor();
+            q->unused_since = t.now.mono;
+            c.arm(*q, q->expires_at());
             if (q->book.retrying().empty()) {
                 q->schedule.set_known_until(t.retry_now + retry_schedule::horizon);
             }

@@ -26,6 +26,7 @@ void seal_commit(core& c, turn& t) {
         }
     }
     c.changed_queues.clear();
+    seal_schedules(c, t);
     if (std::exchange(c.retries_put, false)) {
         c.emit(t, retry_clock{t.retry_now}, false);
     }
@@ -44,6 +45,7 @@ void cut_commit(core& c, commit_number next) {
     });
     c.counters.cached_bytes = c.cache.bytes();
     forget_applied_exceptions(c);
+    forget_applied_schedules(c);
 }
 
 }  // namespace brokerd::domain

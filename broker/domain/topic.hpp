@@ -16,6 +16,7 @@
 #include "broker/domain/chunk_cache.hpp"
 #include "broker/domain/queue.hpp"
 #include "broker/domain/rate_meter.hpp"
+#include "broker/domain/schedule_book.hpp"
 #include "protocol/codec/admin_messages.hpp"
 #include "protocol/types/ids.hpp"
 #include "protocol/types/settings.hpp"
@@ -52,6 +53,7 @@ public:
     std::map<std::string, std::unique_ptr<queue>, std::less<>> queues;
     std::list<waiting_read> waiting;
     rate_meter in_rate;
+    std::unique_ptr<schedule_book> scheduled;  // none: nothing ever was, in this epoch
 
     // ---- trimming ----
     struct sample {

@@ -33,6 +33,7 @@ void pong(session& of, const codec::frame& frame, session_io& io);
 void goodbye(session& of, const codec::frame& frame, session_io& io);
 // handlers_publish.cpp
 void publish(session& of, const codec::frame& frame, session_io& io);
+void schedule(session& of, const codec::frame& frame, session_io& io);
 // handlers_consume.cpp
 void attach(session& of, const codec::frame& frame, session_io& io);
 void detach(session& of, const codec::frame& frame, session_io& io);
@@ -49,7 +50,7 @@ template <typename T>
 inline constexpr bool answers_at_length =
     std::is_same_v<T, codec::topic_list> || std::is_same_v<T, codec::queue_list> ||
     std::is_same_v<T, codec::consumer_list> || std::is_same_v<T, codec::dead_list> ||
-    std::is_same_v<T, codec::message_show>;
+    std::is_same_v<T, codec::message_show> || std::is_same_v<T, codec::schedule_list>;
 
 // Decodes and hands over to the engine, which checks the rest.
 template <codec::frame_message T>

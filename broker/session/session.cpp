@@ -229,8 +229,9 @@ void session::accept_hello(std::uint32_t request, const codec::hello& hello, ses
            io);
 }
 
-void session::take_publish(std::uint32_t request, codec::publish message, session_io& io) {
-    const auto batch = message.batch.view;
+void session::take_publish(std::uint32_t request, domain::publish_request message,
+                           session_io& io) {
+    const byte_view batch = message.batch.view;
     const auto number =
         publishes_.open(request, claimed_count(batch, settings_.batch_records_max), batch.size());
     if (!number) {
@@ -244,14 +245,12 @@ void session::take_publish(std::uint32_t request, codec::publish message, sessio
         flush(io);
         return;
     }
-    io.commands.emplace_back(
-        domain::request{id_, *number,
-                        domain::publish_request{.topic = std::move(message.topic),
-                                                .batch = keep(batch),
-                                                .count = checked->header.count,
-                                                .producer = checked->header.producer,
-                                                .first_sequence = checked->header.first_sequence,
-                                                .largest_record = checked->largest_record}});
+    message.batch = keep(batch);
+    message.count = checked->header.count;
+    message.producer = checked->header.producer;
+    message.first_sequence = checked->header.first_sequence;
+    message.largest_record = checked->largest_record;
+    io.commands.emplace_back(domain::request{id_, *number, std::move(message)});
 }
 
 // Bytes of the frame at hand that outlive it. Those that lie in the piece just read share one copy

@@ -122,7 +122,7 @@ public:
     void pass_on(std::uint32_t request, domain::request_body body, expected_answer expected,
                  session_io& io);
     void accept_hello(std::uint32_t request, const codec::hello& hello, session_io& io);
-    void take_publish(std::uint32_t request, codec::publish message, session_io& io);
+    void take_publish(std::uint32_t request, domain::publish_request message, session_io& io);
     void take_attach(std::uint32_t request, codec::attach message, session_io& io);
     void take_settle(std::uint32_t request, codec::settle message, session_io& io);
     void take_goodbye(std::uint32_t request, session_io& io);

@@ -34,6 +34,7 @@ inline constexpr std::uint64_t requests_unanswered_max = 512;
 inline constexpr std::uint64_t questions_unanswered_max = 32;
 
 // Feature bits this broker knows.
-inline constexpr std::uint64_t known_features = codec::feature::attempt_history;
+inline constexpr std::uint64_t known_features =
+    codec::feature::attempt_history | codec::feature::schedules;
 
 }  // namespace brokerd::session

@@ -8,6 +8,8 @@ namespace {
 constexpr std::uint8_t the_lane = 0;
 constexpr std::uint8_t exception_by_offset = 1;
 constexpr std::uint8_t exception_by_due = 2;
+constexpr std::uint8_t schedule_by_due = 1;
+constexpr std::uint8_t schedule_by_id = 2;
 
 // Takes a key apart from the front. A field beyond the end fails the whole key.
 class key_reader {
@@ -169,6 +171,33 @@ std::optional<dedup_key> dedup_key::parse(std::string_view key) {
     result.queue = from.queue();
     result.producer = producer_id{from.u64()};
     result.slot = from.u32();
+    return complete(from, result);
+}
+
+key_bytes schedule_due_key::encode() const {
+    return topic_prefix(topic).u8(schedule_by_due).time(due).u64(id);
+}
+
+std::optional<schedule_due_key> schedule_due_key::parse(std::string_view key) {
+    key_reader from(key);
+    schedule_due_key result;
+    result.topic = from.topic();
+    from.expect(schedule_by_due, 1);
+    result.due = from.time();
+    result.id = from.u64();
+    return complete(from, result);
+}
+
+key_bytes schedule_id_key::encode() const {
+    return topic_prefix(topic).u8(schedule_by_id).u64(id);
+}
+
+std::optional<schedule_id_key> schedule_id_key::parse(std::string_view key) {
+    key_reader from(key);
+    schedule_id_key result;
+    result.topic = from.topic();
+    from.expect(schedule_by_id, 1);
+    result.id = from.u64();
     return complete(from, result);
 }
 

@@ -10,10 +10,13 @@
 //   exceptions  shard u16, topic u64, queue u64, 1, offset u64         exception
 //               shard u16, topic u64, queue u64, 2, due i64, offset    due entry
 //   dedup       shard u16, topic u64, queue u64, producer u64, slot u32   producer slot
+//   schedule    shard u16, topic u64, 1, due i64, id u64               scheduled batch
+//               shard u16, topic u64, 2, id u64                        when it is due, its size
 //
 // Topic 0 is the shard itself, queue 0 the topic itself: real ids begin at 1.
 //
-// To change: durable. New kinds take new numbers; a key's layout never changes.
+// To change: durable. New kinds take new numbers; a key's layout never changes. A new family goes
+// to the end of the table; the next start adds it to the databases made before.
 #pragma once
 
 #include <array>
@@ -28,9 +31,9 @@
 namespace brokerd::storage {
 
 // The column families, in the order of their handles. RocksDB wants one named "default": meta.
-enum class family : std::uint8_t { meta, log, kept, cursors, exceptions, dedup };
-inline constexpr std::array<std::string_view, 6> family_names{"default", "log",        "kept",
-                                                              "cursors", "exceptions", "dedup"};
+enum class family : std::uint8_t { meta, log, kept, cursors, exceptions, dedup, schedule };
+inline constexpr std::array<std::string_view, 7> family_names{
+    "default", "log", "kept", "cursors", "exceptions", "dedup", "schedule"};
 
 inline constexpr shard_id the_shard{0};  // one engine today
 
@@ -72,10 +75,11 @@ enum class meta_kind : std::uint8_t {
     next_id = 4,      // next topic or queue id
     retry_clock = 5,  // how far the clock of due times was
     // of a topic
-    topic = 16,           // as created
-    topic_settings = 17,  // as changed last
-    trim = 18,            // trim point
-    done_marks = 19,      // for keep_done
+    topic = 16,            // as created
+    topic_settings = 17,   // as changed last
+    trim = 18,             // trim point
+    done_marks = 19,       // for keep_done
+    schedule_totals = 20,  // what is scheduled
     // of a queue
     queue = 32,           // as created
     queue_settings = 33,  // as changed last
@@ -159,7 +163,29 @@ struct dedup_key {
     bool operator==(const dedup_key&) const = default;
 };
 
-// The start of all keys of a topic, and of a queue, in every family but meta.
+// A scheduled batch in the order in which they become due.
+struct schedule_due_key {
+    topic_id topic;
+    wall_time due{};
+    std::uint64_t id = 0;
+
+    [[nodiscard]] key_bytes encode() const;
+    [[nodiscard]] static std::optional<schedule_due_key> parse(std::string_view key);
+    bool operator==(const schedule_due_key&) const = default;
+};
+
+// Leads from the id of a schedule to its schedule_due_key.
+struct schedule_id_key {
+    topic_id topic;
+    std::uint64_t id = 0;
+
+    [[nodiscard]] key_bytes encode() const;
+    [[nodiscard]] static std::optional<schedule_id_key> parse(std::string_view key);
+    bool operator==(const schedule_id_key&) const = default;
+};
+
+// The start of all keys of a topic, in every family; of a queue, in those whose keys name one
+// behind the topic.
 [[nodiscard]] key_bytes topic_prefix(topic_id topic);
 [[nodiscard]] key_bytes queue_prefix(topic_id topic, queue_id queue);
 

@@ -8,12 +8,20 @@
 #include "broker/base/seeded_fault.hpp"
 #include "broker/storage/delta_fault.hpp"
 #include "broker/storage/needs_space.hpp"
+#include "protocol/codec/record_batch.hpp"
 
 namespace brokerd::storage {
 
 namespace {
 
 constexpr const char* injected_failure = "the store was told to fail";
+
+// Of a schedule, without its batch.
+domain::scheduled_batch describe(const domain::schedule_key& key, const shared_bytes& batch) {
+    const auto header = codec::load_batch_header(batch.view);
+    BROKERD_ASSERT(header, "schedule {} holds no batch", key.id);
+    return {key, header->count, batch.view.size(), {}};
+}
 
 }  // namespace
 
@@ -142,6 +150,22 @@ void memory_image::operator()(const domain::done_marks& m) {
     topic(m.topic).done = m;
 }
 
+void memory_image::operator()(const domain::schedule_put& m) {
+    topic_image& of = topic(m.topic);
+    of.schedules[{m.due, m.id}] = m.batch;
+    of.schedule_dues[m.id] = m.due;
+}
+
+void memory_image::operator()(const domain::schedule_erased& m) {
+    topic_image& of = topic(m.topic);
+    of.schedules.erase({m.due, m.id});
+    of.schedule_dues.erase(m.id);
+}
+
+void memory_image::operator()(const domain::schedule_totals& m) {
+    topic(m.topic).scheduled = m;
+}
+
 // ---- memory_image: reading ----
 
 domain::loaded_state memory_image::load() const {
@@ -156,6 +180,7 @@ domain::loaded_state memory_image::load() const {
         if (topic.changed) to.emplace_back(*topic.changed);
         if (topic.trim) to.emplace_back(*topic.trim);
         if (topic.done) to.emplace_back(*topic.done);
+        if (topic.scheduled) to.emplace_back(*topic.scheduled);
         for (const auto& [queue_number, queue] : topic.queues) {
             to.emplace_back(queue.created);
         }
@@ -338,6 +363,44 @@ domain::offset_fetched memory_image::read_one(const domain::fetch_offset& what) 
         topic->log, [&](const auto& each) { return each.second->append_time() >= what.time; });
     return {late != topic->log.end() ? std::max(late->second->base_offset(), topic->first())
                                      : topic->next_offset};
+}
+
+domain::schedules_fetched memory_image::read_one(const domain::fetch_schedules& what) const {
+    domain::schedules_fetched result;
+    const topic_image* const topic = find(what.topic);
+    if (topic == nullptr) {
+        return result;
+    }
+    std::size_t bytes = 0;
+    for (auto each = topic->schedules.lower_bound(what.from);
+         each != topic->schedules.end() && each->first.due < what.until; ++each) {
+        const bool full = !result.items.empty() && bytes >= what.bytes_max;
+        if (full || result.items.size() >= what.limit) {
+            result.more = true;
+            break;
+        }
+        auto item = describe(each->first, each->second);
+        item.batch = copy_bytes(each->second.view);
+        bytes += item.batch.view.size();
+        result.items.push_back(std::move(item));
+    }
+    return result;
+}
+
+domain::schedules_fetched memory_image::read_one(const domain::find_schedules& what) const {
+    domain::schedules_fetched result;
+    const topic_image* const topic = find(what.topic);
+    if (topic == nullptr) {
+        return result;
+    }
+    for (const std::uint64_t id : what.ids) {
+        const auto found = topic->schedule_dues.find(id);
+        if (found != topic->schedule_dues.end()) {
+            const domain::schedule_key key{found->second, id};
+            result.items.push_back(describe(key, topic->schedules.at(key)));
+        }
+    }
+    return result;
 }
 
 // ---- memory_store ----

@@ -49,6 +49,9 @@ public:
     void operator()(const domain::producer_erased& m);
     void operator()(const domain::retry_clock& m);
     void operator()(const domain::done_marks& m);
+    void operator()(const domain::schedule_put& m);
+    void operator()(const domain::schedule_erased& m);
+    void operator()(const domain::schedule_totals& m);
 
 private:
     struct queue_image {
@@ -71,6 +74,9 @@ private:
         wall_time last_append{};
         std::map<queue_id, queue_image> queues;
         std::map<producer_slot, domain::producer_put> producers;
+        std::map<domain::schedule_key, shared_bytes> schedules;
+        std::map<std::uint64_t, wall_time> schedule_dues;  // by id
+        std::optional<domain::schedule_totals> scheduled;
 
         [[nodiscard]] offset_t first() const { return trim ? trim->first : 0; }
         // The chunk that holds an offset, if it is there and readable.
@@ -89,6 +95,8 @@ private:
     [[nodiscard]] domain::due_fetched read_one(const domain::fetch_due& what) const;
     [[nodiscard]] domain::times_fetched read_one(const domain::fetch_times& what) const;
     [[nodiscard]] domain::offset_fetched read_one(const domain::fetch_offset& what) const;
+    [[nodiscard]] domain::schedules_fetched read_one(const domain::fetch_schedules& what) const;
+    [[nodiscard]] domain::schedules_fetched read_one(const domain::find_schedules& what) const;
 
     broker_epoch epoch_;
     commit_number last_commit_;

@@ -12,7 +12,8 @@ namespace brokerd::storage {
 // A batch that only settles, removes or administers may still be written: that is what frees space.
 [[nodiscard]] inline bool needs_space(std::span<const domain::mutation> mutations) {
     return std::ranges::any_of(mutations, [](const domain::mutation& m) {
-        return std::holds_alternative<domain::appended>(m);
+        return std::holds_alternative<domain::appended>(m) ||
+               std::holds_alternative<domain::schedule_put>(m);
     });
 }
 

@@ -11,6 +11,8 @@
 #include "broker/storage/keys.hpp"
 #include "broker/storage/rocks_options.hpp"
 #include "broker/storage/values.hpp"
+#include "protocol/codec/record_batch.hpp"
+#include "protocol/types/limits.hpp"
 
 namespace brokerd::storage {
 
@@ -418,6 +420,74 @@ outcome<domain::offset_fetched> rocks_reads::read_one(const domain::fetch_offset
         }
     }
     return domain::offset_fetched{low};
+}
+
+outcome<domain::scheduled_batch> rocks_reads::schedule_at(const rocksdb::Iterator& it,
+                                                          topic_id topic) const {
+    const auto key = schedule_due_key::parse(to_view(it.key()));
+    scheduled_value value;
+    auto decoded = decode_value(to_view(it.value()), value);
+    if (!key) {
+        decoded = refuse(error_code::bad_checksum, "its key has another form");
+    }
+    const byte_view batch = as_bytes(value.batch);
+    const auto checked = decoded ? codec::check_batch(batch, limits::batch_records_max)
+                                 : std::unexpected(decoded.error());
+    if (!checked) {
+        return std::unexpected(value_failure(topics_.schedule_place(topic, key ? key->id : 0),
+                                             "batch", checked.error()));
+    }
+    return domain::scheduled_batch{
+        {key->due, key->id}, checked->header.count, batch.size(), copy_bytes(batch)};
+}
+
+outcome<domain::schedules_fetched> rocks_reads::read_one(const domain::fetch_schedules& what) {
+    domain::schedules_fetched result;
+    const bounded_iterator it(database_, family::schedule,
+                              schedule_due_key{what.topic, what.from.due, what.from.id}.encode(),
+                              schedule_due_key{what.topic, what.until, 0}.encode());
+    for (std::size_t bytes = 0; it->Valid(); it->Next()) {
+        const bool full = !result.items.empty() && bytes >= what.bytes_max;
+        if (full || result.items.size() >= what.limit) {
+            result.more = true;
+            return result;
+        }
+        auto item = schedule_at(*it, what.topic);
+        if (!item) {
+            return std::unexpected(item.error());
+        }
+        bytes += item->batch.view.size();
+        result.items.push_back(std::move(*item));
+    }
+    if (const auto status = it->status(); !status.ok()) {
+        const auto near = result.items.empty() ? what.from.id : result.items.back().key.id;
+        return std::unexpected(read_failure(topics_.schedule_place(what.topic, near), status));
+    }
+    return result;
+}
+
+outcome<domain::schedules_fetched> rocks_reads::read_one(const domain::find_schedules& what) {
+    domain::schedules_fetched result;
+    rocksdb::PinnableSlice bytes;
+    for (const std::uint64_t id : what.ids) {
+        bytes.Reset();
+        const auto status =
+            database_.db().Get(make_read_options(), database_.handle(family::schedule),
+                               to_slice(schedule_id_key{what.topic, id}.encode().view()), &bytes);
+        if (status.IsNotFound()) {
+            continue;
+        }
+        if (!status.ok()) {
+            return std::unexpected(read_failure(topics_.schedule_place(what.topic, id), status));
+        }
+        schedule_id_value value;
+        if (auto decoded = decode_value(to_view(bytes), value); !decoded) {
+            return std::unexpected(
+                value_failure(topics_.schedule_place(what.topic, id), "entry", decoded.error()));
+        }
+        result.items.push_back({{value.due, id}, value.messages, value.bytes, {}});
+    }
+    return result;
 }
 
 }  // namespace brokerd::storage

@@ -47,6 +47,8 @@ private:
     outcome<domain::due_fetched> read_one(const domain::fetch_due& what);
     outcome<domain::times_fetched> read_one(const domain::fetch_times& what);
     outcome<domain::offset_fetched> read_one(const domain::fetch_offset& what);
+    outcome<domain::schedules_fetched> read_one(const domain::fetch_schedules& what);
+    outcome<domain::schedules_fetched> read_one(const domain::find_schedules& what);
 
     [[nodiscard]] log_iterator_ptr open_log(topic_id topic, bool backlog) const;
     log_iterator_ptr take_iterator(std::uint64_t reader, topic_id topic);
@@ -54,6 +56,9 @@ private:
 
     // The chunk the iterator stands on, verified. Errors: bad_checksum, naming the place.
     outcome<domain::chunk_ptr> chunk_at(const log_iterator& log) const;
+    // The scheduled batch the iterator stands on, verified and copied. Errors: bad_checksum, naming
+    // the schedule.
+    outcome<domain::scheduled_batch> schedule_at(const rocksdb::Iterator& it, topic_id topic) const;
     outcome<void> status_of(const rocksdb::Iterator& it, topic_id topic, offset_t offset) const;
     // The record of an exception, from the log or from the kept ones; empty if it is nowhere.
     outcome<void> add_record(topic_id topic, queue_id queue, domain::exception_entry& entry,

@@ -55,12 +55,20 @@ std::map<topic_id, topic_facts> topic_table::all() const {
     return topics_;
 }
 
-std::string topic_table::place(topic_id topic, offset_t offset) const {
+std::string topic_table::name_of(topic_id topic) const {
     const std::shared_lock lock(mutex_);
     const auto found = topics_.find(topic);
     return found != topics_.end() && !found->second.name.empty()
-               ? fmt::format("{}@{}", found->second.name, offset)
-               : fmt::format("topic {}@{}", topic.value(), offset);
+               ? found->second.name
+               : fmt::format("topic {}", topic.value());
+}
+
+std::string topic_table::place(topic_id topic, offset_t offset) const {
+    return fmt::format("{}@{}", name_of(topic), offset);
+}
+
+std::string topic_table::schedule_place(topic_id topic, std::uint64_t id) const {
+    return fmt::format("schedule {} of {}", id, name_of(topic));
 }
 
 }  // namespace brokerd::storage

@@ -33,8 +33,13 @@ public:
     [[nodiscard]] std::map<topic_id, topic_facts> all() const;
     // `orders@812`, for texts.
     [[nodiscard]] std::string place(topic_id topic, offset_t offset) const;
+    // `schedule 7 of orders`
+    [[nodiscard]] std::string schedule_place(topic_id topic, std::uint64_t id) const;
 
 private:
+    // `orders`, or `topic 3` if it has no name any more.
+    [[nodiscard]] std::string name_of(topic_id topic) const;
+
     mutable std::shared_mutex mutex_;
     std::map<topic_id, topic_facts> topics_;  // guarded by mutex_
 };

@@ -276,6 +276,22 @@ void encode_value(std::string& out, const due_value& /*value*/) {
     const value_writer version_only(out);
 }
 
+void encode_value(std::string& out, const scheduled_value& value) {
+    value_writer(out).raw(value.batch);
+}
+
+outcome<void> decode_value(std::string_view bytes, scheduled_value& value) {
+    return value_reader(bytes).rest(value.batch).done();
+}
+
+void encode_value(std::string& out, const schedule_id_value& value) {
+    value_writer(out).time(value.due).number(value.messages).number(value.bytes);
+}
+
+outcome<void> decode_value(std::string_view bytes, schedule_id_value& value) {
+    return value_reader(bytes).time(value.due).number(value.messages).number(value.bytes).done();
+}
+
 void encode_value(std::string& out, std::uint64_t value) {
     value_writer(out).number(value);
 }
@@ -305,6 +321,9 @@ void encode_value(std::string& out, const domain::retry_clock& value) {
 void encode_value(std::string& out, const domain::done_marks& value) {
     encode_fields(out, value);
 }
+void encode_value(std::string& out, const domain::schedule_totals& value) {
+    encode_fields(out, value);
+}
 
 outcome<void> decode_value(std::string_view bytes, domain::topic_created& value) {
     return decode_fields(bytes, value);
@@ -325,6 +344,9 @@ outcome<void> decode_value(std::string_view bytes, domain::retry_clock& value) {
     return decode_fields(bytes, value);
 }
 outcome<void> decode_value(std::string_view bytes, domain::done_marks& value) {
+    return decode_fields(bytes, value);
+}
+outcome<void> decode_value(std::string_view bytes, domain::schedule_totals& value) {
     return decode_fields(bytes, value);
 }
 

@@ -63,6 +63,20 @@ struct kept_value {
 // The due index says everything in its key.
 struct due_value {};
 
+// The batch of a schedule, as it will be appended.
+struct scheduled_value {
+    std::string_view batch;
+    bool operator==(const scheduled_value&) const = default;
+};
+
+// What is asked of a schedule that is known by its id.
+struct schedule_id_value {
+    wall_time due{};  // with the id the key of its batch
+    std::uint32_t messages = 0;
+    std::uint64_t bytes = 0;  // of the whole batch
+    bool operator==(const schedule_id_value&) const = default;
+};
+
 // Where the messages of a stored chunk lie, read from its header alone.
 struct chunk_place {
     topic_id topic;
@@ -77,6 +91,8 @@ void encode_value(std::string& out, const commit_value& value);
 void encode_value(std::string& out, const trim_value& value);
 void encode_value(std::string& out, const kept_value& value);
 void encode_value(std::string& out, const due_value& value);
+void encode_value(std::string& out, const scheduled_value& value);
+void encode_value(std::string& out, const schedule_id_value& value);
 void encode_value(std::string& out, std::uint64_t value);
 void encode_value(std::string& out, const domain::topic_created& value);
 void encode_value(std::string& out, const domain::topic_changed& value);
@@ -89,6 +105,7 @@ void encode_value(std::string& out, const domain::queue_snapshot& value);
 void encode_value(std::string& out, const domain::producer_put& value);
 void encode_value(std::string& out, const domain::retry_clock& value);
 void encode_value(std::string& out, const domain::done_marks& value);
+void encode_value(std::string& out, const domain::schedule_totals& value);
 
 // All decoders: storage_failed with what is wrong; what names the value is the caller's part.
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, chunk_place& value);
@@ -96,6 +113,8 @@ void encode_value(std::string& out, const domain::done_marks& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, commit_value& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, trim_value& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, kept_value& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, scheduled_value& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, schedule_id_value& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, std::uint64_t& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::topic_created& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::topic_changed& value);
@@ -107,5 +126,6 @@ void encode_value(std::string& out, const domain::done_marks& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::producer_put& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::retry_clock& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::done_marks& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::schedule_totals& value);
 
 }  // namespace brokerd::storage

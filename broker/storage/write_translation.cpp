@@ -8,6 +8,7 @@
 #include "broker/base/assert.hpp"
 #include "broker/storage/delta_fault.hpp"
 #include "broker/storage/rocks_options.hpp"
+#include "protocol/codec/record_batch.hpp"
 
 namespace brokerd::storage {
 
@@ -117,6 +118,7 @@ void write_translation::operator()(const domain::topic_removed& m) {
     for (const family each : queue_families) {
         erase_all(each, topic_prefix(m.topic));
     }
+    erase_all(family::schedule, topic_prefix(m.topic));
     // The log gets no tombstones: its chunks fall below this trim point.
     put(family::meta, meta_key{m.topic, meta_kind::trim, {}}.encode(), trim_value{offset_end, {}});
     trims_.emplace_back(m.topic, offset_end);
@@ -219,6 +221,24 @@ void write_translation::operator()(const domain::retry_clock& m) {
 
 void write_translation::operator()(const domain::done_marks& m) {
     put(family::meta, meta_key{m.topic, meta_kind::done_marks, {}}.encode(), m);
+}
+
+void write_translation::operator()(const domain::schedule_put& m) {
+    const auto header = codec::load_batch_header(m.batch.view);
+    BROKERD_ASSERT(header, "schedule {} of topic {} holds no batch", m.id, m.topic.value());
+    put(family::schedule, schedule_due_key{m.topic, m.due, m.id}.encode(),
+        scheduled_value{as_text(m.batch.view)});
+    put(family::schedule, schedule_id_key{m.topic, m.id}.encode(),
+        schedule_id_value{m.due, header->count, m.batch.view.size()});
+}
+
+void write_translation::operator()(const domain::schedule_erased& m) {
+    erase(family::schedule, schedule_due_key{m.topic, m.due, m.id}.encode());
+    erase(family::schedule, schedule_id_key{m.topic, m.id}.encode());
+}
+
+void write_translation::operator()(const domain::schedule_totals& m) {
+    put(family::meta, meta_key{m.topic, meta_kind::schedule_totals, {}}.encode(), m);
 }
 
 }  // namespace brokerd::storage

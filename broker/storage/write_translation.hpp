@@ -52,6 +52,9 @@ public:
     void operator()(const domain::producer_erased& m);
     void operator()(const domain::retry_clock& m);
     void operator()(const domain::done_marks& m);
+    void operator()(const domain::schedule_put& m);
+    void operator()(const domain::schedule_erased& m);
+    void operator()(const domain::schedule_totals& m);
 
 private:
     template <typename Value>

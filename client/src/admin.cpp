@@ -183,6 +183,28 @@ shown_message admin::show(std::string_view topic, std::uint64_t offset) {
                                   }));
 }
 
+schedule_page admin::schedules(std::string_view topic, const schedule_position& from,
+                               std::uint32_t limit) {
+    codec::schedule_list request;
+    request.topic = topic;
+    request.after_due = from.due;
+    request.after_id = from.id;
+    request.limit = limit;
+    return state_->ask<codec::schedules>(
+        std::move(request), repeat::look,
+        [from](const codec::schedules& reply) { return client_core::to_page(from, reply); });
+}
+
+std::uint64_t admin::cancel_schedules(std::string_view topic,
+                                      const std::vector<std::uint64_t>& ids) {
+    codec::schedule_cancel request;
+    request.topic = topic;
+    request.ids = ids;
+    // Not repeated: those it cancelled the first time would not be counted the second time.
+    return state_->ask<codec::counted>(std::move(request), repeat::never,
+                                       [](const codec::counted& reply) { return reply.messages; });
+}
+
 dead_page admin::dead(std::string_view queue, std::uint64_t from, std::uint32_t limit,
                       std::string_view filter) {
     codec::dead_list request;

@@ -35,7 +35,11 @@ namespace {
 // A record that was encoded when the operation was called, or why it could not be.
 using encoded = result<byte_buffer>;
 
-encoded encode(std::string_view topic, const outgoing_message& message) {
+encoded encode(std::string_view topic, const outgoing_message& message,
+               const std::optional<schedule_time>& when = std::nullopt) {
+    if (auto valid = client_core::check_when(when); !valid) {
+        return std::unexpected(valid.error());
+    }
     byte_buffer record;
     if (auto done = client_core::encode_message(record, topic, message); !done) {
         return std::unexpected(done.error());
@@ -46,8 +50,8 @@ encoded encode(std::string_view topic, const outgoing_message& message) {
 // `admitted` empty: `done` hears of everything.
 cancel_hook submit_record(const std::shared_ptr<core>& to, const std::string& topic,
                           const byte_buffer& record, publish_callback done,
-                          callback<void> admitted) {
-    const std::uint64_t ticket = to->submit(topic, record, std::move(done),
+                          const std::optional<schedule_time>& when, callback<void> admitted) {
+    const std::uint64_t ticket = to->submit(topic, record, std::move(done), when,
                                             [&] { return std::exchange(admitted, nullptr); });
     if (ticket == 0) {
         if (admitted) {
@@ -69,17 +73,32 @@ asio::awaitable<address> publish_record(std::shared_ptr<core> to, std::string to
         return submit_record(
             to, topic, bytes,
             [shared](const publish_result& result) { (*shared)(client_core::to_address(result)); },
-            nullptr);
+            std::nullopt, nullptr);
     };
     result<address> at = co_await suspend<address>(std::move(start));
     co_return value_or_throw(std::move(at));
 }
 
+asio::awaitable<std::uint64_t> schedule_record(std::shared_ptr<core> to, std::string topic,
+                                               encoded record, schedule_time when) {
+    const byte_buffer bytes = value_or_throw(std::move(record));
+    auto start = [&](callback<std::uint64_t> done) {
+        auto shared = std::make_shared<callback<std::uint64_t>>(std::move(done));
+        return submit_record(
+            to, topic, bytes,
+            [shared](const publish_result& result) { (*shared)(client_core::to_id(result)); }, when,
+            nullptr);
+    };
+    result<std::uint64_t> id = co_await suspend<std::uint64_t>(std::move(start));
+    co_return value_or_throw(std::move(id));
+}
+
 asio::awaitable<void> submit_when_room(std::shared_ptr<core> to, std::string topic, encoded record,
+                                       std::optional<schedule_time> when,
                                        publish_callback on_result) {
     const byte_buffer bytes = value_or_throw(std::move(record));
     auto start = [&](callback<void> admitted) {
-        return submit_record(to, topic, bytes, std::move(on_result), std::move(admitted));
+        return submit_record(to, topic, bytes, std::move(on_result), when, std::move(admitted));
     };
     const result<void> in = co_await suspend<void>(std::move(start));
     value_or_throw(in);
@@ -224,7 +243,20 @@ asio::awaitable<address> async_client::publish(std::string_view topic,
 
 asio::awaitable<void> async_client::submit(std::string_view topic, const outgoing_message& message,
                                            publish_callback on_result) {
-    return submit_when_room(core_, std::string(topic), encode(topic, message),
+    return submit_when_room(core_, std::string(topic), encode(topic, message), std::nullopt,
+                            std::move(on_result));
+}
+
+asio::awaitable<std::uint64_t> async_client::schedule(std::string_view topic,
+                                                      const outgoing_message& message,
+                                                      schedule_time when) {
+    return schedule_record(core_, std::string(topic), encode(topic, message, when), when);
+}
+
+asio::awaitable<void> async_client::schedule(std::string_view topic,
+                                             const outgoing_message& message, schedule_time when,
+                                             publish_callback on_result) {
+    return submit_when_room(core_, std::string(topic), encode(topic, message, when), when,
                             std::move(on_result));
 }
 

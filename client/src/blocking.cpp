@@ -64,11 +64,12 @@ void blocking_client::close() {
 }
 
 void blocking_client::submit(std::string_view topic, const outgoing_message& message,
-                             publish_callback done) {
+                             publish_callback done, const std::optional<schedule_time>& when) {
+    value_or_throw(check_when(when));
     thread_local byte_buffer record;
     value_or_throw(encode_message(record, topic, message));
     std::future<result<void>> room;
-    core_->submit(topic, record, std::move(done), [&room] {
+    core_->submit(topic, record, std::move(done), when, [&room] {
         std::promise<result<void>> promise;
         room = promise.get_future();
         return callback<void>([promise = std::move(promise)](result<void> value) mutable {

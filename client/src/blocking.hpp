@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string_view>
 #include <thread>
@@ -28,8 +29,9 @@ public:
 
     void close();
 
-    // Hands a message in, waiting for room.
-    void submit(std::string_view topic, const outgoing_message& message, publish_callback done);
+    // Hands a message in, to be scheduled with `when`, waiting for room.
+    void submit(std::string_view topic, const outgoing_message& message, publish_callback done,
+                const std::optional<schedule_time>& when = std::nullopt);
 
     // Sends a request and waits for the answer as `convert` makes it of the reply.
     template <typename Reply, typename Request, typename Convert>

@@ -61,6 +61,25 @@ void client::submit(std::string_view topic, const outgoing_message& message,
     state_->submit(topic, message, std::move(on_result));
 }
 
+std::uint64_t client::schedule(std::string_view topic, const outgoing_message& message,
+                               schedule_time when) {
+    auto promise = std::make_shared<std::promise<std::uint64_t>>();
+    std::future<std::uint64_t> id = promise->get_future();
+    schedule(topic, message, when, [promise](const publish_result& result) {
+        if (result) {
+            promise->set_value(result.offset);
+        } else {
+            promise->set_exception(std::make_exception_ptr(*result.failure));
+        }
+    });
+    return id.get();
+}
+
+void client::schedule(std::string_view topic, const outgoing_message& message, schedule_time when,
+                      publish_callback on_result) {
+    state_->submit(topic, message, std::move(on_result), when);
+}
+
 void client::flush() {
     client_core::value_or_throw(client_core::wait_for<void>([&](client_core::callback<void> done) {
         state_->shared_core()->locked([&](client_state& state, mono_time, calls& out) {

@@ -63,21 +63,23 @@ bool client_state::fits(std::size_t record_bytes) const {
 
 client_state::admission client_state::submit(std::string_view topic, byte_view record,
                                              publish_callback done, callback<void> admitted,
-                                             calls& out) {
+                                             calls& out, const std::optional<schedule_time>& when) {
     if (closing_) {
-        waiting_publish refused{0, std::string(topic), {}, std::move(done), std::move(admitted)};
+        waiting_publish refused{0,   std::string(topic), {}, std::move(done), std::move(admitted),
+                                when};
         fail_waiting(refused, closed_error(), out);
         return {};
     }
     if (has_room(record.size())) {
         finish<void>(out, admitted, {});
-        return {.wake = pipeline_.submit(topic, record, std::move(done))};
+        return {.wake = pipeline_.submit(topic, record, std::move(done), when)};
     }
     waiting_.push_back({++last_ticket_,
                         std::string(topic),
                         {record.begin(), record.end()},
                         std::move(done),
-                        std::move(admitted)});
+                        std::move(admitted),
+                        when});
     return {.ticket = last_ticket_};
 }
 
@@ -90,7 +92,7 @@ void client_state::admit(calls& out) {
     while (!waiting_.empty() && fits(waiting_.front().record.size())) {
         waiting_publish first = std::move(waiting_.front());
         waiting_.pop_front();
-        pipeline_.submit(first.topic, first.record, std::move(first.done));
+        pipeline_.submit(first.topic, first.record, std::move(first.done), first.when);
         finish<void>(out, first.admitted, {});
     }
 }

@@ -65,9 +65,10 @@ public:
         std::uint64_t ticket = 0;  // not 0: it waits for room
     };
     // `admitted` (if any) is called when there is room, or with the failure, in which case `done`
-    // is not. Without `admitted` a failure goes to `done`.
+    // is not. Without `admitted` a failure goes to `done`. With `when` it is scheduled.
     admission submit(std::string_view topic, byte_view record, publish_callback done,
-                     callback<void> admitted, calls& out);
+                     callback<void> admitted, calls& out,
+                     const std::optional<schedule_time>& when = std::nullopt);
     // Whether the message still waited for room; its callbacks are dropped then.
     bool cancel_submit(std::uint64_t ticket);
     void wait_flushed(callback<void> done, calls& out);
@@ -113,6 +114,7 @@ private:
         byte_buffer record;
         publish_callback done;
         callback<void> admitted;
+        std::optional<schedule_time> when;
     };
     using frame = codec::frame;
 

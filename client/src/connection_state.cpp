@@ -112,7 +112,7 @@ void connection_state::write(outgoing& out) {
     if (hello_due_) {
         hello_due_ = false;
         codec::hello frame;
-        frame.features_offered = codec::feature::attempt_history;
+        frame.features_offered = codec::feature::attempt_history | codec::feature::schedules;
         frame.client_name = client_name_;
         codec::encode_frame(out.bytes, out.ids.next(), frame);
     }

@@ -35,6 +35,7 @@ queue_settings to_wire(const queue_options& options) {
     out.max_runs = options.max_runs;
     out.jitter_percent = options.jitter_percent;
     out.after_failure = static_cast<after_failure>(options.after_failure);
+    out.expires = options.expires;
     return out;
 }
 
@@ -100,7 +101,8 @@ queue_options to_public(const queue_settings& settings) {
             .max_retrying = settings.max_retrying,
             .max_runs = settings.max_runs,
             .jitter_percent = settings.jitter_percent,
-            .after_failure = static_cast<failure_policy>(settings.after_failure)};
+            .after_failure = static_cast<failure_policy>(settings.after_failure),
+            .expires = settings.expires};
 }
 
 ensured_topic to_public(const codec::topic_created& reply) {
@@ -126,7 +128,9 @@ topic_info to_public(const codec::topic_item& item) {
             .messages = item.messages,
             .bytes = item.bytes,
             .queues = item.queues,
-            .in_per_second = item.in_per_second};
+            .in_per_second = item.in_per_second,
+            .scheduled = item.scheduled,
+            .scheduled_bytes = item.scheduled_bytes};
 }
 
 queue_info to_public(const codec::queue_item& item) {
@@ -177,6 +181,25 @@ dead_page to_public(const codec::dead& reply) {
     for (const codec::dead_item& item : reply.items) {
         out.messages.push_back(
             {item.offset, item.since, item.attempts, item.reason, item.consumer});
+    }
+    return out;
+}
+
+schedule_info to_public(const codec::schedule_item& item) {
+    return {.id = item.id,
+            .due = item.due,
+            .messages = item.messages,
+            .bytes = item.bytes,
+            .key = item.key};
+}
+
+schedule_page to_page(const schedule_position& from, const codec::schedules& reply) {
+    schedule_page out;
+    out.next = from;
+    out.more = reply.more;
+    out.schedules = to_public_list(reply.items);
+    if (!out.schedules.empty()) {
+        out.next = {out.schedules.back().due, out.schedules.back().id};
     }
     return out;
 }

@@ -27,6 +27,7 @@ namespace brokerd::client_core {
 [[nodiscard]] failed_attempt to_public(const attempt& item);
 [[nodiscard]] message_in_queue to_public(const codec::queue_state_item& item);
 [[nodiscard]] dead_page to_public(const codec::dead& reply);
+[[nodiscard]] schedule_info to_public(const codec::schedule_item& item);
 [[nodiscard]] slice to_public(const codec::counted& reply);
 [[nodiscard]] consumer_info to_public(const codec::consumer_item& item);
 [[nodiscard]] connection_info to_public(const codec::connection_item& item);
@@ -38,6 +39,8 @@ namespace brokerd::client_core {
                                        const codec::record_view& record);
 // The messages of a reply to read. Fails with protocol_error if a record is damaged.
 [[nodiscard]] result<read_page> to_page(std::string_view topic, const codec::messages& reply);
+// The reply to a listing behind `from`.
+[[nodiscard]] schedule_page to_page(const schedule_position& from, const codec::schedules& reply);
 [[nodiscard]] result<shown_message> to_shown(std::string_view topic, offset_t offset,
                                              const codec::shown& reply);
 

@@ -48,18 +48,19 @@ public:
         return run_locked(true, std::forward<F>(what));
     }
 
-    // Hands a message in. `make_admitted` is called, under the lock, only if it must wait for room;
-    // it returns the callback for client_state::submit(). Returns the ticket, 0 = it is in.
+    // Hands a message in, to be scheduled with `when`. `make_admitted` is called, under the lock,
+    // only if it must wait for room; it returns the callback for client_state::submit(). Returns
+    // the ticket, 0 = it is in.
     template <typename F>
     std::uint64_t submit(std::string_view topic, byte_view record, publish_callback done,
-                         F&& make_admitted) {
+                         const std::optional<schedule_time>& when, F&& make_admitted) {
         return run_locked(false, [&](client_state& state, mono_time, calls& after) {
             callback<void> admitted;
             if (state.closing() || !state.has_room(record.size())) {
                 admitted = make_admitted();
             }
             const auto result =
-                state.submit(topic, record, std::move(done), std::move(admitted), after);
+                state.submit(topic, record, std::move(done), std::move(admitted), after, when);
             wake_ = wake_ || result.wake;
             return result.ticket;
         });

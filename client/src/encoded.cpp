@@ -4,12 +4,26 @@
 #include "client/src/convert.hpp"
 #include "protocol/codec/record.hpp"
 #include "protocol/types/names.hpp"
+#include "protocol/types/time.hpp"
 
 namespace brokerd::client_core {
 
 result<void> check_topic(std::string_view topic) {
     if (const auto valid = check_topic_name(topic); !valid) {
         return std::unexpected(make_error(valid.error()));
+    }
+    return {};
+}
+
+result<void> check_when(const std::optional<schedule_time>& when) {
+    const auto refuse = [](const char* text) -> result<void> {
+        return std::unexpected(make_error(client_errc::invalid_argument, text));
+    };
+    if (when && when->delay() < duration_us{0}) {
+        return refuse("a message cannot be scheduled after a negative delay");
+    }
+    if (when && when->time() < wall_time{}) {
+        return refuse("a message cannot be scheduled at a time before 1970");
     }
     return {};
 }

@@ -2,6 +2,7 @@
 // Pure; no thread affinity.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "brokerd/types.hpp"
@@ -14,6 +15,9 @@ namespace brokerd::client_core {
 // Fails with invalid_argument (beyond the limits) or the broker's invalid_name.
 [[nodiscard]] result<void> encode_message(byte_buffer& out, std::string_view topic,
                                           const outgoing_message& message);
+
+// Fails with invalid_argument: no broker would take it.
+[[nodiscard]] result<void> check_when(const std::optional<schedule_time>& when);
 
 // As failures of the broker: no need to ask it.
 [[nodiscard]] result<void> check_topic(std::string_view topic);

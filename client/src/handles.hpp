@@ -20,6 +20,14 @@ namespace brokerd::client_core {
     return address{std::string(of.topic), of.offset};
 }
 
+// The same of a scheduled message: the id of its schedule.
+[[nodiscard]] inline result<std::uint64_t> to_id(const publish_result& of) {
+    if (of.failure != nullptr) {
+        return std::unexpected(*of.failure);
+    }
+    return of.offset;
+}
+
 class core_consumer {
 public:
     core_consumer(std::shared_ptr<core> owner, std::string queue, const consume_options& options)

@@ -62,24 +62,28 @@ void publish_pipeline::forget_idle_lines() {
     });
 }
 
-bool publish_pipeline::submit(std::string_view topic, byte_view record, publish_callback done) {
+bool publish_pipeline::submit(std::string_view topic, byte_view record, publish_callback done,
+                              const std::optional<schedule_time>& when) {
     topic_line& line = line_of(topic);
-    append(line, record, std::move(done));
+    append(line, record, std::move(done), when);
     ++messages_;
     bytes_ += record.size();
     activate(line);
     return may_send(line);
 }
 
-void publish_pipeline::append(topic_line& line, byte_view record, publish_callback done) {
+void publish_pipeline::append(topic_line& line, byte_view record, publish_callback done,
+                              const std::optional<schedule_time>& when) {
     const bool open =
-        !line.waiting.empty() && line.waiting.back()->first_sequence == 0 &&
+        !when && !line.waiting.empty() && line.waiting.back()->first_sequence == 0 &&
+        !line.waiting.back()->when &&
         line.waiting.back()->entries.size() < client_limits::batch_records_max &&
         line.waiting.back()->bytes.size() + record.size() <= client_limits::batch_bytes_max;
     if (!open) {
         auto fresh = std::make_unique<batch>();
         fresh->line = &line;
         fresh->bytes.resize(codec::batch_header_bytes);
+        fresh->when = when;
         line.waiting.push_back(std::move(fresh));
     }
     batch& last = *line.waiting.back();
@@ -105,6 +109,7 @@ void publish_pipeline::on_ready(const codec::hello_ok& terms) {
     terms_bytes_ = terms.credit_bytes;
     batch_records_max_ = terms.batch_records_max;
     frame_bytes_max_ = terms.frame_bytes_max;
+    takes_schedules_ = (terms.features & codec::feature::schedules) != 0;
 }
 
 void publish_pipeline::on_lost() {
@@ -131,8 +136,10 @@ void publish_pipeline::requeue(batch_ptr what) {
     activate(line);
 }
 
-std::uint64_t publish_pipeline::batch_room(const topic_line& line) const {
-    const std::uint64_t around = sizeof(std::uint16_t) + line.name.size();  // topic in the frame
+std::uint64_t publish_pipeline::batch_room(const batch& what) const {
+    // The other fields of its frame: topic, due, delay.
+    const std::uint64_t around =
+        sizeof(std::uint16_t) + what.line->name.size() + (what.when ? 2 * sizeof(std::int64_t) : 0);
     return frame_bytes_max_ > around ? frame_bytes_max_ - around : 0;
 }
 
@@ -143,7 +150,7 @@ std::uint32_t publish_pipeline::sendable_entries(const batch& next) const {
         static_cast<std::uint64_t>(std::max<std::int64_t>(credit_messages_, 0));
     const auto credit_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(credit_bytes_, 0));
     const std::uint64_t records_max = std::min<std::uint64_t>(credit_messages, batch_records_max_);
-    const std::uint64_t bytes_max = std::min(credit_bytes, batch_room(*next.line));
+    const std::uint64_t bytes_max = std::min(credit_bytes, batch_room(next));
     if (count <= records_max && next.bytes.size() <= bytes_max) {
         return count;
     }
@@ -167,9 +174,9 @@ std::uint32_t publish_pipeline::sendable_entries(const batch& next) const {
 
 // What this broker can never take would only make it close the connection, again and again.
 void publish_pipeline::fail_impossible(topic_line& line, calls& done) {
-    const std::uint64_t room = batch_room(line);
     while (!line.waiting.empty()) {
         batch& next = *line.waiting.front();
+        const std::uint64_t room = batch_room(next);
         const bool sealed = next.first_sequence != 0;
         if (sealed && (next.bytes.size() > room || next.entries.size() > batch_records_max_ ||
                        (next.entries.size() > 1 && (next.entries.size() > terms_messages_ ||
@@ -180,6 +187,13 @@ void publish_pipeline::fail_impossible(topic_line& line, calls& done) {
                  make_error(client_errc::outcome_unknown,
                             "sent, but not acknowledged, and the limits of the broker became too "
                             "small to ask it again"),
+                 done);
+        } else if (!sealed && next.when && !takes_schedules_) {
+            batch_ptr gone = std::move(line.waiting.front());
+            line.waiting.pop_front();
+            fail(std::move(gone),
+                 make_error(failure{error_code::feature_unsupported,
+                                    "the broker is too old to schedule messages; update brokerd"}),
                  done);
         } else if (!sealed && codec::batch_header_bytes + next.entries[0].record_bytes > room) {
             batch_ptr gone = split_front(next, 1);
@@ -206,7 +220,7 @@ bool publish_pipeline::may_send(const topic_line& line) const {
     }
     const batch& next = *line.waiting.front();
     const bool resend = next.first_sequence != 0;
-    const bool worth = resend || line.waiting.size() > 1 ||
+    const bool worth = resend || next.when || line.waiting.size() > 1 ||
                        line.frames_unanswered < client_limits::frames_unanswered_max ||
                        next.bytes.size() >= client_limits::batch_bytes_worth_sending;
     if (!worth) {
@@ -273,13 +287,23 @@ void publish_pipeline::send_front(topic_line& line, outgoing& out) {
     credit_bytes_ -= std::ssize(next->bytes);
     ++line.frames_unanswered;
     const std::uint32_t request = out.ids.next();
-    codec::encode_publish(out.bytes, request, line.name, next->bytes);
+    if (next->when) {
+        codec::schedule frame;
+        frame.topic = line.name;
+        frame.due = next->when->time();
+        frame.delay = next->when->delay();
+        frame.batch.view = next->bytes;
+        codec::encode_frame(out.bytes, request, frame);
+    } else {
+        codec::encode_publish(out.bytes, request, line.name, next->bytes);
+    }
     sent_.emplace(request, std::move(next));
 }
 
 publish_pipeline::batch_ptr publish_pipeline::split_front(batch& from, std::uint32_t count) {
     auto front = std::make_unique<batch>();
     front->line = from.line;
+    front->when = from.when;
     std::size_t bytes = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         bytes += from.entries[i].record_bytes;

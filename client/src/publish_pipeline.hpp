@@ -3,7 +3,8 @@
 //
 // Batching without a timer: a message is appended to its topic's open batch. A lone one goes with
 // the next write; once frames_unanswered_max frames of the topic are unanswered, what comes is
-// gathered until one is answered or the batch is worth sending.
+// gathered until one is answered or the batch is worth sending. A scheduled message is a batch of
+// its own, as a schedule frame has one due time: it goes at once, between those before and behind.
 //
 // Invariants:
 //   A batch gets its sequences when it is first sent and keeps bytes and sequences for ever: what
@@ -19,6 +20,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,6 +28,7 @@
 #include <vector>
 
 #include "brokerd/client.hpp"
+#include "brokerd/types.hpp"
 #include "client/src/outgoing.hpp"
 #include "client/src/result.hpp"
 #include "protocol/codec/messages.hpp"
@@ -40,9 +43,10 @@ public:
     // `seed` picks the producer ids.
     explicit publish_pipeline(std::uint64_t seed) : random_(seed) {}
 
-    // Takes a message over; `record` is copied. The bound on what is in flight is the caller's.
-    // Returns whether write() would send something of this topic now.
-    bool submit(std::string_view topic, byte_view record, publish_callback done);
+    // Takes a message over, to be scheduled with `when`; `record` is copied. The bound on what is
+    // in flight is the caller's. Returns whether write() would send something of this topic now.
+    bool submit(std::string_view topic, byte_view record, publish_callback done,
+                const std::optional<schedule_time>& when = std::nullopt);
 
     // A connection is there, under these terms: what was unanswered comes first.
     void on_ready(const codec::hello_ok& terms);
@@ -58,7 +62,7 @@ public:
     // False: the broker answered what was not asked, or gave an impossible credit.
     [[nodiscard]] bool on_published(const codec::published& reply, calls& done);
     void on_credit(const codec::credit& grant);
-    // Whether the request is a publish of this connection.
+    // Whether the request is a publish or schedule of this connection.
     [[nodiscard]] bool owns(std::uint32_t request) const { return sent_.contains(request); }
     void on_refused(std::uint32_t request, const failure& why, calls& done);
 
@@ -80,14 +84,16 @@ private:
         byte_buffer bytes;  // header (written when sent) and records
         std::vector<entry> entries;
         std::uint8_t flags = 0;
-        std::uint64_t first_sequence = 0;  // 0 = not sent yet
+        std::uint64_t first_sequence = 0;   // 0 = not sent yet
+        std::optional<schedule_time> when;  // scheduled: one message, which nothing joins
     };
     using batch_ptr = std::unique_ptr<batch>;
     struct topic_line {
         std::string name;
         producer_id producer;
         std::uint64_t next_sequence = 1;
-        std::deque<batch_ptr> waiting;  // resends first; the last is open while it was never sent
+        // Resends first; the last is open while it was never sent, unless it is scheduled.
+        std::deque<batch_ptr> waiting;
         std::set<std::uint64_t> unanswered;   // first sequences of batches that were ever sent
         std::uint32_t frames_unanswered = 0;  // on this connection
         bool queued = false;                  // in active_
@@ -95,10 +101,11 @@ private:
 
     topic_line& line_of(std::string_view topic);
     void forget_idle_lines();
-    void append(topic_line& line, byte_view record, publish_callback done);
+    void append(topic_line& line, byte_view record, publish_callback done,
+                const std::optional<schedule_time>& when);
     void activate(topic_line& line);
     [[nodiscard]] bool may_send(const topic_line& line) const;
-    [[nodiscard]] std::uint64_t batch_room(const topic_line& line) const;
+    [[nodiscard]] std::uint64_t batch_room(const batch& what) const;
     void fail_impossible(topic_line& line, calls& done);
     [[nodiscard]] std::uint32_t sendable_entries(const batch& next) const;
     void send_front(topic_line& line, outgoing& out);
@@ -127,6 +134,7 @@ private:
     std::uint64_t terms_bytes_ = 0;
     std::uint32_t batch_records_max_ = 0;
     std::uint64_t frame_bytes_max_ = 0;
+    bool takes_schedules_ = false;
 };
 
 }  // namespace brokerd::client_core

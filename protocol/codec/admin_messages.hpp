@@ -2,4 +2,5 @@
 #pragma once
 
 #include "protocol/codec/inspection_messages.hpp"
+#include "protocol/codec/schedule_messages.hpp"
 #include "protocol/codec/topology_messages.hpp"

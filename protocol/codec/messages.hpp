@@ -46,6 +46,7 @@ enum class frame_type : std::uint8_t {
     publish = 16,
     published = 17,
     credit = 18,
+    schedule = 19,
 
     attach = 24,
     attached = 25,
@@ -96,6 +97,10 @@ enum class frame_type : std::uint8_t {
     health_report = 89,
     stats = 90,
     stats_report = 91,
+
+    schedule_list = 96,
+    schedules = 97,
+    schedule_cancel = 98,
 };
 
 // All bytes up to the end of the body: a view into the frame it was decoded from.
@@ -116,6 +121,8 @@ struct bytes_field {
 namespace feature {
 // Deliveries of messages that failed before say how (see deliver).
 inline constexpr std::uint64_t attempt_history = 1;
+// The broker takes schedule, schedule_list and schedule_cancel.
+inline constexpr std::uint64_t schedules = 2;
 }  // namespace feature
 
 struct hello {
@@ -136,7 +143,7 @@ struct hello {
             field{"features_required", &hello::features_required,
                   "feature bits without which the client cannot work"},
             field{"features_offered", &hello::features_offered,
-                  "feature bits the client understands: 1 attempt_history"},
+                  "feature bits the client understands: 1 attempt_history, 2 schedules"},
             field{"client_name", &hello::client_name,
                   "name@host:pid, shown by tools; at most 255 bytes"}};
     }
@@ -254,6 +261,27 @@ struct publish {
     }
 };
 
+struct schedule {
+    static constexpr frame_type type = frame_type::schedule;
+    static constexpr const char* doc =
+        "Stores a record batch that is appended to its topic later. Takes publish credit and, with "
+        "a producer, sequences like a publish. Answered by published, whose base_offset is the id "
+        "of the schedule, or error.";
+    std::string topic{};
+    wall_time due{};
+    duration_us delay{0};
+    rest_bytes batch{};
+    bool operator==(const schedule&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"topic", &schedule::topic, "name of the topic"},
+            field{"due", &schedule::due,
+                  "when it is appended, by the broker's clock; 0: after delay"},
+            field{"delay", &schedule::delay, "how long after its arrival; 0 with a due"},
+            field{"batch", &schedule::batch, "one record batch"}};
+    }
+};
+
 struct published_item {
     std::uint32_t request = 0;
     offset_t base_offset = 0;
@@ -262,9 +290,9 @@ struct published_item {
     bool operator==(const published_item&) const = default;
     static constexpr auto fields() {
         return std::tuple{
-            field{"request", &published_item::request, "request id of the publish"},
+            field{"request", &published_item::request, "request id of the publish or schedule"},
             field{"base_offset", &published_item::base_offset,
-                  "offset of the first message; the others follow"},
+                  "offset of the first message; the others follow. Of a schedule: its id"},
             field{"level", &published_item::level, "1 disk: synced; 2 memory: ephemeral broker"},
             field{"duplicate", &published_item::duplicate,
                   "the batch was stored earlier; base_offset is that of the first time"}};

@@ -16,7 +16,7 @@ namespace brokerd::codec {
 // clang-format off
 #define BROKERD_MESSAGES(X)                                                                         \
     X(hello) X(hello_ok) X(ping) X(pong) X(goodbye) X(draining) X(error) X(ok)                      \
-    X(publish) X(published) X(credit)                                                               \
+    X(publish) X(published) X(credit) X(schedule)                                                   \
     X(attach) X(attached) X(detach) X(detached) X(set_prefetch) X(deliver) X(settle) X(settled)     \
     X(topic_create) X(topic_created) X(topic_list) X(topics) X(topic_set) X(topic_remove)           \
     X(queue_create) X(queue_created) X(queue_list) X(queues) X(queue_set) X(queue_remove)           \
@@ -24,13 +24,14 @@ namespace brokerd::codec {
     X(read) X(messages) X(message_show) X(shown)                                                    \
     X(dead_list) X(dead) X(dead_redrive) X(dead_purge)                                              \
     X(consumer_list) X(consumers) X(connection_list) X(connections) X(connection_close)             \
-    X(health) X(health_report) X(stats) X(stats_report)
+    X(health) X(health_report) X(stats) X(stats_report)                                             \
+    X(schedule_list) X(schedules) X(schedule_cancel)
 
 // Structs that lie inside messages.
 #define BROKERD_PARTS(X)                                                                            \
     X(topic_settings) X(queue_settings) X(position) X(attempt)                                      \
     X(published_item) X(topic_item) X(queue_item) X(queue_state_item) X(dead_item)                  \
-    X(consumer_item) X(connection_item) X(stat_item)
+    X(consumer_item) X(connection_item) X(stat_item) X(schedule_item)
 // clang-format on
 
 template <typename... Messages>

@@ -68,7 +68,10 @@ struct topic_item {
     std::uint64_t bytes = 0;
     std::uint32_t queues = 0;
     double in_per_second = 0;
+    std::uint64_t scheduled = 0;
+    std::uint64_t scheduled_bytes = 0;
     bool operator==(const topic_item&) const = default;
+    static constexpr std::size_t fields_min = 10;  // of its first version
     static constexpr auto fields() {
         return std::tuple{
             field{"name", &topic_item::name, ""},
@@ -80,7 +83,11 @@ struct topic_item {
             field{"messages", &topic_item::messages, "readable messages"},
             field{"bytes", &topic_item::bytes, "record bytes of readable messages"},
             field{"queues", &topic_item::queues, "number of queues"},
-            field{"in_per_second", &topic_item::in_per_second, "publish rate, 10 s average"}};
+            field{"in_per_second", &topic_item::in_per_second, "publish rate, 10 s average"},
+            field{"scheduled", &topic_item::scheduled,
+                  "messages that are scheduled and not appended yet; may be missing: 0"},
+            field{"scheduled_bytes", &topic_item::scheduled_bytes,
+                  "of their batches; may be missing: 0"}};
     }
 };
 

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace brokerd {
@@ -22,6 +23,14 @@ struct shared_bytes {
     std::shared_ptr<const void> owner;
     byte_view view{};
 };
+
+// A copy of its own: a view into a larger buffer keeps all of that.
+[[nodiscard]] inline shared_bytes copy_bytes(byte_view bytes) {
+    auto copy = std::make_shared_for_overwrite<std::byte[]>(bytes.size());
+    std::memcpy(copy.get(), bytes.data(), bytes.size());
+    const byte_view view{copy.get(), bytes.size()};
+    return {std::move(copy), view};
+}
 
 [[nodiscard]] inline byte_view as_bytes(std::string_view text) {
     return std::as_bytes(std::span{text.data(), text.size()});

@@ -91,6 +91,8 @@ inline constexpr std::uint64_t retrying_default = 100000;  // per queue; dispatc
 inline constexpr std::uint64_t runs_default = 100000;      // intervals per queue; likewise
 inline constexpr std::uint64_t retrying_max = 10000000;
 inline constexpr std::uint64_t runs_max = 10000000;
+inline constexpr auto expires_min = 1s;  // of a temporary queue
+inline constexpr auto expires_max = 365 * 24h;
 inline constexpr auto keep_done_max = 100 * 365 * 24h;
 
 // Filters.
@@ -102,6 +104,11 @@ inline constexpr std::size_t filter_list_items_max = 256;  // of one list
 // Producers.
 inline constexpr std::uint64_t producer_window = 4096;  // sequences remembered per topic
 inline constexpr std::size_t producers_max = 10000;     // windows kept, least recently used go
+
+// Schedules.
+inline constexpr auto schedule_ahead_max = 100 * 365 * 24h;
+inline constexpr std::uint32_t schedules_page_max = 1000;    // items of one listing reply
+inline constexpr std::uint32_t schedules_cancel_max = 1000;  // ids of one request
 
 // Durability.
 inline constexpr auto plain_ack_sync_max = 100ms;

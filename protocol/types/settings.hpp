@@ -137,6 +137,7 @@ struct queue_settings {
     std::uint64_t max_runs = limits::runs_default;          // likewise, intervals of done messages
     std::uint32_t jitter_percent = limits::backoff_jitter_percent;  // 0 .. 100, of each delay
     brokerd::after_failure after_failure = brokerd::after_failure::block;  // keyed and single
+    duration_us expires{0};  // a temporary queue goes after so long without a consumer; 0 = never
 
     bool operator==(const queue_settings&) const = default;
     static constexpr std::size_t fields_min = 6;  // of its first version
@@ -155,7 +156,9 @@ struct queue_settings {
             field{"after_failure", &queue_settings::after_failure,
                   "of keyed and single queues: 1 block what comes behind a retrying message, 2 "
                   "skip; may "
-                  "be missing: 1"}};
+                  "be missing: 1"},
+            field{"expires", &queue_settings::expires,
+                  "the queue is removed after so long without a consumer; 0 or missing: never"}};
     }
 };
 

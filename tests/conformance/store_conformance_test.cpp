@@ -1,13 +1,11 @@
 // What every store does, tested on each of them.
-#include <memory>
-#include <optional>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "broker/storage/commit_log.hpp"
 #include "broker/storage/memory_store.hpp"
-#include "broker/storage/rocks_store.hpp"
-#include "tests/support/temp_dir.hpp"
+#include "tests/conformance/store_subjects.hpp"
 #include "tests/unit/storage/random_workload.hpp"
 #include "tests/unit/storage/storage_fixtures.hpp"
 
@@ -23,62 +21,14 @@ using test::orders;
 
 constexpr queue_id billing{2};
 
-// A memory store, and what is left of it after a crash.
-class memory_subject {
-public:
-    storage::store& store() { return store_; }
-    void restart() { crash(); }
-    void crash() { store_.crash(); }
-
-private:
-    storage::memory_store store_;
-};
-
-// A RocksDB store in a directory of its own; a crash leaves the files as a killed process does.
-class rocks_subject {
-public:
-    rocks_subject() { open(); }
-
-    storage::store& store() { return *store_; }
-    void restart() {
-        store_->close();
-        open();
-    }
-    void crash() {
-        store_->abandon();
-        open();
-    }
-
-private:
-    void open() {
-        store_.reset();
-        store_ = test::open_or_fail(test::small_options(directory_ / "data"));
-    }
-
-    test::temp_dir directory_;
-    std::unique_ptr<storage::rocks_store> store_;
-};
-
 template <typename Subject>
-class store_conformance : public testing::Test {
+class store_conformance : public test::store_fixture<Subject> {
 protected:
-    storage::store& store() { return subject_.store(); }
-
-    void commit(const std::vector<domain::mutation>& batch, bool sync = true) {
-        test::committer committer(store(), last_);
-        committer.apply(batch, sync);
-        last_ = committer.last();
-    }
     void with_queue() {
-        commit({new_topic(orders, "orders"), new_queue(orders, billing, "billing")});
+        this->commit({new_topic(orders, "orders"), new_queue(orders, billing, "billing")});
     }
     void append(offset_t base, std::uint32_t count, wall_time time = at(0)) {
-        commit({domain::appended{test::make_chunk(orders, base, count, time)}});
-    }
-    domain::loaded_state load() {
-        auto state = store().load();
-        EXPECT_TRUE(state) << state.error().text;
-        return state.value_or(domain::loaded_state{});
+        this->commit({domain::appended{test::make_chunk(orders, base, count, time)}});
     }
     std::vector<offset_t> bases(const std::vector<domain::chunk_ptr>& chunks) {
         std::vector<offset_t> result;
@@ -98,33 +48,21 @@ protected:
     }
     domain::exceptions_fetched exceptions(std::vector<offset_t> offsets, bool with_records) {
         return test::answer<domain::exceptions_fetched>(
-            store(), domain::fetch_exceptions{orders, billing, std::move(offsets), with_records});
+            this->store(),
+            domain::fetch_exceptions{orders, billing, std::move(offsets), with_records});
     }
     std::vector<offset_t> due_offsets(wall_time from, wall_time until, std::uint32_t limit = 100) {
         std::vector<offset_t> result;
         const auto found = test::answer<domain::due_fetched>(
-            store(), domain::fetch_due{orders, billing, from, until, limit});
+            this->store(), domain::fetch_due{orders, billing, from, until, limit});
         for (const auto& item : found.items) {
             result.push_back(item.offset);
         }
         return result;
     }
-
-    Subject subject_;
-    commit_number last_;
 };
 
-using subjects = testing::Types<memory_subject, rocks_subject>;
-
-class subject_names {
-public:
-    template <typename Subject>
-    static std::string GetName(int) {
-        return std::is_same_v<Subject, memory_subject> ? "memory" : "rocks";
-    }
-};
-
-TYPED_TEST_SUITE(store_conformance, subjects, subject_names);
+TYPED_TEST_SUITE(store_conformance, test::store_subjects, test::store_subject_names);
 
 TYPED_TEST(store_conformance, a_new_store_is_empty) {
     const auto state = this->load();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "broker/domain/mutation.hpp"
+#include "protocol/codec/record_batch.hpp"
 #include "tests/fuzz/check.hpp"
 #include "tests/fuzz/check_chunk.hpp"
 #include "tests/fuzz/mend.hpp"
@@ -37,6 +38,9 @@ struct check_content {
         for (const domain::producer_run& run : m.runs) {
             FUZZ_CHECK(run.first_sequence + run.count > run.first_sequence);
         }
+    }
+    void operator()(const domain::schedule_put& m) const {
+        FUZZ_CHECK(codec::load_batch_header(m.batch.view).has_value());
     }
     void operator()(const auto&) const {}
 };

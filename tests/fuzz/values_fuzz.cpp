@@ -200,7 +200,7 @@ void check_wal(std::string bytes, bool mend) {
 
 // The seeds count on the order: new rows at the end.
 using target = void (*)(std::string bytes, bool mend);
-constexpr std::array<target, 26> targets{
+constexpr std::array<target, 31> targets{
     check_key<meta_key>,
     check_key<log_key>,
     check_key<kept_key>,
@@ -227,6 +227,11 @@ constexpr std::array<target, 26> targets{
     check_marker,
     check_format_text,
     check_wal,
+    check_key<schedule_due_key>,
+    check_key<schedule_id_key>,
+    check_value<scheduled_value>,
+    check_value<schedule_id_value>,
+    check_value<domain::schedule_totals>,
 };
 
 }  // namespace

@@ -21,7 +21,7 @@ END = "--- end of command ---"
 MASKS = [
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
     (r"brokerctl@[^ ]+:\d+", "CONSUMER"),
-    (r"\b\d+ ?(ms|s)\b", "TIME"),
+    (r"\b(\d+ ?(ms|s|min|h|d))+\b", "TIME"),
     (r" +", " "),
 ]
 

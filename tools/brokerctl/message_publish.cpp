@@ -1,9 +1,11 @@
 // brokerctl message publish: one message, or one per line of standard input.
 //
+// With --delay or --at it is scheduled instead, and the id of its schedule printed.
+//
 // With --lines three threads work: the main thread reads lines and hands them in, the client's
-// network thread reports their fate, and a printer writes addresses, so that neither a slow reader
-// of our output nor a slow writer of our input holds up the network. What was handed in and is not
-// yet printed is bounded by --in-flight.
+// network thread reports their fate, and a printer writes what is acknowledged, so that neither a
+// slow reader of our output nor a slow writer of our input holds up the network. What was handed in
+// and is not yet printed is bounded by --in-flight.
 #include <condition_variable>
 #include <deque>
 #include <istream>
@@ -26,10 +28,33 @@ struct publish_options {
     message_labels labels;
     bool lines = false;
     std::uint32_t in_flight = 1000;
+    std::optional<microseconds> delay;
+    std::optional<timestamp> at;
+
+    // Nothing: append now.
+    [[nodiscard]] std::optional<schedule_time> when() const {
+        if (delay && at) {
+            throw usage_error("give either --delay or --at, not both");
+        }
+        if (delay) {
+            return schedule_time::after(*delay);
+        }
+        return at ? std::optional(schedule_time::at(*at)) : std::nullopt;
+    }
 };
 
-void print_address(output& out, const address& at) {
-    out.stream_item({{"topic", at.topic}, {"offset", at.offset}}, to_string(at) + "\n");
+// What was acknowledged, as the two output forms say it.
+struct acknowledgement {
+    json value;
+    std::string text;  // with its line end
+};
+
+acknowledgement published(const std::string& topic, std::uint64_t offset) {
+    return {{{"topic", topic}, {"offset", offset}}, to_string(address{topic, offset}) + "\n"};
+}
+
+acknowledgement scheduled(const std::string& topic, std::uint64_t id) {
+    return {{{"topic", topic}, {"schedule", id}}, fmt::format("{} schedule {}\n", topic, id)};
 }
 
 // After this failure every further message would fail the same way.
@@ -43,11 +68,16 @@ bool hopeless(const error& failure) {
            code == broker_errc::storage_failed;
 }
 
-// Prints addresses in the order of their acknowledgement and counts the rest.
+using describe_function = acknowledgement (*)(const std::string& topic, std::uint64_t number);
+
+// Prints what was acknowledged, in that order, and counts the rest.
 class line_results {
 public:
-    line_results(output& out, std::uint32_t in_flight_max)
-        : out_(out), in_flight_max_(in_flight_max), printer_([this] { print(); }) {}
+    line_results(output& out, std::uint32_t in_flight_max, describe_function describe)
+        : out_(out),
+          in_flight_max_(in_flight_max),
+          describe_(describe),
+          printer_([this] { print(); }) {}
     ~line_results() { finish(); }
     line_results(const line_results&) = delete;
     line_results& operator=(const line_results&) = delete;
@@ -123,7 +153,8 @@ private:
                 batch.swap(acknowledged_);
             }
             for (const auto& at : batch) {
-                print_address(out_, at);
+                const auto said = describe_(at.topic, at.offset);
+                out_.stream_item(said.value, said.text);
             }
             printed += batch.size();
             out_.progress("messages published", printed);
@@ -138,10 +169,11 @@ private:
 
     output& out_;  // used by the printer alone until finish()
     const std::uint32_t in_flight_max_;
+    const describe_function describe_;
 
     std::mutex mutex_;  // guards everything below
     std::condition_variable changed_;
-    std::deque<address> acknowledged_;  // not yet printed
+    std::deque<address> acknowledged_;  // not yet printed; of a schedule the id, not an offset
     std::uint32_t in_flight_ = 0;       // handed in and not yet printed or failed
     std::uint64_t failed_ = 0;
     std::optional<error> first_failure_;
@@ -152,12 +184,21 @@ private:
     std::thread printer_;  // last: uses all of the above
 };
 
-exit_code publish_lines(context& ctx, const publish_options& options) {
+exit_code publish_lines(context& ctx, const publish_options& options,
+                        const std::optional<schedule_time>& when) {
     outlive_closed_output();
     client& broker = ctx.broker(options.in_flight);
     outgoing_message message{options.labels.key, options.labels.parsed_headers(), {}};
     ctx.out().begin_stream();
-    line_results results{ctx.out(), options.in_flight};
+    line_results results{ctx.out(), options.in_flight, when ? scheduled : published};
+    const auto hand_in = [&] {
+        publish_callback take = [&results](const publish_result& result) { results.take(result); };
+        if (when) {
+            broker.schedule(options.topic, message, *when, std::move(take));
+        } else {
+            broker.submit(options.topic, message, std::move(take));
+        }
+    };
     std::uint64_t lines = 0;
     while (std::getline(ctx.in(), message.payload)) {
         if (!results.admit()) {
@@ -165,8 +206,7 @@ exit_code publish_lines(context& ctx, const publish_options& options) {
         }
         ++lines;
         try {
-            broker.submit(options.topic, message,
-                          [&results](const publish_result& result) { results.take(result); });
+            hand_in();
         } catch (const error& failure) {
             results.refuse(failure);
         }
@@ -198,16 +238,19 @@ std::string read_payload(context& ctx) {
 }
 
 exit_code publish(context& ctx, const publish_options& options) {
+    const auto when = options.when();
     if (options.lines) {
         if (options.payload) {
             throw usage_error("--lines reads payloads from standard input; leave out PAYLOAD");
         }
-        return publish_lines(ctx, options);
+        return publish_lines(ctx, options, when);
     }
     const outgoing_message message{options.labels.key, options.labels.parsed_headers(),
                                    options.payload ? *options.payload : read_payload(ctx)};
-    const auto at = ctx.broker().publish(options.topic, message);
-    ctx.out().object({{"topic", at.topic}, {"offset", at.offset}}, to_string(at) + "\n");
+    const auto said =
+        when ? scheduled(options.topic, ctx.broker().schedule(options.topic, message, *when))
+             : published(options.topic, ctx.broker().publish(options.topic, message).offset);
+    ctx.out().object(said.value, said.text);
     return exit_code::done;
 }
 
@@ -218,10 +261,13 @@ void add_publish_verb(command_line& line, CLI::App& noun) {
         noun,
         {"publish",
          "Publish a message and print its address once it is on disk. Without PAYLOAD, standard "
-         "input is the payload.",
+         "input is the payload. With --delay or --at the broker keeps it and appends it to the "
+         "topic when it is due; its schedule is printed, see 'brokerctl schedule'.",
          "  brokerctl message publish orders '{\"id\":42}' --key 42 --header trace=abc\n"
          "  brokerctl message publish images < cat.png\n"
-         "  seq 100000 | brokerctl message publish numbers --lines\n"},
+         "  seq 100000 | brokerctl message publish numbers --lines\n"
+         "  brokerctl message publish reminders 'still in the basket?' --delay 2h\n"
+         "  brokerctl message publish reminders 'good morning' --at 2026-03-01T07:00:00+01:00\n"},
         publish);
     add_name(app, "TOPIC", options.topic, "The topic");
     app.add_option("PAYLOAD", options.payload,
@@ -229,11 +275,15 @@ void add_publish_verb(command_line& line, CLI::App& noun) {
     options.labels.add_to(app, "Groups messages that belong together",
                           "May be given several times");
     app.add_flag("--lines", options.lines,
-                 "Each line of standard input is a message; prints the address of each as it is "
-                 "acknowledged");
+                 "Each line of standard input is a message; prints the address or schedule of each "
+                 "as it is acknowledged");
     app.add_option("--in-flight", options.in_flight,
                    "With --lines: most messages not yet acknowledged (default 1000)")
         ->check(CLI::Range(1U, 65536U));
+    add_duration(app, "--delay", options.delay,
+                 "Append it so long after it has arrived at the broker, for example 10min");
+    add_value(app, "--at", options.at, parse_due, "TIME",
+              "Append it at this time, for example 2026-03-01T12:00:00Z; one that has passed: now");
 }
 
 }  // namespace brokerd::ctl

@@ -14,14 +14,6 @@
 namespace brokerd::ctl {
 namespace {
 
-void add_bytes(json& to, const std::string& name, std::string_view bytes) {
-    if (is_utf8(bytes)) {
-        to[name] = bytes;
-    } else {
-        to[name + "_base64"] = base64(bytes);
-    }
-}
-
 json headers_json(const message_view& view) {
     json headers = json::object();
     for (const auto& [name, value] : view.headers) {

@@ -39,6 +39,7 @@ void each(const queue_changes& given, Settings& settings, Visit visit) {
     visit("max-runs", given.max_runs, settings.max_runs, plain);
     visit("jitter", given.jitter_percent, settings.jitter_percent, percent);
     visit("after-failure", given.after_failure, settings.after_failure, word);
+    visit("expires", given.expires, settings.expires, format_duration);
 }
 
 template <typename Changes, typename Settings>
@@ -109,6 +110,8 @@ void queue_changes::add_to(CLI::App& app) {
     add_choice(app, "--after-failure", after_failure, failure_policies,
                "What later messages of a key do while one is retrying (mode single: all later "
                "ones)");
+    add_duration(app, "--expires", expires,
+                 "A temporary queue: removed after so long without a consumer, 1s to 365d; 0 never");
 }
 
 void queue_changes::apply_to(queue_options& settings) const {

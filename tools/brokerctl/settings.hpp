@@ -35,6 +35,7 @@ struct queue_changes {
     std::optional<std::uint64_t> max_runs;
     std::optional<std::uint32_t> jitter_percent;
     std::optional<failure_policy> after_failure;
+    std::optional<std::chrono::microseconds> expires;
 
     void add_to(CLI::App& app);
     [[nodiscard]] bool empty() const { return text().empty(); }

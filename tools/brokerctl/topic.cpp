@@ -81,16 +81,20 @@ struct remove_topic_options {
 
 exit_code remove_topic(context& ctx, const remove_topic_options& options) {
     const auto topic = ctx.admin().topic(options.topic);
+    const auto scheduled =
+        topic.scheduled == 0 ? std::string{} : ", " + plural(topic.scheduled, "scheduled message");
     if (!options.dry_run) {
         ctx.admin().remove_topic(options.topic);
     }
-    ctx.out().object({{"topic", options.topic},
-                      {"removed", !options.dry_run},
-                      {"messages", topic.messages},
-                      {"queues", topic.queues}},
-                     fmt::format("{} topic {} with {} and {}\n",
-                                 options.dry_run ? "would remove" : "removed", options.topic,
-                                 plural(topic.messages, "message"), plural(topic.queues, "queue")));
+    ctx.out().object(
+        {{"topic", options.topic},
+         {"removed", !options.dry_run},
+         {"messages", topic.messages},
+         {"queues", topic.queues},
+         {"scheduled", topic.scheduled}},
+        fmt::format("{} topic {} with {}{} and {}\n", options.dry_run ? "would remove" : "removed",
+                    options.topic, plural(topic.messages, "message"), scheduled,
+                    plural(topic.queues, "queue")));
     return exit_code::done;
 }
 

@@ -128,6 +128,25 @@ parsed<timestamp> parse_time(std::string_view text, timestamp now) {
         "\"{}\" is no time; write 2026-03-01T12:00:00Z, or -10min for ten minutes ago", text));
 }
 
+parsed<timestamp> parse_due(std::string_view text) {
+    const auto time = parse_rfc3339(text);
+    if (!time || *time < timestamp{}) {
+        return std::unexpected(
+            fmt::format("\"{}\" is no time from 1970 on; write 2026-03-01T12:00:00Z, or "
+                        "2026-03-01T12:00:00+01:00",
+                        text));
+    }
+    return *time;
+}
+
+parsed<std::uint64_t> parse_schedule_id(std::string_view text) {
+    if (const auto id = whole_number<std::uint64_t>(text)) {
+        return *id;
+    }
+    return std::unexpected(fmt::format(
+        "\"{}\" is no schedule; write a number that 'brokerctl schedule ls TOPIC' shows", text));
+}
+
 parsed<log_position> parse_position(std::string_view text, timestamp now) {
     if (text == "earliest") {
         return log_position::earliest();

@@ -35,6 +35,12 @@ using parsed = std::expected<T, std::string>;
 // RFC 3339 (`2026-03-01T12:00:00Z`, with fraction and zone), `-10min` before `now`, or `now`.
 [[nodiscard]] parsed<timestamp> parse_time(std::string_view text, timestamp now);
 
+// When something is to happen: RFC 3339, from 1970 on.
+[[nodiscard]] parsed<timestamp> parse_due(std::string_view text);
+
+// The id of a schedule.
+[[nodiscard]] parsed<std::uint64_t> parse_schedule_id(std::string_view text);
+
 // `earliest`, `latest`, an offset (`812` or `@812`) or a time as in parse_time.
 [[nodiscard]] parsed<log_position> parse_position(std::string_view text, timestamp now);
 

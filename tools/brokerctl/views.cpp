@@ -86,6 +86,21 @@ cell dead_address(const json& row) {
     return fmt::format("{}@{}", row.at("topic").get<std::string>(), row.at("offset").dump());
 }
 
+// To the second; JSON has the rest.
+cell due_text(const json& row) {
+    const auto due = row.at("due").get<std::string>();
+    return due.substr(0, due.find('.')) + "Z";
+}
+
+cell key_text(const json& row) {
+    const auto bytes = row.find("key_base64");
+    if (bytes != row.end()) {
+        return {"base64 " + bytes->get<std::string>(), tone::dim};
+    }
+    const json& key = row.at("key");
+    return key.is_null() ? cell{"-", tone::dim} : cell{terminal_text(key.get<std::string>())};
+}
+
 constexpr std::array topics_table{
     column{"TOPIC", align::left, text_of<"topic">},
     column{"MESSAGES", align::right, count_of<"messages">},
@@ -94,6 +109,7 @@ constexpr std::array topics_table{
     column{"NEXT", align::right, whole_of<"next_offset">},
     column{"IN/s", align::right, rate_of<"in_per_second">},
     column{"QUEUES", align::right, count_of<"queues">},
+    column{"SCHEDULED", align::right, count_of<"scheduled">},
 };
 
 constexpr std::array queues_table{
@@ -152,6 +168,15 @@ constexpr std::array dead_reasons_table{
     column{"SAMPLE", align::left, text_of<"sample">},
 };
 
+constexpr std::array schedules_table{
+    column{"ID", align::right, whole_of<"schedule">},
+    column{"DUE", align::left, due_text},
+    column{"IN", align::right, duration_of<"due_seconds">},
+    column{"MESSAGES", align::right, count_of<"messages">},
+    column{"BYTES", align::right, bytes_of<"bytes">},
+    column{"KEY", align::left, key_text},
+};
+
 constexpr std::array stats_table{
     column{"NAME", align::left, text_of<"name">},
     column{"VALUE", align::right, whole_of<"value">},
@@ -178,11 +203,27 @@ json drain_seconds(const queue_info& queue) {
     return static_cast<double>(queue.ready) / shrinks_by;
 }
 
+std::string scheduled_text(const topic_info& topic) {
+    if (topic.scheduled == 0) {
+        return "0";
+    }
+    return fmt::format("{} ({})", plural(topic.scheduled, "message"),
+                       short_bytes(static_cast<double>(topic.scheduled_bytes)));
+}
+
 std::string age_text(timestamp time, timestamp now) {
     return fmt::format("{} ({} ago)", rfc3339_text(time), duration_text(age_seconds(time, now)));
 }
 
 }  // namespace
+
+void add_bytes(json& to, const std::string& name, std::string_view bytes) {
+    if (is_utf8(bytes)) {
+        to[name] = bytes;
+    } else {
+        to[name + "_base64"] = base64(bytes);
+    }
+}
 
 json time_json(timestamp time) {
     return time == no_timestamp ? json(nullptr) : json(rfc3339_text(time));
@@ -209,7 +250,8 @@ json settings_json(const queue_options& settings) {
             {"max_retrying", settings.max_retrying},
             {"max_runs", settings.max_runs},
             {"jitter_percent", settings.jitter_percent},
-            {"after_failure", to_string(settings.after_failure)}};
+            {"after_failure", to_string(settings.after_failure)},
+            {"expires_seconds", number_json(seconds_of(settings.expires))}};
 }
 
 json topic_row(const topic_info& topic) {
@@ -219,7 +261,9 @@ json topic_row(const topic_info& topic) {
             {"messages", topic.messages},
             {"bytes", topic.bytes},
             {"queues", topic.queues},
-            {"in_per_second", topic.in_per_second}};
+            {"in_per_second", topic.in_per_second},
+            {"scheduled", topic.scheduled},
+            {"scheduled_bytes", topic.scheduled_bytes}};
 }
 
 std::span<const column> topic_columns() {
@@ -242,6 +286,7 @@ std::string topic_details_text(const topic_info& topic, timestamp now, bool colo
         detail{"offsets", fmt::format("{} to {}", topic.first_offset, topic.next_offset)},
         detail{"in/s", short_rate(topic.in_per_second)},
         detail{"queues", fmt::format("{}", topic.queues)},
+        detail{"scheduled", scheduled_text(topic)},
         detail{"created", age_text(topic.created, now)},
         detail{"id", fmt::format("{}", topic.id)},
         detail{"keep-done", format_duration(topic.settings.keep_done)},
@@ -326,6 +371,10 @@ std::string queue_details_text(const queue_info& queue, timestamp now, bool colo
     if (queue.mode != delivery_mode::shared) {
         details.push_back(detail{"after-failure", std::string(to_string(settings.after_failure))});
     }
+    if (settings.expires != std::chrono::microseconds{0}) {
+        details.push_back(
+            detail{"expires", format_duration(settings.expires) + " without a consumer"});
+    }
     return render_details(details, colours);
 }
 
@@ -384,6 +433,25 @@ std::span<const column> dead_columns() {
 }
 std::span<const column> dead_reason_columns() {
     return dead_reasons_table;
+}
+
+json schedule_row(std::string_view topic, const schedule_info& schedule, timestamp now) {
+    json row{{"topic", topic},
+             {"schedule", schedule.id},
+             {"due", rfc3339_text(schedule.due)},
+             {"due_seconds", age_seconds(now, schedule.due)},
+             {"messages", schedule.messages},
+             {"bytes", schedule.bytes}};
+    if (schedule.key.empty()) {
+        row["key"] = nullptr;
+    } else {
+        add_bytes(row, "key", schedule.key);
+    }
+    return row;
+}
+
+std::span<const column> schedule_columns() {
+    return schedules_table;
 }
 
 json stat_row(const stat& counter) {

@@ -1,5 +1,5 @@
-// Topics, queues, consumers, connections and dead messages as JSON rows, and the tables made of
-// these rows. The member names and their order are a contract with scripts. Pure.
+// Topics, queues, consumers, connections, dead messages and schedules as JSON rows, and the tables
+// made of these rows. The member names and their order are a contract with scripts. Pure.
 #pragma once
 
 #include <span>
@@ -36,10 +36,16 @@ namespace brokerd::ctl {
 [[nodiscard]] json stat_row(const stat& counter);
 [[nodiscard]] std::span<const column> stat_columns();
 
+[[nodiscard]] json schedule_row(std::string_view topic, const schedule_info& schedule,
+                                timestamp now);
+[[nodiscard]] std::span<const column> schedule_columns();
+
 // Settings with their units in the names.
 [[nodiscard]] json settings_json(const topic_options& settings);
 [[nodiscard]] json settings_json(const queue_options& settings);
 
+// Bytes that are no text go under the name NAME_base64.
+void add_bytes(json& to, const std::string& name, std::string_view bytes);
 [[nodiscard]] json time_json(timestamp time);  // RFC 3339, null for "no such time"
 [[nodiscard]] double seconds_of(std::chrono::microseconds duration);
 // Age of something that happened at `time`, never negative: clocks differ between machines.

@@ -39,7 +39,9 @@ struct topic_info {
     std::uint64_t messages = 0;      ///< Readable messages.
     std::uint64_t bytes = 0;         ///< Their record bytes.
     std::uint32_t queues = 0;
-    double in_per_second = 0;  ///< 10 s average.
+    double in_per_second = 0;           ///< 10 s average.
+    std::uint64_t scheduled = 0;        ///< Messages that are scheduled and not appended yet.
+    std::uint64_t scheduled_bytes = 0;  ///< Of these, as stored.
 };
 
 struct queue_info {
@@ -140,6 +142,31 @@ struct slice {
     bool more = false;           ///< There is more to do.
 };
 
+/// What is scheduled under one id.
+struct schedule_info {
+    std::uint64_t id = 0;        ///< Unique in its topic, never reused.
+    timestamp due{};             ///< When it is appended to the topic.
+    std::uint32_t messages = 0;  ///< More than one only if another client library scheduled it.
+    std::uint64_t bytes = 0;     ///< As stored.
+    std::string key;             ///< Of the first message; empty: none.
+
+    bool operator==(const schedule_info&) const = default;
+};
+
+/// A place in the schedules of a topic, which are in order of due time, then id: behind these.
+struct schedule_position {
+    timestamp due{};
+    std::uint64_t id = 0;
+
+    bool operator==(const schedule_position&) const = default;
+};
+
+struct schedule_page {
+    schedule_position next;  ///< Continue from here.
+    bool more = false;       ///< There are further ones.
+    std::vector<schedule_info> schedules;
+};
+
 struct consumer_info {
     std::string topic;
     std::string queue;  ///< Name without the topic.
@@ -231,6 +258,18 @@ public:
                                  const read_options& options = {});
     /// A message and its state in every queue. Errors: not_found: no message has this offset yet.
     [[nodiscard]] shown_message show(std::string_view topic, std::uint64_t offset);
+
+    // What is scheduled for a topic. Scheduling: client::schedule().
+
+    /// At most `limit` (1 to 1000), the next due first. A page may hold none and yet not be the
+    /// last: go on from `next` while `more`.
+    [[nodiscard]] schedule_page schedules(std::string_view topic,
+                                          const schedule_position& from = {},
+                                          std::uint32_t limit = 1000);
+    /// Cancels schedules, 1 to 1000 of them, and returns how many were: those that were appended or
+    /// cancelled before, and ids that never were, are passed over. What is cancelled is never
+    /// appended, and its id not used again. Errors: invalid_argument: too few or too many.
+    std::uint64_t cancel_schedules(std::string_view topic, const std::vector<std::uint64_t>& ids);
 
     // Dead messages of a queue. A page or slice may hold none and yet not be the last: go on from
     // `next` while `more`. Errors: invalid_argument: the filter.

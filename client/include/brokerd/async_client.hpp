@@ -154,6 +154,23 @@ public:
                                                const outgoing_message& message,
                                                publish_callback on_result);
 
+    /// Stores a message that the broker appends to its topic at `when`; completes with the id of
+    /// the schedule when it is durable. Taken up as by publish().
+    /// Errors: as client::schedule().
+    /// Cancellation: while it waits for room: not scheduled. After that: it is scheduled, the
+    /// result is dropped.
+    /// Arguments: copied by the call.
+    [[nodiscard]] asio::awaitable<std::uint64_t> schedule(std::string_view topic,
+                                                          const outgoing_message& message,
+                                                          schedule_time when);
+
+    /// As submit(), for a message that is scheduled: publish_result::offset is the id of the
+    /// schedule.
+    /// Cancellation: while it waits for room: not scheduled, `on_result` is not called.
+    [[nodiscard]] asio::awaitable<void> schedule(std::string_view topic,
+                                                 const outgoing_message& message,
+                                                 schedule_time when, publish_callback on_result);
+
     /// Completes when nothing is in flight.
     [[nodiscard]] asio::awaitable<void> flush();
 

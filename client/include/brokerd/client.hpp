@@ -2,8 +2,9 @@
 // for the network; no Asio is needed to use it. C++20, no other library.
 //
 //     auto client = brokerd::connect("127.0.0.1:4650");
-//     auto at = client.publish("orders.eu", {.key = "42", .payload = "..."});  // durable:
-//     orders.eu@812 client.ensure_queue("orders.eu/billing", {.lease = 30s});
+//     client.ensure_queue("orders.eu/billing", {.lease = 30s});
+//     // Returns when it is durable, for example orders.eu@812.
+//     auto at = client.publish("orders.eu", {.key = "42", .payload = "..."});
 //     client.consume("orders.eu/billing", [](const brokerd::message& m) { handle(m); });
 //
 // The connection is the library's business: when it is lost, the client connects again with
@@ -45,18 +46,19 @@ class blocking_consumer;
 class blocking_reader;
 }  // namespace client_core
 
-/// Fate of one submitted message. The views and the pointer are valid during the callback.
+/// Fate of one submitted or scheduled message. The views and the pointer are valid during the
+/// callback.
 struct publish_result {
     std::string_view topic;
-    std::uint64_t offset = 0;        ///< Its address, if there is no failure.
+    std::uint64_t offset = 0;        ///< Its address, of a scheduled one its id; if no failure.
     bool duplicate = false;          ///< It had been stored by an earlier attempt of the client.
     const error* failure = nullptr;  ///< Why it was not acknowledged; errors as for publish().
 
     [[nodiscard]] explicit operator bool() const noexcept { return failure == nullptr; }
 };
 
-/// Called once for each submitted message, on the client's network thread. Must return soon, must
-/// not throw and must not call functions of the client that may block.
+/// Called once for each submitted or scheduled message, on the client's network thread. Must return
+/// soon, must not throw and must not call functions of the client that may block.
 using publish_callback = std::function<void(const publish_result&)>;
 
 /// What became of the answers of a consumer that asked for confirmation.
@@ -173,6 +175,20 @@ public:
     /// throws, the callback is not called.
     void submit(std::string_view topic, const outgoing_message& message,
                 publish_callback on_result);
+
+    /// Stores a message that the broker appends to its topic at `when`, and returns the id of the
+    /// schedule once it is durable: unique in the topic, never reused; see admin::schedules() and
+    /// admin::cancel_schedules(). The message has no offset before it is appended, behind all that
+    /// the topic holds by then. What becomes due while no broker runs is appended when one does.
+    /// Waits and is sent again as publish() is, so it is scheduled once.
+    /// Errors: as publish(); invalid_argument: a negative delay or a time before 1970.
+    std::uint64_t schedule(std::string_view topic, const outgoing_message& message,
+                           schedule_time when);
+
+    /// As schedule(), without waiting for the acknowledgement: as submit(), with which it shares
+    /// bounds and order. publish_result::offset is the id of the schedule.
+    void schedule(std::string_view topic, const outgoing_message& message, schedule_time when,
+                  publish_callback on_result);
 
     /// Waits until nothing is in flight: every message handed in before has its result.
     /// Errors: none besides those of every function; results are reported where they belong.

@@ -120,6 +120,33 @@ private:
     timestamp time_{};
 };
 
+/// When a scheduled message is appended to its topic: `schedule_time::after(10min)`,
+/// `schedule_time::at(midnight)`. Times that have passed mean at once.
+class schedule_time {
+public:
+    /// So long after its arrival at the broker, not negative; 0: at once.
+    [[nodiscard]] static schedule_time after(std::chrono::microseconds delay) {
+        return {{}, delay};
+    }
+    /// At this time of the broker's clock, from 1970 on; rounded up to microseconds.
+    template <typename Duration>
+    [[nodiscard]] static schedule_time at(
+        std::chrono::time_point<std::chrono::system_clock, Duration> time) {
+        return {std::chrono::ceil<std::chrono::microseconds>(time), {}};
+    }
+
+    [[nodiscard]] timestamp time() const { return time_; }  ///< 1970: it is after(delay()).
+    [[nodiscard]] std::chrono::microseconds delay() const { return delay_; }  ///< 0 with at().
+
+    bool operator==(const schedule_time&) const = default;
+
+private:
+    schedule_time(timestamp time, std::chrono::microseconds delay) : time_(time), delay_(delay) {}
+
+    timestamp time_{};
+    std::chrono::microseconds delay_{};
+};
+
 /// Settings of a topic. The defaults are those of the broker.
 struct topic_options {
     /// How long a message stays readable after every queue is done with it.
@@ -166,6 +193,9 @@ struct queue_options {
     std::uint32_t jitter_percent = 20;
     /// Of queues of mode keyed and single.
     failure_policy after_failure = failure_policy::block;
+    /// A temporary queue: it is removed, with what it holds, when it had no consumer for so long:
+    /// 1 s to 365 days; 0: never.
+    std::chrono::microseconds expires{0};
 
     bool operator==(const queue_options&) const = default;
 };

@@ -26,11 +26,15 @@ constexpr topic_id topic{0x0102};
 constexpr queue_id queue{0x0304};
 constexpr wall_time then = wall_from_us(1'700'000'000'123'456);
 
-chunk_ptr sample_chunk() {
+byte_buffer sample_batch() {
     codec::batch_builder builder;
     builder.add({.key = "42", .headers = {{"type", "order"}}, .payload = as_bytes("first")});
     builder.add({.key = {}, .headers = {}, .payload = as_bytes("second")});
-    const byte_buffer batch = builder.take(producer_id{7}, 9);
+    return builder.take(producer_id{7}, 9);
+}
+
+chunk_ptr sample_chunk() {
+    const byte_buffer batch = sample_batch();
     chunk_builder chunk(topic, 812);
     chunk.append(batch, 2);
     return chunk.seal(then);
@@ -103,6 +107,9 @@ std::vector<sample> samples() {
         {"producer_erased", producer_erased{topic, queue, producer_id{0xABCDEF}, 4}},
         {"retry_clock", retry_clock{then}},
         {"done_marks", done_marks{topic, {{then, 500}, {then + 1min, 812}}}},
+        {"schedule_put", schedule_put{topic, 77, then, copy_bytes(sample_batch())}},
+        {"schedule_erased", schedule_erased{topic, 77, then}},
+        {"schedule_totals", schedule_totals{topic, 78, 3, 12, 3400}},
     };
 }
 
@@ -183,6 +190,20 @@ TEST(mutation, a_run_that_is_empty_or_wraps_is_refused) {
     }
     EXPECT_FALSE(refused(queue_delta{topic, queue, 6, 0, 0, {{message_state::done, 0, largest}}}));
     EXPECT_FALSE(refused(producer_put{topic, queue, producer_id{1}, 3, then, {{1, 1, largest}}}));
+}
+
+TEST(mutation, a_schedule_without_a_batch_is_refused) {
+    const auto refused = [](byte_view batch) {
+        byte_buffer bytes;
+        encode_body(bytes, schedule_put{topic, 77, then, copy_bytes(batch)});
+        return !decode_body(mutation_kind::schedule_put, bytes);
+    };
+    byte_buffer batch = sample_batch();
+    EXPECT_FALSE(refused(batch));
+    EXPECT_TRUE(refused({}));
+    EXPECT_TRUE(refused(byte_view{batch}.first(codec::batch_header_bytes - 1)));
+    batch[4] ^= std::byte{1};  // its number of records, under the checksum of the header
+    EXPECT_TRUE(refused(batch));
 }
 
 TEST(mutation, sizes_are_estimated) {

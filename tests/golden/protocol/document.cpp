@@ -209,6 +209,8 @@ std::string limit_table() {
     row("attempts before a message is dead", count(attempts_default), count(attempts_max));
     fixed("attempts kept in a message's history", count(attempts_history_max));
     fixed("delay of a nack", time_text(nack_delay_max));
+    fixed("how far ahead of time a message may be scheduled", time_text(schedule_ahead_max));
+    fixed("schedules that one request cancels", count(schedules_cancel_max));
     fixed("batches remembered per producer and topic, in sequences", count(producer_window));
     fixed("producers remembered, each topic and each queue they use counted", count(producers_max));
     fixed("a plain ack is on disk at latest after", time_text(plain_ack_sync_max));
@@ -242,6 +244,7 @@ std::string setting_table() {
     row("max_retrying", fmt::format("{}", of_queue.max_retrying), "1",
         fmt::format("{}", retrying_max));
     row("max_runs", fmt::format("{}", of_queue.max_runs), "1", fmt::format("{}", runs_max));
+    row("expires", "0: never", time_text(expires_min), time_text(expires_max));
     row("jitter_percent", fmt::format("{}", of_queue.jitter_percent), "0", "100");
     return out;
 }
@@ -285,13 +288,14 @@ std::string examples() {
 
 std::map<std::string, std::string> blocks() {
     return {{"connection messages", messages_between(1, 9)},
-            {"publish messages", messages_between(16, 18)},
+            {"publish messages", messages_between(16, 19)},
             {"consume messages", messages_between(24, 31)},
             {"topic messages", messages_between(40, 45)},
             {"queue messages", messages_between(48, 59)},
             {"reading messages", messages_between(64, 67)},
             {"dead messages", messages_between(72, 75)},
             {"inspection messages", messages_between(80, 91)},
+            {"schedule messages", messages_between(96, 98)},
             {"structs", parts()},
             {"errors", errors()},
             {"limits", limit_table()},

@@ -69,6 +69,43 @@ TEST_F(client_async_test, publishes_and_reads) {
     run(publish_and_read(broker.address()));
 }
 
+asio::awaitable<void> schedule_and_consume(std::string server) {
+    async_client with{co_await asio::this_coro::executor, server};
+    const queue_options settings;
+    co_await with.ensure_queue("orders/billing", settings);
+    const outgoing_message out{.payload = "later"};
+    const std::uint64_t first = co_await with.schedule("orders", out, schedule_time::after(50ms));
+    std::uint64_t second = 0;
+    const publish_callback note = [&second](const publish_result& result) {
+        EXPECT_TRUE(result);
+        second = result.offset;
+    };
+    co_await with.schedule("orders", out, schedule_time::after(50ms), note);
+    co_await with.flush();
+    EXPECT_GT(second, first);
+    bool refused = false;
+    try {
+        co_await with.schedule("orders", out, schedule_time::after(-1s));
+    } catch (const error& failed) {
+        refused = failed.code() == client_errc::invalid_argument;
+    }
+    EXPECT_TRUE(refused);
+    async_consumer from = co_await with.open_consumer("orders/billing");
+    for (int i = 0; i < 2; ++i) {
+        auto next = co_await from.next(patience);
+        EXPECT_TRUE(next && next->payload() == "later");
+        if (next) {
+            next->ack();
+        }
+    }
+    co_await from.close();
+    co_await with.close();
+}
+
+TEST_F(client_async_test, schedules) {
+    run(schedule_and_consume(broker.address()));
+}
+
 asio::awaitable<void> consume_some(std::string server) {
     async_client with{co_await asio::this_coro::executor, server};
     const queue_options settings{.backoff = 1h, .backoff_max = 1h};

@@ -57,6 +57,7 @@ TEST(command_line, every_verb_has_help_with_examples) {
          {"ls", "create", "info", "set", "rm", "pause", "resume", "seek", "purge", "explain"}},
         {"message", {"publish", "consume", "get", "peek", "find", "show", "tail"}},
         {"dead", {"ls", "redrive", "purge"}},
+        {"schedule", {"ls", "cancel"}},
         {"consumer", {"ls"}},
         {"connection", {"ls", "close"}},
     };
@@ -80,7 +81,8 @@ TEST(command_line, mutations_of_many_messages_have_a_dry_run) {
                                                           {"queue", "seek"},
                                                           {"queue", "purge"},
                                                           {"dead", "redrive"},
-                                                          {"dead", "purge"}}) {
+                                                          {"dead", "purge"},
+                                                          {"schedule", "cancel"}}) {
         EXPECT_THAT(brokerctl({noun, verb, "--help"}).out, HasSubstr("--dry-run"))
             << noun << ' ' << verb;
     }
@@ -112,6 +114,13 @@ TEST(command_line, mistakes_are_usage) {
         {{"message", "publish", "a", "x", "--header", "trace"}, "NAME=VALUE"},
         {{"message", "publish", "a", "x", "--lines"}, "leave out PAYLOAD"},
         {{"message", "publish", "a", "--lines", "--in-flight", "0"}, "--in-flight"},
+        {{"message", "publish", "a", "x", "--delay", "10"}, "has no unit"},
+        {{"message", "publish", "a", "x", "--delay", "-1s"}, "--delay"},
+        {{"message", "publish", "a", "x", "--at", "tomorrow"}, "2026-03-01T12:00:00Z"},
+        {{"message", "publish", "a", "x", "--delay", "1s", "--at", "2026-03-01T12:00:00Z"},
+         "not both"},
+        {{"message", "publish", "a", "--lines", "--delay", "1s", "--at", "2026-03-01T12:00:00Z"},
+         "not both"},
         {{"message", "find", "a", "--since", "12"}, "no time"},
         {{"message", "peek", "a", "--limit", "0"}, "from 1 on"},
         {{"message", "consume", "a/b"}, "one of --ack, --nack, --reject, --release"},
@@ -122,6 +131,10 @@ TEST(command_line, mistakes_are_usage) {
         {{"message", "consume", "a/b", "--ack", "--wait", "-1"}, "--wait"},
         {{"dead", "ls", "--by", "key"}, "--by"},
         {{"dead", "redrive", "a/b@1", "--reason", "x"}, "not both"},
+        {{"schedule", "ls"}, "TOPIC is required"},
+        {{"schedule", "cancel", "a"}, "or give --all"},
+        {{"schedule", "cancel", "a", "1", "--all"}, "not both"},
+        {{"schedule", "cancel", "a", "1", "x"}, "brokerctl schedule ls TOPIC"},
         {{"connection", "close"}, "CONNECTION is required"},
     };
     for (const auto& [arguments, text] : mistakes) {

@@ -27,7 +27,8 @@ TEST(settings, all_settings_of_a_queue) {
                                 .max_retrying = 10,
                                 .max_runs = 20,
                                 .jitter_percent = 0,
-                                .after_failure = failure_policy::skip};
+                                .after_failure = failure_policy::skip,
+                                .expires = 1h};
     queue_options settings;
     changes.apply_to(settings);
     EXPECT_EQ(settings, (queue_options{.lease = 2min,
@@ -37,10 +38,11 @@ TEST(settings, all_settings_of_a_queue) {
                                        .max_retrying = 10,
                                        .max_runs = 20,
                                        .jitter_percent = 0,
-                                       .after_failure = failure_policy::skip}));
+                                       .after_failure = failure_policy::skip,
+                                       .expires = 1h}));
     EXPECT_EQ(changes.text(),
               "lease 2min, attempts 5, backoff 100ms, backoff-max 1h, max-retrying 10, "
-              "max-runs 20, jitter 0%, after-failure skip");
+              "max-runs 20, jitter 0%, after-failure skip, expires 1h");
     EXPECT_EQ(changes.conflict(settings), "");
 }
 

@@ -68,6 +68,24 @@ TEST(times, refused) {
     }
 }
 
+TEST(times, when_something_is_due) {
+    EXPECT_EQ(parse_due("2026-03-01T12:00:00Z"), now);
+    EXPECT_EQ(parse_due("2026-03-01T13:00:00.5+01:00"), now + 500ms);
+    EXPECT_EQ(parse_due("1970-01-01T00:00:00Z"), timestamp());
+    EXPECT_TRUE(parse_due("9999-12-31T23:59:59Z"));
+    for (const auto* text : {"", "now", "-10min", "10min", "1969-12-31T23:59:59Z", "2026-03-01"}) {
+        EXPECT_FALSE(parse_due(text)) << text;
+    }
+}
+
+TEST(schedules, ids) {
+    EXPECT_EQ(parse_schedule_id("17"), 17U);
+    EXPECT_EQ(parse_schedule_id("18446744073709551615"), UINT64_MAX);
+    for (const auto* text : {"", "-1", "x", "1x", "0x1", "18446744073709551616"}) {
+        EXPECT_FALSE(parse_schedule_id(text)) << text;
+    }
+}
+
 TEST(positions, forms) {
     EXPECT_EQ(parse_position("earliest", now), log_position::earliest());
     EXPECT_EQ(parse_position("latest", now), log_position::latest());

@@ -113,12 +113,54 @@ TEST(topic_view, members_of_the_contract) {
     topic.messages = 807;
     topic.bytes = 1536;
     topic.queues = 2;
+    topic.scheduled = 3;
+    topic.scheduled_bytes = 1536;
     const json row = topic_row(topic);
-    EXPECT_THAT(members(row), ElementsAre("topic", "first_offset", "next_offset", "messages",
-                                          "bytes", "queues", "in_per_second"));
+    EXPECT_THAT(members(row),
+                ElementsAre("topic", "first_offset", "next_offset", "messages", "bytes", "queues",
+                            "in_per_second", "scheduled", "scheduled_bytes"));
     EXPECT_EQ(table(topic_columns(), row),
-              "TOPIC   MESSAGES    BYTES  FIRST  NEXT  IN/s  QUEUES\n"
-              "orders       807  1.50KiB      5   812     0       2\n");
+              "TOPIC   MESSAGES    BYTES  FIRST  NEXT  IN/s  QUEUES  SCHEDULED\n"
+              "orders       807  1.50KiB      5   812     0       2          3\n");
+    EXPECT_THAT(topic_details_text(topic, now, false),
+                HasSubstr("scheduled          3 messages (1.50KiB)\n"));
+    topic.scheduled = 0;
+    EXPECT_THAT(topic_details_text(topic, now, false), HasSubstr("scheduled          0\n"));
+}
+
+TEST(schedule_view, row_and_table_agree) {
+    schedule_info schedule;
+    schedule.id = 17;
+    schedule.due = now + 2h + 30min + 250ms;
+    schedule.messages = 1;
+    schedule.bytes = 1536;
+    schedule.key = "ann";
+    const json row = schedule_row("orders", schedule, now);
+    EXPECT_THAT(members(row),
+                ElementsAre("topic", "schedule", "due", "due_seconds", "messages", "bytes", "key"));
+    EXPECT_EQ(row["due"], "2026-03-01T14:30:00.250000Z");
+    EXPECT_EQ(row["due_seconds"], 9000.25);
+    EXPECT_EQ(row["bytes"], 1536);
+    EXPECT_EQ(table(schedule_columns(), row),
+              "ID  DUE                        IN  MESSAGES    BYTES  KEY\n"
+              "17  2026-03-01T14:30:00Z  2h30min         1  1.50KiB  ann\n");
+}
+
+TEST(schedule_view, what_is_due_and_keys_of_any_kind) {
+    schedule_info schedule;
+    schedule.due = now - 5s;
+    const json late = schedule_row("orders", schedule, now);
+    EXPECT_EQ(late["due_seconds"], 0.0);
+    EXPECT_TRUE(late["key"].is_null());
+    EXPECT_THAT(table(schedule_columns(), late), HasSubstr("  0s         0     0B  -\n"));
+    schedule.key = "\xff";
+    const json bytes = schedule_row("orders", schedule, now);
+    EXPECT_FALSE(bytes.contains("key"));
+    EXPECT_EQ(bytes["key_base64"], "/w==");
+    EXPECT_THAT(table(schedule_columns(), bytes), HasSubstr("  base64 /w==\n"));
+    schedule.key = "\x1b[2J";
+    EXPECT_THAT(table(schedule_columns(), schedule_row("orders", schedule, now)),
+                HasSubstr("  \\x1b[2J\n"));
 }
 
 TEST(dead_view, by_reason_as_in_the_readme) {

@@ -144,6 +144,14 @@ public:
     }
     // The result stays valid as long as the peer.
     publish_outcome& publish(const std::string& topic, const std::string& payload) {
+        return submit(topic, payload, std::nullopt);
+    }
+    publish_outcome& schedule(const std::string& topic, const std::string& payload,
+                              schedule_time when) {
+        return submit(topic, payload, when);
+    }
+    publish_outcome& submit(const std::string& topic, const std::string& payload,
+                            const std::optional<schedule_time>& when) {
         publish_outcome& outcome = outcomes.emplace_back();
         byte_buffer record;
         EXPECT_TRUE(encode_message(record, topic, {.payload = payload}));
@@ -159,7 +167,7 @@ public:
                     }
                     outcome.duplicate = result.duplicate;
                 },
-                nullptr, out);
+                nullptr, out, when);
         });
         return outcome;
     }
@@ -171,15 +179,19 @@ public:
         reply.items.push_back({publish.request, offset, durability::disk, duplicate});
         say(0, reply);
     }
-    static codec::batch_header batch_of(const sent_frame& publish) {
-        const auto frame = publish.as<codec::publish>();
-        const auto batch = codec::check_batch(frame.batch.view, 16384);
+    // Of a publish or schedule.
+    static codec::batch_header batch_of(const sent_frame& frame) {
+        const byte_view bytes = frame.type == codec::frame_type::schedule
+                                    ? frame.as<codec::schedule>().batch.view
+                                    : frame.as<codec::publish>().batch.view;
+        const auto batch = codec::check_batch(bytes, 16384);
         EXPECT_TRUE(batch) << (batch ? "" : batch.error().text);
         return batch ? batch->header : codec::batch_header();
     }
 
     static codec::hello_ok default_terms() {
         codec::hello_ok terms;
+        terms.features = codec::feature::schedules;
         terms.version = 1;
         terms.broker_version = "test";
         terms.epoch = broker_epoch(1);

@@ -61,7 +61,8 @@ INSTANTIATE_TEST_SUITE_P(
                               error_code::version_unsupported},
                     bad_hello{"feature",
                               [](codec::hello& h) {
-                                  h.features_required = ~codec::feature::attempt_history;
+                                  h.features_required = ~(codec::feature::attempt_history |
+                                                          codec::feature::schedules);
                               },
                               error_code::feature_unsupported},
                     bad_hello{"control", [](codec::hello& h) { h.client_name = "a\nb"; },

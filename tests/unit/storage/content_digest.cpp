@@ -35,6 +35,7 @@ public:
             line("topic {} ends at {}, {}", tail.topic.value(), tail.next_offset,
                  to_us(tail.last_append));
             add_log(tail.topic);
+            add_schedules(tail.topic);
         }
         for (const auto& m : state->mutations) {
             if (const auto* queue = std::get_if<domain::queue_created>(&m)) {
@@ -66,6 +67,20 @@ private:
         for (const auto& chunk : log.chunks) {
             line("  chunk {}+{} crc {:x}", chunk->base_offset(), chunk->count(),
                  crc32c(0, chunk->bytes()));
+        }
+    }
+
+    void add_schedules(topic_id topic) {
+        const auto all = read<domain::schedules_fetched>(domain::fetch_schedules{
+            topic, {wall_time::min(), 0}, wall_never, everything, SIZE_MAX});
+        domain::find_schedules again{topic, {}};
+        for (const auto& item : all.items) {
+            line("  schedule {} due {} messages {} crc {:x}", item.key.id, to_us(item.key.due),
+                 item.messages, crc32c(0, item.batch.view));
+            again.ids.push_back(item.key.id);
+        }
+        for (const auto& item : read<domain::schedules_fetched>(again).items) {
+            line("  schedule {} due {} bytes {}", item.key.id, to_us(item.key.due), item.bytes);
         }
     }
 

@@ -52,6 +52,22 @@ TEST(keys, have_these_bytes) {
     expect_round_trip(dedup_key{some_topic, some_queue, producer_id{0x31}, 0x41},
                       "00000102030405060708111213141516171800000000000000310000"
                       "0041");
+    expect_round_trip(meta_key{some_topic, meta_kind::schedule_totals, {}},
+                      "00000102030405060708140000000000000000");
+    expect_round_trip(schedule_due_key{some_topic, wall_from_us(5), 0x21},
+                      "000001020304050607080180000000000000050000000000000021");
+    expect_round_trip(schedule_id_key{some_topic, 0x21}, "00000102030405060708020000000000000021");
+}
+
+// A database keeps the families it has: theirs is an order for ever, and one name means one thing.
+TEST(keys, the_families_keep_their_places) {
+    EXPECT_EQ(family_names[static_cast<std::size_t>(family::meta)], "default");
+    EXPECT_EQ(family_names[static_cast<std::size_t>(family::log)], "log");
+    EXPECT_EQ(family_names[static_cast<std::size_t>(family::kept)], "kept");
+    EXPECT_EQ(family_names[static_cast<std::size_t>(family::cursors)], "cursors");
+    EXPECT_EQ(family_names[static_cast<std::size_t>(family::exceptions)], "exceptions");
+    EXPECT_EQ(family_names[static_cast<std::size_t>(family::dedup)], "dedup");
+    EXPECT_EQ(family_names[static_cast<std::size_t>(family::schedule)], "schedule");
 }
 
 TEST(keys, sort_as_their_fields_do) {
@@ -67,6 +83,12 @@ TEST(keys, sort_as_their_fields_do) {
               (due_key{some_topic, some_queue, wall_time::min(), 0}).encode().view());
     EXPECT_LT((cursor_key{some_topic, some_queue, cursor_kind::snapshot, 0}).encode().view(),
               (cursor_key{some_topic, some_queue, cursor_kind::delta, 0}).encode().view());
+    EXPECT_LT((schedule_due_key{some_topic, wall_from_us(-1), 9}).encode().view(),
+              (schedule_due_key{some_topic, wall_from_us(0), 0}).encode().view());
+    EXPECT_LT((schedule_due_key{some_topic, wall_from_us(7), 255}).encode().view(),
+              (schedule_due_key{some_topic, wall_from_us(7), 256}).encode().view());
+    EXPECT_LT((schedule_due_key{some_topic, wall_never, ~0ULL}).encode().view(),
+              (schedule_id_key{some_topic, 0}).encode().view());
 }
 
 TEST(keys, a_prefix_ends_before_the_next_id) {
@@ -74,6 +96,7 @@ TEST(keys, a_prefix_ends_before_the_next_id) {
         const auto end = std::string(behind(topic_prefix(topic_id{id})).view());
         EXPECT_LT((log_key{topic_id{id}, offset_end}).encode().view(), end);
         EXPECT_LE(end, topic_prefix(topic_id{id + 1}).view());
+        EXPECT_LT((schedule_id_key{topic_id{id}, ~0ULL}).encode().view(), end);
         const auto queue_end = std::string(behind(queue_prefix(some_topic, queue_id{id})).view());
         EXPECT_LT((dedup_key{some_topic, queue_id{id}, producer_id{~0ULL}, ~0U}).encode().view(),
                   queue_end);

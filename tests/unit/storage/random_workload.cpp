@@ -57,8 +57,10 @@ void random_workload::add_one(std::vector<domain::mutation>& batch) {
         end_exception(topic, queue, batch);
     } else if (dice < 91) {
         trim(topic, batch);
-    } else if (dice < 98) {
+    } else if (dice < 94) {
         produce(topic, batch);
+    } else if (dice < 98) {
+        schedule(topic, batch);
     } else {
         remove(batch);
     }
@@ -181,6 +183,33 @@ void random_workload::produce(topic_facts& topic, std::vector<domain::mutation>&
     batch.emplace_back(std::move(put));
 }
 
+// One more is scheduled, or one that was is cancelled.
+void random_workload::schedule(topic_facts& topic, std::vector<domain::mutation>& batch) {
+    domain::schedule_totals& totals = topic.scheduled;
+    totals.topic = topic.id;
+    if (!topic.schedules.empty() && random_.chance(1, 3)) {
+        const auto which =
+            std::next(topic.schedules.begin(),
+                      static_cast<std::ptrdiff_t>(random_.below(topic.schedules.size())));
+        const auto [id, facts] = *which;
+        topic.schedules.erase(which);
+        totals.messages -= facts.messages;
+        totals.bytes -= facts.bytes;
+        batch.emplace_back(domain::schedule_erased{topic.id, id, facts.due});
+    } else {
+        const auto count = static_cast<std::uint32_t>(random_.between(1, 5));
+        const auto due = at(clock_us_ + random_.between(0, 100'000));
+        auto put = make_schedule(topic.id, totals.next_id++, due, count,
+                                 random_.below(payload_bytes_max_ + 1));
+        topic.schedules[put.id] = {due, count, put.batch.view.size()};
+        totals.messages += count;
+        totals.bytes += put.batch.view.size();
+        batch.emplace_back(std::move(put));
+    }
+    totals.schedules = topic.schedules.size();
+    batch.emplace_back(totals);
+}
+
 void random_workload::remove(std::vector<domain::mutation>& batch) {
     const auto which = random_.below(topics_.size());
     topic_facts& topic = topics_[which];
@@ -247,6 +276,31 @@ void expect_same_queue(storage::store& left, storage::store& right, topic_id top
     }
 }
 
+void expect_same_schedules(storage::store& left, storage::store& right, topic_id topic) {
+    const domain::fetch_body all =
+        domain::fetch_schedules{topic, {wall_time::min(), 0}, wall_never, 10'000, SIZE_MAX};
+    const auto left_items = answer<domain::schedules_fetched>(left, all).items;
+    const auto right_items = answer<domain::schedules_fetched>(right, all).items;
+    ASSERT_EQ(left_items.size(), right_items.size()) << "topic " << topic.value();
+    domain::find_schedules again{topic, {}};
+    for (std::size_t i = 0; i < left_items.size(); ++i) {
+        EXPECT_EQ(left_items[i].key, right_items[i].key);
+        EXPECT_EQ(left_items[i].messages, right_items[i].messages);
+        EXPECT_EQ(left_items[i].bytes, right_items[i].bytes);
+        EXPECT_EQ(as_text(left_items[i].batch.view), as_text(right_items[i].batch.view));
+        again.ids.push_back(left_items[i].key.id);
+    }
+    for (storage::store* const store : {&left, &right}) {
+        const auto found = answer<domain::schedules_fetched>(*store, again).items;
+        ASSERT_EQ(found.size(), left_items.size()) << "topic " << topic.value();
+        for (std::size_t i = 0; i < found.size(); ++i) {
+            EXPECT_EQ(found[i].key, left_items[i].key);
+            EXPECT_EQ(found[i].messages, left_items[i].messages);
+            EXPECT_EQ(found[i].bytes, left_items[i].bytes);
+        }
+    }
+}
+
 }  // namespace
 
 void expect_same_content(storage::store& left, storage::store& right) {
@@ -258,6 +312,7 @@ void expect_same_content(storage::store& left, storage::store& right) {
     for (const auto& m : right_state->mutations) {
         if (const auto* topic = std::get_if<domain::topic_created>(&m)) {
             expect_same_log(left, right, topic->topic);
+            expect_same_schedules(left, right, topic->topic);
         } else if (const auto* queue = std::get_if<domain::queue_created>(&m)) {
             expect_same_queue(left, right, queue->topic, queue->queue);
         }

@@ -35,12 +35,19 @@ private:
         offset_t floor = 0;
         std::map<offset_t, exception_facts> exceptions;
     };
+    struct schedule_facts {
+        wall_time due{};
+        std::uint64_t messages = 0;
+        std::uint64_t bytes = 0;
+    };
     struct topic_facts {
         topic_id id;
         offset_t trim = 0;
         offset_t next = 0;
         std::vector<queue_facts> queues;
         std::map<std::uint64_t, std::uint32_t> producers;  // slots
+        std::map<std::uint64_t, schedule_facts> schedules;
+        domain::schedule_totals scheduled;
     };
 
     void add_one(std::vector<domain::mutation>& batch);
@@ -53,6 +60,7 @@ private:
                        std::vector<domain::mutation>& batch);
     void trim(topic_facts& topic, std::vector<domain::mutation>& batch);
     void produce(topic_facts& topic, std::vector<domain::mutation>& batch);
+    void schedule(topic_facts& topic, std::vector<domain::mutation>& batch);
     void remove(std::vector<domain::mutation>& batch);
 
     base::random random_;

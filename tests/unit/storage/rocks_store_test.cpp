@@ -13,6 +13,10 @@
 #include "broker/storage/keys.hpp"
 #include "broker/storage/rocks_events.hpp"
 #include "broker/storage/rocks_handles.hpp"
+#include "broker/storage/rocks_options.hpp"
+#include "broker/storage/topic_table.hpp"
+#include "broker/storage/values.hpp"
+#include "broker/storage/write_translation.hpp"
 #include "tests/support/faulty_file_system.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/storage/storage_fixtures.hpp"
@@ -38,6 +42,26 @@ protected:
     }
     static std::vector<domain::mutation> message(offset_t offset, std::size_t bytes = 100) {
         return {domain::appended{test::make_chunk(orders, offset, 1, at(0), bytes)}};
+    }
+    // The database itself, while no store has it open.
+    [[nodiscard]] rocks_database open_database() const {
+        rocks_parts parts;
+        parts.env = rocksdb::Env::Default();
+        auto how =
+            make_db_options({}, parts, rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
+        how.listeners.clear();
+        std::vector<rocksdb::ColumnFamilyHandle*> handles;
+        rocksdb::DB* db = nullptr;
+        const auto status = rocksdb::DB::Open(how, (directory_ / "data/db").string(),
+                                              make_families({}, parts), &handles, &db);
+        EXPECT_TRUE(status.ok()) << status.ToString();
+        return {std::unique_ptr<rocksdb::DB>(db), std::move(handles)};
+    }
+    [[nodiscard]] std::vector<std::string> families() const {
+        std::vector<std::string> names;
+        EXPECT_TRUE(
+            rocksdb::DB::ListColumnFamilies({}, (directory_ / "data/db").string(), &names).ok());
+        return names;
     }
 
     test::temp_dir directory_;
@@ -101,7 +125,10 @@ TEST_F(rocks_store_test, of_the_last_half_of_the_reserve_only_what_needs_no_spac
     EXPECT_EQ(refused.status, append_status::no_space);
     EXPECT_THAT(refused.text,
                 HasSubstr("has 499 bytes free, less than the last 500 bytes of the reserve"));
+    EXPECT_EQ(to.try_apply({test::make_schedule(orders, 1, at(5))}).status,
+              append_status::no_space);
     to.apply({domain::queue_delta{orders, billing, 1, 1, 1, {}}, domain::trimmed{orders, 1}});
+    to.apply({domain::schedule_erased{orders, 1, at(5)}, domain::schedule_totals{orders, 2}});
     file_system_->set_free_space(500);
     store->measure();
     to.apply(message(1));
@@ -303,6 +330,67 @@ TEST_F(rocks_store_test, many_small_commits_are_flushed_to_bound_the_next_start)
     store = test::open_or_fail(bounded);
     EXPECT_LE(store->statistics().memtable_bytes, before);
     EXPECT_EQ(test::read_log(*store, orders, 0).size(), 100U);
+}
+
+// As a killed brokerd that knew no schedules left it, its last commit in the log only.
+TEST_F(rocks_store_test, a_database_without_the_family_of_schedules_is_opened_and_gets_it) {
+    const auto plain = test::small_options(directory_ / "data");
+    {
+        auto store = test::open_or_fail(plain);
+        test::committer(*store).apply({test::new_topic(orders, "orders")});
+        store->close();
+        auto database = open_database();
+        ASSERT_TRUE(database.db().DropColumnFamily(database.handle(family::schedule)).ok());
+        topic_table topics;
+        write_translation translation(database, topics, 2);
+        translation.start(message(0));
+        auto& writes = translation.finish({commit_number{2}, commit_number{1}});
+        ASSERT_TRUE(database.db().Write(make_write_options(true), &writes).ok());
+    }
+    ASSERT_THAT(families(), testing::SizeIs(family_names.size() - 1));
+    ASSERT_THAT(families(), testing::Not(testing::Contains("schedule")));
+    auto store = test::open_or_fail(plain);
+    EXPECT_EQ(test::read_log(*store, orders, 0).size(), 1U);
+    test::committer(*store, commit_number{2}).apply({test::make_schedule(orders, 1, at(5))});
+    store->abandon();
+    EXPECT_THAT(families(), testing::Contains("schedule"));
+    store = test::open_or_fail(plain);
+    const auto found = test::answer<domain::schedules_fetched>(
+        *store, domain::fetch_schedules{orders, {}, wall_never, 10, SIZE_MAX});
+    EXPECT_EQ(found.items.size(), 1U);
+    EXPECT_EQ(test::read_log(*store, orders, 0).size(), 1U);
+}
+
+TEST_F(rocks_store_test, a_damaged_batch_that_was_scheduled_is_found_when_it_is_read) {
+    const auto plain = test::small_options(directory_ / "data");
+    const auto damaged = test::make_schedule(orders, 7, at(5));
+    {
+        auto store = test::open_or_fail(plain);
+        test::committer(*store).apply(
+            {test::new_topic(orders, "orders"), damaged, test::make_schedule(orders, 8, at(6))});
+        store->close();
+        std::string value;
+        encode_value(value, scheduled_value{as_text(damaged.batch.view)});
+        value.back() = static_cast<char>(value.back() ^ 1);
+        const auto database = open_database();
+        const auto key = schedule_due_key{orders, at(5), 7}.encode();
+        ASSERT_TRUE(database.db()
+                        .Put(make_write_options(true), database.handle(family::schedule),
+                             to_slice(key.view()), value)
+                        .ok());
+    }
+    auto store = test::open_or_fail(plain);
+    const auto read = store->read(domain::fetch_schedules{orders, {}, wall_never, 10, SIZE_MAX});
+    const auto* const failed = std::get_if<failure>(&read);
+    ASSERT_NE(failed, nullptr);
+    EXPECT_EQ(failed->code, error_code::bad_checksum);
+    EXPECT_THAT(failed->text, HasSubstr("the batch stored for schedule 7 of orders is damaged: "));
+    const auto others = test::answer<domain::schedules_fetched>(
+        *store, domain::fetch_schedules{orders, {at(5), 8}, wall_never, 10, SIZE_MAX});
+    EXPECT_EQ(others.items.size(), 1U);
+    const auto known =
+        test::answer<domain::schedules_fetched>(*store, domain::find_schedules{orders, {7, 8}});
+    EXPECT_EQ(known.items.size(), 2U);
 }
 
 // The options in effect, so that a change or a new default of RocksDB does not go unnoticed.

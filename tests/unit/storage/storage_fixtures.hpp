@@ -59,6 +59,21 @@ inline constexpr std::size_t small_memtable_bytes = std::size_t{1} << 20;
     return chunk.seal(time);
 }
 
+// What is scheduled under an id: `count` messages.
+[[nodiscard]] inline domain::schedule_put make_schedule(topic_id topic, std::uint64_t id,
+                                                        wall_time due, std::uint32_t count = 1,
+                                                        std::size_t payload_bytes = 20) {
+    codec::batch_builder batch;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const std::string payload = payload_of(topic, id + i, payload_bytes);
+        codec::record_fields fields;
+        fields.payload = as_bytes(payload);
+        batch.add(fields);
+    }
+    const byte_buffer bytes = batch.take({}, 0);
+    return {topic, id, due, copy_bytes(bytes)};
+}
+
 [[nodiscard]] inline storage::rocks_store_options small_options(
     const std::filesystem::path& directory) {
     storage::rocks_store_options options;
