@@ -437,6 +437,26 @@ TEST_F(schedule_test, a_cancel_on_its_way_does_not_reach_what_was_appended_meanw
     EXPECT_THAT(in_log(), ElementsAre("a", "p", "p", "p", "p"));
 }
 
+// Both do not fit into memory: the second waits in the store for the first to go.
+TEST_F(schedule_test, a_large_one_that_has_no_room_yet_is_not_read_again_and_again) {
+    static_assert(schedule_book::bytes_max < 3'000'000);
+    schedule("small", 55s);
+    const std::string part(1'000'000, 'x');
+    h.publish_as("orders", {part, part, part}, {}, 0, schedule_time{.delay = 58s});
+    h.restart();
+    h.hold_fetches = true;
+    int reads = 0;
+    for (int i = 0; i < 600; ++i) {
+        h.pass(100ms);
+        for (const fetch& each : std::exchange(h.out.fetches, {})) {
+            ++reads;
+            h.apply(fetched{each.id, h.store.read(each.body)});
+        }
+    }
+    EXPECT_THAT(in_log(), SizeIs(4));
+    EXPECT_LT(reads, 10);
+}
+
 TEST_F(schedule_test, reads_that_fail_are_tried_again_and_warned_of) {
     schedule("x", 5s);
     h.restart();
