@@ -53,6 +53,7 @@ void schedule_book::keep(const scheduled_batch& what, wall_time now) {
     while (!soon_.empty() && is_too_much(now)) {
         const auto last = std::prev(soon_.end());
         known_ = last->first;
+        next_bytes_ = last->second.bytes;
         drop(last);
     }
 }
@@ -68,6 +69,19 @@ bool schedule_book::is_too_much(wall_time now) const {
     const bool of_topic = soon_.size() > count_max || soon_bytes_ > bytes_max;
     const bool of_all = all_bytes_ > all_bytes_max && soon_.rbegin()->first.due > now;
     return (of_topic && soon_.size() > 1) || of_all;
+}
+
+bool schedule_book::has_room() const {
+    const bool fits = soon_.empty() || soon_bytes_ + next_bytes_ <= bytes_max;
+    return fits && soon_.size() <= count_max / 2 && soon_bytes_ <= bytes_max / 2 &&
+           all_bytes_ <= all_bytes_max / 2;
+}
+
+void schedule_book::set_known(const schedule_key& until) {
+    if (until > known_) {
+        known_ = until;
+        next_bytes_ = 0;
+    }
 }
 
 bool schedule_book::is_scheduled(const schedule_key& key) const {
@@ -105,7 +119,7 @@ void schedule_book::take(std::vector<scheduled_batch>& items, const schedule_key
             found.emplace(at->first, *at->second.added);
         }
     }
-    known_ = until;
+    set_known(until);
     for (const auto& [key, each] : found) {
         if (key < known_) {  // else there is no room for it
             keep(each, now);

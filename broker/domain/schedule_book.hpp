@@ -68,12 +68,9 @@ public:
     [[nodiscard]] const schedule_key& known() const { return known_; }
     // How many only the store has.
     [[nodiscard]] std::uint64_t in_store() const { return totals_.schedules - soon_.size(); }
-    [[nodiscard]] bool has_room() const {
-        return soon_.size() <= count_max / 2 && soon_bytes_ <= bytes_max / 2 &&
-               all_bytes_ <= all_bytes_max / 2;
-    }
+    [[nodiscard]] bool has_room() const;
     // Nothing but what memory holds is due before.
-    void set_known(const schedule_key& until) { known_ = std::max(known_, until); }
+    void set_known(const schedule_key& until);
     // What the store has from `from` on, up to `until`.
     void take(std::vector<scheduled_batch>& items, const schedule_key& from,
               const schedule_key& until, wall_time now);
@@ -107,6 +104,7 @@ private:
     std::map<schedule_key, scheduled_batch> soon_;  // all before known_
     std::size_t soon_bytes_ = 0;
     schedule_key known_{};
+    std::uint64_t next_bytes_ = 0;  // of the batch at known_, if it was given back to the store
     std::map<schedule_key, change> lately_;
     std::deque<std::pair<commit_number, schedule_key>> lately_log_;
     commit_number last_change_;

@@ -67,6 +67,12 @@ void world::step() {
         do_admin();
     } else if (dice < 78) {
         do_look();
+    } else if (dice < 85) {
+        do_schedule(who);
+    } else if (dice < 88) {
+        do_cancel(who);
+    } else if (dice < 90) {
+        do_list(who);
     }
     advance();
     if (random_.chance(1, 2)) {
@@ -135,18 +141,19 @@ void world::send_publish(sim_client& who, pending_publish what) {
     publish.producer = who.producer;
     publish.first_sequence = what.sequence;
     publish.largest_record = 64;
+    publish.later = what.later;
     who.unanswered[id] = std::move(what);
     apply(domain::request{who.connection, id, std::move(publish)});
     settle_outputs();
 }
 
-void world::do_publish(sim_client& who) {
+std::optional<world::pending_publish> world::new_batch(sim_client& who, std::uint64_t count_max) {
     pending_publish what;
-    what.topic = random_.chance(2, 3) ? "a" : "b";
+    what.topic = any_topic();
     if (!model_.state.topics.contains(what.topic)) {
-        return;
+        return std::nullopt;
     }
-    const std::uint64_t count = 1 + random_.below(5);
+    const std::uint64_t count = 1 + random_.below(count_max);
     auto& next = who.next_sequence.try_emplace(what.topic, 1).first->second;
     what.sequence = next;
     next += count;
@@ -154,7 +161,13 @@ void world::do_publish(sim_client& who) {
         what.contents.push_back(next_content_++);
     }
     what.batch = make_batch(what.contents, who.producer, what.sequence);
-    send_publish(who, std::move(what));
+    return what;
+}
+
+void world::do_publish(sim_client& who) {
+    if (auto what = new_batch(who, 5)) {
+        send_publish(who, *std::move(what));
+    }
 }
 
 void world::resend(sim_client& who) {
@@ -526,6 +539,7 @@ void world::advance() {
         const bool forward = random_.chance(1, 2);
         note(forward ? "clock jump" : "clock set back", static_cast<std::uint64_t>(minutes));
         now_.wall += std::chrono::minutes(forward ? minutes : -minutes);
+        note_wall_clock();
     }
 }
 

@@ -1,5 +1,5 @@
 // The rules of the model, one small function per fact: topics, queues, and what must hold. Those of
-// leases are in model_leases.cpp.
+// leases are in model_leases.cpp, those of schedules in model_schedules.cpp.
 #include "tests/sim/model.hpp"
 
 #include <algorithm>
@@ -109,38 +109,34 @@ void model::published(const std::string& topic, producer_id producer, std::uint6
                       const std::vector<std::uint64_t>& contents,
                       const domain::publish_accepted& answer) {
     auto& to = state.topics.at(topic);
-    const auto known = to.sequences.find({producer.value(), first_sequence});
-    if (producer.value() != 0 && known != to.sequences.end()) {
-        expect(answer.duplicate, "a resent batch was stored twice, at {} and {}", known->second,
-               answer.base_offset);
-        expect(answer.base_offset == known->second, "a resent batch is at {}, answered {}",
-               known->second, answer.base_offset);
+    if (is_resend(to, producer, first_sequence, answer)) {
         return;
     }
-    expect(!answer.duplicate, "a new batch was taken for a resend");
-    expect(answer.base_offset == to.contents.size(), "published at {}, expected {}",
+    expect(answer.base_offset >= to.contents.size(), "published at {}, expected {} at least",
            answer.base_offset, to.contents.size());
-    for (std::size_t i = 0; i < contents.size(); ++i) {
-        const offset_t offset = to.contents.size();
-        to.contents.push_back(contents[i]);
-        to.sequences[{producer.value(), first_sequence + i}] = offset;
-    }
+    to.contents.resize(answer.base_offset, unknown_content);
+    to.contents.insert(to.contents.end(), contents.begin(), contents.end());
+    remember(to, producer, first_sequence, contents.size(), answer.base_offset);
 }
 
-void model::sealed(topic_id id, offset_t end) {
-    for (auto& [name, topic] : state.topics) {
-        if (topic.id != id) {
-            continue;
-        }
-        expect(end >= topic.end && end <= topic.contents.size(), "a chunk of {} ends at {}", name,
-               end);
-        for (; topic.end < end; ++topic.end) {
-            for (auto& [queue_name, queue] : topic.queues) {
-                if (topic.end >= queue.start) {
-                    queue.messages[topic.end] = {};
-                }
-            }
-        }
+bool model::is_resend(const model_topic& to, producer_id producer, std::uint64_t first_sequence,
+                      const domain::publish_accepted& answer) {
+    const auto known = to.sequences.find({producer.value(), first_sequence});
+    if (producer.value() == 0 || known == to.sequences.end()) {
+        expect(!answer.duplicate, "a new batch was taken for a resend");
+        return false;
+    }
+    expect(answer.duplicate, "a resent batch was stored twice, at {} and {}", known->second,
+           answer.base_offset);
+    expect(answer.base_offset == known->second, "a resent batch is at {}, answered {}",
+           known->second, answer.base_offset);
+    return true;
+}
+
+void model::remember(model_topic& to, producer_id producer, std::uint64_t first_sequence,
+                     std::size_t count, std::uint64_t first) {
+    for (std::size_t i = 0; i < count; ++i) {
+        to.sequences[{producer.value(), first_sequence + i}] = first + i;
     }
 }
 

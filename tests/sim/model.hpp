@@ -92,13 +92,45 @@ struct model_queue {
     [[nodiscard]] offset_t floor() const;  // first offset that is open and no exception
 };
 
+enum class schedule_fate : std::uint8_t { scheduled, appended, cancelled };
+
+// A batch to be appended later. When exactly is known if it was asked for so, or once it was
+// listed: the domain follows the wall clock slowly.
+struct model_schedule {
+    std::vector<std::uint64_t> contents;
+    wall_time due_min{};
+    wall_time due_max{};
+    std::uint64_t born = 0;  // chunks of the topic before it was accepted
+    schedule_fate fate = schedule_fate::scheduled;
+    bool left = false;  // was cancelled, or is in the open chunk: the end of the commit tells
+
+    [[nodiscard]] bool waits() const { return fate == schedule_fate::scheduled && !left; }
+    // The earliest and the latest place among all of the topic.
+    [[nodiscard]] domain::schedule_key earliest(std::uint64_t id) const { return {due_min, id}; }
+    [[nodiscard]] domain::schedule_key latest(std::uint64_t id) const { return {due_max, id}; }
+};
+
+// Schedules that are not scheduled any more, so many of which were cancelled: the others must be in
+// a chunk of the commit that is being gathered.
+struct schedules_left {
+    std::set<std::uint64_t> ids;
+    std::uint64_t cancelled = 0;
+};
+
+// What is at an offset between two publishes until its chunk is closed; no message is this one.
+inline constexpr std::uint64_t unknown_content = 0;
+
 struct model_topic {
     topic_id id;
     offset_t trim = 0;
     std::vector<std::uint64_t> contents;  // by offset
     offset_t end = 0;  // what is beyond is published but in no commit yet: in no queue
+    std::uint64_t chunks = 0;
     std::map<std::string, model_queue> queues;
-    std::map<std::pair<std::uint64_t, std::uint64_t>, offset_t> sequences;  // producer, sequence
+    // By producer and sequence: the offset, or the id of the schedule.
+    std::map<std::pair<std::uint64_t, std::uint64_t>, offset_t> sequences;
+    std::map<std::uint64_t, model_schedule> schedules;  // all there ever were, by id
+    std::vector<schedules_left> undecided;
 };
 
 struct model_state {
@@ -148,17 +180,29 @@ public:
     void set_prefetch(holder who, std::uint32_t messages);
     void paused(const std::string& topic, const std::string& queue, bool on);
 
-    // A publish was accepted: checks the offset, learns the contents.
+    // A publish was accepted: checks the offset, learns the contents. What was scheduled may have
+    // been appended before it.
     void published(const std::string& topic, producer_id producer, std::uint64_t first_sequence,
                    const std::vector<std::uint64_t>& contents,
                    const domain::publish_accepted& answer);
+    // A publish for later was accepted.
+    void scheduled(const std::string& topic, producer_id producer, std::uint64_t first_sequence,
+                   model_schedule what, const domain::publish_accepted& answer);
+    // Returns which were cancelled, as far as that is known now.
+    std::set<std::uint64_t> cancelled(const std::string& topic,
+                                      const std::vector<std::uint64_t>& ids, std::uint64_t told);
+    // Learns from the page when schedules are due.
+    void listed(const codec::schedule_list& asked, const codec::schedules& page);
     // Applies a settle and says how many of its leases were held.
     std::uint64_t settled(const codec::settle& what, holder by, instant now);
     // Takes up one held lease again at attach; false if it is gone.
     bool taken_up(const std::string& topic, const std::string& queue, offset_t offset,
                   lease_id lease, holder by, instant now);
-    // A chunk was closed: what was published up to `end` is in the queues now.
-    void sealed(topic_id topic, offset_t end);
+    // A chunk was closed: what it holds is in the queues now. `latest` = as late as it may be for
+    // the domain. Returns how many schedules it holds.
+    std::uint64_t sealed(const domain::chunk& data, wall_time latest);
+    // A commit was cut: all that was accepted is in its chunks.
+    void cut();
     void delivered(connection_id connection, consumer_id consumer, const domain::record_run& run,
                    instant now);
     void expire(instant now);
@@ -182,11 +226,23 @@ public:
     void restarted(model_state durable, broker_epoch new_epoch, instant now);
 
     [[nodiscard]] std::uint64_t held_by(holder who) const;
+    [[nodiscard]] std::uint64_t scheduled_messages(const std::string& topic) const;
     // What it knows of a message, for traces.
     [[nodiscard]] std::string describe(queue_id queue, offset_t offset);
     [[nodiscard]] model_queue* find(queue_id id);
 
 private:
+    // Whether the batch was accepted before, and that the answer says so.
+    static bool is_resend(const model_topic& to, producer_id producer, std::uint64_t first_sequence,
+                          const domain::publish_accepted& answer);
+    static void remember(model_topic& to, producer_id producer, std::uint64_t first_sequence,
+                         std::size_t count, std::uint64_t first);
+    // The schedule whose messages begin at an offset that no publish was given.
+    static std::map<std::uint64_t, model_schedule>::iterator append_scheduled(
+        model_topic& to, const domain::chunk& data, offset_t offset, wall_time latest);
+    // Of those that were there before the chunk, none may come behind one that is due later.
+    static void check_turn(const model_topic& to, std::uint64_t id, const model_schedule& what,
+                           const domain::schedule_key& reached);
     bool taken_up(model_queue& queue, model_message& message, lease_id lease, holder by,
                   instant now);
     void fail_lease(model_queue& queue, model_message& message, attempt_outcome outcome,

@@ -67,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(faults, simulator_with_fault,
                          testing::Values(base::fault::ack_before_sync,
                                          base::fault::skip_deduplication,
                                          base::fault::forget_lease_on_disconnect,
-                                         base::fault::forget_key_lock,
+                                         base::fault::forget_key_lock, base::fault::keep_schedule,
                                          base::fault::drop_cursor_range));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
@@ -95,6 +95,10 @@ TEST(simulation, reaches_what_it_is_for) {
           "gone",           "crash",       "trimmed", "purge",     "seek",          "dead_redrive",
           "dead_purge",     "queue_purge", "pause",   "resume",    "queue removed", "clock jump",
           "clock set back", "resend"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark :
+         {"scheduled", "schedule appended", "cancelled", "nothing to cancel", "listed"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
 }

@@ -1,5 +1,5 @@
 // The machinery of the world: turns, commits, crashes, the way of outputs. The clients' steps are
-// in clients.cpp.
+// in clients.cpp and schedules.cpp, the end is in quiet.cpp.
 #include "tests/sim/world.hpp"
 
 #include <algorithm>
@@ -58,6 +58,7 @@ void world::start(commit_number last_durable) {
     fetches_.clear();
     effects_ = {};
     mutations_seen_ = 0;
+    start_wall_clock();
     domain_ = std::make_unique<domain::broker_state>(options);
     domain_->restore(*loaded, gathering_, now_, effects_);
     model_.epoch = domain_->epoch();
@@ -81,7 +82,9 @@ void world::learn_mutations() {
     for (; mutations_seen_ < effects_.mutations.size(); ++mutations_seen_) {
         const auto& mutation = effects_.mutations[mutations_seen_];
         if (const auto* chunk = std::get_if<domain::appended>(&mutation)) {
-            model_.sealed(chunk->data->topic(), chunk->data->end_offset());
+            for (auto left = model_.sealed(*chunk->data, wall_max()); left > 0; --left) {
+                note("schedule appended", chunk->data->base_offset());
+            }
         } else if (const auto* put = std::get_if<domain::exception_put>(&mutation)) {
             if (options_.trace) {
                 fmt::print(stderr, "    queue {} exception {}: {}, due {}, was due {}\n",
@@ -165,6 +168,7 @@ void world::turn() {
             in_flight_batch_ = std::move(effects_.mutations);
             effects_.mutations.clear();
             mutations_seen_ = 0;
+            model_.cut();
             copies_[gathering_.value()] = model_.state;
             note("cut", in_flight_batch_.size());
             gathering_ = commit_number{gathering_.value() + 1};
@@ -188,17 +192,10 @@ void world::observe(const domain::output& what) {
         reply_ = what;
     }
     if (const auto* accepted = std::get_if<domain::publish_accepted>(&what.body)) {
-        for (auto& client : clients_) {
-            const auto at = client.unanswered.find(what.request);
-            if (client.connection != what.connection || at == client.unanswered.end()) {
-                continue;
-            }
-            note(accepted->duplicate ? "duplicate" : "published", accepted->base_offset);
-            model_.published(at->second.topic, client.producer, at->second.sequence,
-                             at->second.contents, *accepted);
-        }
+        observe_accepted(what, *accepted);
         return;
     }
+    observe_schedules(what);
     if (const auto* refused = std::get_if<domain::publish_refused>(&what.body)) {
         throw violation("a publish was refused: " + refused->why.text);
     }
@@ -210,6 +207,30 @@ void world::observe(const domain::output& what) {
                             "says {}",
                             settled->accepted + settled->refused, settled->accepted, expected));
         }
+    }
+}
+
+void world::observe_accepted(const domain::output& what, const domain::publish_accepted& accepted) {
+    for (auto& client : clients_) {
+        const auto at = client.unanswered.find(what.request);
+        if (client.connection != what.connection || at == client.unanswered.end()) {
+            continue;
+        }
+        const pending_publish& sent = at->second;
+        note(accepted.duplicate ? "duplicate"
+             : sent.later       ? "scheduled"
+                                : "published",
+             accepted.base_offset);
+        if (!sent.later) {
+            model_.published(sent.topic, client.producer, sent.sequence, sent.contents, accepted);
+            continue;
+        }
+        model_schedule made;
+        made.contents = sent.contents;
+        const bool exact = sent.later->due != wall_time{};
+        made.due_min = exact ? sent.later->due : wall_min() + sent.later->delay;
+        made.due_max = exact ? sent.later->due : wall_max() + sent.later->delay;
+        model_.scheduled(sent.topic, client.producer, sent.sequence, std::move(made), accepted);
     }
 }
 
@@ -232,12 +253,7 @@ void world::receive(const domain::output& what) {
             continue;
         }
         if (const auto* accepted = std::get_if<domain::publish_accepted>(&what.body)) {
-            const auto at = client.unanswered.find(what.request);
-            const auto topic = model_.state.topics.at(at->second.topic).id.value();
-            for (std::size_t i = 0; i < at->second.contents.size(); ++i) {
-                seen_[{topic, accepted->base_offset + i}] = at->second.contents[i];
-            }
-            client.unanswered.erase(at);
+            receive_accepted(client, what, *accepted);
         } else if (const auto* delivery = std::get_if<domain::delivery>(&what.body)) {
             const auto consumer = client.consumers.find(delivery->consumer.value());
             if (client.ended.contains(delivery->consumer.value())) {
@@ -270,8 +286,24 @@ void world::receive(const domain::output& what) {
                    detach != client.detaches.end()) {
             client.ended.insert(detach->second);
             client.detaches.erase(detach);
+        } else {
+            receive_cancelled(what.request);
         }
     }
+}
+
+void world::receive_accepted(sim_client& who, const domain::output& what,
+                             const domain::publish_accepted& accepted) {
+    const auto at = who.unanswered.find(what.request);
+    const auto topic = model_.state.topics.at(at->second.topic).id.value();
+    if (at->second.later) {
+        kept_.emplace(topic, accepted.base_offset);
+    } else {
+        for (std::size_t i = 0; i < at->second.contents.size(); ++i) {
+            seen_[{topic, accepted.base_offset + i}] = at->second.contents[i];
+        }
+    }
+    who.unanswered.erase(at);
 }
 
 void world::answer_fetch(std::size_t index) {
@@ -331,6 +363,7 @@ void world::crash() {
             throw violation(fmt::format("a confirmed ack of offset {} is undone", place.second));
         }
     }
+    check_kept_schedules();
     for (auto& client : clients_) {
         if (client.connected) {
             client.connected = false;
@@ -341,6 +374,7 @@ void world::crash() {
             client.consumers.clear();
         }
     }
+    lose_schedules();
     settles_.clear();
     settle_accepted_.clear();
     const auto copy = copies_[last.value()];
@@ -375,92 +409,6 @@ std::optional<domain::output> world::ask(sim_client& who, domain::request_body b
         throw violation("a request was never answered");
     }
     return std::exchange(reply_, std::nullopt);
-}
-
-void world::quiet() {
-    note("quiet");
-    for (auto& client : clients_) {
-        if (client.connected) {
-            apply(domain::connection_closed{client.connection, true});
-            model_.connection_closed(client.connection, true, now_);
-            settle_outputs();
-            client.connected = false;
-            for (auto& [request, pending] : client.unanswered) {
-                client.to_resend.push_back(std::move(pending));
-            }
-            client.unanswered.clear();
-            client.consumers.clear();
-        }
-        client.held.clear();
-    }
-    for (auto& client : clients_) {
-        connect(client);
-        resend(client);
-    }
-    auto& worker = clients_.front();
-    std::uint32_t id = 100;
-    for (auto& [topic_name, topic] : model_.state.topics) {
-        for (auto& [queue_name, queue] : topic.queues) {
-            const std::string path = topic_name + "/" + queue_name;
-            (void)ask(worker, codec::queue_pause{path, false});
-            queue.paused = false;
-            codec::attach attach;
-            attach.queue = path;
-            attach.consumer = consumer_id{id};
-            worker.consumers[id] = {path, queue.id};
-            model_.attached({worker.connection, consumer_id{id}},
-                            {topic_name, queue_name, attach.prefetch_messages, 0, false});
-            (void)ask(worker, attach);
-            ++id;
-        }
-    }
-    for (int round = 0; round < 2000; ++round) {
-        now_.mono += 100ms;
-        now_.wall += 100ms;
-        turn();
-        finish_commit();
-        while (!fetches_.empty()) {
-            answer_fetch(0);
-        }
-        for (const auto& held : std::exchange(worker.held, {})) {
-            codec::settle ack;
-            ack.queue = held.queue;
-            ack.runs.push_back({held.offset, 1, held.lease.epoch, held.lease.counter});
-            apply_whole(domain::request{worker.connection, next_request_++, ack});
-            (void)model_.settled(ack, {worker.connection, consumer_id{0}}, now_);
-            settle_outputs();
-        }
-        bool open = false;
-        for (const auto& [topic_name, topic] : model_.state.topics) {
-            for (const auto& [queue_name, queue] : topic.queues) {
-                for (const auto& [offset, message] : queue.messages) {
-                    open = open || (message.state != message_state::done &&
-                                    message.state != message_state::dead);
-                }
-            }
-        }
-        bool unanswered = false;
-        for (const auto& client : clients_) {
-            unanswered = unanswered || !client.unanswered.empty();
-        }
-        if (!open && !unanswered) {
-            do_look();
-            return;
-        }
-    }
-    for (const auto& [topic_name, topic] : model_.state.topics) {
-        for (const auto& [queue_name, queue] : topic.queues) {
-            for (const auto& [offset, message] : queue.messages) {
-                if (message.state != message_state::done && message.state != message_state::dead) {
-                    throw violation(fmt::format(
-                        "{}/{}@{} comes to no end although nothing stands in its way: "
-                        "{}",
-                        topic_name, queue_name, offset, model_.describe(queue.id, offset)));
-                }
-            }
-        }
-    }
-    throw violation("a publish was never answered");
 }
 
 }  // namespace brokerd::sim

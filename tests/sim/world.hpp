@@ -49,6 +49,11 @@ private:
         std::uint64_t sequence = 0;
         std::vector<std::uint64_t> contents;
         byte_buffer batch;
+        std::optional<domain::schedule_time> later;
+    };
+    struct named_schedules {
+        std::string topic;
+        std::vector<std::uint64_t> ids;
     };
     struct sim_client {
         connection_id connection;
@@ -71,6 +76,8 @@ private:
     void step();
     void do_publish(sim_client& who);
     void resend(sim_client& who);
+    [[nodiscard]] std::optional<pending_publish> new_batch(sim_client& who,
+                                                           std::uint64_t count_max);
     void send_publish(sim_client& who, pending_publish what);
     void do_settle(sim_client& who);
     void do_attach(sim_client& who);
@@ -80,10 +87,18 @@ private:
     void connect(sim_client& who);
     void do_admin();
     void do_look();
+    void do_schedule(sim_client& who);
+    void do_cancel(sim_client& who);
+    void do_list(sim_client& who);
+    void check_totals(sim_client& who);
     void advance();
     void finish_commit();
     void crash();
     void quiet();
+    void begin_quiet();
+    void settle_all(sim_client& worker);
+    // Throws violation.
+    void explain_unrest();
 
     // ---- plumbing ----
     void start(commit_number last_durable);
@@ -94,8 +109,27 @@ private:
     void settle_outputs();
     void learn_mutations();
     void observe(const domain::output& what);
+    void observe_accepted(const domain::output& what, const domain::publish_accepted& accepted);
+    void observe_schedules(const domain::output& what);
     void release_ready();
     void receive(const domain::output& what);
+    void receive_accepted(sim_client& who, const domain::output& what,
+                          const domain::publish_accepted& accepted);
+    void receive_cancelled(std::uint64_t request);
+    void lose_schedules();
+    void check_kept_schedules() const;
+    // Messages are to be settled, or answers are to come.
+    [[nodiscard]] bool has_open_messages() const;
+    [[nodiscard]] bool has_unanswered() const;
+    [[nodiscard]] bool has_schedules() const;
+    [[nodiscard]] domain::schedule_time any_schedule_time();
+    [[nodiscard]] std::uint64_t any_schedule(const model_topic& of);
+    [[nodiscard]] std::string any_topic() { return random_.chance(2, 3) ? "a" : "b"; }
+    // The wall clock is new for the domain, or was set.
+    void start_wall_clock();
+    void note_wall_clock();
+    [[nodiscard]] wall_time wall_min() const;
+    [[nodiscard]] wall_time wall_max() const;
     void answer_fetch(std::size_t index);
     std::optional<domain::output> ask(sim_client& who, domain::request_body body);
     std::string random_queue_path();
@@ -131,6 +165,15 @@ private:
     std::map<std::uint64_t, std::uint64_t> settle_accepted_;
     std::map<std::pair<std::uint64_t, offset_t>, std::uint64_t> seen_;  // topic, offset -> content
     std::map<std::pair<std::uint64_t, offset_t>, bool> confirmed_;      // queue, offset
+    std::map<std::uint64_t, named_schedules> cancels_;                  // not answered, by request
+    std::map<std::uint64_t, named_schedules> cancelled_;                // by answers on their way
+    std::map<std::uint64_t, codec::schedule_list> lists_;               // not answered, by request
+    std::set<std::pair<std::uint64_t, std::uint64_t>> kept_;  // acknowledged: topic, schedule
+    std::set<std::pair<std::uint64_t, std::uint64_t>> told_;  // cancelled, and the client knows
+    // What the wall clock was ahead of monotonic time since the broker started. The domain follows
+    // it slowly: its own is between these.
+    duration_us ahead_min_{0};
+    duration_us ahead_max_{0};
     std::map<std::string, std::uint64_t> marks_;
     std::uint64_t hash_ = 0;
 };

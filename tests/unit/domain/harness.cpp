@@ -25,6 +25,8 @@ struct store_visitor {
     }
     void operator()(const topic_removed& m) {
         s.log.erase(m.topic);
+        s.schedules.erase(m.topic);
+        s.totals.erase(m.topic);
         meta(m);
     }
     void operator()(const queue_removed& m) {
@@ -75,6 +77,17 @@ struct store_visitor {
             return topic == m.topic && queue == m.queue && producer == m.producer && slot < m.slots;
         });
     }
+    void operator()(const schedule_put& m) {
+        const auto header = codec::load_batch_header(m.batch.view);
+        ASSERT_TRUE(header) << header.error().text;
+        const scheduled_batch made{
+            {m.due, m.id}, header->count, m.batch.view.size(), copy_bytes(m.batch.view)};
+        EXPECT_TRUE(s.schedules[m.topic].emplace(made.key, made).second) << "schedule " << m.id;
+    }
+    void operator()(const schedule_erased& m) {
+        EXPECT_EQ(s.schedules[m.topic].erase({m.due, m.id}), 1U) << "schedule " << m.id;
+    }
+    void operator()(const schedule_totals& m) { s.totals[m.topic] = m; }
     void operator()(const auto& m) { meta(m); }
 };
 
@@ -93,6 +106,22 @@ void fake_store::apply(commit_number number, const std::vector<mutation>& batch)
     for (const mutation& m : *decoded) {
         std::visit(v, m);
     }
+    check_totals();
+}
+
+void fake_store::check_totals() const {
+    for (const auto& [topic, all] : schedules) {
+        const auto told = totals.find(topic);
+        ASSERT_NE(told, totals.end()) << "schedules without totals";
+        schedule_totals counted{.topic = topic, .next_id = told->second.next_id};
+        for (const auto& [key, each] : all) {
+            EXPECT_LT(key.id, counted.next_id);
+            ++counted.schedules;
+            counted.messages += each.messages;
+            counted.bytes += each.bytes;
+        }
+        EXPECT_EQ(told->second, counted) << counted.schedules << " schedules";
+    }
 }
 
 loaded_state fake_store::load() const {
@@ -104,6 +133,9 @@ loaded_state fake_store::load() const {
     loaded.mutations = history;
     for (const auto& [key, put] : producers) {
         loaded.mutations.emplace_back(put);
+    }
+    for (const auto& [topic, each] : totals) {
+        loaded.mutations.emplace_back(each);
     }
     for (const auto& [topic, next] : next_offset) {
         topic_tail tail{.topic = topic, .next_offset = next};
@@ -198,6 +230,39 @@ fetch_result fake_store::read_due(const fetch_due& what) const {
     return result;
 }
 
+fetch_result fake_store::read_schedules(const fetch_schedules& what) const {
+    schedules_fetched result;
+    const auto all = schedules.find(what.topic);
+    if (all == schedules.end()) {
+        return result;
+    }
+    std::size_t bytes = 0;
+    for (auto at = all->second.lower_bound(what.from);
+         at != all->second.end() && at->first.due < what.until; ++at) {
+        if (result.items.size() == what.limit || bytes >= what.bytes_max) {
+            result.more = true;
+            break;
+        }
+        result.items.push_back(at->second);
+        bytes += at->second.bytes;
+    }
+    return result;
+}
+
+fetch_result fake_store::find(const find_schedules& what) const {
+    schedules_fetched result;
+    const auto all = schedules.find(what.topic);
+    for (const std::uint64_t id : what.ids) {
+        for (const auto& [key, each] :
+             all == schedules.end() ? std::map<schedule_key, scheduled_batch>{} : all->second) {
+            if (key.id == id) {
+                result.items.push_back({key, each.messages, each.bytes, {}});
+            }
+        }
+    }
+    return result;
+}
+
 fetch_result fake_store::read(const fetch_body& what) const {
     if (failing) {
         return failure{error_code::storage_failed, "the test says so"};
@@ -207,6 +272,8 @@ fetch_result fake_store::read(const fetch_body& what) const {
     }
     if (const auto* f = std::get_if<fetch_exceptions>(&what)) return read_exceptions(*f);
     if (const auto* f = std::get_if<fetch_due>(&what)) return read_due(*f);
+    if (const auto* f = std::get_if<fetch_schedules>(&what)) return read_schedules(*f);
+    if (const auto* f = std::get_if<find_schedules>(&what)) return find(*f);
     if (const auto* f = std::get_if<fetch_times>(&what)) {
         times_fetched result;
         for (const auto& each : f->places) {
@@ -428,7 +495,8 @@ void harness::make_queue(const std::string& path, queue_settings settings, queue
 }
 
 output harness::publish_as(const std::string& topic, const std::vector<std::string>& payloads,
-                           producer_id producer, std::uint64_t sequence) {
+                           producer_id producer, std::uint64_t sequence,
+                           std::optional<schedule_time> later) {
     std::uint64_t largest = 0;
     for (const std::string& each : payloads) {
         largest = std::max<std::uint64_t>(largest, each.size() + codec::record_bytes_min);
@@ -439,7 +507,8 @@ output harness::publish_as(const std::string& topic, const std::vector<std::stri
                                     .count = static_cast<std::uint32_t>(payloads.size()),
                                     .producer = producer,
                                     .first_sequence = sequence,
-                                    .largest_record = largest});
+                                    .largest_record = largest,
+                                    .later = later});
     auto answer = answer_to(admin, id);
     EXPECT_TRUE(answer);
     return answer ? std::move(*answer) : output{};

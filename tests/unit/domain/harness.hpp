@@ -44,6 +44,8 @@ public:
     std::map<place, exception_state> exceptions;
     std::map<place, kept_record> kept;
     std::map<std::tuple<topic_id, queue_id, producer_id, std::uint32_t>, producer_put> producers;
+    std::map<topic_id, std::map<schedule_key, scheduled_batch>> schedules;
+    std::map<topic_id, schedule_totals> totals;
     broker_epoch epoch;
     commit_number last_commit;
     std::uint64_t next_id = 1;
@@ -55,6 +57,10 @@ private:
     [[nodiscard]] fetch_result read_log(const fetch_log& what) const;
     [[nodiscard]] fetch_result read_exceptions(const fetch_exceptions& what) const;
     [[nodiscard]] fetch_result read_due(const fetch_due& what) const;
+    [[nodiscard]] fetch_result read_schedules(const fetch_schedules& what) const;
+    [[nodiscard]] fetch_result find(const find_schedules& what) const;
+    // The totals are those of what is there.
+    void check_totals() const;
     [[nodiscard]] const chunk_ptr* chunk_with(topic_id topic, offset_t offset) const;
 };
 
@@ -142,7 +148,8 @@ public:
     offset_t publish_keyed(const std::string& topic, const std::vector<keyed_message>& messages);
     offset_t publish(const std::string& topic, const std::vector<std::string>& payloads);
     output publish_as(const std::string& topic, const std::vector<std::string>& payloads,
-                      producer_id producer, std::uint64_t sequence);
+                      producer_id producer, std::uint64_t sequence,
+                      std::optional<schedule_time> later = {});
     codec::attached attach(connection_id connection, const std::string& queue,
                            std::uint32_t prefetch = 100, std::vector<lease_run> held = {},
                            consumer_id id = consumer_id{1});

@@ -25,6 +25,10 @@ protected:
         commands.clear();
         return result;
     }
+    void receive_schedule(std::uint32_t request, byte_view batch, wall_time due,
+                          duration_us delay = duration_us{0}) {
+        receive(request, codec::schedule{"orders.eu", due, delay, {batch}});
+    }
 };
 
 TEST_F(publishing, hands_over_the_batch_as_it_came) {
@@ -134,6 +138,78 @@ TEST_F(publishing, a_refusal_of_the_batch_names_its_topic) {
     };
     EXPECT_THAT(refusal_of("orders.eu"), StartsWith("topic orders.eu: "));
     EXPECT_THAT(refusal_of("\r\nERROR"), Not(HasSubstr("ERROR")));
+}
+
+TEST_F(publishing, a_schedule_is_a_publish_for_later) {
+    const auto batch = batch_of(3);
+    receive_schedule(40, batch, now.wall + 1h);
+    receive_schedule(41, batch, {}, 5s);
+    receive_publish(42, batch);
+    const auto requests = take_publishes();
+    ASSERT_THAT(requests, SizeIs(3));
+    const auto publish = [&](std::size_t i) -> const domain::publish_request& {
+        return std::get<domain::publish_request>(requests[i].body);
+    };
+    EXPECT_EQ(publish(0).topic, "orders.eu");
+    EXPECT_EQ(publish(0).count, 3U);
+    EXPECT_EQ(publish(0).largest_record, 19U);
+    EXPECT_EQ(as_text(publish(0).batch.view), as_text(batch));
+    ASSERT_TRUE(publish(0).later);
+    EXPECT_EQ(publish(0).later->due, now.wall + 1h);
+    EXPECT_EQ(publish(0).later->delay, 0s);
+    ASSERT_TRUE(publish(1).later);
+    EXPECT_EQ(publish(1).later->due, wall_time{});
+    EXPECT_EQ(publish(1).later->delay, 5s);
+    EXPECT_FALSE(publish(2).later);
+}
+
+TEST_F(publishing, a_schedule_without_due_and_delay_is_one_all_the_same) {
+    receive_schedule(40, batch_of(1), {});
+    const auto requests = take_publishes();
+    ASSERT_THAT(requests, SizeIs(1));
+    EXPECT_TRUE(std::get<domain::publish_request>(requests[0].body).later);
+}
+
+TEST_F(publishing, a_schedule_takes_credit_and_is_answered_like_a_publish) {
+    const auto batch = batch_of(3);
+    const auto credit_bytes = machine().publishes().credit_bytes();
+    receive_schedule(40, batch, {}, 5s);
+    const auto id = take_publishes().at(0).id;
+    EXPECT_EQ(machine().publishes().credit_messages(), settings.credit_messages - 3);
+    EXPECT_EQ(machine().publishes().credit_bytes(),
+              credit_bytes - static_cast<std::int64_t>(batch.size()));
+    output_as(id, domain::publish_accepted{.base_offset = 77, .count = 3});
+    outputs_end();
+    const auto published = take_one<codec::published>();
+    EXPECT_EQ(published.credit_messages, 3U);
+    EXPECT_EQ(published.credit_bytes, batch.size());
+    ASSERT_THAT(published.items, SizeIs(1));
+    EXPECT_EQ(published.items[0], (codec::published_item{40, 77, durability::disk, false}));
+    EXPECT_TRUE(machine().publishes().empty());
+}
+
+TEST_F(publishing, a_damaged_schedule_is_refused_and_the_connection_lives) {
+    auto batch = batch_of(2);
+    batch.back() ^= std::byte{1};
+    receive_schedule(7, batch, {}, 5s);
+    auto frames = take();
+    ASSERT_THAT(frames, SizeIs(2));
+    EXPECT_EQ(frames[0].request, 7U);
+    const auto error = codec::decode<codec::error>(frames[0].body);
+    EXPECT_EQ(error->code, error_code::bad_checksum);
+    EXPECT_THAT(error->text, StartsWith("topic orders.eu: "));
+    EXPECT_EQ(frames[1].type, codec::frame_type::credit);
+    receive_schedule(8, {}, {}, 5s);
+    EXPECT_EQ(codec::decode<codec::error>(take().at(0).body)->code, error_code::bad_batch);
+    byte_buffer bytes;
+    codec::encode_frame(bytes, 9, codec::schedule{"t", {}, 5s, {batch_of(1)}});
+    bytes.at(codec::frame_header_bytes + 1) = std::byte{0xff};  // the topic's length
+    receive(bytes);
+    outputs_end();
+    EXPECT_EQ(take_one<codec::error>(9).code, error_code::malformed);
+    EXPECT_TRUE(commands.empty());
+    EXPECT_FALSE(machine().closing());
+    EXPECT_EQ(machine().publishes().credit_messages(), settings.credit_messages);
 }
 
 TEST_F(publishing, records_at_the_limit_pass_and_one_more_is_refused) {

@@ -13,11 +13,11 @@ namespace brokerd::storage {
 
 namespace {
 
-const std::string database(32, 'a');
+const std::string the_database(32, 'a');
 
 class marker : public testing::Test {
 protected:
-    void create() { ASSERT_TRUE(create_marker(path(), database)); }
+    void create() { ASSERT_TRUE(create_marker(path(), the_database)); }
     [[nodiscard]] std::filesystem::path path() const { return directory_ / "marker"; }
     [[nodiscard]] found_marker found() const {
         const auto read = read_marker(path());
@@ -55,7 +55,7 @@ TEST_F(marker, that_is_not_there_is_no_error) {
 TEST_F(marker, starts_without_a_commit) {
     create();
     EXPECT_EQ(found().state.synced, commit_number{});
-    EXPECT_EQ(found().state.database_id, database);
+    EXPECT_EQ(found().state.database_id, the_database);
     EXPECT_EQ(std::filesystem::file_size(path()), 2 * marker_slot_bytes);
 }
 
@@ -64,7 +64,7 @@ TEST_F(marker, keeps_the_newest_commit) {
     for (std::uint64_t commit = 1; commit <= 5; ++commit) {
         write(commit);
         const auto now = found();
-        EXPECT_EQ(now.state, (marker_state{database, commit_number{commit}, 11, 12, 13}));
+        EXPECT_EQ(now.state, (marker_state{the_database, commit_number{commit}, 11, 12, 13}));
     }
     EXPECT_EQ(std::filesystem::file_size(path()), 2 * marker_slot_bytes);
 }

@@ -1,0 +1,150 @@
+// The quiet phase: no more faults, everybody is there, all that was begun must come to an end.
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "tests/sim/world.hpp"
+
+namespace brokerd::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+bool is_open(const model_message& message) {
+    return message.state != message_state::done && message.state != message_state::dead;
+}
+
+}  // namespace
+
+// Everybody connects anew and sends again what was not answered; one client takes all messages.
+void world::begin_quiet() {
+    for (auto& client : clients_) {
+        if (client.connected) {
+            apply(domain::connection_closed{client.connection, true});
+            model_.connection_closed(client.connection, true, now_);
+            settle_outputs();
+            client.connected = false;
+            for (auto& [request, pending] : client.unanswered) {
+                client.to_resend.push_back(std::move(pending));
+            }
+            client.unanswered.clear();
+            client.consumers.clear();
+        }
+        client.held.clear();
+    }
+    for (auto& client : clients_) {
+        connect(client);
+        resend(client);
+    }
+    auto& worker = clients_.front();
+    std::uint32_t id = 100;
+    for (auto& [topic_name, topic] : model_.state.topics) {
+        for (auto& [queue_name, queue] : topic.queues) {
+            const std::string path = topic_name + "/" + queue_name;
+            (void)ask(worker, codec::queue_pause{path, false});
+            queue.paused = false;
+            codec::attach attach;
+            attach.queue = path;
+            attach.consumer = consumer_id{id};
+            worker.consumers[id] = {path, queue.id};
+            model_.attached({worker.connection, consumer_id{id}},
+                            {topic_name, queue_name, attach.prefetch_messages, 0, false});
+            (void)ask(worker, attach);
+            ++id;
+        }
+    }
+}
+
+void world::settle_all(sim_client& worker) {
+    for (const auto& held : std::exchange(worker.held, {})) {
+        codec::settle ack;
+        ack.queue = held.queue;
+        ack.runs.push_back({held.offset, 1, held.lease.epoch, held.lease.counter});
+        apply_whole(domain::request{worker.connection, next_request_++, ack});
+        (void)model_.settled(ack, {worker.connection, consumer_id{0}}, now_);
+        settle_outputs();
+    }
+}
+
+bool world::has_open_messages() const {
+    for (const auto& [topic_name, topic] : model_.state.topics) {
+        for (const auto& [queue_name, queue] : topic.queues) {
+            for (const auto& [offset, message] : queue.messages) {
+                if (is_open(message)) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+bool world::has_unanswered() const {
+    for (const auto& client : clients_) {
+        if (!client.unanswered.empty()) {
+            return true;
+        }
+    }
+    return !cancels_.empty() || !lists_.empty();
+}
+
+bool world::has_schedules() const {
+    for (const auto& [name, topic] : model_.state.topics) {
+        for (const auto& [id, each] : topic.schedules) {
+            if (each.fate == schedule_fate::scheduled) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void world::quiet() {
+    note("quiet");
+    begin_quiet();
+    auto& worker = clients_.front();
+    // A clock that was set back by hours lets schedules wait for hours. The domain's own never
+    // goes beyond the system's in steps of this length.
+    constexpr duration_us wait = 5min;
+    constexpr duration_us moment = 100ms;
+    duration_us step = moment;
+    for (int round = 0; round < 5000; ++round) {
+        now_.mono += step;
+        now_.wall += step;
+        turn();
+        finish_commit();
+        while (!fetches_.empty()) {
+            answer_fetch(0);
+        }
+        settle_all(worker);
+        const bool rests = !has_open_messages() && !has_unanswered();
+        if (rests && !has_schedules()) {
+            check_totals(worker);
+            do_look();
+            return;
+        }
+        step = rests ? wait : moment;
+    }
+    explain_unrest();
+}
+
+void world::explain_unrest() {
+    for (const auto& [topic_name, topic] : model_.state.topics) {
+        for (const auto& [queue_name, queue] : topic.queues) {
+            for (const auto& [offset, message] : queue.messages) {
+                expect(!is_open(message),
+                       "{}/{}@{} comes to no end although nothing stands in its way: {}",
+                       topic_name, queue_name, offset, model_.describe(queue.id, offset));
+            }
+        }
+        for (const auto& [id, each] : topic.schedules) {
+            expect(each.fate != schedule_fate::scheduled,
+                   "schedule {} of {} is due at {} and was not appended by {}", id, topic_name,
+                   to_us(each.due_max), to_us(wall_min()));
+        }
+    }
+    throw violation("a request was never answered");
+}
+
+}  // namespace brokerd::sim
