@@ -132,8 +132,11 @@ public:
     std::vector<topic*> topics_to_trim;  // whose queues have moved
     std::set<std::pair<mono_time, topic_id>> topics_to_trim_later;
     std::set<std::pair<mono_time, queue_id>> timers;  // one per queue that waits for a time
-    std::set<std::pair<wall_time, topic_id>> schedule_timers;  // topics with schedules to look at
-    mono_time schedule_deadline = mono_never;                  // when to look at schedule_timers
+    // Topics with schedules to look at: when one is due, and when something else is over.
+    std::set<std::pair<wall_time, topic_id>> schedule_timers;
+    std::set<std::pair<mono_time, topic_id>> schedule_waits;
+    mono_time schedule_deadline = mono_never;  // when to look at both
+    topic_id schedules_looked_at;              // the last one that appended; they take turns
     std::vector<topic*> noted_schedules;       // changed, or with changes the store may not have
     std::uint32_t schedule_fetches = 0;        // of what is due next, on their way
     std::size_t scheduled_bytes_appended = 0;  // by the commit that is gathered

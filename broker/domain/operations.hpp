@@ -173,7 +173,6 @@ void trim_topics(core& c, turn& t);
 // Takes a publish for later; returns the id of the schedule.
 std::uint64_t add_schedule(core& c, turn& t, topic& of, const publish_request& what, wall_time due);
 // Appends what is due, fetches what comes next.
-void advance_schedules(core& c, turn& t, topic& of);
 void look_at_schedules(core& c, turn& t);
 // The topic goes.
 void forget_schedules(core& c, topic& of);

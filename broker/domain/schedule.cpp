@@ -4,6 +4,7 @@
 // erased by the same commit, so a crash neither loses nor repeats it; what fell due while the
 // broker was down is appended when it starts.
 #include <algorithm>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -19,11 +20,20 @@
 namespace brokerd::domain {
 namespace {
 
-// How much one commit appends of what is due: publishers go on beside a million due at once.
+// How much one commit appends of what is due: publishers go on beside a million due at once. Topics
+// that are due together get a part of it each, in turns.
 constexpr std::size_t commit_bytes_max = limits::mib;
+constexpr std::size_t turn_bytes_max = 64 * limits::kib;
 constexpr duration_us next_commit = std::chrono::milliseconds(1);
 constexpr duration_us look_again = std::chrono::seconds(1);
 constexpr std::size_t page_bytes_max = limits::mib;  // of the batches read for one
+
+// When a topic is looked at again. Waits that are not for a due time are not by the wall clock,
+// which may be set.
+struct next_look {
+    wall_time due = wall_never;
+    mono_time wait = mono_never;
+};
 
 schedule_book& book_of(core& c, topic& of) {
     if (!of.scheduled) {
@@ -49,17 +59,22 @@ mono_time look_at(const turn& t, wall_time when) {
     return t.now.mono + std::clamp(when - t.wall, duration_us{1}, look_again);
 }
 
-void arm(core& c, const turn& t, topic& of, wall_time when) {
+void arm(core& c, const turn& t, topic& of, const next_look& when) {
     schedule_book& book = *of.scheduled;
-    if (book.timer != when) {
-        c.schedule_timers.erase({book.timer, of.id});
-        book.timer = when;
-        if (when != wall_never) {
-            c.schedule_timers.emplace(when, of.id);
+    const auto set = [&](auto& timers, auto& timer, auto until, auto never) {
+        if (timer != until) {
+            timers.erase({timer, of.id});
+            timer = until;
+            if (until != never) {
+                timers.emplace(until, of.id);
+            }
         }
-    }
-    if (when != wall_never) {
-        c.schedule_deadline = std::min(c.schedule_deadline, look_at(t, when));
+    };
+    set(c.schedule_timers, book.timer, when.due, wall_never);
+    set(c.schedule_waits, book.wait, when.wait, mono_never);
+    c.schedule_deadline = std::min(c.schedule_deadline, when.wait);
+    if (when.due != wall_never) {
+        c.schedule_deadline = std::min(c.schedule_deadline, look_at(t, when.due));
     }
 }
 
@@ -71,22 +86,27 @@ void erase(core& c, turn& t, topic& of, const scheduled_batch& what) {
     note(c, t, of);
 }
 
-// Appends what is due. Returns when to go on if that is not all.
-std::optional<wall_time> append_due(core& c, turn& t, topic& of) {
+// Appends what is due, so many bytes. Returns when to go on if that is not all.
+mono_time append_due(core& c, turn& t, topic& of, std::size_t bytes_max) {
     schedule_book& book = *of.scheduled;
+    std::size_t bytes = 0;
     for (const scheduled_batch* next = book.first(); next != nullptr && next->key.due <= t.wall;
          next = book.first()) {
         if (c.schedules_held) {
-            return t.wall + look_again;
+            return t.now.mono + look_again;
         }
-        if (c.scheduled_bytes_appended >= commit_bytes_max) {
-            return t.wall + next_commit;
+        if (c.scheduled_bytes_appended >= commit_bytes_max || bytes >= bytes_max) {
+            return t.now.mono + next_commit;
         }
+        bytes += next->bytes;
         c.scheduled_bytes_appended += next->bytes;
+        c.schedules_looked_at = of.id;
+        // A wall clock that is set back before the chunk is closed does not change that.
+        of.last_append = std::max(of.last_append, next->key.due);
         append_batch(c, t, of, next->batch.view, next->messages);
         erase(c, t, of, *next);
     }
-    return std::nullopt;
+    return mono_never;
 }
 
 void fetch_next(core& c, turn& t, topic& of) {
@@ -96,17 +116,18 @@ void fetch_next(core& c, turn& t, topic& of) {
     const schedule_key from = book.known();
     const wall_time until = t.wall + schedule_book::horizon;
     book.fetching = true;
-    ++book.fetches;
+    book.begin_read(c.applied());
     ++c.schedule_fetches;
     c.read(t, fetch_schedules{of.id, from, until, schedule_book::fetch_count_max, bytes},
-           [&c, id = of.id, from, until](turn& later, fetch_result& result) {
+           [&c, id = of.id, from, until, then_applied = c.applied()](turn& later,
+                                                                     fetch_result& result) {
                --c.schedule_fetches;
                topic* then = c.topic_by_id(id);
                if (then == nullptr) {
                    return;
                }
                schedule_book& mine = *then->scheduled;
-               --mine.fetches;
+               mine.end_read(then_applied);
                mine.fetching = false;
                if (const auto* failed = std::get_if<failure>(&result)) {
                    mine.read_error = failed->text;
@@ -118,7 +139,7 @@ void fetch_next(core& c, turn& t, topic& of) {
                        got.more ? behind(got.items.back().key) : schedule_key{until, 0};
                    mine.take(got.items, from, end, later.wall);
                }
-               advance_schedules(c, later, *then);
+               arm(c, later, *then, {.due = later.wall});  // what is due waits for its turn
            });
 }
 
@@ -171,15 +192,15 @@ void answer_page(core& c, turn& t, const page_request& what, topic& of, schedule
 }
 
 void read_page(core& c, turn& t, const page_request& what) {
-    ++c.topic_by_id(what.topic)->scheduled->fetches;
+    c.topic_by_id(what.topic)->scheduled->begin_read(c.applied());
     c.read(t, fetch_schedules{what.topic, what.from, wall_never, what.limit, page_bytes_max},
-           [&c, what](turn& later, fetch_result& result) {
+           [&c, what, then_applied = c.applied()](turn& later, fetch_result& result) {
                topic* of = c.topic_by_id(what.topic);
                if (of == nullptr) {
                    c.refuse(later, what.who, {error_code::topic_removed, "the topic was removed"});
                    return;
                }
-               --of->scheduled->fetches;
+               of->scheduled->end_read(then_applied);
                if (const auto* failed = std::get_if<failure>(&result)) {
                    c.refuse(later, what.who, *failed);
                    return;
@@ -236,70 +257,87 @@ std::uint64_t add_schedule(core& c, turn& t, topic& of, const publish_request& w
     book.add(std::move(entry), c.gathering, t.wall);
     note(c, t, of);
     const bool in_memory = schedule_key{due, id} < book.known();
-    arm(c, t, of, std::min(book.timer, in_memory ? due : due - schedule_book::fetch_margin));
+    const wall_time look = in_memory ? due : due - schedule_book::fetch_margin;
+    arm(c, t, of, {std::min(book.timer, look), book.wait});
     return id;
 }
 
 namespace {
 
 // Fetches what is due next if memory does not know it; returns when to look again.
-wall_time fetch_ahead(core& c, turn& t, topic& of) {
+next_look fetch_ahead(core& c, turn& t, topic& of) {
     schedule_book& book = *of.scheduled;
     if (book.in_store() == 0) {
         book.set_known({t.wall + schedule_book::horizon, 0});
-        return wall_never;
+        return {};
     }
     const bool has_room = book.has_room();
     if (book.fetching || (!has_room && book.first() != nullptr)) {
-        return wall_never;  // its answer, or that one, comes back here
+        return {};  // its answer, or that one, comes back here
     }
     if (t.now.mono < book.read_again) {
-        return t.wall + look_again;
+        return {.wait = book.read_again};
     }
     const wall_time when =
         has_room ? book.known().due - schedule_book::fetch_margin : book.known().due;
     if (when > t.wall) {
-        return when;
+        return {.due = when};
     }
     if (!has_room && c.schedule_fetches > 0) {
-        return t.wall + next_commit;
+        return {.wait = t.now.mono + next_commit};
     }
     fetch_next(c, t, of);
-    return wall_never;
+    return {};
+}
+
+void advance(core& c, turn& t, topic& of, std::size_t bytes_max) {
+    const mono_time blocked = append_due(c, t, of, bytes_max);
+    next_look next = fetch_ahead(c, t, of);
+    next.wait = std::min(next.wait, blocked);
+    if (blocked == mono_never && of.scheduled->first() != nullptr) {
+        next.due = std::min(next.due, of.scheduled->first()->key.due);
+    }
+    arm(c, t, of, next);
+}
+
+// The topics to look at, beginning behind the one that appended last.
+std::vector<topic_id> topics_in_turn(const core& c, const turn& t) {
+    std::set<topic_id> found;
+    for (auto at = c.schedule_timers.begin(); at != c.schedule_timers.end() && at->first <= t.wall;
+         ++at) {
+        found.insert(at->second);
+    }
+    for (auto at = c.schedule_waits.begin();
+         at != c.schedule_waits.end() && at->first <= t.now.mono; ++at) {
+        found.insert(at->second);
+    }
+    const auto first = found.upper_bound(c.schedules_looked_at);
+    std::vector<topic_id> ordered(first, found.end());
+    ordered.insert(ordered.end(), found.begin(), first);
+    return ordered;
 }
 
 }  // namespace
-
-void advance_schedules(core& c, turn& t, topic& of) {
-    const auto blocked = append_due(c, t, of);
-    const wall_time then = fetch_ahead(c, t, of);
-    const scheduled_batch* first = of.scheduled->first();
-    arm(c, t, of, std::min(then, blocked.value_or(first == nullptr ? wall_never : first->key.due)));
-}
 
 void look_at_schedules(core& c, turn& t) {
     if (c.schedule_deadline > t.now.mono) {
         return;
     }
-    c.schedule_deadline = mono_never;
-    std::vector<topic_id> due;
-    for (const auto& [when, id] : c.schedule_timers) {
-        if (when > t.wall) {
-            break;
-        }
-        due.push_back(id);
-    }
+    const std::vector<topic_id> due = topics_in_turn(c, t);
     for (const topic_id id : due) {
-        advance_schedules(c, t, *c.topic_by_id(id));
+        advance(c, t, *c.topic_by_id(id), due.size() > 1 ? turn_bytes_max : commit_bytes_max);
     }
+    c.schedule_deadline = c.schedule_waits.empty() ? mono_never : c.schedule_waits.begin()->first;
     if (!c.schedule_timers.empty()) {
-        c.schedule_deadline = look_at(t, c.schedule_timers.begin()->first);
+        c.schedule_deadline =
+            std::min(c.schedule_deadline, look_at(t, c.schedule_timers.begin()->first));
     }
 }
 
 void forget_schedules(core& c, topic& of) {
     if (of.scheduled) {
         c.schedule_timers.erase({of.scheduled->timer, of.id});
+        c.schedule_waits.erase({of.scheduled->wait, of.id});
         std::erase(c.noted_schedules, &of);
     }
 }
@@ -324,7 +362,7 @@ void restore_schedules(core& c, turn& t, const schedule_totals& totals) {
     topic& of = *c.topic_by_id(totals.topic);
     book_of(c, of).load(totals);
     if (totals.schedules > 0) {
-        arm(c, t, of, t.wall);
+        arm(c, t, of, {.due = t.wall});
     }
 }
 
@@ -364,15 +402,16 @@ void cancel_schedules(core& c, turn& t, asker who, const codec::schedule_cancel&
         c.answer(t, who, of.changed, codec::counted{});
         return;
     }
-    ++of.scheduled->fetches;
+    of.scheduled->begin_read(c.applied());
     c.read(t, find_schedules{of.id, what.ids},
-           [&c, who, id = of.id, ids = what.ids](turn& later, fetch_result& result) {
+           [&c, who, id = of.id, ids = what.ids, then_applied = c.applied()](turn& later,
+                                                                             fetch_result& result) {
                topic* then = c.topic_by_id(id);
                if (then == nullptr) {
                    c.refuse(later, who, {error_code::topic_removed, "the topic was removed"});
                    return;
                }
-               --then->scheduled->fetches;
+               then->scheduled->end_read(then_applied);
                if (const auto* failed = std::get_if<failure>(&result)) {
                    c.refuse(later, who, *failed);
                    return;

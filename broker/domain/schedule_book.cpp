@@ -128,12 +128,10 @@ void schedule_book::take(std::vector<scheduled_batch>& items, const schedule_key
 }
 
 bool schedule_book::forget_applied(commit_number applied) {
-    if (fetches > 0) {
-        return false;
-    }
-    for (; !lately_log_.empty() && lately_log_.front().first <= applied; lately_log_.pop_front()) {
+    const commit_number known = reads_.empty() ? applied : std::min(applied, *reads_.begin());
+    for (; !lately_log_.empty() && lately_log_.front().first <= known; lately_log_.pop_front()) {
         const auto at = lately_.find(lately_log_.front().second);
-        if (at != lately_.end() && at->second.commit <= applied) {
+        if (at != lately_.end() && at->second.commit <= known) {
             lately_.erase(at);
         }
     }

@@ -4,8 +4,8 @@
 // time goes on. A position divides the two: every schedule before known() is in memory.
 //
 // The store lags behind by up to two commits. What was added or taken out since is remembered until
-// the store has it, and while a fetch is on its way nothing of it is forgotten: so what a fetch
-// brings can be corrected, and nothing is lost or appended twice.
+// the store has it and no read began before that: so what a read brings can be corrected, and
+// nothing is lost or appended twice.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +15,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,17 +75,21 @@ public:
     // What the store has from `from` on, up to `until`.
     void take(std::vector<scheduled_batch>& items, const schedule_key& from,
               const schedule_key& until, wall_time now);
-    // Forgets what the store has by now. True if nothing is left to be forgotten.
+    // A read of the store begins when it has all commits up to `applied`, and ends.
+    void begin_read(commit_number applied) { reads_.insert(applied); }
+    void end_read(commit_number applied) { reads_.erase(reads_.find(applied)); }
+    // Forgets what the store has by now, and what no read that is on its way may miss. True if
+    // nothing is left to be forgotten.
     bool forget_applied(commit_number applied);
 
     // Memory and totals agree; a text for what does not.
     [[nodiscard]] std::optional<std::string> check() const;
 
-    std::uint32_t fetches = 0;     // on their way, of all kinds
-    bool fetching = false;         // of the part that comes next
+    bool fetching = false;         // the part that comes next
     mono_time read_again{};        // a fetch failed: not before
     std::string read_error;        // of that fetch
     wall_time timer = wall_never;  // in core::schedule_timers
+    mono_time wait = mono_never;   // in core::schedule_waits
     bool noted = false;            // in core::noted_schedules
     bool totals_changed = false;   // since the last seal
 
@@ -108,11 +113,13 @@ private:
     std::map<schedule_key, change> lately_;
     std::deque<std::pair<commit_number, schedule_key>> lately_log_;
     commit_number last_change_;
+    std::multiset<commit_number> reads_;  // what the store had when each began
 };
 
 // The position right behind a schedule.
 [[nodiscard]] inline schedule_key behind(const schedule_key& key) {
-    return {key.due, key.id + 1};
+    return key.id == ~std::uint64_t{0} ? schedule_key{key.due + duration_us{1}, 0}
+                                       : schedule_key{key.due, key.id + 1};
 }
 
 }  // namespace brokerd::domain

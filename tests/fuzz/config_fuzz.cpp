@@ -19,7 +19,7 @@ namespace {
 
 using namespace brokerd;
 
-constexpr std::string_view file = "broker.conf";
+constexpr std::string_view conf_file = "broker.conf";
 constexpr std::size_t error_bytes_max = 2000;
 
 void check_error(const failure& error) {
@@ -60,7 +60,7 @@ void check_options(const config::options& values) {
 }
 
 void check_printed(const config::configuration& first) {
-    const auto settings = config::parse_config_text(config::print_config(first), file);
+    const auto settings = config::parse_config_text(config::print_config(first), conf_file);
     FUZZ_CHECK(settings.has_value());
     FUZZ_CHECK(settings->size() == config::option_table().size());
     const auto second = config::configure(*settings);
@@ -72,7 +72,7 @@ void check_printed(const config::configuration& first) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string text(data, data + size);
-    const auto settings = config::parse_config_text(text, file);
+    const auto settings = config::parse_config_text(text, conf_file);
     if (!settings) {
         check_error(settings.error());
         return 0;

@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-bool is_open(const model_message& message) {
+bool is_unfinished(const model_message& message) {
     return message.state != message_state::done && message.state != message_state::dead;
 }
 
@@ -71,7 +71,7 @@ bool world::has_open_messages() const {
     for (const auto& [topic_name, topic] : model_.state.topics) {
         for (const auto& [queue_name, queue] : topic.queues) {
             for (const auto& [offset, message] : queue.messages) {
-                if (is_open(message)) {
+                if (is_unfinished(message)) {
                     return true;
                 }
             }
@@ -133,7 +133,7 @@ void world::explain_unrest() {
     for (const auto& [topic_name, topic] : model_.state.topics) {
         for (const auto& [queue_name, queue] : topic.queues) {
             for (const auto& [offset, message] : queue.messages) {
-                expect(!is_open(message),
+                expect(!is_unfinished(message),
                        "{}/{}@{} comes to no end although nothing stands in its way: {}",
                        topic_name, queue_name, offset, model_.describe(queue.id, offset));
             }

@@ -111,7 +111,7 @@ void queue_changes::add_to(CLI::App& app) {
                "What later messages of a key do while one is retrying (mode single: all later "
                "ones)");
     add_duration(app, "--expires", expires,
-                 "A temporary queue: removed after so long without a consumer, 1s to 365d; 0 never");
+                 "A temporary queue goes after so long without a consumer, 1s to 365d; 0: never");
 }
 
 void queue_changes::apply_to(queue_options& settings) const {

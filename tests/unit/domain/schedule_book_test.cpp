@@ -11,12 +11,13 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr wall_time noon = wall_from_us(1'000'000'000'000);
+constexpr wall_time book_start = wall_from_us(1'000'000'000'000);
 
 struct schedule_book_test : testing::Test {
-    // One that is due so many seconds after noon.
+    // One that is due so many seconds after the start.
     static scheduled_batch batch(std::int64_t second, std::uint64_t id, std::uint64_t bytes = 100) {
-        return {.key = {noon + std::chrono::seconds(second), id}, .messages = 1, .bytes = bytes};
+        return {
+            .key = {book_start + std::chrono::seconds(second), id}, .messages = 1, .bytes = bytes};
     }
     scheduled_batch add(std::int64_t second, std::uint64_t bytes = 100) {
         const scheduled_batch made = batch(second, book.take_id(), bytes);
@@ -47,11 +48,13 @@ struct schedule_book_test : testing::Test {
         return ids;
     }
     std::uint64_t in_memory() const { return book.totals().schedules - book.in_store(); }
-    static schedule_key at(std::int64_t second) { return {noon + std::chrono::seconds(second), 0}; }
+    static schedule_key at(std::int64_t second) {
+        return {book_start + std::chrono::seconds(second), 0};
+    }
 
     std::size_t all_bytes = 0;
     schedule_book book{all_bytes};
-    wall_time now = noon;
+    wall_time now = book_start;
     commit_number commit{1};
 };
 
@@ -77,12 +80,12 @@ TEST_F(schedule_book_test, holds_what_is_due_before_the_known_position_and_count
 }
 
 TEST_F(schedule_book_test, the_known_position_is_exclusive_and_never_goes_back_by_itself) {
-    book.set_known({noon, 2});
+    book.set_known({book_start, 2});
     book.add(batch(0, 1), commit, now);
     book.add(batch(0, 2), commit, now);
     EXPECT_EQ(in_memory(), 1U);
-    book.set_known({noon, 1});
-    EXPECT_EQ(book.known(), (schedule_key{noon, 2}));
+    book.set_known({book_start, 1});
+    EXPECT_EQ(book.known(), (schedule_key{book_start, 2}));
 }
 
 TEST_F(schedule_book_test, what_the_store_says_is_put_right_by_what_happened_since) {
@@ -221,7 +224,7 @@ TEST_F(schedule_book_test, all_books_together_keep_no_more_than_their_limit_but_
     EXPECT_EQ(in_memory(), 0U);
     EXPECT_EQ(book.known(), (schedule_key{at(1).due, 1}));
     EXPECT_FALSE(book.has_room());
-    now = noon + 1s;
+    now = book_start + 1s;
     take({batch(1, 1, 10)}, book.known(), behind(book.known()));
     EXPECT_EQ(in_memory(), 1U);
     EXPECT_EQ(all_bytes, schedule_book::all_bytes_max + 10);
@@ -252,12 +255,14 @@ TEST_F(schedule_book_test, forgets_what_the_store_has_but_not_while_a_fetch_is_o
     add(2);
     EXPECT_EQ(book.last_change(), commit_number{2});
     EXPECT_THAT(lately(), ElementsAre(1, 2));
-    ++book.fetches;
+    book.begin_read(commit_number{0});
+    book.begin_read(commit_number{1});
     EXPECT_FALSE(book.forget_applied(commit_number{2}));
     EXPECT_THAT(lately(), ElementsAre(1, 2));
-    --book.fetches;
-    EXPECT_FALSE(book.forget_applied(commit_number{1}));
-    EXPECT_THAT(lately(), ElementsAre(2));
+    book.end_read(commit_number{0});
+    EXPECT_FALSE(book.forget_applied(commit_number{2}));
+    EXPECT_THAT(lately(), ElementsAre(2)) << "the read that is left finds the first";
+    book.end_read(commit_number{1});
     EXPECT_TRUE(book.is_scheduled(one.key)) << "the store has it";
     EXPECT_TRUE(book.forget_applied(commit_number{2}));
     EXPECT_THAT(lately(), IsEmpty());
