@@ -36,7 +36,7 @@ struct connection_draining {
 
 // When a publish is to be appended.
 struct schedule_time {
-    wall_time due{};        // by the broker's clock; zero: after `delay`
+    wall_time due{};  // by the broker's clock; zero: after `delay`
     duration_us delay{0};
 };
 

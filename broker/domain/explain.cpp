@@ -48,9 +48,10 @@ std::string obstacle(const turn& t, const queue& q) {
     if (q.consumers.empty()) {
         return q.settings.expires == duration_us{0}
                    ? "no consumer is attached"
-                   : fmt::format("no consumer is attached; the queue is removed in {} unless one "
-                                 "comes",
-                                 human(q.expires_at() - t.now.mono));
+                   : fmt::format(
+                         "no consumer is attached; the queue is removed in {} unless one "
+                         "comes",
+                         human(q.expires_at() - t.now.mono));
     }
     if (!q.read_error.empty() && q.read_again > t.now.mono) {
         return fmt::format("reading failed ({}); it is tried again", q.read_error);

@@ -386,12 +386,11 @@ struct schedule_totals {
     }
 };
 
-using mutation =
-    std::variant<epoch_started, topic_created, topic_changed, topic_removed, queue_created,
-                 queue_changed, queue_removed, appended, trimmed, queue_delta, queue_snapshot,
-                 exception_put, exception_erased, kept_put, kept_erased, producer_put,
-                 producer_erased, retry_clock, done_marks, schedule_put, schedule_erased,
-                 schedule_totals>;
+using mutation = std::variant<epoch_started, topic_created, topic_changed, topic_removed,
+                              queue_created, queue_changed, queue_removed, appended, trimmed,
+                              queue_delta, queue_snapshot, exception_put, exception_erased,
+                              kept_put, kept_erased, producer_put, producer_erased, retry_clock,
+                              done_marks, schedule_put, schedule_erased, schedule_totals>;
 
 // Described mutations are encoded field by field (protocol/codec/wire.hpp), the others:
 //   appended        the bytes of the chunk

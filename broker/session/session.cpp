@@ -229,8 +229,7 @@ void session::accept_hello(std::uint32_t request, const codec::hello& hello, ses
            io);
 }
 
-void session::take_publish(std::uint32_t request, domain::publish_request message,
-                           session_io& io) {
+void session::take_publish(std::uint32_t request, domain::publish_request message, session_io& io) {
     const byte_view batch = message.batch.view;
     const auto number =
         publishes_.open(request, claimed_count(batch, settings_.batch_records_max), batch.size());

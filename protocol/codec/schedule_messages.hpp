@@ -38,12 +38,11 @@ struct schedule_item {
     std::string key{};
     bool operator==(const schedule_item&) const = default;
     static constexpr auto fields() {
-        return std::tuple{
-            field{"id", &schedule_item::id, "unique in its topic, never reused"},
-            field{"due", &schedule_item::due, "when it is appended to the topic"},
-            field{"messages", &schedule_item::messages, "in its batch"},
-            field{"bytes", &schedule_item::bytes, "of its batch"},
-            field{"key", &schedule_item::key, "of its first message; empty = none"}};
+        return std::tuple{field{"id", &schedule_item::id, "unique in its topic, never reused"},
+                          field{"due", &schedule_item::due, "when it is appended to the topic"},
+                          field{"messages", &schedule_item::messages, "in its batch"},
+                          field{"bytes", &schedule_item::bytes, "of its batch"},
+                          field{"key", &schedule_item::key, "of its first message; empty = none"}};
     }
 };
 

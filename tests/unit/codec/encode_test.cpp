@@ -119,7 +119,7 @@ TEST(encode, every_truncation_of_every_message_is_refused) {
 struct trailing_byte {
     template <typename Message>
     void operator()() const {
-        if constexpr (!std::is_same_v<Message, publish>) {
+        if constexpr (!std::is_same_v<Message, publish> && !std::is_same_v<Message, schedule>) {
             sample::filler fill{sample::fixed_source()};
             byte_buffer body = body_of(fill.template make<Message>(message_name<Message>));
             body.push_back(std::byte{0});
