@@ -2,6 +2,7 @@
 // Prints what it saw and exits 1 if a promise was broken.
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -43,6 +44,11 @@ int main(int argc, char** argv) {
     if (program.empty() || directory.empty()) {
         fmt::print(stderr,
                    "usage: crash_audit --brokerd PROGRAM --dir DIR [--cycles N] [--seed S]\n");
+        return 2;
+    }
+    if (std::filesystem::exists(directory) && !std::filesystem::is_empty(directory)) {
+        fmt::print(stderr, "crash_audit: {} is not empty; the audit knows of nothing in it\n",
+                   directory.string());
         return 2;
     }
     const auto report = brokerd::crash::run(program, directory, options);

@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint32_t publishers = 2;
 constexpr std::uint32_t consumers = 3;
+constexpr auto later_max = 400ms;  // of what is scheduled
 constexpr const char* topic = "crash";
 constexpr const char* queue = "crash/work";
 
@@ -35,25 +36,35 @@ client_options patient() {
     return options;
 }
 
-// Publishes numbers pipelined until told to stop; then waits for every result.
+// Publishes numbers pipelined until told to stop, one in eight for a little later; then waits for
+// every result.
 void publish_load(const std::string& server, std::uint64_t first, ledger& facts,
                   const std::atomic<bool>& stop) {
+    base::random random(first);
     auto client = connect(server, patient());
-    std::uint64_t content = first;
-    while (!stop.load()) {
+    for (std::uint64_t content = first; !stop.load();) {
         if (!facts.has_room()) {
             continue;
         }
         facts.submitted(content);
-        client.submit(
-            topic, {.key = {}, .headers = {}, .payload = std::to_string(content)},
-            [&facts, content](const publish_result& result) {
-                if (result) {
-                    facts.acknowledged(result.offset, content);
-                } else {
-                    facts.complain(std::string("a publish failed: ") + result.failure->what());
-                }
-            });
+        const bool later = random.chance(1, 8);
+        const auto told = [&facts, content, later](const publish_result& result) {
+            if (!result) {
+                facts.complain(std::string("a publish failed: ") + result.failure->what());
+            } else if (later) {
+                facts.scheduled(result.offset, content);
+            } else {
+                facts.acknowledged(result.offset, content);
+            }
+        };
+        const outgoing_message message{
+            .key = {}, .headers = {}, .payload = std::to_string(content)};
+        if (later) {
+            const std::chrono::milliseconds delay(random.below(later_max.count()));
+            client.schedule(topic, message, schedule_time::after(delay), told);
+        } else {
+            client.submit(topic, message, told);
+        }
         content += publishers;
     }
     client.flush();
@@ -96,10 +107,12 @@ void consume_load(const std::string& server, std::uint64_t seed, ledger& facts,
     client.close();
 }
 
-// Acks what is left until the queue is empty: what was confirmed must not come.
+// Acks what is left until the queue is empty and nothing is scheduled any more: what was confirmed
+// must not come.
 void drain(const std::string& server, ledger& facts) {
     auto client = connect(server, patient());
     auto from = client.open_consumer(queue);
+    static_assert(later_max < 1500ms);
     while (auto message = from.next(1500ms)) {
         facts.delivered(message->offset(), content_of(message->payload()), message->lease());
         message->ack();

@@ -34,6 +34,15 @@ public:
         ++acknowledged_;
     }
 
+    void scheduled(std::uint64_t id, std::uint64_t content) {
+        const std::scoped_lock lock(mutex_);
+        if (!schedules_.insert(id).second) {
+            complain(fmt::format("schedule {} was acknowledged twice", id));
+        }
+        scheduled_.insert(content);
+        ++acknowledged_;
+    }
+
     // False if so many messages wait for their first delivery that more would only make the run
     // longer. Waits a moment for consumers to catch up.
     bool has_room() {
@@ -109,6 +118,11 @@ public:
                     fmt::format("offset {} holds {}, which nobody published", offset, content));
             }
         }
+        for (const std::uint64_t content : scheduled_) {
+            if (!places.contains(content)) {
+                complain(fmt::format("{} was scheduled and never came", content));
+            }
+        }
     }
 
     void complain(std::string what) {
@@ -153,6 +167,8 @@ private:
     std::uint32_t epoch_ = 1;  // of the running broker, at most
     std::set<std::uint64_t> submitted_;
     std::map<std::uint64_t, std::uint64_t> by_offset_;
+    std::set<std::uint64_t> schedules_;  // ids
+    std::set<std::uint64_t> scheduled_;  // contents
     std::map<std::uint64_t, std::uint64_t> seen_;
     std::map<std::uint64_t, confirmation> confirmed_;
     std::map<std::uint64_t, lease_token> newest_lease_;
