@@ -19,7 +19,8 @@ void emit_changed(core& c, turn& t, const queue& q) {
                             .fence = q.fence});
 }
 
-void answer_existing(core& c, turn& t, asker who, const codec::queue_create& what, const queue& q) {
+// Who makes sure that a temporary queue exists is about to use it: its time begins anew.
+void answer_existing(core& c, turn& t, asker who, const codec::queue_create& what, queue& q) {
     if (q.mode != what.mode) {
         c.refuse(t, who,
                  {error_code::queue_exists,
@@ -28,6 +29,7 @@ void answer_existing(core& c, turn& t, asker who, const codec::queue_create& wha
                               q.path(), to_string(q.mode))});
         return;
     }
+    q.unused_since = t.now.mono;
     c.answer(t, who, std::max(q.owner.changed, q.changed),
              codec::queue_created{.created = false,
                                   .topic_created = false,
@@ -162,6 +164,9 @@ void set_queue(core& c, turn& t, asker who, const codec::queue_set& what) {
     }
     queue& q = **found;
     if (q.settings != what.settings) {
+        if (q.settings.expires != what.settings.expires) {
+            q.unused_since = t.now.mono;  // not for what was before
+        }
         q.settings = what.settings;
         q.changed = c.gathering;
         emit_changed(c, t, q);

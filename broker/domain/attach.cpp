@@ -172,6 +172,7 @@ void attach(core& c, turn& t, asker who, const codec::attach& what) {
         c.refuse(t, who, checked.error());
         return;
     }
+    (*q)->unused_since = t.now.mono;  // one comes
     with_exceptions(
         c, t, **q, unleased_exceptions(**q, what.held),
         [who, what](core& then, turn& later, queue& of, outcome<exception_map> exceptions) {

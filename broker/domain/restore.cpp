@@ -4,6 +4,7 @@
 
 #include "broker/base/assert.hpp"
 #include "broker/domain/operations.hpp"
+#include "protocol/types/limits.hpp"
 
 namespace brokerd::domain {
 namespace {
@@ -110,7 +111,10 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);
             q->next = q->book.floor();
-            q->unused_since = t.now.mono;
+            // Clients may take some time to find the broker again.
+            q->unused_since =
+                t.now.mono +
+                std::max(limits::expires_after_start_min - q->settings.expires, duration_us{0});
             c.arm(*q, q->expires_at());
             if (q->book.retrying().empty()) {
                 q->schedule.set_known_until(t.retry_now + retry_schedule::horizon);

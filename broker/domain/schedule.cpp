@@ -26,6 +26,7 @@ constexpr std::size_t commit_bytes_max = limits::mib;
 constexpr std::size_t turn_bytes_max = 64 * limits::kib;
 constexpr duration_us next_commit = std::chrono::milliseconds(1);
 constexpr duration_us look_again = std::chrono::seconds(1);
+constexpr std::uint32_t fetches_max = 4;             // of all topics: what they bring is kept
 constexpr std::size_t page_bytes_max = limits::mib;  // of the batches read for one
 
 // When a topic is looked at again. Waits that are not for a due time are not by the wall clock,
@@ -233,13 +234,21 @@ void cancel_found(core& c, turn& t, asker who, topic& of, const std::vector<std:
 }  // namespace
 
 outcome<wall_time> due_of(const turn& t, const schedule_time& when) {
-    const wall_time latest = t.wall + duration_us{limits::schedule_ahead_max};
-    const bool both = when.due != wall_time{} && when.delay != duration_us{0};
-    if (both || when.due < wall_time{} || when.delay < duration_us{0} || when.due > latest ||
-        when.delay > duration_us{limits::schedule_ahead_max}) {
-        return refuse(error_code::invalid_argument,
-                      "a schedule has either a due time or a delay, at most 100 years from now "
-                      "and neither before 1970 nor below 0");
+    constexpr duration_us ahead_max{limits::schedule_ahead_max};
+    const auto bad = [](std::string text) {
+        return refuse(error_code::invalid_argument, std::move(text));
+    };
+    if (when.due != wall_time{} && when.delay != duration_us{0}) {
+        return bad("a schedule has either a due time or a delay, not both");
+    }
+    if (when.due < wall_time{}) {
+        return bad("the due time of a schedule is before 1970");
+    }
+    if (when.delay < duration_us{0}) {
+        return bad("the delay of a schedule is below 0");
+    }
+    if (when.delay > ahead_max || when.due > t.wall + ahead_max) {
+        return bad("a schedule is due more than 36500 days from now, which is the most");
     }
     return when.due != wall_time{} ? when.due : t.wall + when.delay;
 }
@@ -269,6 +278,7 @@ next_look fetch_ahead(core& c, turn& t, topic& of) {
     schedule_book& book = *of.scheduled;
     if (book.in_store() == 0) {
         book.set_known({t.wall + schedule_book::horizon, 0});
+        book.read_error.clear();
         return {};
     }
     const bool has_room = book.has_room();
@@ -283,7 +293,7 @@ next_look fetch_ahead(core& c, turn& t, topic& of) {
     if (when > t.wall) {
         return {.due = when};
     }
-    if (!has_room && c.schedule_fetches > 0) {
+    if (c.schedule_fetches >= (has_room ? fetches_max : 1)) {
         return {.wait = t.now.mono + next_commit};
     }
     fetch_next(c, t, of);

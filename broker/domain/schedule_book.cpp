@@ -72,7 +72,8 @@ bool schedule_book::is_too_much(wall_time now) const {
 }
 
 bool schedule_book::has_room() const {
-    const bool fits = soon_.empty() || soon_bytes_ + next_bytes_ <= bytes_max;
+    const bool fits = (soon_.empty() || soon_bytes_ + next_bytes_ <= bytes_max) &&
+                      all_bytes_ + next_bytes_ <= all_bytes_max;
     return fits && soon_.size() <= count_max / 2 && soon_bytes_ <= bytes_max / 2 &&
            all_bytes_ <= all_bytes_max / 2;
 }

@@ -118,8 +118,10 @@ private:
 
 // The position right behind a schedule.
 [[nodiscard]] inline schedule_key behind(const schedule_key& key) {
-    return key.id == ~std::uint64_t{0} ? schedule_key{key.due + duration_us{1}, 0}
-                                       : schedule_key{key.due, key.id + 1};
+    if (key.id != ~std::uint64_t{0}) {
+        return {key.due, key.id + 1};
+    }
+    return key.due == wall_never ? key : schedule_key{key.due + duration_us{1}, 0};
 }
 
 }  // namespace brokerd::domain

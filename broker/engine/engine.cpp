@@ -106,7 +106,10 @@ void engine::stop() {
     if (thread_.joinable()) {
         put([this](mail& to) {
             stopping_ = true;
-            to.tasks.emplace_back([this](instant) { core_.flush(); });
+            to.tasks.emplace_back([this](instant) {
+                core_.begin_stop();
+                core_.flush();
+            });
         });
         thread_.join();
     }

@@ -148,7 +148,7 @@ mono_time engine_core::finish_turn(instant now) {
     if (reload_wanted_ || failed_) {
         return reload_wanted_ && !commit_running() ? reload_not_before_ : mono_never;
     }
-    domain_.hold_schedules(counts_.store.room.below_reserve);
+    domain_.hold_schedules(counts_.store.room.below_reserve || stopping_);
     (void)domain_.tick(now, effects_);
     if (commit_wanted(now)) {
         start_commit(now);

@@ -73,6 +73,8 @@ public:
 
     // Commits everything that waits, however lazy; idle() when it is done.
     void flush() { flushing_ = true; }
+    // From now on nothing begins by itself: what falls due stays scheduled.
+    void begin_stop() { stopping_ = true; }
     [[nodiscard]] bool idle() const;
 
     [[nodiscard]] const domain::broker_state& domain() const { return domain_; }
@@ -132,6 +134,7 @@ private:
     bool ready_ = false;
     bool failed_ = false;
     bool flushing_ = false;
+    bool stopping_ = false;
 };
 
 }  // namespace brokerd::engine

@@ -454,7 +454,11 @@ outcome<domain::schedules_fetched> rocks_reads::read_one(const domain::fetch_sch
         }
         auto item = schedule_at(*it, what.topic);
         if (!item) {
-            return std::unexpected(item.error());
+            if (result.items.empty()) {
+                return std::unexpected(item.error());
+            }
+            result.more = true;  // those before it are not held up
+            return result;
         }
         bytes += item->batch.view.size();
         result.items.push_back(std::move(*item));

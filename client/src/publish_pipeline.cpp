@@ -188,12 +188,16 @@ void publish_pipeline::fail_impossible(topic_line& line, calls& done) {
                             "sent, but not acknowledged, and the limits of the broker became too "
                             "small to ask it again"),
                  done);
-        } else if (!sealed && next.when && !takes_schedules_) {
+        } else if (next.when && !takes_schedules_) {
             batch_ptr gone = std::move(line.waiting.front());
             line.waiting.pop_front();
             fail(std::move(gone),
-                 make_error(failure{error_code::feature_unsupported,
-                                    "the broker is too old to schedule messages; update brokerd"}),
+                 sealed ? make_error(client_errc::outcome_unknown,
+                                     "sent, but not acknowledged, and the broker that is there "
+                                     "now is too old to be asked again")
+                        : make_error(failure{
+                              error_code::feature_unsupported,
+                              "the broker is too old to schedule messages; update brokerd"}),
                  done);
         } else if (!sealed && codec::batch_header_bytes + next.entries[0].record_bytes > room) {
             batch_ptr gone = split_front(next, 1);

@@ -54,9 +54,9 @@ struct schedules {
     bool operator==(const schedules&) const = default;
     static constexpr auto fields() {
         return std::tuple{
-            field{"more", &schedules::more,
-                  "there are further ones, also if the page is not full or empty; go on behind the "
-                  "last item, or ask again"},
+            field{
+                "more", &schedules::more,
+                "there are further ones, also if the page is not full; go on behind the last item"},
             field{"items", &schedules::items, ""}};
     }
 };

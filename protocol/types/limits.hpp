@@ -93,6 +93,7 @@ inline constexpr std::uint64_t retrying_max = 10000000;
 inline constexpr std::uint64_t runs_max = 10000000;
 inline constexpr auto expires_min = 1s;  // of a temporary queue
 inline constexpr auto expires_max = 365 * 24h;
+inline constexpr std::chrono::microseconds expires_after_start_min = 10s;  // of the broker
 inline constexpr auto keep_done_max = 100 * 365 * 24h;
 
 // Filters.

@@ -125,11 +125,12 @@ exit_code cancel(context& ctx, const cancel_options& options) {
         fmt::format("{} {} of topic {}\n", options.dry_run ? "would cancel" : "cancelled",
                     plural(count, "schedule"), options.topic));
     if (!options.all && count < options.ids.size()) {
-        throw refusal(fmt::format(
-            "{} of {} not there: appended to topic {} or cancelled before, or never scheduled; "
-            "'brokerctl schedule ls {}' shows what is",
-            options.ids.size() - count, plural(options.ids.size(), "schedule"), options.topic,
-            options.topic));
+        throw refusal(
+            fmt::format("{} of {} named not found: appended to topic {} or cancelled before, or "
+                        "never scheduled; "
+                        "'brokerctl schedule ls {}' shows what is",
+                        options.ids.size() - count, plural(options.ids.size(), "schedule"),
+                        options.topic, options.topic));
     }
     return exit_code::done;
 }

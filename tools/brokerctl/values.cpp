@@ -130,11 +130,14 @@ parsed<timestamp> parse_time(std::string_view text, timestamp now) {
 
 parsed<timestamp> parse_due(std::string_view text) {
     const auto time = parse_rfc3339(text);
-    if (!time || *time < timestamp{}) {
+    if (!time) {
         return std::unexpected(
-            fmt::format("\"{}\" is no time from 1970 on; write 2026-03-01T12:00:00Z, or "
-                        "2026-03-01T12:00:00+01:00",
+            fmt::format("\"{}\" is no time; write 2026-03-01T12:00:00Z or "
+                        "2026-03-01T12:00:00+01:00, or say with --delay how long from now",
                         text));
+    }
+    if (*time < timestamp{}) {
+        return std::unexpected(fmt::format("\"{}\" is before 1970", text));
     }
     return *time;
 }

@@ -220,7 +220,7 @@ public:
     [[nodiscard]] topic_info topic(std::string_view topic);
     /// Replaces all settings. Repeatable. Errors: invalid_setting.
     void set_topic(std::string_view topic, const topic_options& settings);
-    /// Removes a topic, its queues and all its messages.
+    /// Removes a topic, its queues, all its messages and what is scheduled for it.
     void remove_topic(std::string_view topic);
 
     // Queues, named TOPIC/QUEUE. Creating: client::ensure_queue().
@@ -261,7 +261,7 @@ public:
 
     // What is scheduled for a topic. Scheduling: client::schedule().
 
-    /// At most `limit` (1 to 1000), the next due first. A page may hold none and yet not be the
+    /// At most `limit` (1 to 1000), the next due first. A page may hold fewer and yet not be the
     /// last: go on from `next` while `more`.
     [[nodiscard]] schedule_page schedules(std::string_view topic,
                                           const schedule_position& from = {},

@@ -17,8 +17,8 @@
 // broker_errc::draining and internal.
 //
 // The objects here are handles. All functions may be called from any number of threads at once,
-// except the destructor and moves. None may be called from the callbacks of client_options or
-// submit(), unless it says so.
+// except the destructor and moves. None may be called from the callbacks of client_options,
+// submit() or schedule(), unless it says so.
 #pragma once
 
 #include <chrono>
@@ -181,12 +181,14 @@ public:
     /// admin::cancel_schedules(). The message has no offset before it is appended, behind all that
     /// the topic holds by then. What becomes due while no broker runs is appended when one does.
     /// Waits and is sent again as publish() is, so it is scheduled once.
-    /// Errors: as publish(); invalid_argument: a negative delay or a time before 1970.
+    /// Errors: as publish(); invalid_argument: a negative delay, a time before 1970, or more than
+    /// 36500 days from now; feature_unsupported: the broker is too old for it.
     std::uint64_t schedule(std::string_view topic, const outgoing_message& message,
                            schedule_time when);
 
     /// As schedule(), without waiting for the acknowledgement: as submit(), with which it shares
-    /// bounds and order. publish_result::offset is the id of the schedule.
+    /// bounds and order. publish_result::offset is the id of the schedule, which may have been
+    /// appended or cancelled by then if it is a duplicate.
     void schedule(std::string_view topic, const outgoing_message& message, schedule_time when,
                   publish_callback on_result);
 

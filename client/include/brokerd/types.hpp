@@ -194,7 +194,9 @@ struct queue_options {
     /// Of queues of mode keyed and single.
     failure_policy after_failure = failure_policy::block;
     /// A temporary queue: it is removed, with what it holds, when it had no consumer for so long:
-    /// 1 s to 365 days; 0: never.
+    /// 1 s to 365 days; 0: never. The time begins anew with ensure_queue() and with a start of the
+    /// broker (then it is 10 s at least). Choose it well above the time in which a consumer that
+    /// lost its connection is back: one that is later gets queue_not_found or queue_removed.
     std::chrono::microseconds expires{0};
 
     bool operator==(const queue_options&) const = default;

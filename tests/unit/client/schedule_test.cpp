@@ -61,6 +61,19 @@ TEST(client_schedule, a_broker_that_cannot_is_not_asked) {
                                      &error::what, HasSubstr("too old to schedule"))));
 }
 
+TEST(client_schedule, what_another_broker_may_have_taken_is_not_called_refused) {
+    scripted_peer peer;
+    peer.greet();
+    const publish_outcome& outcome = peer.schedule("orders", "one", schedule_time::after(1s));
+    EXPECT_THAT(types_of(peer.write()), ElementsAre(frame_type::schedule));
+    peer.lose();
+    peer.terms.features = 0;
+    peer.greet();
+    EXPECT_THAT(peer.write(), IsEmpty());
+    ASSERT_TRUE(outcome.failure);
+    EXPECT_EQ(outcome.failure->code(), client_errc::outcome_unknown);
+}
+
 TEST(client_schedule, nothing_joins_what_is_scheduled) {
     scripted_peer peer;
     peer.publish("orders", "1");

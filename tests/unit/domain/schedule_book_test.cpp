@@ -232,6 +232,23 @@ TEST_F(schedule_book_test, all_books_together_keep_no_more_than_their_limit_but_
     EXPECT_EQ(all_bytes, schedule_book::all_bytes_max);
 }
 
+TEST_F(schedule_book_test,
+       one_that_is_larger_than_all_may_keep_waits_in_the_store_until_it_is_due) {
+    book.set_known(at(100));
+    add(5, schedule_book::all_bytes_max + 1);
+    EXPECT_EQ(in_memory(), 0U);
+    EXPECT_FALSE(book.has_room()) << "it would be fetched again and again";
+    now = at(5).due;
+    take({batch(5, 1, schedule_book::all_bytes_max + 1)}, book.known(), behind(book.known()));
+    EXPECT_THAT(drain(), ElementsAre(1));
+}
+
+TEST_F(schedule_book_test, the_largest_position_has_nothing_behind_it) {
+    const schedule_key last{wall_never, ~std::uint64_t{0}};
+    EXPECT_EQ(behind(last), last);
+    EXPECT_EQ(behind({book_start, ~std::uint64_t{0}}), (schedule_key{book_start + 1us, 0}));
+}
+
 TEST_F(schedule_book_test, one_that_goes_is_not_counted_any_more) {
     {
         schedule_book other(all_bytes);

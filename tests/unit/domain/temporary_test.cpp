@@ -86,7 +86,30 @@ TEST_F(temporary_test, the_setting_can_be_changed) {
     settings.expires = 2s;
     h.ask<codec::ok>(h.admin, codec::queue_set{"t/q", settings});
     h.pass(1s);
-    EXPECT_FALSE(exists()) << "it had none for an hour";
+    EXPECT_TRUE(exists()) << "the hour before does not count";
+    h.pass(1s);
+    EXPECT_FALSE(exists());
+}
+
+TEST_F(temporary_test, who_makes_sure_that_it_exists_or_attaches_has_the_whole_time) {
+    h.pass(9s);
+    const auto made = h.ask<codec::queue_created>(
+        h.admin, codec::queue_create{.queue = "t/q", .settings = {.expires = 10s}});
+    EXPECT_FALSE(made.created);
+    h.pass(9s);
+    EXPECT_TRUE(exists());
+    h.pass(1s);
+    EXPECT_FALSE(exists());
+}
+
+TEST(temporary, clients_have_some_time_to_come_back_after_a_start) {
+    harness h;
+    h.make_queue("t/q", {.expires = 1s});
+    h.restart();
+    h.pass(9s);
+    EXPECT_THAT(h.ask<codec::queues>(h.admin, codec::queue_list{}).items, SizeIs(1));
+    h.pass(1s);
+    EXPECT_THAT(h.ask<codec::queues>(h.admin, codec::queue_list{}).items, IsEmpty());
 }
 
 TEST(temporary, the_setting_has_bounds) {
