@@ -162,6 +162,25 @@ TEST_F(engine_core_test, plain_acks_are_synced_with_the_next_commit_or_after_100
     EXPECT_TRUE(core().idle());
 }
 
+TEST_F(engine_core_test, what_falls_due_stays_scheduled_at_a_stop) {
+    start();
+    make_queue();
+    core().begin_stop();
+    publish(7, "x", 1, domain::schedule_time{});
+    settle_all();
+    EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(7));
+    now.mono += 10s;
+    settle_all();
+    EXPECT_TRUE(core().idle());
+    ask(8, codec::topic_list{.topic = "t"});
+    settle_all();
+    const auto outputs = take();
+    const auto* const listed = std::get_if<codec::topics>(&outputs.back().body);
+    ASSERT_NE(listed, nullptr);
+    EXPECT_EQ(listed->items.at(0).scheduled, 1U);
+    EXPECT_EQ(listed->items.at(0).next_offset, 0U);
+}
+
 TEST_F(engine_core_test, an_unknown_outcome_stops_everything) {
     start();
     make_queue();

@@ -125,7 +125,9 @@ protected:
     void ask(std::uint32_t id, domain::request_body body, std::uint64_t connection = 1) {
         post(connection, domain::request{connection_id{connection}, id, std::move(body)});
     }
-    void publish(std::uint32_t id, const std::string& payload = "x", std::uint64_t connection = 1) {
+    // With `later` it is scheduled.
+    void publish(std::uint32_t id, const std::string& payload = "x", std::uint64_t connection = 1,
+                 std::optional<domain::schedule_time> later = std::nullopt) {
         codec::batch_builder builder;
         builder.add({.key = {}, .headers = {}, .payload = as_bytes(payload)});
         const auto bytes = std::make_shared<byte_buffer>(builder.take({}, 0));
@@ -135,7 +137,8 @@ protected:
                                     .count = 1,
                                     .producer = {},
                                     .first_sequence = 0,
-                                    .largest_record = payload.size() + codec::record_bytes_min},
+                                    .largest_record = payload.size() + codec::record_bytes_min,
+                                    .later = later},
             connection);
     }
     // Topic t with queue q.

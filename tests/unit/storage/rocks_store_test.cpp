@@ -366,8 +366,9 @@ TEST_F(rocks_store_test, a_damaged_batch_that_was_scheduled_is_found_when_it_is_
     const auto damaged = test::make_schedule(orders, 7, at(5));
     {
         auto store = test::open_or_fail(plain);
-        test::committer(*store).apply(
-            {test::new_topic(orders, "orders"), damaged, test::make_schedule(orders, 8, at(6))});
+        test::committer(*store).apply({test::new_topic(orders, "orders"),
+                                       test::make_schedule(orders, 6, at(4)), damaged,
+                                       test::make_schedule(orders, 8, at(6))});
         store->close();
         std::string value;
         encode_value(value, scheduled_value{as_text(damaged.batch.view)});
@@ -380,7 +381,12 @@ TEST_F(rocks_store_test, a_damaged_batch_that_was_scheduled_is_found_when_it_is_
                         .ok());
     }
     auto store = test::open_or_fail(plain);
-    const auto read = store->read(domain::fetch_schedules{orders, {}, wall_never, 10, SIZE_MAX});
+    const auto before = test::answer<domain::schedules_fetched>(
+        *store, domain::fetch_schedules{orders, {}, wall_never, 10, SIZE_MAX});
+    EXPECT_EQ(before.items.size(), 1U) << "it holds up none before it";
+    EXPECT_TRUE(before.more);
+    const auto read =
+        store->read(domain::fetch_schedules{orders, {at(5), 7}, wall_never, 10, SIZE_MAX});
     const auto* const failed = std::get_if<failure>(&read);
     ASSERT_NE(failed, nullptr);
     EXPECT_EQ(failed->code, error_code::bad_checksum);
