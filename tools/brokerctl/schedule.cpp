@@ -126,7 +126,7 @@ exit_code cancel(context& ctx, const cancel_options& options) {
                     plural(count, "schedule"), options.topic));
     if (!options.all && count < options.ids.size()) {
         throw refusal(
-            fmt::format("{} of {} named not found: appended to topic {} or cancelled before, or "
+            fmt::format("{} of {} not found: appended to topic {} or cancelled before, or "
                         "never scheduled; "
                         "'brokerctl schedule ls {}' shows what is",
                         options.ids.size() - count, plural(options.ids.size(), "schedule"),

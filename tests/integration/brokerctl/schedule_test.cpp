@@ -103,13 +103,13 @@ TEST_F(brokerctl_schedule_test, cancel_of_what_is_not_there_is_told) {
         const auto end = ctl(given);
         EXPECT_EQ(end.exit_code, refused);
         EXPECT_THAT(end.out, HasSubstr("0 schedules"));
-        EXPECT_THAT(end.err, AllOf(HasSubstr("1 of 1 schedule not there: appended"),
+        EXPECT_THAT(end.err, AllOf(HasSubstr("1 of 1 schedule not found: appended"),
                                    HasSubstr("'brokerctl schedule ls orders'")));
     }
     const auto some = ctl({"schedule", "cancel", "orders", "999999", kept, kept});
     EXPECT_EQ(some.exit_code, refused);
     EXPECT_EQ(some.out, "cancelled 1 schedule of topic orders\n");
-    EXPECT_THAT(some.err, HasSubstr("1 of 2 schedules not there"));
+    EXPECT_THAT(some.err, HasSubstr("1 of 2 schedules not found"));
 }
 
 TEST_F(brokerctl_schedule_test, cancel_all) {

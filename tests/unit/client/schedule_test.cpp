@@ -66,9 +66,8 @@ TEST(client_schedule, what_another_broker_may_have_taken_is_not_called_refused) 
     peer.greet();
     const publish_outcome& outcome = peer.schedule("orders", "one", schedule_time::after(1s));
     EXPECT_THAT(types_of(peer.write()), ElementsAre(frame_type::schedule));
-    peer.lose();
     peer.terms.features = 0;
-    peer.greet();
+    peer.reconnect();
     EXPECT_THAT(peer.write(), IsEmpty());
     ASSERT_TRUE(outcome.failure);
     EXPECT_EQ(outcome.failure->code(), client_errc::outcome_unknown);
