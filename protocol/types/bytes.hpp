@@ -27,7 +27,9 @@ struct shared_bytes {
 // A copy of its own: a view into a larger buffer keeps all of that.
 [[nodiscard]] inline shared_bytes copy_bytes(byte_view bytes) {
     auto copy = std::make_shared_for_overwrite<std::byte[]>(bytes.size());
-    std::memcpy(copy.get(), bytes.data(), bytes.size());
+    if (!bytes.empty()) {  // data() may be null
+        std::memcpy(copy.get(), bytes.data(), bytes.size());
+    }
     const byte_view view{copy.get(), bytes.size()};
     return {std::move(copy), view};
 }
