@@ -88,7 +88,7 @@ struct handle_command {
     }
 };
 
-// Leases that expire and retries that become due.
+// Leases that expire, retries that become due, temporary queues that go.
 void look_at_timers(core& c, turn& t) {
     while (!c.timers.empty() && c.timers.begin()->first <= t.now.mono) {
         queue* q = c.queue_by_id(c.timers.begin()->second);

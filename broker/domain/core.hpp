@@ -87,7 +87,7 @@ public:
     [[nodiscard]] mono_time trim_deadline() const {
         return topics_to_trim_later.empty() ? mono_never : topics_to_trim_later.begin()->first;
     }
-    // The queue shall be looked at by then: a lease expires or a retry becomes due.
+    // The queue shall be looked at by then: a lease or the queue expires, or a retry becomes due.
     void arm(queue& q, mono_time when);
 
     // ---- reading ----
