@@ -190,6 +190,10 @@ void attach(core& c, turn& t, asker who, const codec::attach& what) {
 
 void detach(core& c, turn& t, asker who, const codec::detach& what) {
     connection* from = c.find_connection(who.connection);
+    if (from != nullptr && from->waiting_settles > 0) {
+        from->behind_settles.emplace_back([&c, who, what](turn& then) { detach(c, then, who, what); });
+        return;
+    }
     if (from != nullptr) {
         const auto at = from->consumers.find(what.consumer);
         if (at != from->consumers.end()) {
@@ -234,6 +238,13 @@ void close_connection(core& c, turn& t, const connection_closed& what) {
     if (from == nullptr) {
         return;
     }
+    if (what.goodbye && from->waiting_settles > 0) {
+        for (const auto& [id, one] : from->consumers) {
+            one->prefetch_messages = 0;
+        }
+        from->behind_settles.emplace_back([&c, what](turn& then) { close_connection(c, then, what); });
+        return;
+    }
     for (const auto& [id, one] : from->consumers) {
         end_consumer(c, t, *one, !what.goodbye);
     }
@@ -245,6 +256,23 @@ void close_connection(core& c, turn& t, const connection_closed& what) {
         }
     }
     c.connections.erase(what.connection);
+}
+
+void settle_waits(core& c, connection_id id) {
+    if (connection* from = c.find_connection(id); from != nullptr) {
+        ++from->waiting_settles;
+    }
+}
+
+void settle_waited(core& c, turn& t, connection_id id) {
+    connection* from = c.find_connection(id);
+    if (from == nullptr || --from->waiting_settles > 0) {
+        return;
+    }
+    // The last of them may be the end of the connection.
+    for (const auto& each : std::exchange(from->behind_settles, {})) {
+        each(t);
+    }
 }
 
 void end_consumers(core& c, turn& t, queue& q, error_code code, const std::string& text) {

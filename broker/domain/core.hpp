@@ -48,6 +48,10 @@ struct connection {
     std::map<consumer_id, std::unique_ptr<consumer>> consumers;
     std::uint32_t waiting_reads = 0;
     bool draining = false;  // its consumers get nothing new, whatever prefetch they ask for
+    // Settles that wait for exceptions, and what waits for them in turn: a detach or a goodbye
+    // would give back leases that these were sent to settle.
+    std::uint32_t waiting_settles = 0;
+    std::vector<std::function<void(turn&)>> behind_settles{};
 };
 
 class core {

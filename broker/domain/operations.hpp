@@ -28,6 +28,10 @@ void attach(core& c, turn& t, asker who, const codec::attach& what);
 void detach(core& c, turn& t, asker who, const codec::detach& what);
 void set_prefetch(core& c, turn& t, asker who, const codec::set_prefetch& what);
 void close_connection(core& c, turn& t, const connection_closed& what);
+// A settle with a sequence that came over this connection waits for exceptions, and no more. Until
+// then a detach and a goodbye behind it wait too.
+void settle_waits(core& c, connection_id id);
+void settle_waited(core& c, turn& t, connection_id id);
 // Ends every consumer of a queue that goes away.
 void end_consumers(core& c, turn& t, queue& q, error_code code, const std::string& text);
 

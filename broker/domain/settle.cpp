@@ -295,29 +295,36 @@ void settle_runs(core& c, turn& t, queue& q, settlement& s) {
     c.wake(q);
 }
 
+void settle_with(core& c, turn& t, queue& q, settlement& s,
+                 const outcome<exception_map>& exceptions) {
+    if (!exceptions) {
+        c.refuse(t, s.who, exceptions.error());
+        return;
+    }
+    if (s.what.producer != producer_id{}) {
+        // The same settle may have come again and been carried out meanwhile.
+        if (!check_settle(c, t, q, s.who, s.what)) {
+            return;
+        }
+        settle_runs(c, t, q, s);
+    }
+    settle_late_runs(c, t, q, s, *exceptions);
+}
+
 // Settles what is left to settle, once the exceptions of `offsets` are known.
 void fetch_and_settle(core& c, turn& t, queue& q, settlement s, std::vector<offset_t> offsets) {
     auto shared = std::make_shared<settlement>(std::move(s));
+    settle_waits(c, shared->who.connection);
     with_exceptions(
         c, t, q, std::move(offsets),
-        [shared](core& then_c, turn& then, queue& of, outcome<exception_map> exceptions) {
-            settlement& after = *shared;
-            if (!exceptions) {
-                then_c.refuse(then, after.who, exceptions.error());
-                return;
-            }
-            if (after.what.producer != producer_id{}) {
-                // The same settle may have come again and been carried out meanwhile.
-                if (!check_settle(then_c, then, of, after.who, after.what)) {
-                    return;
-                }
-                settle_runs(then_c, then, of, after);
-            }
-            settle_late_runs(then_c, then, of, after, *exceptions);
+        [shared](core& now, turn& later, queue& of, const outcome<exception_map>& exceptions) {
+            settle_with(now, later, of, *shared, exceptions);
+            settle_waited(now, later, shared->who.connection);
         },
-        [shared, &c](turn& then) {
-            c.refuse(then, shared->who,
+        [shared, &c](turn& later) {
+            c.refuse(later, shared->who,
                      {error_code::queue_removed, "the queue was removed meanwhile"});
+            settle_waited(c, later, shared->who.connection);
         });
 }
 

@@ -27,7 +27,6 @@ blocking_client::blocking_client(std::string_view server, client_options options
                                  std::stop_token stop)
     : context_(std::make_shared<asio::io_context>(1)),
       core_(core::start(context_->get_executor(), server, std::move(options), context_)) {
-    thread_ = start_without_signals(context_);
     result<void> connected;
     {
         const std::stop_callback stopped(stop, [this] {
@@ -39,6 +38,8 @@ blocking_client::blocking_client(std::string_view server, client_options options
             core_->locked([&](client_state& state, mono_time, calls& out) {
                 state.wait_connected(std::move(done), out);
             });
+            // Behind the wait, so that what goes wrong at once finds somebody to tell.
+            thread_ = start_without_signals(context_);
         });
     }
     if (connected && stop.stop_requested()) {

@@ -243,6 +243,58 @@ TEST_F(late_settle_test, what_expires_during_the_read_is_settled_too) {
     EXPECT_EQ(outcome_of(request).accepted, 3U);
 }
 
+// Both give held leases back: not those that a settle before them names.
+TEST_F(late_settle_test, a_goodbye_waits_for_the_settles_before_it) {
+    h.publish("late", {"c", "d"});
+    h.ask<codec::ok>(consumer, codec::set_prefetch{consumer_id{2}, 4, 1000});
+    const auto held = h.deliveries(consumer);
+    ASSERT_THAT(held, SizeIs(2));
+    std::vector<lease_run> runs = runs_of(expired);
+    runs.push_back(run_of(held[0]));
+    h.hold_fetches = true;
+    const auto request = h.send(consumer, ack(runs));
+    h.close(consumer, true);
+    h.hold_fetches = false;
+    h.run();
+    EXPECT_EQ(outcome_of(request).accepted, 3U);
+    EXPECT_EQ(h.queue_info("late/q").done, 3U);
+    EXPECT_EQ(h.queue_info("late/q").ready, 1U);
+    EXPECT_EQ(h.queue_info("late/q").consumers, 0U);
+    EXPECT_EQ(h.state_of("late", 3).attempts, 0U);
+}
+
+TEST_F(late_settle_test, a_detach_waits_for_the_settles_before_it) {
+    h.publish("late", {"c"});
+    h.ask<codec::ok>(consumer, codec::set_prefetch{consumer_id{2}, 3, 1000});
+    std::vector<lease_run> runs = runs_of(expired);
+    runs.push_back(run_of(h.deliveries(consumer).at(0)));
+    h.hold_fetches = true;
+    const auto request = h.send(consumer, ack(runs));
+    const auto detach = h.send(consumer, codec::detach{consumer_id{2}});
+    EXPECT_FALSE(h.answer_to(consumer, detach));
+    h.hold_fetches = false;
+    h.run();
+    EXPECT_EQ(outcome_of(request).accepted, 3U);
+    EXPECT_TRUE(h.answer_to(consumer, detach));
+    EXPECT_EQ(h.queue_info("late/q").done, 3U);
+    EXPECT_EQ(h.queue_info("late/q").consumers, 0U);
+}
+
+// What is counted as lost needs no such care: a late settle still holds.
+TEST_F(late_settle_test, a_lost_connection_waits_for_nothing) {
+    h.publish("late", {"c"});
+    h.ask<codec::ok>(consumer, codec::set_prefetch{consumer_id{2}, 3, 1000});
+    std::vector<lease_run> runs = runs_of(expired);
+    runs.push_back(run_of(h.deliveries(consumer).at(0)));
+    h.hold_fetches = true;
+    h.send(consumer, ack(runs));
+    h.close(consumer);
+    h.hold_fetches = false;
+    h.run();
+    EXPECT_EQ(h.queue_info("late/q").done, 3U);
+    EXPECT_EQ(h.queue_info("late/q").consumers, 0U);
+}
+
 TEST_F(settle_test, a_removed_queue_is_named) {
     h.ask<codec::ok>(h.admin, codec::queue_remove{"orders/billing"});
     const auto refused =
