@@ -191,7 +191,8 @@ void attach(core& c, turn& t, asker who, const codec::attach& what) {
 void detach(core& c, turn& t, asker who, const codec::detach& what) {
     connection* from = c.find_connection(who.connection);
     if (from != nullptr && from->waiting_settles > 0) {
-        from->behind_settles.emplace_back([&c, who, what](turn& then) { detach(c, then, who, what); });
+        from->behind_settles.emplace_back(
+            [&c, who, what](turn& then) { detach(c, then, who, what); });
         return;
     }
     if (from != nullptr) {
@@ -242,7 +243,8 @@ void close_connection(core& c, turn& t, const connection_closed& what) {
         for (const auto& [id, one] : from->consumers) {
             one->prefetch_messages = 0;
         }
-        from->behind_settles.emplace_back([&c, what](turn& then) { close_connection(c, then, what); });
+        from->behind_settles.emplace_back(
+            [&c, what](turn& then) { close_connection(c, then, what); });
         return;
     }
     for (const auto& [id, one] : from->consumers) {
