@@ -14,6 +14,9 @@ namespace brokerd::domain {
 
 // ---- publish.cpp: batches into chunks ----
 void publish(core& c, turn& t, asker who, const publish_request& what);
+// The limits of the topic and of the broker for one message; the text says how to raise those that
+// are in the way.
+[[nodiscard]] outcome<void> check_size(const core& c, const topic& of, std::uint64_t bytes);
 // Appends a whole checked batch to the open chunk; returns the offset of its first message.
 offset_t append_batch(core& c, turn& t, topic& of, byte_view batch, std::uint32_t count);
 // Closes the open chunk of a topic: an `appended` mutation of the commit being gathered.
@@ -88,9 +91,6 @@ enum class late_lease : std::uint8_t {
 // ---- settle.cpp ----
 void settle(core& c, turn& t, asker who, codec::settle what);
 
-// ---- transact.cpp ----
-void transact(core& c, turn& t, asker who, transaction_request what);
-
 // ---- exceptions.cpp: exceptions between memory and store ----
 using exception_map = std::map<offset_t, known_exception>;
 using exceptions_handler = std::function<void(core&, turn&, queue&, outcome<exception_map>)>;
@@ -113,6 +113,16 @@ void with_records(core& c, turn& t, queue& q, std::vector<offset_t> offsets, rec
 [[nodiscard]] std::optional<exception_state> newest_exception(const queue& q,
                                                               const exception_map& fetched,
                                                               offset_t offset);
+// ---- transact.cpp, with what settle.cpp does for it ----
+void transact(core& c, turn& t, asker who, transaction_request what);
+// The first of these messages whose lease is not held any more, also not as a late one.
+[[nodiscard]] std::optional<offset_t> first_not_held(const core& c, const queue& q,
+                                                     const std::vector<lease_run>& runs,
+                                                     const exception_map& exceptions);
+// Settles leases all of which are held.
+void settle_held(core& c, turn& t, queue& q, asker who, codec::transact_settle what,
+                 const exception_map& exceptions);
+
 // Loads what the due messages need to be dispatched.
 void load_due(core& c, turn& t, queue& q, std::uint32_t wanted);
 // Fetches the next part of the due index if its time has come; returns when that is.

@@ -64,7 +64,8 @@ bool check_sequence(core& c, turn& t, asker who, const topic& of, const publish_
     return false;
 }
 
-// The limits of the topic and of the broker; the text says how to raise those that are in the way.
+}  // namespace
+
 outcome<void> check_size(const core& c, const topic& of, std::uint64_t bytes) {
     const std::uint64_t of_topic = of.settings.max_message_bytes;
     const std::uint64_t of_broker = c.options.message_bytes_max;
@@ -90,8 +91,6 @@ outcome<void> check_size(const core& c, const topic& of, std::uint64_t bytes) {
     }
     return refuse(error_code::message_too_large, std::move(text));
 }
-
-}  // namespace
 
 void publish(core& c, turn& t, asker who, const publish_request& what) {
     const auto found = c.find_topic(what.topic);

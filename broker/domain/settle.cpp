@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "broker/base/assert.hpp"
 #include "broker/domain/operations.hpp"
 #include "protocol/types/limits.hpp"
 
@@ -329,6 +330,52 @@ void fetch_and_settle(core& c, turn& t, queue& q, settlement s, std::vector<offs
 }
 
 }  // namespace
+
+std::optional<offset_t> first_not_held(const core& c, const queue& q,
+                                       const std::vector<lease_run>& runs,
+                                       const exception_map& exceptions) {
+    for (lease_run run : runs) {
+        while (run.count > 0) {
+            lease_part part = find_part(q.leases, run);
+            if (!part.held) {
+                const auto known = newest_exception(q, exceptions, run.first_offset);
+                if (run.first_offset >= q.owner.end ||
+                    judge_late(c, q, run.first_offset, {run.epoch, run.first_lease},
+                               known ? &*known : nullptr) == late_lease::gone) {
+                    return run.first_offset;
+                }
+                part.count = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                    part.count, same_fate(q, run.first_offset,
+                                          std::min(run.first_offset + part.count, q.owner.end))));
+                if (q.book.is_exception(run.first_offset)) {
+                    part.count = 1;
+                }
+            }
+            run.first_offset += part.count;
+            run.first_lease += part.count;
+            run.count -= part.count;
+        }
+    }
+    return std::nullopt;
+}
+
+void settle_held(core& c, turn& t, queue& q, asker who, codec::transact_settle what,
+                 const exception_map& exceptions) {
+    settlement s{.who = who,
+                 .what = {.queue = what.queue,
+                          .action = what.action,
+                          .delay = what.delay,
+                          .reason = std::move(what.reason),
+                          .runs = std::move(what.runs)},
+                 .gone = {},
+                 .late = {}};
+    settle_runs(c, t, q, s);
+    for (const lease_run& run : s.late) {
+        settle_late_run(c, t, q, s, run, exceptions);
+    }
+    BROKERD_ASSERT(s.refused == 0, "{} leases of queue {} were held and are not", s.refused,
+                   q.path());
+}
 
 void settle(core& c, turn& t, asker who, codec::settle what) {
     queue* q = c.queue_by_id(what.queue);

@@ -1,0 +1,299 @@
+// Transactions: settles and publishes over any topics and queues, all of them or nothing. What
+// cannot be decided from memory is fetched first; then everything is checked and done in one turn,
+// so that one commit holds it. A refused transaction has changed nothing, and until it is carried
+// out it has left no trace: a resend finds all of it or nothing.
+//
+// Its sequences are remembered like those of publishes, under no topic: one for each publish, with
+// the offset or the id it led to; one for a transaction without publishes.
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "broker/domain/operations.hpp"
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+struct pending_transaction {
+    asker who;
+    transaction_request what;
+    std::size_t missing = 0;  // fetches outstanding
+    std::optional<failure> failed{};
+    std::map<queue_id, exception_map> exceptions{};  // of the queues that had something to fetch
+};
+
+producer_key window_key(const transaction_request& what) {
+    return {topic_id{}, queue_id{}, what.producer};
+}
+
+// Answers a resend, and sequences that can be neither new nor a resend. True: it is new.
+bool check_sequences(core& c, turn& t, asker who, const transaction_request& what) {
+    if (what.producer == producer_id{} || what.first_sequence == 0) {
+        c.refuse(t, who,
+                 {error_code::invalid_argument,
+                  "a transaction needs a producer, and a first sequence from 1 on"});
+        return false;
+    }
+    producer_entry* entry = c.producers.find(window_key(what));
+    if (entry == nullptr) {
+        return true;
+    }
+    codec::transacted first_outcome{.duplicate = true, .publishes = {}};
+    const std::uint64_t count = std::max<std::uint64_t>(what.publishes.size(), 1);
+    std::uint64_t fresh = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const auto known = entry->window.check(what.first_sequence + i, 1);
+        if (known.what == producer_window::verdict::too_old) {
+            c.refuse(t, who,
+                     {error_code::sequence_too_old,
+                      fmt::format("sequence {} of producer {:016x} for transactions is older than "
+                                  "the {} that are remembered (from {}); whether it was carried "
+                                  "out is not known any more",
+                                  what.first_sequence + i, what.producer.value(),
+                                  limits::producer_window, entry->window.lowest())});
+            return false;
+        }
+        fresh += known.what == producer_window::verdict::fresh ? 1U : 0U;
+        first_outcome.publishes.push_back({known.value});
+    }
+    if (fresh == count) {
+        return true;
+    }
+    if (fresh > 0) {
+        c.refuse(t, who,
+                 {error_code::sequence_mismatch,
+                  fmt::format("sequences {} to {} of producer {:016x} were used in part by other "
+                              "transactions; a resend must repeat the same transaction",
+                              what.first_sequence, what.first_sequence + count - 1,
+                              what.producer.value())});
+        return false;
+    }
+    if (what.publishes.empty()) {
+        first_outcome.publishes.clear();
+    }
+    ++c.counters.duplicates;
+    c.answer(t, who, entry->last_commit, std::move(first_outcome));
+    return false;
+}
+
+outcome<void> check_publishes(core& c, const turn& t, const transaction_request& what) {
+    for (const publish_request& each : what.publishes) {
+        const auto found = c.find_topic(each.topic);
+        if (!found) {
+            return std::unexpected(found.error());
+        }
+        if (auto fits = check_size(c, **found, each.largest_record); !fits) {
+            return fits;
+        }
+        if (each.later) {
+            if (auto due = due_of(t, *each.later); !due) {
+                return std::unexpected(std::move(due.error()));
+            }
+        }
+    }
+    return {};
+}
+
+using runs_by_queue = std::map<queue_id, std::vector<lease_run>>;
+
+runs_by_queue runs_of(const transaction_request& what) {
+    runs_by_queue all;
+    for (const codec::transact_settle& each : what.settles) {
+        auto& runs = all[each.queue];
+        runs.insert(runs.end(), each.runs.begin(), each.runs.end());
+    }
+    return all;
+}
+
+// A message that is named twice would be settled by the first and missed by the second.
+outcome<void> check_once(const queue& q, std::vector<lease_run> runs) {
+    std::ranges::sort(runs, {}, &lease_run::first_offset);
+    for (std::size_t i = 1; i < runs.size(); ++i) {
+        if (runs[i].first_offset - runs[i - 1].first_offset < runs[i - 1].count) {
+            return refuse(
+                error_code::invalid_argument,
+                fmt::format("the transaction settles {} twice", q.address(runs[i].first_offset)));
+        }
+    }
+    return {};
+}
+
+outcome<void> check_settles(core& c, const transaction_request& what, const runs_by_queue& all) {
+    std::vector<lease_run> together;
+    for (const codec::transact_settle& each : what.settles) {
+        if (each.action == settle_action::release || each.action == settle_action::extend) {
+            return refuse(error_code::invalid_argument,
+                          fmt::format("a transaction cannot {} leases; it acks, nacks or rejects",
+                                      to_string(each.action)));
+        }
+        together.insert(together.end(), each.runs.begin(), each.runs.end());
+    }
+    if (auto checked = check_runs(together); !checked) {
+        return checked;
+    }
+    for (const auto& [id, runs] : all) {
+        const queue* q = c.queue_by_id(id);
+        if (q == nullptr) {
+            return refuse(error_code::queue_removed,
+                          fmt::format("there is no queue with identity {}: it was removed; attach "
+                                      "again by name",
+                                      id.value()));
+        }
+        if (auto checked = check_once(*q, runs); !checked) {
+            return checked;
+        }
+    }
+    return {};
+}
+
+const exception_map& exceptions_of(const pending_transaction& pending, queue_id id) {
+    static const exception_map none;
+    const auto at = pending.exceptions.find(id);
+    return at == pending.exceptions.end() ? none : at->second;
+}
+
+outcome<void> check_held(core& c, const pending_transaction& pending, const runs_by_queue& all) {
+    for (const auto& [id, runs] : all) {
+        const queue& q = *c.queue_by_id(id);
+        if (const auto gone = first_not_held(c, q, runs, exceptions_of(pending, id))) {
+            ++c.counters.stale_settles;
+            return refuse(
+                error_code::lease_gone,
+                fmt::format("the lease of {} is no longer held: it ended or the message was given "
+                            "to another consumer; nothing of the transaction was done",
+                            q.address(*gone)));
+        }
+    }
+    return {};
+}
+
+void remember_sequence(core& c, turn& t, const transaction_request& what, std::uint64_t sequence,
+                       std::uint64_t value) {
+    if (auto erased =
+            c.producers.record(window_key(what), sequence, 1, value, t.wall, c.gathering)) {
+        c.emit(t, std::move(*erased));
+    }
+}
+
+void carry_out(core& c, turn& t, pending_transaction& pending) {
+    transaction_request& what = pending.what;
+    for (codec::transact_settle& each : what.settles) {
+        settle_held(c, t, *c.queue_by_id(each.queue), pending.who, std::move(each),
+                    exceptions_of(pending, each.queue));
+    }
+    codec::transacted answer;
+    std::uint64_t sequence = what.first_sequence;
+    for (const publish_request& each : what.publishes) {
+        topic& to = **c.find_topic(each.topic);
+        const std::uint64_t base = each.later
+                                       ? add_schedule(c, t, to, each, *due_of(t, *each.later))
+                                       : append_batch(c, t, to, each.batch.view, each.count);
+        remember_sequence(c, t, what, sequence++, base);
+        answer.publishes.push_back({base});
+    }
+    if (what.publishes.empty()) {
+        remember_sequence(c, t, what, sequence, 0);
+    }
+    c.dirty = true;
+    t.out.urgent = true;
+    c.answer(t, pending.who, c.gathering, std::move(answer));
+}
+
+// All is known: the rest happens in this turn.
+void decide(core& c, turn& t, pending_transaction& pending) {
+    const runs_by_queue all = runs_of(pending.what);
+    outcome<void> fine;
+    if (pending.failed) {
+        fine = std::unexpected(std::move(*pending.failed));
+    } else if (!check_sequences(c, t, pending.who, pending.what)) {
+        return;  // it came again and was carried out meanwhile
+    }
+    if (fine) {
+        fine = check_settles(c, pending.what, all);
+    }
+    if (fine) {
+        fine = check_publishes(c, t, pending.what);
+    }
+    if (fine) {
+        fine = check_held(c, pending, all);
+    }
+    if (!fine) {
+        c.counters.refused_publishes += pending.what.publishes.size();
+        c.refuse(t, pending.who, std::move(fine.error()));
+        return;
+    }
+    carry_out(c, t, pending);
+}
+
+void one_less(core& c, turn& t, pending_transaction& pending) {
+    if (--pending.missing > 0) {
+        return;
+    }
+    for (const auto& [id, known] : pending.exceptions) {
+        if (queue* q = c.queue_by_id(id)) {
+            --q->fetches;
+        }
+    }
+    decide(c, t, pending);
+    settle_waited(c, t, pending.who.connection);
+}
+
+void fetch_and_decide(core& c, turn& t, const std::shared_ptr<pending_transaction>& pending) {
+    pending->missing = 1;  // until all are asked for
+    for (const auto& [id, runs] : runs_of(pending->what)) {
+        queue& q = *c.queue_by_id(id);
+        auto offsets = unleased_exceptions(q, runs);
+        if (offsets.empty()) {
+            continue;
+        }
+        ++pending->missing;
+        with_exceptions(
+            c, t, q, std::move(offsets),
+            [pending](core& now, turn& later, queue& of, outcome<exception_map> loaded) {
+                if (loaded) {
+                    pending->exceptions[of.id] = std::move(*loaded);
+                    // Memory must know what changes until the other queues' have come.
+                    ++of.fetches;
+                } else {
+                    pending->failed = std::move(loaded.error());
+                }
+                one_less(now, later, *pending);
+            },
+            [pending, &c](turn& later) {
+                pending->failed =
+                    failure{error_code::queue_removed, "a queue was removed meanwhile"};
+                one_less(c, later, *pending);
+            });
+    }
+    one_less(c, t, *pending);
+}
+
+}  // namespace
+
+void transact(core& c, turn& t, asker who, transaction_request what) {
+    if (!check_sequences(c, t, who, what)) {
+        return;
+    }
+    // What is wrong anyway need not wait for fetches; it may go wrong meanwhile too.
+    outcome<void> fine = check_settles(c, what, runs_of(what));
+    if (fine) {
+        fine = check_publishes(c, t, what);
+    }
+    if (!fine) {
+        c.counters.refused_publishes += what.publishes.size();
+        c.refuse(t, who, std::move(fine.error()));
+        return;
+    }
+    settle_waits(c, who.connection);
+    fetch_and_decide(c, t,
+                     std::make_shared<pending_transaction>(
+                         pending_transaction{.who = who, .what = std::move(what)}));
+}
+
+}  // namespace brokerd::domain
