@@ -192,6 +192,90 @@ TEST(dispatch, a_backlog_is_read_from_the_store) {
     EXPECT_EQ(next, 200U);
 }
 
+// Queues far behind, with one chunk per message in the store; a part read ahead is ten of them.
+struct lagging_queue : testing::Test {
+    static constexpr std::size_t read_ahead = 95'000;
+
+    lagging_queue() : h({.cache_bytes_max = 30'000, .read_ahead_bytes = read_ahead}) {
+        for (const char* path : {"t/q", "t/second", "t/third"}) {
+            h.make_queue(path);
+        }
+        for (int i = 0; i < 40; ++i) {
+            h.publish("t", {std::string(10'000, 'x')});
+        }
+        one = h.connect();
+        queue = h.attach(one, "t/q", 1).queue;
+        h.hold_fetches = true;
+    }
+    // Acks the message that was given out last, which must be this one.
+    void take(connection_id connection, queue_id from, offset_t expected) {
+        const auto got = h.deliveries(connection);
+        ASSERT_THAT(offsets_of(got), ElementsAre(expected));
+        h.settle(connection, from, settle_action::ack, runs_of(got));
+    }
+    void take(offset_t expected) { take(one, queue, expected); }
+    // Where the reads on their way begin.
+    [[nodiscard]] std::vector<offset_t> reads() const {
+        std::vector<offset_t> from;
+        for (const fetch& each : h.out.fetches) {
+            from.push_back(std::get<fetch_log>(each.body).from);
+        }
+        return from;
+    }
+    // How much the only one asks for.
+    [[nodiscard]] std::size_t bytes_read() const {
+        EXPECT_THAT(h.out.fetches, SizeIs(1));
+        return h.out.fetches.empty() ? ~std::size_t{0}
+                                     : std::get<fetch_log>(h.out.fetches[0].body).bytes_max;
+    }
+    void answer_reads() {
+        h.hold_fetches = false;
+        h.run();
+        h.hold_fetches = true;
+    }
+
+    harness h;
+    connection_id one;
+    queue_id queue;
+};
+
+TEST_F(lagging_queue, reads_on_when_half_of_its_window_is_used_up) {
+    for (offset_t offset = 0; offset < 4; ++offset) {
+        take(offset);
+        EXPECT_THAT(reads(), IsEmpty()) << offset;
+    }
+    for (offset_t offset = 4; offset < 7; ++offset) {
+        take(offset);
+        EXPECT_THAT(reads(), ElementsAre(10)) << "one at a time, and nothing waits for it";
+    }
+    answer_reads();
+    // What is left of the first part is still there, and the second behind it.
+    for (offset_t offset = 7; offset < 14; ++offset) {
+        take(offset);
+        EXPECT_THAT(reads(), IsEmpty()) << offset;
+    }
+    take(14);
+    EXPECT_THAT(reads(), ElementsAre(20));
+    EXPECT_EQ(bytes_read(), read_ahead);
+}
+
+TEST_F(lagging_queue, reads_one_chunk_at_a_time_while_all_windows_are_too_large_together) {
+    const auto two = h.connect();
+    h.attach(two, "t/second", 1);
+    EXPECT_EQ(bytes_read(), read_ahead);
+    answer_reads();
+    const auto three = h.connect();
+    const auto third = h.attach(three, "t/third", 1).queue;
+    EXPECT_EQ(bytes_read(), 0U);
+    answer_reads();
+    take(three, third, 0);
+    EXPECT_EQ(bytes_read(), 0U);
+    answer_reads();
+    h.close(two, true);
+    take(three, third, 1);
+    EXPECT_EQ(bytes_read(), read_ahead) << "a queue without consumers has no window";
+}
+
 TEST(dispatch, a_failed_read_is_explained_and_tried_again) {
     harness h({.cache_bytes_max = 0});
     h.make_queue("t/q");

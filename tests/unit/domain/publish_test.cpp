@@ -126,6 +126,9 @@ TEST_F(publish_test, append_times_never_run_backwards) {
     h.publish("orders", {"b"});
     const auto& chunks = h.store.log.begin()->second;
     EXPECT_EQ(chunks.at(1)->append_time(), chunks.at(0)->append_time());
+    h.restart();
+    h.publish("orders", {"c"});
+    EXPECT_EQ(chunks.at(2)->append_time(), chunks.at(0)->append_time());
 }
 
 TEST_F(publish_test, a_resend_has_the_first_answer) {

@@ -7,7 +7,9 @@
 namespace brokerd::domain::test {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::SizeIs;
 using testing::StartsWith;
 
@@ -225,6 +227,22 @@ TEST_F(retry_test, a_failing_store_is_not_asked_for_ever) {
     h.store.failing = false;
     idle(1h);
     expect(1, 0);
+}
+
+TEST_F(retry_test, a_read_that_failed_is_warned_of_until_one_succeeds) {
+    fail(1, 1h);
+    h.restart();  // memory forgets the message
+    one = h.connect();
+    h.attach(one, "t/q");
+    h.pass(1h - 1s);  // and knows when it is due
+    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    h.store.failing = true;
+    h.pass(2s);
+    EXPECT_THAT(h.state.warnings(), ElementsAre(HasSubstr("the test says so")));
+    h.store.failing = false;
+    h.pass(2s);
+    EXPECT_THAT(h.deliveries(one), SizeIs(1));
+    EXPECT_THAT(h.state.warnings(), IsEmpty());
 }
 
 TEST_F(retry_test, a_removed_queue_ends_a_question_that_reads) {

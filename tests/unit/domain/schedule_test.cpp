@@ -475,6 +475,30 @@ TEST_F(schedule_test, reads_that_fail_are_tried_again_and_warned_of) {
     EXPECT_THAT(h.state.warnings(), IsEmpty());
 }
 
+TEST_F(schedule_test, a_read_that_succeeds_ends_the_warning_though_more_is_to_be_read_later) {
+    schedule("soon", 5s);
+    schedule("far", 10min);
+    h.restart();
+    h.store.failing = true;
+    h.pass(1ms);
+    EXPECT_THAT(h.state.warnings(), SizeIs(1));
+    h.store.failing = false;
+    h.pass(2s);
+    EXPECT_THAT(h.state.warnings(), IsEmpty());
+}
+
+TEST_F(schedule_test, nothing_left_to_be_read_ends_the_warning) {
+    schedule("x", 5s);
+    h.restart();
+    h.store.failing = true;
+    h.pass(1ms);
+    h.store.failing = false;
+    EXPECT_EQ(cancel({1}), 1U);
+    EXPECT_THAT(h.state.warnings(), SizeIs(1));
+    h.pass(2s);
+    EXPECT_THAT(h.state.warnings(), IsEmpty());
+}
+
 TEST_F(schedule_test, while_they_are_held_they_stay_scheduled) {
     h.state.hold_schedules(true);
     schedule("x", 1s);
@@ -531,6 +555,19 @@ TEST_F(schedule_test, a_clock_set_back_neither_loses_nor_repeats) {
     EXPECT_THAT(in_log(), ElementsAre("a", "b"));
     h.pass(1min);
     EXPECT_THAT(in_log(), SizeIs(2));
+}
+
+TEST_F(schedule_test, a_clock_set_back_before_the_commit_appends_nothing_before_it_was_due) {
+    const wall_time due = h.now.wall + 1s;
+    schedule("x", schedule_time{.due = due});
+    skip(1s);
+    h.state.tick(h.now, h.out);
+    h.now.wall -= 30s;
+    h.run();
+    h.publish("orders", {"y"});
+    ASSERT_THAT(in_log(), ElementsAre("x", "y"));
+    EXPECT_EQ(h.store.log[topic].at(0)->append_time(), due);
+    EXPECT_EQ(h.store.log[topic].at(1)->append_time(), due) << "nor does the next";
 }
 
 TEST_F(schedule_test, times_that_can_not_be_are_refused) {

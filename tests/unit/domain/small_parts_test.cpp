@@ -1,9 +1,11 @@
-// The small parts: retry schedule, wall clock, rate meter, chunk cache, units for people.
+// The small parts: retry schedule, wall clock, rate meter, chunk cache, read window, units for
+// people.
 #include <gmock/gmock.h>
 
 #include "broker/domain/chunk_cache.hpp"
 #include "broker/domain/human.hpp"
 #include "broker/domain/rate_meter.hpp"
+#include "broker/domain/read_window.hpp"
 #include "broker/domain/retry_schedule.hpp"
 #include "broker/domain/wall_clock.hpp"
 #include "tests/unit/domain/harness.hpp"
@@ -122,6 +124,32 @@ TEST(chunk_cache, finds_offsets_and_times_in_a_tail) {
     EXPECT_EQ(tail.first_since(noon), 4U);
     EXPECT_EQ(tail.first_since(noon + 60s), offset_end);
     EXPECT_EQ(tail.find(10), nullptr);
+}
+
+TEST(read_window, takes_in_what_continues_it_and_begins_anew_with_anything_else) {
+    const std::size_t each = chunk_at(topic_id{1}, 0)->memory_bytes();
+    std::size_t total = 100;  // of others
+    {
+        read_window window(total);
+        window.add({chunk_at(topic_id{1}, 0), chunk_at(topic_id{1}, 1)});
+        window.add({chunk_at(topic_id{1}, 2)});
+        EXPECT_EQ(window.front()->base_offset(), 0U);
+        EXPECT_EQ(window.end(), 3U);
+        EXPECT_NE(window.find(1), nullptr);
+        EXPECT_EQ(window.find(3), nullptr);
+        EXPECT_EQ(window.bytes(), 3 * each);
+        EXPECT_EQ(total, 100 + 3 * each);
+        window.drop_below(2);
+        EXPECT_EQ(window.find(1), nullptr);
+        EXPECT_NE(window.find(2), nullptr);
+        EXPECT_EQ(total, 100 + each);
+        window.add({chunk_at(topic_id{1}, 7), chunk_at(topic_id{1}, 8)});
+        EXPECT_EQ(window.front()->base_offset(), 7U);
+        EXPECT_EQ(window.end(), 9U);
+        EXPECT_EQ(window.bytes(), 2 * each);
+        EXPECT_EQ(total, 100 + 2 * each);
+    }
+    EXPECT_EQ(total, 100U);
 }
 
 TEST(human, says_times_in_two_units_at_most) {

@@ -186,6 +186,18 @@ TEST_F(open_session, a_frame_has_its_time_while_we_listen) {
 }
 
 TEST_F(open_session, silence_counts_while_we_listen) {
+    pass(10s);
+    pass(60s);
+    machine().not_listening(60s, now);
+    pass(settings.dead_after - 10s - 1us);
+    (void)tick();
+    EXPECT_FALSE(machine().closing());
+    pass(1us);
+    (void)tick();
+    expect_closed(closed_reason::idle_timeout);
+}
+
+TEST_F(open_session, silence_begins_no_later_than_we_listen_again) {
     pass(60s);
     // More than there was since the last bytes came.
     machine().not_listening(80s, now);

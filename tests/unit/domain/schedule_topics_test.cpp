@@ -1,0 +1,115 @@
+// What is scheduled for several topics: they share the commits, the reads and the memory.
+#include <algorithm>
+
+#include <gmock/gmock.h>
+
+#include "broker/domain/schedule_book.hpp"
+#include "tests/unit/domain/harness.hpp"
+
+namespace brokerd::domain::test {
+namespace {
+
+using testing::Each;
+using testing::ElementsAre;
+using testing::SizeIs;
+
+struct schedules_of_topics : testing::Test {
+    // Returns the names.
+    std::vector<std::string> make_topics(std::vector<std::string> names) {
+        for (const std::string& name : names) {
+            h.ask<codec::topic_created>(h.admin, codec::topic_create{.topic = name});
+        }
+        return names;
+    }
+    // How many messages were appended to each.
+    std::vector<offset_t> appended_to(const std::vector<std::string>& names) {
+        std::vector<offset_t> counts;
+        for (const std::string& name : names) {
+            counts.push_back(h.topic_info(name).next_offset);
+        }
+        return counts;
+    }
+    // The first of the fetches on their way; it is left to the test.
+    fetch take_fetch() {
+        fetch found = std::move(h.out.fetches.front());
+        h.out.fetches.erase(h.out.fetches.begin());
+        return found;
+    }
+
+    harness h;
+};
+
+// Two of these batches fill a commit.
+TEST_F(schedules_of_topics, topics_that_are_due_together_take_turns) {
+    const auto all = make_topics({"first", "second", "third"});
+    const schedule_time same{.due = h.now.wall + 1s};
+    for (int i = 0; i < 3; ++i) {
+        for (const std::string& name : all) {
+            h.publish_as(name, {std::string(600'000, 'x')}, {}, 0, same);
+        }
+    }
+    duration_us passed = 1s;
+    for (int commits = 1; commits <= 5; ++commits, passed = 1ms) {
+        h.now.mono += passed;
+        h.now.wall += passed;
+        h.run();
+        const auto counts = appended_to(all);
+        const auto [least, most] = std::ranges::minmax(counts);
+        EXPECT_LE(most - least, 1U) << "after commit " << commits;
+    }
+    EXPECT_THAT(appended_to(all), ElementsAre(3, 3, 3));
+}
+
+TEST_F(schedules_of_topics, a_few_topics_read_at_a_time) {
+    const auto all = make_topics({"a", "b", "c", "d", "e", "f", "g"});
+    for (const std::string& name : all) {
+        h.publish_as(name, {"x"}, {}, 0, schedule_time{.delay = 5s});
+    }
+    h.restart();
+    h.hold_fetches = true;
+    h.pass(10ms);
+    ASSERT_THAT(h.out.fetches, SizeIs(4));
+    // One that ends, however it does, lets another begin.
+    const fetch first = take_fetch();
+    h.apply(fetched{first.id, h.store.read(first.body)});
+    h.pass(10ms);
+    ASSERT_THAT(h.out.fetches, SizeIs(4));
+    h.apply(fetched{take_fetch().id, failure{error_code::storage_failed, "no"}});
+    h.pass(10ms);
+    EXPECT_THAT(h.out.fetches, SizeIs(4));
+    h.hold_fetches = false;
+    h.pass(5s);
+    EXPECT_THAT(appended_to(all), Each(1));
+}
+
+// What the first four have scheduled takes more than half of the memory of all.
+TEST_F(schedules_of_topics, without_room_for_more_one_topic_reads_at_a_time) {
+    const auto large = make_topics({"a", "b", "c", "d"});
+    const auto small = make_topics({"e", "f", "g"});
+    const std::string part(750'000, 'x');
+    static_assert(4 * 3 * 750'000 > schedule_book::all_bytes_max / 2);
+    for (const std::string& name : large) {
+        h.publish_as(name, {part, part, part}, {}, 0, schedule_time{.delay = 50s});
+    }
+    for (const std::string& name : small) {
+        h.publish_as(name, {"x"}, {}, 0, schedule_time{.delay = 5s});
+    }
+    h.restart();
+    h.pass(1us);  // these four read
+    h.hold_fetches = true;
+    for (int i = 0; i < 3; ++i) {
+        h.pass(10ms);
+        ASSERT_THAT(h.out.fetches, SizeIs(1));
+        const fetch one = take_fetch();
+        h.apply(fetched{one.id, h.store.read(one.body)});
+    }
+    h.hold_fetches = false;
+    h.pass(5s);
+    EXPECT_THAT(appended_to(small), Each(1));
+    EXPECT_THAT(appended_to(large), Each(0));
+    h.pass(50s);
+    EXPECT_THAT(appended_to(large), Each(3));
+}
+
+}  // namespace
+}  // namespace brokerd::domain::test
