@@ -166,20 +166,6 @@ void read_one(core& c, turn& t, queue& q, key_hash key, offset_t offset) {
            });
 }
 
-// Where a message below the cursor is, as far as memory knows.
-place find_waiting(const queue& q, offset_t offset) {
-    if (const chunk_tail::entry* entry = q.owner.tail.find(offset)) {
-        return {entry->data, entry->commit};
-    }
-    for (const chunk_ptr* data : {q.window.find(offset), q.order->shelf.find(offset),
-                                  q.order->search_window.find(offset)}) {
-        if (data != nullptr) {
-            return {*data, {}};
-        }
-    }
-    return {};
-}
-
 void read_search_window(core& c, turn& t, queue& q, offset_t from) {
     read_window& window = q.order->search_window;
     if (window.fetching || t.now.mono < q.read_again) {
@@ -228,7 +214,7 @@ void search(core& c, turn& t, queue& q) {
             return;
         }
         order.search_window.drop_below(at);
-        const place from = find_waiting(q, at);
+        const place from = find_in_memory(q, at);
         if (!from.data) {
             order.search_at = at;
             read_search_window(c, t, q, at);
@@ -310,7 +296,7 @@ given give_waiting(core& c, turn& t, queue& q, consumer& one) {
             order.keys.put_aside(first.key);  // until the retrying message is done or dead
             continue;
         }
-        const place from = find_waiting(q, first.offset);
+        const place from = find_in_memory(q, first.offset);
         if (!from.data) {
             read_one(c, t, q, first.key, first.offset);
             continue;

@@ -102,6 +102,24 @@ const std::vector<chunk_ptr>* read_chunks(core& c, turn& t, queue& q, offset_t f
     return &chunks;
 }
 
+place find_in_memory(const queue& q, offset_t offset) {
+    if (const chunk_tail::entry* entry = q.owner.tail.find(offset)) {
+        return {entry->data, entry->commit};
+    }
+    if (const chunk_ptr* data = q.window.find(offset)) {
+        return {*data, {}};
+    }
+    if (q.order) {
+        for (const chunk_ptr* data :
+             {q.order->shelf.find(offset), q.order->search_window.find(offset)}) {
+            if (data != nullptr) {
+                return {*data, {}};
+            }
+        }
+    }
+    return {};
+}
+
 place find_chunk(core& c, turn& t, queue& q, offset_t offset) {
     if (const chunk_tail::entry* entry = q.owner.tail.find(offset)) {
         return {entry->data, entry->commit};

@@ -1,5 +1,5 @@
 // The steps that dispatch to shared queues and to ordered ones have in common. Private to
-// dispatch.cpp and dispatch_ordered.cpp.
+// dispatch.cpp and dispatch_ordered.cpp, and to explain_waiting.cpp, which only looks.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,8 @@ enum class given : std::uint8_t {
     too_large,  // for what this consumer still has room for
 };
 
+// Where a message is, as far as memory knows.
+[[nodiscard]] place find_in_memory(const queue& q, offset_t offset);
 // The chunk that holds `offset`; asks the store for it if memory has not.
 [[nodiscard]] place find_chunk(core& c, turn& t, queue& q, offset_t offset);
 // The chunks a read has brought, the first of which has to hold `from`; nullptr when the read

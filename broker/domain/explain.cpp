@@ -1,251 +1,266 @@
-// Why a queue or one of its messages does not move, in one true sentence.
+// Why a queue or one of its messages does not move, in one true sentence: one table for each state.
+// Why what is ready is not given out is in explain_waiting.cpp.
 #include <algorithm>
 #include <functional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "broker/domain/explain_reasons.hpp"
 #include "broker/domain/human.hpp"
-#include "broker/domain/operations.hpp"
 #include "protocol/types/names.hpp"
 
 namespace brokerd::domain {
 namespace {
 
-std::string quoted_reason(const attempt& last) {
-    return last.reason.empty() ? std::string{} : fmt::format(" (\"{}\")", printable(last.reason));
-}
+using fill_ins = std::vector<std::string>;
+
+// ---- attempts ----
 
 // `nacked 1 s ago by w@host:1 ("busy")`, `expired 1 s ago at w@host:1`: nobody expires a lease.
-std::string ending(const turn& t, const attempt& of) {
+std::string last_ending(const question& of) {
+    const attempt& last = of.known->history.back();
     std::string_view word = "by";
-    switch (of.outcome) {
+    switch (last.outcome) {
         case attempt_outcome::expired: word = "at"; break;
         case attempt_outcome::lost: word = "with"; break;
         case attempt_outcome::nacked:
         case attempt_outcome::rejected: break;
     }
-    return fmt::format("{} {} ago {} {}{}", to_string(of.outcome), human(t.wall - of.time), word,
-                       of.consumer, quoted_reason(of));
+    const std::string why =
+        last.reason.empty() ? std::string{} : fmt::format(" (\"{}\")", printable(last.reason));
+    return fmt::format("{} {} ago {} {}{}", to_string(last.outcome), human(of.t.wall - last.time),
+                       word, last.consumer, why);
 }
 
-std::string last_attempt(const turn& t, const queue& q, const exception_state& known) {
-    if (known.history.empty()) {
-        return "no attempt failed";
-    }
-    const attempt& last = known.history.back();
-    if (known.attempts == 0) {  // redriven
-        return fmt::format("redriven with all attempts; the last one: {}", ending(t, last));
-    }
-    return fmt::format("attempt {} of {} {}", known.attempts, q.settings.attempts, ending(t, last));
+constexpr reason_row last_attempts[] = {
+    {"no attempt failed", [](const question& of) { return of.known->history.empty(); }},
+    {"redriven with all attempts; the last one: {}",
+     [](const question& of) { return of.known->attempts == 0; },
+     [](const question& of) { return fill_ins{last_ending(of)}; }},
+    {"attempt {} of {} {}", [](const question&) { return true; },
+     [](const question& of) {
+         return fill_ins{fmt::format("{}", of.known->attempts),
+                         fmt::format("{}", of.q.settings.attempts), last_ending(of)};
+     }},
+};
+
+std::string last_attempt(const question& of) {
+    return first_of(last_attempts, of);
 }
 
-// Why nothing at all is given out; empty if something may be.
-std::string obstacle(const turn& t, const queue& q) {
-    if (q.paused) {
-        return fmt::format("the queue is paused; resume it: brokerctl queue resume {}", q.path());
-    }
-    if (q.consumers.empty()) {
-        return q.settings.expires == duration_us{0}
-                   ? "no consumer is attached"
-                   : fmt::format(
-                         "no consumer is attached; the queue is removed in {} unless one "
-                         "comes",
-                         human(q.expires_at() - t.now.mono));
-    }
-    if (!q.read_error.empty() && q.read_again > t.now.mono) {
-        return fmt::format("reading failed ({}); it is tried again", q.read_error);
-    }
-    const bool some_usable = std::any_of(
-        q.consumers.begin(), q.consumers.end(),
-        [](const consumer* one) { return one->limit == 0 || one->delivered < one->limit; });
-    if (!some_usable) {
-        return "every consumer has been given as many messages as it asked for";
-    }
-    const bool some_room = std::any_of(q.consumers.begin(), q.consumers.end(),
-                                       [](const consumer* one) { return one->room() > 0; });
-    if (!some_room) {
-        return fmt::format(
-            "no free prefetch: {} {} all {} may take", human_count(q.consumers.size(), "consumer"),
-            q.consumers.size() == 1 ? "holds" : "hold", q.consumers.size() == 1 ? "it" : "they");
+// ---- states of a message ----
+
+constexpr reason_row states_ready[] = {
+    {"ready: {}", [](const question& of) { return of.known == nullptr; },
+     [](const question& of) { return fill_ins{first_of(reasons_to_wait, of)}; }},
+    {"ready: {}; {}", [](const question&) { return true; },
+     [](const question& of) { return fill_ins{last_attempt(of), first_of(reasons_to_wait, of)}; }},
+};
+
+constexpr reason_row states_leased[] = {
+    {"leased by {}",
+     [](const question& of) { return of.q.leases.find_offset(of.offset) != nullptr; },
+     [](const question& of) {
+         return fill_ins{lease_text(of, *of.q.leases.find_offset(of.offset))};
+     }},
+};
+
+constexpr reason_row states_retrying[] = {
+    {"retrying: its attempts are not in the store",
+     [](const question& of) { return of.known == nullptr; }},
+    {"retrying: {}; due in {}", [](const question& of) { return of.known->due > of.t.retry_now; },
+     [](const question& of) {
+         return fill_ins{last_attempt(of), human(of.known->due - of.t.retry_now)};
+     }},
+    {"retrying: {}; due now: the queue is being moved by a seek or purge",
+     [](const question& of) { return of.q.moving; },
+     [](const question& of) { return fill_ins{last_attempt(of)}; }},
+    {"retrying: {}; due now: reading failed ({}); it is tried again",
+     [](const question& of) { return of.q.read_again > of.t.now.mono; },
+     [](const question& of) { return fill_ins{last_attempt(of), of.q.read_error}; }},
+    // Who explains has caught up, so nothing else keeps it from being ready.
+    {"retrying: {}; due now, but its record is not in the store; it is looked for again when "
+     "brokerd starts",
+     [](const question&) { return true; },
+     [](const question& of) { return fill_ins{last_attempt(of)}; }},
+};
+
+constexpr reason_row states_dead[] = {
+    {"dead: its attempts are not in the store",
+     [](const question& of) { return of.known == nullptr; }},
+    {"dead: {}; it stays until it is redriven or purged: brokerctl dead redrive {}",
+     [](const question&) { return true; },
+     [](const question& of) { return fill_ins{last_attempt(of), of.q.path()}; }},
+};
+
+constexpr reason_row states_done[] = {
+    {"done: it was published before the queue's first message",
+     [](const question& of) { return of.offset < of.q.book.first(); }},
+    {"done, removed", [](const question& of) { return of.offset < of.q.owner.trim; }},
+    {"done", [](const question&) { return true; }},
+};
+
+// ---- a queue in which nothing is ready ----
+
+std::string how_many(std::uint64_t count) {
+    return fmt::format("{} {}", human_count(count, "message"), count == 1 ? "is" : "are");
+}
+
+std::size_t count_holders(const queue& q) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(q.consumers, [](const consumer* one) { return one->leased > 0; }));
+}
+
+std::string count_retrying(const question& of) {
+    return human_count(of.q.retrying(), "message");
+}
+
+bool some_scheduled(const question& of) {
+    return of.q.owner.scheduled && of.q.owner.scheduled->totals().messages > 0;
+}
+
+// They are due, as far as memory knows.
+bool scheduled_due(const question& of) {
+    const scheduled_batch* first = of.q.owner.scheduled->first();
+    return first != nullptr && first->key.due <= of.t.wall;
+}
+
+constexpr reason_row ways_to_idle[] = {
+    {"nothing waits: {} leased to {}", [](const question& of) { return of.q.leased() > 0; },
+     [](const question& of) {
+         return fill_ins{how_many(of.q.leased()), human_count(count_holders(of.q), "consumer")};
+     }},
+    {"nothing is ready: {} retrying, and the queue is being moved by a seek or purge",
+     [](const question& of) { return of.q.retrying() > 0 && of.q.moving; },
+     [](const question& of) { return fill_ins{count_retrying(of)}; }},
+    {"nothing is ready: {} retrying, the next is due in {}",
+     [](const question& of) { return of.q.retrying() > 0 && of.q.schedule.next() != wall_never; },
+     [](const question& of) {
+         return fill_ins{
+             count_retrying(of),
+             human(of.c.clock.mono_of_retry_time(of.q.schedule.next()) - of.t.now.mono)};
+     }},
+    {"nothing is ready: {} retrying, the next is due in more than {}",
+     [](const question& of) {
+         return of.q.retrying() > 0 && of.q.schedule.known_until() > of.t.retry_now;
+     },
+     [](const question& of) {
+         return fill_ins{count_retrying(of), human(of.q.schedule.known_until() - of.t.retry_now)};
+     }},
+    {"nothing is ready: {} retrying, and reading when the next is due failed ({}); it is tried "
+     "again",
+     [](const question& of) { return of.q.retrying() > 0; },
+     [](const question& of) { return fill_ins{count_retrying(of), of.q.read_error}; }},
+    {"empty but for {}: see brokerctl dead ls {}",
+     [](const question& of) { return of.q.dead() > 0; },
+     [](const question& of) {
+         return fill_ins{human_count(of.q.dead(), "dead message"), of.q.path()};
+     }},
+    {"empty; what is scheduled for its topic is due, but the disk has no room for it: free some",
+     [](const question& of) {
+         return some_scheduled(of) && of.c.schedules_held && scheduled_due(of);
+     }},
+    {"empty; reading what is scheduled for its topic failed ({}); it is tried again",
+     [](const question& of) {
+         return some_scheduled(of) && !of.q.owner.scheduled->read_error.empty();
+     },
+     [](const question& of) { return fill_ins{of.q.owner.scheduled->read_error}; }},
+    {"empty; {} scheduled for its topic: see brokerctl schedule ls {}", some_scheduled,
+     [](const question& of) {
+         return fill_ins{how_many(of.q.owner.scheduled->totals().messages), of.q.owner.name};
+     }},
+    {"empty, and paused", [](const question& of) { return of.q.paused; }},
+    {"empty", [](const question&) { return true; }},
+};
+
+// It takes what is retrying or dead along.
+constexpr reason_row ways_to_go[] = {
+    {"; the queue is removed in {} unless a consumer comes",
+     [](const question& of) { return of.q.expires_at() != mono_never; },
+     [](const question& of) { return fill_ins{human(of.q.expires_at() - of.t.now.mono)}; }},
+};
+
+// ---- a queue in which something is ready ----
+
+constexpr reason_row ways_to_move[] = {
+    {"{} {}: {}", [](const question& of) { return !first_of(reasons_to_wait, of).empty(); },
+     [](const question& of) {
+         return fill_ins{human_count(of.q.ready(), "message"), of.q.ready() == 1 ? "waits" : "wait",
+                         first_of(reasons_to_wait, of)};
+     }},
+    {"moving: {} being given out to {}", [](const question&) { return true; },
+     [](const question& of) {
+         return fill_ins{how_many(of.q.ready()),
+                         human_count(active_consumers(of.q).size(), "consumer")};
+     }},
+};
+
+std::span<const reason_row> reasons_of(message_state state) {
+    switch (state) {
+        case message_state::ready: return states_ready;
+        case message_state::leased: return states_leased;
+        case message_state::retrying: return states_retrying;
+        case message_state::dead: return states_dead;
+        case message_state::done: return states_done;
     }
     return {};
 }
 
-// Why messages that were never delivered are not given out.
-std::string fresh_obstacle(const queue& q) {
-    if (q.too_many_retrying()) {
-        return fmt::format("{} messages are retrying, as many as max_retrying allows",
-                           q.book.retrying().count());
+// Of a message that failed: as noted then, or as learnt since.
+key_hash key_of_exception(const queue& q, const exception_state& known, offset_t offset) {
+    if (!q.order || known.key_hash != unknown_key) {
+        return known.key_hash;
     }
-    if (q.too_many_runs()) {
-        return fmt::format("there are {} gaps between settled messages, as many as max_runs allows",
-                           q.book.closed().runs());
-    }
-    return {};
-}
-
-std::string explain_leased(const turn& t, const queue& q, offset_t offset);
-
-// Why the key of a ready message is not free; empty if it is.
-std::string key_obstacle(const turn& t, const queue& q, key_hash key, offset_t offset) {
-    if (!q.order || key == no_key) {
-        return {};
-    }
-    const std::string_view what = q.mode == queue_mode::single
-                                      ? "the queue gives out one message at a time"
-                                      : "another message with its key comes first";
-    const offset_t in_flight = q.order->keys.in_flight(key);
-    if (in_flight != offset_end) {
-        return fmt::format("{}: {} is {}", what, q.address(in_flight),
-                           explain_leased(t, q, in_flight));
-    }
-    const offset_t retrying = q.order->keys.first_retrying(key);
-    if (retrying < offset && q.settings.after_failure == after_failure::block) {
-        return fmt::format(
-            "{}: {} is retrying, and what comes behind it waits until it is done or dead", what,
-            q.address(retrying));
-    }
-    const offset_t waiting = q.order->keys.first_waiting(key);
-    return waiting < offset ? fmt::format("{}: {} waits, too", what, q.address(waiting))
-                            : std::string{};
-}
-
-std::string explain_ready(const turn& t, const queue& q, offset_t offset, key_hash key) {
-    std::string why = obstacle(t, q);
-    if (why.empty()) {
-        why = key_obstacle(t, q, key, offset);
-    }
-    if (why.empty() && offset >= q.next) {
-        why = fresh_obstacle(q);
-    }
-    if (!why.empty()) {
-        return "ready: " + why;
-    }
-    const offset_t from = std::max(q.next, q.book.floor());
-    const std::uint64_t before =
-        offset > from ? offset - from - q.book.closed().count_in(from, offset) : 0;
-    return before > 0 && offset >= q.next
-               ? fmt::format("ready: {} before it", human_count(before, "message"))
-               : "ready: it is given out next";
-}
-
-std::string explain_leased(const turn& t, const queue& q, offset_t offset) {
-    const lease_span* span = q.leases.find_offset(offset);
-    if (span == nullptr) {
-        return "leased";
-    }
-    return fmt::format("leased by {} for {} more, attempt {} of {}", span->holder->name,
-                       human(span->deadline - t.now.mono), span->attempt, q.settings.attempts);
-}
-
-// Ready, but not for the first time: its retry is due, or it was redriven.
-std::string explain_due(const turn& t, const queue& q, offset_t offset,
-                        const exception_state& known) {
-    std::string why = obstacle(t, q);
-    if (why.empty()) {
-        why = key_obstacle(t, q, known.key_hash, offset);
-    }
-    if (why.empty()) {
-        why = must_be_alone(known) ? "it is given out alone, to a consumer that holds nothing else"
-                                   : "it is given out next";
-    }
-    return fmt::format("ready: {}; {}", last_attempt(t, q, known), why);
-}
-
-std::string explain_retrying(const turn& t, const queue& q, const exception_state& known) {
-    const std::string attempts = last_attempt(t, q, known);
-    if (known.due > t.retry_now) {
-        return fmt::format("retrying: {}; due in {}", attempts, human(known.due - t.retry_now));
-    }
-    const std::string why = q.moving               ? "the queue is being moved by a seek or purge"
-                            : q.read_error.empty() ? "it is being read"
-                                                   : q.read_error;
-    return fmt::format("retrying: {}; due now: {}", attempts, why);
-}
-
-std::string explain_dead(const turn& t, const queue& q, const exception_state& known) {
-    return fmt::format(
-        "dead: {}; it stays until it is redriven or purged: brokerctl dead redrive {}",
-        last_attempt(t, q, known), q.path());
-}
-
-std::string explain_done(const queue& q, offset_t offset) {
-    if (offset < q.book.first()) {
-        return "done: it was published before the queue's first message";
-    }
-    return offset < q.owner.trim ? "done, removed" : "done";
-}
-
-std::string retries_due(core& c, const turn& t, const queue& q) {
-    if (q.schedule.next() == wall_never) {
-        return fmt::format("the next is due in more than {}",
-                           human(q.schedule.known_until() - t.retry_now));
-    }
-    return fmt::format("the next is due in {}",
-                       human(c.clock.mono_of_retry_time(q.schedule.next()) - t.now.mono));
-}
-
-// Everything that is ready waits for its key.
-bool nothing_is_free(const queue& q) {
-    if (q.mode == queue_mode::single) {
-        return !key_is_free(q, only_key, offset_end - 1);
-    }
-    return q.next >= q.owner.end && q.schedule.due().empty() && q.alone_due.empty() &&
-           q.order->keys.next_runnable().offset == offset_end;
+    const auto learnt = q.order->learnt.find(offset);
+    return learnt == q.order->learnt.end() || learnt->second == unknown_key ? no_key
+                                                                            : learnt->second;
 }
 
 }  // namespace
 
-std::string explain_message(core&, const turn& t, queue& q, offset_t offset,
-                            const exception_state* known, key_hash key) {
-    switch (q.state_of(offset)) {
-        case message_state::ready:
-            return known == nullptr ? explain_ready(t, q, offset, key)
-                                    : explain_due(t, q, offset, *known);
-        case message_state::leased: return explain_leased(t, q, offset);
-        case message_state::retrying:
-            return known == nullptr ? "retrying" : explain_retrying(t, q, *known);
-        case message_state::dead: return known == nullptr ? "dead" : explain_dead(t, q, *known);
-        case message_state::done: return explain_done(q, offset);
+std::string first_of(std::span<const reason_row> reasons, const question& of) {
+    const auto found =
+        std::ranges::find_if(reasons, [&](const reason_row& each) { return each.holds(of); });
+    if (found == reasons.end()) {
+        return {};
     }
-    return {};
+    std::string text;
+    std::string_view left = found->sentence;
+    for (const std::string& each : found->fill == nullptr ? fill_ins{} : found->fill(of)) {
+        const auto at = left.find("{}");
+        text.append(left.substr(0, at)).append(each);
+        left.remove_prefix(at + 2);
+    }
+    return text.append(left);
+}
+
+std::vector<std::string_view> explain_sentences() {
+    const std::span<const reason_row> tables[] = {
+        last_attempts, states_ready, states_leased, states_retrying, states_dead,
+        states_done,   ways_to_idle, ways_to_go,    ways_to_move,    reasons_to_wait};
+    std::vector<std::string_view> sentences;
+    for (const auto table : tables) {
+        for (const reason_row& each : table) {
+            sentences.push_back(each.sentence);
+        }
+    }
+    return sentences;
+}
+
+std::string explain_message(core& c, const turn& t, queue& q, offset_t offset,
+                            const exception_state* known, key_hash key) {
+    const key_hash its = known == nullptr ? key : key_of_exception(q, *known, offset);
+    return first_of(reasons_of(q.state_of(offset)), {c, t, q, offset, known, its});
 }
 
 std::string explain_queue(core& c, const turn& t, queue& q) {
+    question of{.c = c, .t = t, .q = q};
     if (q.ready() == 0) {
-        if (q.leased() > 0) {
-            return fmt::format("nothing waits: {} {} leased to {}",
-                               human_count(q.leased(), "message"), q.leased() == 1 ? "is" : "are",
-                               human_count(q.consumers.size(), "consumer"));
-        }
-        if (q.retrying() > 0) {
-            return fmt::format("nothing is ready: {} retrying, {}",
-                               human_count(q.retrying(), "message"), retries_due(c, t, q));
-        }
-        if (q.dead() > 0) {
-            return fmt::format("empty but for {}: see brokerctl dead ls {}",
-                               human_count(q.dead(), "dead message"), q.path());
-        }
-        return q.paused ? "empty, and paused" : "empty";
+        return first_of(ways_to_idle, of) + first_of(ways_to_go, of);
     }
-    const std::string waiting = human_count(q.ready(), "message");
-    std::string why = obstacle(t, q);
-    if (why.empty() && q.due() == 0 && q.returned.empty()) {
-        why = fresh_obstacle(q);
-    }
-    if (why.empty() && q.order && nothing_is_free(q)) {
-        why = q.mode == queue_mode::single
-                  ? key_obstacle(t, q, only_key, offset_end - 1)
-                  : fmt::format("their keys are not free: {} in flight, {} retrying",
-                                human_count(q.leased(), "message"), q.retrying());
-    }
-    if (!why.empty()) {
-        return fmt::format("{} {}: {}", waiting, q.ready() == 1 ? "waits" : "wait", why);
-    }
-    return fmt::format("moving: {} {} given out to {}", waiting,
-                       q.ready() == 1 ? "is being" : "are being",
-                       human_count(q.consumers.size(), "consumer"));
+    of.key = key_of_all(q);
+    return first_of(ways_to_move, of);
 }
 
 std::string queue_state_word(core&, const turn& t, queue& q) {

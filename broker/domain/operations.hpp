@@ -154,8 +154,8 @@ void begin_retrying(queue& q, key_hash key, offset_t offset);
 void end_retrying(queue& q, key_hash key, offset_t offset);
 // A retrying message whose exception has this key is in flight.
 void lock_retry(queue& q, key_hash key, offset_t offset);
-// The key of a message of an ordered queue that has no exception, read from the log if need be;
-// no_key for any other, and if it cannot be read.
+// The key of a ready message of an ordered queue that has no exception, read from the log if need
+// be; unknown_key if that fails, no_key for any other message.
 void with_key(core& c, turn& t, queue& q, offset_t offset,
               std::function<void(core&, turn&, queue&, key_hash)> then,
               std::function<void(turn&)> gone);
@@ -246,7 +246,7 @@ void list_consumers(core& c, turn& t, asker who, const codec::consumer_list& wha
 // list_queues.cpp
 void list_queues(core& c, turn& t, asker who, const codec::queue_list& what);
 
-// ---- show.cpp, explain.cpp ----
+// ---- show.cpp, explain.cpp (explain_waiting.cpp: why what is ready waits) ----
 void show_message(core& c, turn& t, asker who, const codec::message_show& what);
 void explain(core& c, turn& t, asker who, const codec::queue_explain& what);
 // Why the queue does not move, or that it does; one sentence.

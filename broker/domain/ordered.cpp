@@ -81,7 +81,7 @@ void with_key(core& c, turn& t, queue& q, offset_t offset,
                const bool found =
                    log != nullptr && !log->chunks.empty() && log->chunks.front()->contains(offset);
                then(c, later, *of,
-                    found ? key_of(*of, log->chunks.front()->record(offset)) : no_key);
+                    found ? key_of(*of, log->chunks.front()->record(offset)) : unknown_key);
            });
 }
 
