@@ -39,6 +39,7 @@ struct handle_request {
     asker who;
 
     void operator()(publish_request& what) const { publish(c, t, who, what); }
+    void operator()(transaction_request& what) const { transact(c, t, who, std::move(what)); }
     void operator()(codec::attach& what) const { attach(c, t, who, what); }
     void operator()(codec::detach& what) const { detach(c, t, who, what); }
     void operator()(codec::set_prefetch& what) const { set_prefetch(c, t, who, what); }

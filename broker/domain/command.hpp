@@ -13,6 +13,7 @@
 #include "broker/domain/mutation.hpp"
 #include "protocol/codec/admin_messages.hpp"
 #include "protocol/codec/messages.hpp"
+#include "protocol/codec/transaction_messages.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/ids.hpp"
 
@@ -51,14 +52,22 @@ struct publish_request {
     std::optional<schedule_time> later{};  // a schedule; none: append now
 };
 
+// All of it or nothing.
+struct transaction_request {
+    producer_id producer;
+    std::uint64_t first_sequence = 0;
+    std::vector<publish_request> publishes;  // without producers
+    std::vector<codec::transact_settle> settles;
+};
+
 using request_body =
-    std::variant<publish_request, codec::attach, codec::detach, codec::set_prefetch, codec::settle,
-                 codec::topic_create, codec::topic_list, codec::topic_set, codec::topic_remove,
-                 codec::queue_create, codec::queue_list, codec::queue_set, codec::queue_remove,
-                 codec::queue_pause, codec::queue_seek, codec::queue_purge, codec::queue_explain,
-                 codec::read, codec::message_show, codec::dead_list, codec::dead_redrive,
-                 codec::dead_purge, codec::consumer_list, codec::schedule_list,
-                 codec::schedule_cancel>;
+    std::variant<publish_request, transaction_request, codec::attach, codec::detach,
+                 codec::set_prefetch, codec::settle, codec::topic_create, codec::topic_list,
+                 codec::topic_set, codec::topic_remove, codec::queue_create, codec::queue_list,
+                 codec::queue_set, codec::queue_remove, codec::queue_pause, codec::queue_seek,
+                 codec::queue_purge, codec::queue_explain, codec::read, codec::message_show,
+                 codec::dead_list, codec::dead_redrive, codec::dead_purge, codec::consumer_list,
+                 codec::schedule_list, codec::schedule_cancel>;
 
 struct request {
     connection_id connection;

@@ -12,6 +12,7 @@
 #include "broker/domain/mutation.hpp"
 #include "protocol/codec/admin_messages.hpp"
 #include "protocol/codec/messages.hpp"
+#include "protocol/codec/transaction_messages.hpp"
 
 namespace brokerd::domain {
 
@@ -63,7 +64,7 @@ using output_body =
                  codec::error, codec::attached, codec::detached, codec::settled,
                  codec::topic_created, codec::topics, codec::queue_created, codec::queues,
                  codec::counted, codec::explained, codec::dead, codec::consumers, codec::schedules,
-                 holds_nothing>;
+                 codec::transacted, holds_nothing>;
 
 struct output {
     connection_id connection;

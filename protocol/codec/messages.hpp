@@ -77,6 +77,9 @@ enum class frame_type : std::uint8_t {
     queue_explain = 58,
     explained = 59,
 
+    transact = 60,
+    transacted = 61,
+
     read = 64,
     messages = 65,
     message_show = 66,
@@ -123,6 +126,8 @@ namespace feature {
 inline constexpr std::uint64_t attempt_history = 1;
 // The broker takes schedule, schedule_list and schedule_cancel.
 inline constexpr std::uint64_t schedules = 2;
+// The broker takes transact.
+inline constexpr std::uint64_t transactions = 4;
 }  // namespace feature
 
 struct hello {
@@ -143,7 +148,8 @@ struct hello {
             field{"features_required", &hello::features_required,
                   "feature bits without which the client cannot work"},
             field{"features_offered", &hello::features_offered,
-                  "feature bits the client understands: 1 attempt_history, 2 schedules"},
+                  "feature bits the client understands: 1 attempt_history, 2 schedules, 4 "
+                  "transactions"},
             field{"client_name", &hello::client_name,
                   "name@host:pid, shown by tools; at most 255 bytes"}};
     }

@@ -39,6 +39,9 @@ inline constexpr std::uint32_t settle_runs_max = 16384;    // lease runs in one 
 // Leases that the runs of one settle or of held name together: twice what a consumer may hold. The
 // answer may have to name each of them again and has to fit into a frame.
 inline constexpr std::uint64_t settle_leases_max = 131072;
+// Publishes of one transaction, and settles of one; the leases they name together are bounded like
+// those of one settle. A producer's window holds the last four transactions of this size.
+inline constexpr std::uint32_t transaction_parts_max = 1000;
 inline constexpr std::uint32_t list_items_max = 10000;    // items of one listing reply
 inline constexpr std::uint64_t read_bytes_max = 3 * mib;  // of one reply to a read, or one message
 inline constexpr auto read_wait_max = 30s;
