@@ -91,6 +91,9 @@ enum class late_lease : std::uint8_t {
 // ---- settle.cpp ----
 void settle(core& c, turn& t, asker who, codec::settle what);
 
+// ---- transact.cpp ----
+void transact(core& c, turn& t, asker who, transaction_request what);
+
 // ---- exceptions.cpp: exceptions between memory and store ----
 using exception_map = std::map<offset_t, known_exception>;
 using exceptions_handler = std::function<void(core&, turn&, queue&, outcome<exception_map>)>;

@@ -13,6 +13,7 @@
 #include "client/src/encoded.hpp"
 #include "client/src/handles.hpp"
 #include "client/src/message_access.hpp"
+#include "client/src/transaction_parts.hpp"
 #include "client/src/wait_for.hpp"
 
 // Coroutines take what they need by value; lambdas get a name before co_await (g++ 12).
@@ -102,6 +103,16 @@ asio::awaitable<void> submit_when_room(std::shared_ptr<core> to, std::string top
     };
     const result<void> in = co_await suspend<void>(std::move(start));
     value_or_throw(in);
+}
+
+asio::awaitable<committed> commit_parts(std::shared_ptr<core> to,
+                                        std::shared_ptr<client_core::transaction_parts> what) {
+    auto start = [&](callback<committed> done) -> cancel_hook {
+        client_core::commit(to, std::move(what), std::move(done));
+        return nullptr;
+    };
+    result<committed> outcome = co_await suspend<committed>(std::move(start));
+    co_return value_or_throw(std::move(outcome));
 }
 
 // One request of the broker, awaited.
@@ -258,6 +269,10 @@ asio::awaitable<void> async_client::schedule(std::string_view topic,
                                              publish_callback on_result) {
     return submit_when_room(core_, std::string(topic), encode(topic, message, when), when,
                             std::move(on_result));
+}
+
+asio::awaitable<committed> async_client::commit(transaction& what) {
+    return commit_parts(core_, client_core::transaction_access::parts(what));
 }
 
 asio::awaitable<void> async_client::flush() {

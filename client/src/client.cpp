@@ -11,6 +11,7 @@
 #include "client/src/blocking.hpp"
 #include "client/src/convert.hpp"
 #include "client/src/message_access.hpp"
+#include "client/src/transaction_parts.hpp"
 
 namespace brokerd {
 
@@ -78,6 +79,14 @@ std::uint64_t client::schedule(std::string_view topic, const outgoing_message& m
 void client::schedule(std::string_view topic, const outgoing_message& message, schedule_time when,
                       publish_callback on_result) {
     state_->submit(topic, message, std::move(on_result), when);
+}
+
+committed client::commit(transaction& what) {
+    return client_core::value_or_throw(
+        client_core::wait_for<committed>([&](client_core::callback<committed> done) {
+            client_core::commit(state_->shared_core(), client_core::transaction_access::parts(what),
+                                std::move(done));
+        }));
 }
 
 void client::flush() {

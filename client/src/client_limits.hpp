@@ -19,9 +19,11 @@ inline constexpr std::size_t batch_bytes_max = limits::chunk_bytes_max;
 // unanswered: what is published meanwhile joins it.
 inline constexpr std::size_t batch_bytes_worth_sending = std::size_t{64} * 1024;
 inline constexpr std::uint32_t frames_unanswered_max = 4;
-// Sent and unanswered sequences of one topic: all must fit into the broker's memory of a producer,
-// or a resend could not be recognized.
+// Sent and unanswered sequences of one topic, and of transactions: all must fit into the broker's
+// memory of a producer, or a resend could not be recognized.
 inline constexpr std::uint64_t sequences_unanswered_max = limits::producer_window;
+// Bytes of transactions sent and unanswered; one may exceed them.
+inline constexpr std::size_t transaction_bytes_unanswered_max = limits::frame_bytes_default;
 // Topics remembered although nothing is in flight.
 inline constexpr std::size_t idle_topics_max = 10'000;
 

@@ -16,7 +16,8 @@ client_state::client_state(std::string server, client_options options, std::uint
       random_(seed | 1U),
       connection_(server_, options_, random(), now),
       pipeline_(random()),
-      requests_(options_.request_timeout) {}
+      requests_(options_.request_timeout),
+      transactions_(producer_id(random()), [this](consumer_id id) { return find_consumer(id); }) {}
 
 std::uint64_t client_state::random() {
     random_ ^= random_ << 13U;
@@ -113,10 +114,19 @@ void client_state::wait_flushed(callback<void> done, calls& out) {
 }
 
 void client_state::finish_flushes(calls& out) {
-    if (pipeline_.messages_in_flight() == 0 && waiting_.empty()) {
+    if (pipeline_.messages_in_flight() == 0 && waiting_.empty() && transactions_.empty()) {
         for (callback<void>& each : std::exchange(flushes_, {})) {
             finish<void>(out, each, {});
         }
+    }
+}
+
+void client_state::commit(std::shared_ptr<transaction_parts> what, callback<committed> done,
+                          calls& out) {
+    if (closing_) {
+        transaction_outbox::refuse(std::move(what), std::move(done), closed_error(), out);
+    } else {
+        transactions_.add(std::move(what), std::move(done), out);
     }
 }
 
@@ -227,7 +237,7 @@ void client_state::abandon(mono_time now, calls& out) {
 }
 
 bool client_state::settled_down() const {
-    return pipeline_.messages_in_flight() == 0 &&
+    return pipeline_.messages_in_flight() == 0 && transactions_.empty() &&
            std::ranges::none_of(consumers_, [](const auto& each) {
                return each.second.state->has_unsent() || each.second.state->has_unconfirmed();
            });
@@ -241,10 +251,10 @@ void client_state::continue_closing(mono_time now, calls& out) {
         at == connection_state::phase::closed) {
         return;
     }
-    const bool unconnected_and_idle = !connection_.ready() && pipeline_.messages_in_flight() == 0 &&
-                                      std::ranges::none_of(consumers_, [](const auto& each) {
-                                          return each.second.state->has_unconfirmed();
-                                      });
+    const bool unconnected_and_idle =
+        !connection_.ready() && pipeline_.messages_in_flight() == 0 && transactions_.empty() &&
+        std::ranges::none_of(consumers_,
+                             [](const auto& each) { return each.second.state->has_unconfirmed(); });
     if (!settled_down() && !unconnected_and_idle && now < close_until_) {
         return;
     }
@@ -260,6 +270,7 @@ void client_state::end_everything(calls& out) {
     pipeline_.on_lost();
     pipeline_.fail_all(why, out);
     requests_.fail_all(why, out);
+    transactions_.fail_all(why, out);
     for (auto& [id, each] : consumers_) {
         each.state->end(why, out);
     }
@@ -283,6 +294,7 @@ void client_state::give_up(const error& why, calls& out) {
         fail_waiting(each, why, out);
     }
     requests_.fail_all(why, out);
+    transactions_.fail_all(why, out);
     for (auto& [id, each] : consumers_) {
         each.state->give_up(why, unknown, out);
     }

@@ -28,6 +28,7 @@
 #include "client/src/reader_state.hpp"
 #include "client/src/request_table.hpp"
 #include "client/src/result.hpp"
+#include "client/src/transaction_outbox.hpp"
 #include "protocol/codec/frame.hpp"
 
 namespace brokerd::client_core {
@@ -85,6 +86,9 @@ public:
     }
     void cancel_request(std::uint64_t ticket) { requests_.cancel(ticket); }
 
+    // Carries out what `what` holds; `done` gets the outcome.
+    void commit(std::shared_ptr<transaction_parts> what, callback<committed> done, calls& out);
+
     // The consumer's id; `opened` is called when it is attached.
     consumer_id open_consumer(std::string queue, const consume_options& options,
                               std::weak_ptr<core> owner, callback<void> opened, calls& out);
@@ -125,6 +129,7 @@ private:
     void on_push(const frame& what, mono_time now, calls& out);
     void on_answer(const frame& what, mono_time now, calls& out);
     void on_error(const frame& what, mono_time now, calls& out);
+    void on_transacted(const frame& what, calls& out);
     void on_consumer_answer(consumer_state& to, const frame& what, mono_time now, calls& out);
     template <typename T>
     [[nodiscard]] std::optional<T> decoded(const frame& what);
@@ -149,6 +154,7 @@ private:
     connection_state connection_;
     publish_pipeline pipeline_;
     request_table requests_;
+    transaction_outbox transactions_;
     struct owned_consumer {
         std::unique_ptr<consumer_state> state;
         bool released = false;  // the application has closed it

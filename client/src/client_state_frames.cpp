@@ -120,6 +120,7 @@ void client_state::on_greeting(const frame& what, mono_time now, calls& out) {
     const bool other_database = note_database(terms->database_id, out);
     pipeline_.on_ready(*terms);
     requests_.on_ready();
+    transactions_.on_ready(*terms);
     for (auto& [id, each] : consumers_) {
         each.state->on_ready();
     }
@@ -145,6 +146,7 @@ bool client_state::note_database(const std::string& id, calls& out) {
         for (auto& [consumer, each] : consumers_) {
             each.state->on_other_database(out);
         }
+        transactions_.on_other_database(out);
         for (auto& [reader, each] : readers_) {
             each->on_other_database(out);
         }
@@ -159,6 +161,7 @@ void client_state::on_push(const frame& what, mono_time now, calls& out) {
         case frame_type::pong: return;
         case frame_type::draining:
             pipeline_.on_draining();
+            transactions_.on_draining();
             tell(connection_event::kind::draining, server_ + ": the broker shuts down", out);
             return;
         case frame_type::published:
@@ -212,8 +215,21 @@ void client_state::on_answer(const frame& what, mono_time now, calls& out) {
         on_error(what, now, out);
     } else if (consumer_state* const to = consumer_of(what.request_id); to != nullptr) {
         on_consumer_answer(*to, what, now, out);
+    } else if (transactions_.owns(what.request_id)) {
+        on_transacted(what, out);
     } else {
         requests_.on_answer(what, out);  // or, if nobody waits any more, nothing
+    }
+}
+
+void client_state::on_transacted(const frame& what, calls& out) {
+    if (type_of(what) != frame_type::transacted) {
+        drop("the broker did not answer a transaction with what became of it");
+        return;
+    }
+    const auto reply = decoded<codec::transacted>(what);
+    if (reply && !transactions_.on_transacted(what.request_id, *reply, out)) {
+        drop("the broker answered a transaction with the outcome of another one");
     }
 }
 
@@ -256,6 +272,8 @@ void client_state::on_error(const frame& what, mono_time now, calls& out) {
         pipeline_.on_refused(what.request_id, why, out);
     } else if (consumer_state* const to = consumer_of(what.request_id); to != nullptr) {
         to->on_refused(what.request_id, why, now, out);
+    } else if (transactions_.owns(what.request_id)) {
+        transactions_.on_refused(what.request_id, why, out);
     } else {
         requests_.on_answer(what, out);  // or of an answer that wanted no confirmation
     }
@@ -271,6 +289,7 @@ void client_state::on_connection_lost(const std::string& why, mono_time now, cal
     parser_.reset();
     pipeline_.on_lost();
     requests_.on_lost(out);
+    transactions_.on_lost();
     for (auto& [id, each] : consumers_) {
         each.state->on_lost(out);
     }
@@ -287,10 +306,11 @@ bool client_state::wants_write(mono_time now) const {
     if (connection_.wants_write(now)) {
         return true;
     }
-    return connection_.ready() && (pipeline_.wants_write() || requests_.wants_write() ||
-                                   std::ranges::any_of(consumers_, [now](const auto& each) {
-                                       return each.second.state->wants_write(now);
-                                   }));
+    return connection_.ready() &&
+           (pipeline_.wants_write() || requests_.wants_write() || transactions_.wants_write() ||
+            std::ranges::any_of(consumers_, [now](const auto& each) {
+                return each.second.state->wants_write(now);
+            }));
 }
 
 void client_state::write(byte_buffer& bytes, mono_time now, calls& out) {
@@ -307,8 +327,10 @@ void client_state::write(byte_buffer& bytes, mono_time now, calls& out) {
             }
         }
         requests_.write(to);
+        transactions_.write(to, out);
         pipeline_.write(to, out);
         admit(out);
+        finish_flushes(out);
     }
     connection_.write(to);
     if (!bytes.empty()) {

@@ -112,7 +112,8 @@ void connection_state::write(outgoing& out) {
     if (hello_due_) {
         hello_due_ = false;
         codec::hello frame;
-        frame.features_offered = codec::feature::attempt_history | codec::feature::schedules;
+        frame.features_offered = codec::feature::attempt_history | codec::feature::schedules |
+                                 codec::feature::transactions;
         frame.client_name = client_name_;
         codec::encode_frame(out.bytes, out.ids.next(), frame);
     }

@@ -72,7 +72,7 @@ bool consumer_state::wants_write(mono_time now) const {
     }
     switch (phase_) {
         case phase::detached: return attach_at_ <= now;
-        case phase::attached: return renewal_due(now) || (closing_ && !outbox_.has_unconfirmed());
+        case phase::attached: return renewal_due(now) || (closing_ && !has_unconfirmed());
         case phase::attaching:
         case phase::detaching:
         case phase::ended: return false;
@@ -90,7 +90,7 @@ void consumer_state::write(outgoing& out) {
     }
     if (phase_ == phase::detached && attach_at_ <= out.now) {
         write_attach(out);
-    } else if (phase_ == phase::attached && closing_ && !outbox_.has_unconfirmed()) {
+    } else if (phase_ == phase::attached && closing_ && !has_unconfirmed()) {
         request_ = out.ids.next();
         request_deadline_ = later(out.now, setup_.request_timeout);
         codec::encode_frame(out.bytes, request_, codec::detach{.consumer = setup_.id});
@@ -330,9 +330,13 @@ void consumer_state::pump(mono_time now, calls& out) {
     });
 }
 
-bool consumer_state::settle(delivery& of, std::uint32_t index, answer& what, mono_time now) {
+bool consumer_state::holds(const delivery& of, std::uint32_t index) const {
     // A detach under way releases everything.
-    if (phase_ == phase::ended || phase_ == phase::detaching || !of.slots[index].open) {
+    return phase_ != phase::ended && phase_ != phase::detaching && of.slots[index].open;
+}
+
+bool consumer_state::settle(delivery& of, std::uint32_t index, answer& what, mono_time now) {
+    if (!holds(of, index)) {
         return false;
     }
     if (what.action == settle_action::extend) {
@@ -344,6 +348,15 @@ bool consumer_state::settle(delivery& of, std::uint32_t index, answer& what, mon
     }
     outbox_.add(of.lease_of(index), std::move(what), now);
     return true;
+}
+
+void consumer_state::leave_transaction(delivery& of, std::uint32_t index, bool settled,
+                                       calls& out) {
+    --in_transactions_;
+    if (settled && of.slots[index].open) {
+        held_.close(of, index);
+    }
+    finish_close(out);
 }
 
 void consumer_state::wait_confirmed(callback<settle_counts> done, calls& out) {
@@ -371,7 +384,7 @@ void consumer_state::close(callback<settle_counts> done, calls& out) {
 
 // Detached, or nothing is left to wait for: without a connection, only confirmations are.
 void consumer_state::finish_close(calls& out) {
-    const bool nothing_to_wait_for = !connected_ && !outbox_.has_unconfirmed();
+    const bool nothing_to_wait_for = !connected_ && !has_unconfirmed();
     if (closing_ && (phase_ == phase::ended || nothing_to_wait_for)) {
         finish<settle_counts>(out, closed_, outbox_.counts());
     }

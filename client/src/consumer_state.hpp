@@ -79,6 +79,12 @@ public:
 
     // False: its lease is no longer held; the callback in `what` was not taken.
     [[nodiscard]] bool settle(delivery& of, std::uint32_t index, answer& what, mono_time now);
+    // Whether its lease is held and has no answer.
+    [[nodiscard]] bool holds(const delivery& of, std::uint32_t index) const;
+    // A message goes into a transaction under way: until leave_transaction() it stays leased, and
+    // the consumer attached. `settled`: the transaction answered it.
+    void enter_transaction() { ++in_transactions_; }
+    void leave_transaction(delivery& of, std::uint32_t index, bool settled, calls& out);
     void wait_confirmed(callback<settle_counts> done, calls& out);
     // Hands nothing more out; what was handed out can still be answered.
     void stop(calls& out);
@@ -95,7 +101,11 @@ public:
     // When answers that wait for company are sent at the latest.
     [[nodiscard]] mono_time gather_until() const { return outbox_.deadline(); }
     [[nodiscard]] bool has_unsent() const { return outbox_.has_unsent(); }
-    [[nodiscard]] bool has_unconfirmed() const { return outbox_.has_unconfirmed(); }
+    // With what is being answered by transactions.
+    [[nodiscard]] bool has_unconfirmed() const {
+        return outbox_.has_unconfirmed() || in_transactions_ > 0;
+    }
+    [[nodiscard]] queue_id queue() const { return queue_; }  // 0 before it was attached
     [[nodiscard]] duration_us lease() const { return lease_; }
     [[nodiscard]] std::uint32_t attempts() const { return attempts_; }
     [[nodiscard]] std::size_t buffered() const { return held_.buffered(); }
@@ -141,6 +151,7 @@ private:
     std::deque<waiter> waiters_;
     std::uint64_t last_ticket_ = 0;
     settle_outbox outbox_;
+    std::size_t in_transactions_ = 0;  // messages
 };
 
 }  // namespace brokerd::client_core

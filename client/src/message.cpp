@@ -126,9 +126,8 @@ message message_access::make(handed_message taken) {
 
 bool message_access::give(message& of, answer& what) {
     delivery& from = *of.delivery_;
-    const auto index = static_cast<std::uint32_t>(of.offset_ - from.leases.first_offset);
     const std::shared_ptr<core> owner = from.origin->owner.lock();
-    return owner != nullptr && owner->settle(from, index, what);
+    return owner != nullptr && owner->settle(from, index_of(of), what);
 }
 
 void message_access::answer_with(message& of, settle_action action, std::chrono::microseconds delay,

@@ -42,6 +42,7 @@
 #include <brokerd/error.hpp>
 #include <brokerd/message.hpp>
 #include <brokerd/options.hpp>
+#include <brokerd/transaction.hpp>
 #include <brokerd/types.hpp>
 
 namespace brokerd {
@@ -170,6 +171,14 @@ public:
     [[nodiscard]] asio::awaitable<void> schedule(std::string_view topic,
                                                  const outgoing_message& message,
                                                  schedule_time when, publish_callback on_result);
+
+    /// Carries a transaction out; completes with what it did when all of it is durable. Begun when
+    /// the awaitable is awaited.
+    /// Errors: as client::commit().
+    /// Cancellation: it is carried out, or refused, nevertheless; until then the transaction cannot
+    /// be used, but be destroyed.
+    /// Arguments: `what` may be moved or destroyed as soon as the call has returned.
+    [[nodiscard]] asio::awaitable<committed> commit(transaction& what);
 
     /// Completes when nothing is in flight.
     [[nodiscard]] asio::awaitable<void> flush();

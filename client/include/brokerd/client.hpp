@@ -34,6 +34,7 @@
 #include <brokerd/error.hpp>
 #include <brokerd/message.hpp>
 #include <brokerd/options.hpp>
+#include <brokerd/transaction.hpp>
 #include <brokerd/types.hpp>
 
 namespace brokerd {
@@ -192,7 +193,25 @@ public:
     void schedule(std::string_view topic, const outgoing_message& message, schedule_time when,
                   publish_callback on_result);
 
-    /// Waits until nothing is in flight: every message handed in before has its result.
+    /// Carries a transaction out and returns what it did once all of it is durable. The messages in
+    /// it are answered then, and it is empty. Transactions committed at the same time, from any
+    /// threads, are pipelined. A loss of the connection is repaired by sending it again: the broker
+    /// recognizes what it has done, so it is done once. While there is a connection the wait has
+    /// no end of its own.
+    /// Errors: nothing of it was done, and the transaction is as it was, with the messages in it
+    /// unanswered: lease_gone: the lease of a message in it is no longer held, which may then be
+    /// delivered again. topic_not_found, topic_removed, queue_not_found, queue_removed,
+    /// message_too_large. resource_disk, resource_memory, busy: may be repeated later.
+    /// feature_unsupported: the broker is too old for it. invalid_argument: beyond the limits of a
+    /// transaction, a due time or delay no broker would take, a message of another client's
+    /// consumer, or a commit of it is under way.
+    /// outcome_unknown: it was sent and no connection came for give_up_after, or the client was
+    /// closed: all of it was done, or nothing. The messages are still in it, and to answer one, in
+    /// whatever way, does something only if nothing of it was done.
+    committed commit(transaction& what);
+
+    /// Waits until nothing is in flight: every message and transaction handed in before has its
+    /// result.
     /// Errors: none besides those of every function; results are reported where they belong.
     void flush();
 

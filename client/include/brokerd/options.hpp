@@ -37,7 +37,8 @@ struct client_options {
     std::chrono::microseconds backoff_initial = std::chrono::milliseconds{50};
     /// Longest such pause.
     std::chrono::microseconds backoff_max = std::chrono::seconds{2};
-    /// Time for the answer to a request other than publish and confirmed answers, which have none.
+    /// Time for the answer to a request other than publishes, transactions and confirmed answers,
+    /// which have none.
     /// Counts while there is a connection.
     std::chrono::microseconds request_timeout = std::chrono::seconds{30};
     /// Most messages handed in and not yet acknowledged; publishing waits beyond.

@@ -1,0 +1,65 @@
+// What a transaction holds: the batches it publishes and the messages it answers.
+//
+// Owner: the application's handle; while `committing`, the holder of the client's lock, which then
+// keeps it even if the handle goes. Must not be destroyed under that lock: its messages are
+// released then, which takes it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "brokerd/message.hpp"
+#include "brokerd/transaction.hpp"
+#include "client/src/result.hpp"
+#include "protocol/codec/record.hpp"
+#include "protocol/types/bytes.hpp"
+#include "protocol/types/settings.hpp"
+#include "protocol/types/time.hpp"
+
+namespace brokerd::client_core {
+
+class core;
+
+// The flags of a record.
+[[nodiscard]] inline std::uint8_t flags_of(byte_view record) {
+    return std::to_integer<std::uint8_t>(record[codec::record_prefix_bytes]);
+}
+
+struct transaction_parts {
+    struct publish {
+        std::string topic;
+        byte_buffer batch;  // room for the header, and records
+        std::uint32_t count = 0;
+        std::uint8_t flags = 0;
+        std::optional<schedule_time> when;  // scheduled: one message, which nothing joins
+    };
+    struct settle {
+        message which;
+        settle_action action = settle_action::ack;
+        duration_us delay{-1};
+        std::string reason;
+    };
+
+    [[nodiscard]] bool empty() const { return publishes.empty() && settles.empty(); }
+    // It was carried out: the messages are answered.
+    void clear();
+
+    std::vector<publish> publishes;
+    std::vector<settle> settles;
+    std::atomic<bool> committing = false;
+};
+
+// Commits what `of` holds; `done` is called once, perhaps at once.
+void commit(const std::shared_ptr<core>& with, std::shared_ptr<transaction_parts> what,
+            callback<committed> done);
+
+struct transaction_access {
+    [[nodiscard]] static std::shared_ptr<transaction_parts> parts(transaction& of);
+};
+
+}  // namespace brokerd::client_core
