@@ -23,6 +23,20 @@ std::string free_space(const storage::disk_room& room) {
                        room.free_bytes / limits::mib, room.reserve_bytes / limits::mib);
 }
 
+// Of the batches that a request wants stored; 0: it publishes nothing.
+std::size_t published_bytes(const domain::request_body& body) {
+    if (const auto* publish = std::get_if<domain::publish_request>(&body)) {
+        return publish->batch.view.size();
+    }
+    std::size_t bytes = 0;
+    if (const auto* transaction = std::get_if<domain::transaction_request>(&body)) {
+        for (const auto& publish : transaction->publishes) {
+            bytes += publish.batch.view.size();
+        }
+    }
+    return bytes;
+}
+
 // Smallest of two times at which something has to happen.
 void wake_by(mono_time& wake, mono_time at) {
     wake = std::min(wake, at);
@@ -71,12 +85,12 @@ void engine_core::apply(command_batch batch, instant now) {
         } else if (std::holds_alternative<domain::connection_closed>(command)) {
             open_.erase(batch.connection);
         } else if (const auto* request = std::get_if<domain::request>(&command)) {
-            const auto* publish = std::get_if<domain::publish_request>(&request->body);
-            if (publish != nullptr && counts_.store.room.below_reserve) {
+            const std::size_t bytes = published_bytes(request->body);
+            if (bytes > 0 && counts_.store.room.below_reserve) {
                 refuse_publish(*request);
                 continue;
             }
-            gathered_bytes_ += publish != nullptr ? publish->batch.view.size() : 0;
+            gathered_bytes_ += bytes;
         }
         domain_.apply(std::move(command), now, effects_);
     }
@@ -91,14 +105,18 @@ void engine_core::answered(fetch_answer answer, instant now) {
 
 void engine_core::refuse_publish(const domain::request& from) {
     ++counts_.disk_refusals;
+    failure why{error_code::resource_disk,
+                fmt::format("the broker's disk has only {}; free space there, or start brokerd "
+                            "with a smaller --disk-reserve; what is stored can be consumed",
+                            free_space(counts_.store.room))};
+    domain::output_body answer = codec::error{why.code, why.text};
+    if (std::holds_alternative<domain::publish_request>(from.body)) {
+        answer = domain::publish_refused{std::move(why)};
+    }
     release({.connection = from.connection,
              .request = from.id,
              .depends_on = {},
-             .body = domain::publish_refused{
-                 {error_code::resource_disk,
-                  fmt::format("the broker's disk has only {}; free space there, or start brokerd "
-                              "with a smaller --disk-reserve; what is stored can be consumed",
-                              free_space(counts_.store.room))}}});
+             .body = std::move(answer)});
 }
 
 void engine_core::committed(commit_number number, const storage::append_result& result,

@@ -27,6 +27,7 @@ constexpr std::array table{
     in_open(frame_type::goodbye, &handlers::goodbye),
     in_open(frame_type::publish, &handlers::publish),
     in_open(frame_type::schedule, &handlers::schedule),
+    in_open(frame_type::transact, &handlers::transact),
     in_open(frame_type::attach, &handlers::attach),
     in_open(frame_type::detach, &handlers::detach),
     engine_request<codec::set_prefetch>(),
@@ -57,11 +58,12 @@ constexpr std::array table{
     in_open(frame_type::stats, &handlers::stats),
 };
 
-// Every request that the domain knows has its row (publish has a form of its own there).
+// Every request that the domain knows has its row (publish and transact have forms of their own
+// there).
 template <typename Variant>
 struct covered;
-template <typename First, typename... Bodies>
-struct covered<std::variant<First, Bodies...>> {
+template <typename... Bodies>
+struct covered<std::variant<domain::publish_request, domain::transaction_request, Bodies...>> {
     static constexpr bool value =
         (... && (std::ranges::find(table, Bodies::type, &request_row::type) != table.end()));
 };

@@ -34,6 +34,8 @@ void goodbye(session& of, const codec::frame& frame, session_io& io);
 // handlers_publish.cpp
 void publish(session& of, const codec::frame& frame, session_io& io);
 void schedule(session& of, const codec::frame& frame, session_io& io);
+// handlers_transact.cpp
+void transact(session& of, const codec::frame& frame, session_io& io);
 // handlers_consume.cpp
 void attach(session& of, const codec::frame& frame, session_io& io);
 void detach(session& of, const codec::frame& frame, session_io& io);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "broker/base/assert.hpp"
+#include "broker/session/request_checks.hpp"
 #include "broker/session/request_table.hpp"
 #include "protocol/codec/record_batch.hpp"
 #include "protocol/codec/registry.hpp"
@@ -25,22 +26,6 @@ std::uint32_t claimed_count(byte_view batch, std::uint32_t max) {
         return 0;
     }
     return std::min(load_le<std::uint32_t>(batch.data() + batch_count_offset), max);
-}
-
-// With pipelined publishes to many topics, which one is meant. A name that is none is not repeated.
-failure naming(const std::string& topic, failure why) {
-    if (check_topic_name(topic)) {
-        why.text = fmt::format("topic {}: {}", topic, why.text);
-    }
-    return why;
-}
-
-std::uint64_t leases_in(const std::vector<lease_run>& runs) {
-    std::uint64_t count = 0;
-    for (const auto& run : runs) {
-        count += run.count;
-    }
-    return count;
 }
 
 // What may have to be said of so many leases.
@@ -252,8 +237,8 @@ void session::take_publish(std::uint32_t request, domain::publish_request messag
     io.commands.emplace_back(domain::request{id_, *number, std::move(message)});
 }
 
-// Bytes of the frame at hand that outlive it. Those that lie in the piece just read share one copy
-// of it: one allocation per read, however many frames it holds.
+// Those that lie in the piece just read share one copy of it: one allocation per read, however many
+// frames it holds.
 shared_bytes session::keep(byte_view part_of_body) {
     const bool in_piece = !body_.empty() && body_.data() >= piece_.data() &&
                           body_.data() + body_.size() <= piece_.data() + piece_.size();
@@ -297,21 +282,8 @@ void session::take_settle(std::uint32_t request, codec::settle message, session_
                io);
         return;
     }
-    if (auto text = check_text(message.reason, limits::reason_bytes_max, "reason"); !text) {
-        refuse(request, text.error(), io);
-        return;
-    }
-    const duration_us longest = message.action == settle_action::extend
-                                    ? duration_us{limits::lease_max}
-                                    : duration_us{limits::nack_delay_max};
-    if (message.delay < duration_us{-1} || message.delay > longest) {
-        refuse(
-            request,
-            {error_code::invalid_argument,
-             fmt::format("the delay of a {} is {} us; allowed are 0 to {} us, or -1 for what the "
-                         "queue says",
-                         to_string(message.action), message.delay.count(), longest.count())},
-            io);
+    if (auto checked = check_settle(message.action, message.delay, message.reason); !checked) {
+        refuse(request, checked.error(), io);
         return;
     }
     const expected_answer expected{message.confirm ? answer_kind::soon : answer_kind::none,

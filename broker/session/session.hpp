@@ -121,6 +121,8 @@ public:
     void refuse(std::uint32_t request, const failure& why, session_io& io);
     void pass_on(std::uint32_t request, domain::request_body body, expected_answer expected,
                  session_io& io);
+    // Bytes of the frame at hand that outlive it.
+    [[nodiscard]] shared_bytes keep(byte_view part_of_body);
     void accept_hello(std::uint32_t request, const codec::hello& hello, session_io& io);
     void take_publish(std::uint32_t request, domain::publish_request message, session_io& io);
     void take_attach(std::uint32_t request, codec::attach message, session_io& io);
@@ -135,7 +137,6 @@ private:
     void handle_frames(session_io& io);
     void handle_unread(session_io& io);
     void handle(const codec::frame& frame, session_io& io);
-    [[nodiscard]] shared_bytes keep(byte_view part_of_body);
     void watch_frame(instant now);
     [[nodiscard]] mono_time frame_due() const;
     [[nodiscard]] mono_time ping_due() const;

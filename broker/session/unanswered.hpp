@@ -1,7 +1,7 @@
-// The requests of one connection that are not answered yet: how many, and how large their answers
-// may become together. Each goes to the engine under a tag, the client's request id and what it
-// was counted as, and the answer brings the tag back. So every answer takes off exactly what its
-// request put on, also where a client uses an id twice or an uncounted request is refused.
+// The requests of one connection that are not answered yet: how many, and how large they and their
+// answers may become together. Each goes to the engine under a tag, the client's request id and
+// what it was counted as, and the answer brings the tag back. So every answer takes off exactly
+// what its request put on, also where a client uses an id twice or an uncounted request is refused.
 // Owner: the session's thread. Pure. Header only.
 #pragma once
 
@@ -23,7 +23,8 @@ enum class answer_kind : std::uint8_t {
     question,  // of the server
 };
 
-// What a request has to expect. `bytes`: what its answer may hold in memory until it is written.
+// What a request has to expect. `bytes`: what its answer may hold in memory until it is written,
+// and what the request itself holds until then, where that is much.
 struct expected_answer {
     answer_kind kind = answer_kind::none;
     std::size_t bytes = 0;

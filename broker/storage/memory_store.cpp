@@ -64,6 +64,8 @@ void memory_image::operator()(const domain::topic_changed& m) {
 
 void memory_image::operator()(const domain::topic_removed& m) {
     topics_.erase(m.topic);
+    std::erase_if(producers_,
+                  [&](const auto& slot) { return std::get<topic_id>(slot.first) == m.topic; });
 }
 
 void memory_image::operator()(const domain::queue_created& m) {
@@ -76,10 +78,11 @@ void memory_image::operator()(const domain::queue_changed& m) {
 }
 
 void memory_image::operator()(const domain::queue_removed& m) {
-    topic_image& of = topic(m.topic);
-    of.queues.erase(m.queue);
-    std::erase_if(of.producers,
-                  [&](const auto& slot) { return std::get<queue_id>(slot.first) == m.queue; });
+    topic(m.topic).queues.erase(m.queue);
+    std::erase_if(producers_, [&](const auto& slot) {
+        return std::get<topic_id>(slot.first) == m.topic &&
+               std::get<queue_id>(slot.first) == m.queue;
+    });
 }
 
 void memory_image::operator()(const domain::appended& m) {
@@ -132,13 +135,14 @@ void memory_image::operator()(const domain::kept_erased& m) {
 }
 
 void memory_image::operator()(const domain::producer_put& m) {
-    topic(m.topic).producers[{m.queue, m.producer, m.slot}] = m;
+    BROKERD_ASSERT(m.topic == topic_id{} || topics_.contains(m.topic), "no topic {}",
+                   m.topic.value());
+    producers_[{m.topic, m.queue, m.producer, m.slot}] = m;
 }
 
 void memory_image::operator()(const domain::producer_erased& m) {
-    auto& producers = topic(m.topic).producers;
     for (std::uint32_t slot = 0; slot < m.slots; ++slot) {
-        producers.erase({m.queue, m.producer, slot});
+        producers_.erase({m.topic, m.queue, m.producer, slot});
     }
 }
 
@@ -201,10 +205,8 @@ domain::loaded_state memory_image::load() const {
             }
         }
     }
-    for (const auto& [id, topic] : topics_) {
-        for (const auto& [slot, put] : topic.producers) {
-            to.emplace_back(put);
-        }
+    for (const auto& [slot, put] : producers_) {
+        to.emplace_back(put);
     }
     return state;
 }

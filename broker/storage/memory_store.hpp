@@ -63,7 +63,6 @@ private:
         std::set<std::pair<wall_time, offset_t>> due;
         std::map<offset_t, domain::kept_put> kept;
     };
-    using producer_slot = std::tuple<queue_id, producer_id, std::uint32_t>;
     struct topic_image {
         domain::topic_created created;
         std::optional<domain::topic_changed> changed;
@@ -73,7 +72,6 @@ private:
         offset_t next_offset = 0;
         wall_time last_append{};
         std::map<queue_id, queue_image> queues;
-        std::map<producer_slot, domain::producer_put> producers;
         std::map<domain::schedule_key, shared_bytes> schedules;
         std::map<std::uint64_t, wall_time> schedule_dues;  // by id
         std::optional<domain::schedule_totals> scheduled;
@@ -82,6 +80,8 @@ private:
         // The chunk that holds an offset, if it is there and readable.
         [[nodiscard]] domain::chunk_ptr chunk_with(offset_t offset) const;
     };
+
+    using producer_slot = std::tuple<topic_id, queue_id, producer_id, std::uint32_t>;
 
     topic_image& topic(topic_id id);
     queue_image& queue(topic_id id, queue_id queue);
@@ -103,6 +103,7 @@ private:
     std::uint64_t next_id_ = 1;
     wall_time retry_clock_{};
     std::map<topic_id, topic_image> topics_;
+    std::map<producer_slot, domain::producer_put> producers_;  // topic 0: of transactions
 };
 
 class memory_store : public store {

@@ -357,6 +357,32 @@ TYPED_TEST(store_conformance, producer_slots_are_replaced_and_erased) {
     EXPECT_EQ(without_meta(), (std::vector<domain::mutation>{settles}));
 }
 
+// Those of transactions belong to no topic: they lie under topic 0.
+TYPED_TEST(store_conformance, slots_of_no_topic_come_first_and_stay_when_topics_go) {
+    constexpr topic_id none;
+    const domain::producer_put before{none, {}, producer_id{7}, 0, at(1), {{1, 1, 4}}};
+    this->commit({before});
+    EXPECT_EQ(this->load().mutations, (std::vector<domain::mutation>{before}));
+    this->with_queue();
+    const domain::producer_put replaced{none, {}, producer_id{7}, 0, at(2), {{1, 2, 4}}};
+    const domain::producer_put second{none, {}, producer_id{7}, 1, at(3), {{3, 1, 5}}};
+    const domain::producer_put other{none, {}, producer_id{8}, 0, at(3), {{1, 1, 9}}};
+    const domain::producer_put publishes{orders, {}, producer_id{7}, 0, at(3), {{1, 5, 0}}};
+    this->commit({publishes, other, second, replaced});
+    this->subject_.restart();
+    auto all = this->load().mutations;
+    all.erase(all.begin(), all.begin() + 2);
+    EXPECT_EQ(all, (std::vector<domain::mutation>{replaced, second, other, publishes}));
+    this->commit({domain::queue_removed{orders, billing}});
+    this->commit({domain::topic_removed{orders}});
+    this->store().maintain();
+    this->subject_.restart();
+    EXPECT_EQ(this->load().mutations, (std::vector<domain::mutation>{replaced, second, other}));
+    this->commit({domain::producer_erased{none, {}, producer_id{7}, 2}});
+    this->subject_.restart();
+    EXPECT_EQ(this->load().mutations, (std::vector<domain::mutation>{other}));
+}
+
 TYPED_TEST(store_conformance, a_removed_queue_leaves_nothing) {
     this->with_queue();
     constexpr queue_id audit{3};

@@ -227,6 +227,44 @@ TEST_F(engine_core_test, publishes_are_refused_while_the_disk_is_nearly_full) {
     EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(12));
 }
 
+TEST_F(engine_core_test, transactions_that_publish_are_refused_likewise_and_others_pass) {
+    start();
+    make_queue();
+    ask(2, codec::attach{.queue = "t/q", .consumer = consumer_id{1}, .prefetch_messages = 1});
+    publish(3);
+    settle_all();
+    queue_id queue;
+    std::vector<lease_run> leases;
+    for (const auto& out : take()) {
+        if (const auto* attached = std::get_if<codec::attached>(&out.body)) {
+            queue = attached->queue;
+        } else if (const auto* delivery = std::get_if<domain::delivery>(&out.body)) {
+            leases.push_back(delivery->runs.at(0).leases);
+        }
+    }
+    ASSERT_THAT(leases, SizeIs(1));
+    storage::store_statistics measured;
+    measured.room = {.free_bytes = 5 << 20, .below_reserve = true};
+    core().disk_measured(measured);
+    domain::transaction_request transaction{.producer = producer_id{7},
+                                            .first_sequence = 1,
+                                            .publishes = {publish_of("x")},
+                                            .settles = {{.queue = queue, .runs = leases}}};
+    ask(10, transaction);
+    (void)finish();
+    const auto outputs = take();
+    ASSERT_THAT(outputs, SizeIs(1));
+    const auto& refused = std::get<codec::error>(outputs[0].body);
+    EXPECT_EQ(refused.code, error_code::resource_disk);
+    EXPECT_THAT(refused.text, HasSubstr("5 MiB"));
+    EXPECT_EQ(core().statistics().disk_refusals, 1U);
+    transaction.publishes.clear();
+    store.set_disk(disk_level::below_reserve);
+    ask(11, transaction);
+    settle_all();
+    EXPECT_THAT(answered<codec::transacted>(), ElementsAre(11));
+}
+
 TEST_F(engine_core_test, a_disk_full_from_the_start_refuses_the_first_publish) {
     store.set_disk(disk_level::below_reserve);
     start();
@@ -451,6 +489,23 @@ TEST_F(engine_core_test, too_much_gathered_stops_the_inbox_until_the_commit_is_b
     (void)finish();
     EXPECT_FALSE(core().saturated());
     EXPECT_EQ(fetches.maintain_calls, 1) << "much was written: the disk is measured";
+}
+
+TEST_F(engine_core_test, what_transactions_publish_counts_as_gathered) {
+    start();
+    make_queue();
+    publish(9);
+    (void)finish();
+    const auto large = publish_of(std::string(512 * limits::kib, 'x'));
+    std::uint64_t sequence = 1;
+    while (!core().saturated() && sequence < 1000) {
+        ask(10, domain::transaction_request{.producer = producer_id{7},
+                                            .first_sequence = sequence,
+                                            .publishes = {large, large},
+                                            .settles = {}});
+        sequence += 2;
+    }
+    EXPECT_LE(sequence - 1, gathering_bytes_max / large.batch.view.size() + 2);
 }
 
 }  // namespace

@@ -125,21 +125,23 @@ protected:
     void ask(std::uint32_t id, domain::request_body body, std::uint64_t connection = 1) {
         post(connection, domain::request{connection_id{connection}, id, std::move(body)});
     }
-    // With `later` it is scheduled.
-    void publish(std::uint32_t id, const std::string& payload = "x", std::uint64_t connection = 1,
-                 std::optional<domain::schedule_time> later = std::nullopt) {
+    [[nodiscard]] static domain::publish_request publish_of(const std::string& payload) {
         codec::batch_builder builder;
         builder.add({.key = {}, .headers = {}, .payload = as_bytes(payload)});
         const auto bytes = std::make_shared<byte_buffer>(builder.take({}, 0));
-        ask(id,
-            domain::publish_request{.topic = "t",
-                                    .batch = {bytes, *bytes},
-                                    .count = 1,
-                                    .producer = {},
-                                    .first_sequence = 0,
-                                    .largest_record = payload.size() + codec::record_bytes_min,
-                                    .later = later},
-            connection);
+        return {.topic = "t",
+                .batch = {bytes, *bytes},
+                .count = 1,
+                .producer = {},
+                .first_sequence = 0,
+                .largest_record = payload.size() + codec::record_bytes_min};
+    }
+    // With `later` it is scheduled.
+    void publish(std::uint32_t id, const std::string& payload = "x", std::uint64_t connection = 1,
+                 std::optional<domain::schedule_time> later = std::nullopt) {
+        auto request = publish_of(payload);
+        request.later = later;
+        ask(id, std::move(request), connection);
     }
     // Topic t with queue q.
     void make_queue() {
