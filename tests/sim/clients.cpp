@@ -26,6 +26,8 @@ queue_settings short_settings(std::uint64_t seed) {
     return settings;
 }
 
+}  // namespace
+
 byte_buffer make_batch(const std::vector<std::uint64_t>& contents, producer_id producer,
                        std::uint64_t first_sequence) {
     codec::batch_builder builder;
@@ -40,8 +42,6 @@ byte_buffer make_batch(const std::vector<std::uint64_t>& contents, producer_id p
     }
     return builder.take(producer, first_sequence);
 }
-
-}  // namespace
 
 void world::step() {
     sim_client& who = clients_[random_.below(clients_.size())];
@@ -73,6 +73,8 @@ void world::step() {
         do_cancel(who);
     } else if (dice < 90) {
         do_list(who);
+    } else if (dice < 97) {
+        do_transaction(who);
     }
     advance();
     if (random_.chance(1, 2)) {
@@ -140,26 +142,30 @@ void world::send_publish(sim_client& who, pending_publish what) {
     publish.count = static_cast<std::uint32_t>(what.contents.size());
     publish.producer = who.producer;
     publish.first_sequence = what.sequence;
-    publish.largest_record = 64;
+    publish.largest_record = what.largest_record;
     publish.later = what.later;
     who.unanswered[id] = std::move(what);
     apply(domain::request{who.connection, id, std::move(publish)});
     settle_outputs();
 }
 
-std::optional<world::pending_publish> world::new_batch(sim_client& who, std::uint64_t count_max) {
+world::pending_publish world::any_publish(std::uint64_t count_max) {
     pending_publish what;
     what.topic = any_topic();
+    for (std::uint64_t left = 1 + random_.below(count_max); left > 0; --left) {
+        what.contents.push_back(next_content_++);
+    }
+    return what;
+}
+
+std::optional<world::pending_publish> world::new_batch(sim_client& who, std::uint64_t count_max) {
+    pending_publish what = any_publish(count_max);
     if (!model_.state.topics.contains(what.topic)) {
         return std::nullopt;
     }
-    const std::uint64_t count = 1 + random_.below(count_max);
     auto& next = who.next_sequence.try_emplace(what.topic, 1).first->second;
     what.sequence = next;
-    next += count;
-    for (std::uint64_t i = 0; i < count; ++i) {
-        what.contents.push_back(next_content_++);
-    }
+    next += what.contents.size();
     what.batch = make_batch(what.contents, who.producer, what.sequence);
     return what;
 }
@@ -175,6 +181,33 @@ void world::resend(sim_client& who) {
         if (model_.state.topics.contains(pending.topic)) {
             note("resend", pending.sequence);
             send_publish(who, std::move(pending));
+        }
+    }
+    for (auto& pending : std::exchange(who.transactions_to_resend, {})) {
+        note("transaction resent", pending.sequence);
+        send_transaction(who, std::move(pending));
+    }
+}
+
+void world::append_lease(std::vector<lease_run>& runs, const held_lease& held) {
+    if (!runs.empty() && runs.back().epoch == held.lease.epoch &&
+        runs.back().first_offset + runs.back().count == held.offset &&
+        runs.back().first_lease + runs.back().count == held.lease.counter) {
+        ++runs.back().count;
+    } else {
+        runs.push_back({held.offset, 1, held.lease.epoch, held.lease.counter});
+    }
+}
+
+void world::trace_leases(queue_id queue, const std::vector<lease_run>& runs) {
+    if (!options_.trace) {
+        return;
+    }
+    for (const auto& run : runs) {
+        for (std::uint32_t i = 0; i < run.count; ++i) {
+            fmt::print(stderr, "    queue {} offset {} lease {}:{}: {}\n", queue.value(),
+                       run.first_offset + i, run.epoch.value(), run.first_lease + i,
+                       model_.describe(queue, run.first_offset + i));
         }
     }
 }
@@ -206,13 +239,7 @@ void world::do_settle(sim_client& who) {
             continue;
         }
         ++total;
-        if (!what.runs.empty() && what.runs.back().epoch == held.lease.epoch &&
-            what.runs.back().first_offset + what.runs.back().count == held.offset &&
-            what.runs.back().first_lease + what.runs.back().count == held.lease.counter) {
-            ++what.runs.back().count;
-        } else {
-            what.runs.push_back({held.offset, 1, held.lease.epoch, held.lease.counter});
-        }
+        append_lease(what.runs, held);
         if (what.action == settle_action::extend) {
             kept.push_back(held);
         }
@@ -222,15 +249,7 @@ void world::do_settle(sim_client& who) {
         return;
     }
     note(to_string(what.action), total);
-    if (options_.trace) {
-        for (const auto& run : what.runs) {
-            for (std::uint32_t i = 0; i < run.count; ++i) {
-                fmt::print(stderr, "    queue {} offset {} lease {}:{}: {}\n", what.queue.value(),
-                           run.first_offset + i, run.epoch.value(), run.first_lease + i,
-                           model_.describe(what.queue, run.first_offset + i));
-            }
-        }
-    }
+    trace_leases(what.queue, what.runs);
     const std::uint32_t id = next_request_++;
     settles_[id] = what;
     apply_whole(domain::request{who.connection, id, what});
@@ -245,6 +264,7 @@ void world::do_attach(sim_client& who) {
     if (model_.state.topics.empty() || who.consumers.size() >= 3) {
         return;
     }
+    await_transactions();  // so that the model may take leases up before the domain does
     codec::attach what;
     what.queue = random_queue_path();
     const auto path = parse_queue_path(what.queue);
@@ -295,6 +315,7 @@ void world::do_detach(sim_client& who) {
     note("detach", id.value());
     who.detaches[next_request_] = id.value();
     apply(domain::request{who.connection, next_request_++, codec::detach{id}});
+    await_transactions(who.connection);
     model_.detached({who.connection, id}, now_);
     settle_outputs();
 }
@@ -316,6 +337,9 @@ void world::do_disconnect(sim_client& who) {
     const bool goodbye = random_.chance(1, 3);
     note(goodbye ? "goodbye" : "lost", who.connection.value());
     apply(domain::connection_closed{who.connection, goodbye});
+    if (goodbye) {
+        await_transactions(who.connection);
+    }
     model_.connection_closed(who.connection, goodbye, now_);
     settle_outputs();
     who.connected = false;
@@ -323,10 +347,7 @@ void world::do_disconnect(sim_client& who) {
     if (goodbye) {
         who.held.clear();
     }
-    for (auto& [request, pending] : who.unanswered) {
-        who.to_resend.push_back(std::move(pending));
-    }
-    who.unanswered.clear();
+    lose_answers(who);
 }
 
 std::string world::random_queue_path() {
@@ -360,6 +381,7 @@ void world::do_admin() {
                 sent.action = settle_action::extend;  // its answer says nothing any more
             }
         }
+        forget_acks(queue.id);
     };
     const auto counted = [&](const std::optional<domain::output>& reply) {
         const auto* answer = std::get_if<codec::counted>(&reply->body);

@@ -5,6 +5,7 @@
 // Single thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -18,6 +19,7 @@
 
 #include "broker/domain/command.hpp"
 #include "broker/domain/effects.hpp"
+#include "protocol/types/error.hpp"
 #include "protocol/types/ids.hpp"
 #include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
@@ -133,8 +135,28 @@ struct model_topic {
     std::vector<schedules_left> undecided;
 };
 
+// One transaction as it is sent.
+struct model_transaction {
+    struct publish {
+        std::string topic;
+        std::vector<std::uint64_t> contents;
+        std::optional<model_schedule> later;
+    };
+    producer_id producer;
+    std::uint64_t first_sequence = 0;
+    std::vector<publish> publishes;
+    std::vector<codec::transact_settle> settles;
+    std::set<error_code> flaws;  // for which it is refused at any time
+
+    [[nodiscard]] std::uint64_t sequences() const {
+        return std::max<std::uint64_t>(1, publishes.size());
+    }
+};
+
 struct model_state {
     std::map<std::string, model_topic> topics;
+    // Those carried out, by producer and first sequence: what each publish was given.
+    std::map<std::pair<std::uint64_t, std::uint64_t>, std::vector<offset_t>> transactions;
 };
 
 struct model_consumer {
@@ -193,6 +215,10 @@ public:
                                       const std::vector<std::uint64_t>& ids, std::uint64_t told);
     // Learns from the page when schedules are due.
     void listed(const codec::schedule_list& asked, const codec::schedules& page);
+    // A transaction was carried out, now or before: checks that it had to be.
+    void transacted(const model_transaction& what, const codec::transacted& answer, instant now);
+    // Nothing of it was carried out: checks that there is a reason.
+    void transaction_refused(const model_transaction& what, const codec::error& why);
     // Applies a settle and says how many of its leases were held.
     std::uint64_t settled(const codec::settle& what, holder by, instant now);
     // Takes up one held lease again at attach; false if it is gone.
@@ -230,6 +256,7 @@ public:
     // What it knows of a message, for traces.
     [[nodiscard]] std::string describe(queue_id queue, offset_t offset);
     [[nodiscard]] model_queue* find(queue_id id);
+    [[nodiscard]] bool is_held(queue_id queue, offset_t offset, lease_id lease);
 
 private:
     // Whether the batch was accepted before, and that the answer says so.
@@ -243,6 +270,8 @@ private:
     // Of those that were there before the chunk, none may come behind one that is due later.
     static void check_turn(const model_topic& to, std::uint64_t id, const model_schedule& what,
                            const domain::schedule_key& reached);
+    // Why a transaction is to be refused as things are, its sequences aside.
+    [[nodiscard]] std::set<error_code> obstacles(const model_transaction& what);
     bool taken_up(model_queue& queue, model_message& message, lease_id lease, holder by,
                   instant now);
     void fail_lease(model_queue& queue, model_message& message, attempt_outcome outcome,

@@ -22,13 +22,11 @@ void world::begin_quiet() {
     for (auto& client : clients_) {
         if (client.connected) {
             apply(domain::connection_closed{client.connection, true});
+            await_transactions(client.connection);
             model_.connection_closed(client.connection, true, now_);
             settle_outputs();
             client.connected = false;
-            for (auto& [request, pending] : client.unanswered) {
-                client.to_resend.push_back(std::move(pending));
-            }
-            client.unanswered.clear();
+            lose_answers(client);
             client.consumers.clear();
         }
         client.held.clear();
@@ -82,7 +80,7 @@ bool world::has_open_messages() const {
 
 bool world::has_unanswered() const {
     for (const auto& client : clients_) {
-        if (!client.unanswered.empty()) {
+        if (!client.unanswered.empty() || !client.transactions.empty()) {
             return true;
         }
     }

@@ -68,6 +68,7 @@ INSTANTIATE_TEST_SUITE_P(faults, simulator_with_fault,
                                          base::fault::skip_deduplication,
                                          base::fault::forget_lease_on_disconnect,
                                          base::fault::forget_key_lock, base::fault::keep_schedule,
+                                         base::fault::tear_transaction,
                                          base::fault::drop_cursor_range));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
@@ -99,6 +100,14 @@ TEST(simulation, reaches_what_it_is_for) {
     }
     for (const char* mark :
          {"scheduled", "schedule appended", "cancelled", "nothing to cancel", "listed"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark :
+         {"transacted", "transaction again", "transaction resent", "transaction waits",
+          "transaction refused: lease_gone", "transaction refused: queue_removed",
+          "transaction refused: topic_not_found", "transaction refused: message_too_large",
+          "transaction refused: invalid_argument", "transaction refused: sequence_too_old",
+          "transaction refused: sequence_mismatch"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
 }

@@ -1,5 +1,5 @@
 // The machinery of the world: turns, commits, crashes, the way of outputs. The clients' steps are
-// in clients.cpp and schedules.cpp, the end is in quiet.cpp.
+// in clients.cpp, schedules.cpp and transactions.cpp, the end is in quiet.cpp.
 #include "tests/sim/world.hpp"
 
 #include <algorithm>
@@ -196,6 +196,7 @@ void world::observe(const domain::output& what) {
         return;
     }
     observe_schedules(what);
+    observe_transaction(what);
     if (const auto* refused = std::get_if<domain::publish_refused>(&what.body)) {
         throw violation("a publish was refused: " + refused->why.text);
     }
@@ -225,12 +226,8 @@ void world::observe_accepted(const domain::output& what, const domain::publish_a
             model_.published(sent.topic, client.producer, sent.sequence, sent.contents, accepted);
             continue;
         }
-        model_schedule made;
-        made.contents = sent.contents;
-        const bool exact = sent.later->due != wall_time{};
-        made.due_min = exact ? sent.later->due : wall_min() + sent.later->delay;
-        made.due_max = exact ? sent.later->due : wall_max() + sent.later->delay;
-        model_.scheduled(sent.topic, client.producer, sent.sequence, std::move(made), accepted);
+        model_.scheduled(sent.topic, client.producer, sent.sequence, schedule_of(sent, wall_min()),
+                         accepted);
     }
 }
 
@@ -252,7 +249,9 @@ void world::receive(const domain::output& what) {
         if (!client.connected || client.connection != what.connection) {
             continue;
         }
-        if (const auto* accepted = std::get_if<domain::publish_accepted>(&what.body)) {
+        if (client.transactions.contains(what.request)) {
+            receive_transacted(client, what);
+        } else if (const auto* accepted = std::get_if<domain::publish_accepted>(&what.body)) {
             receive_accepted(client, what, *accepted);
         } else if (const auto* delivery = std::get_if<domain::delivery>(&what.body)) {
             const auto consumer = client.consumers.find(delivery->consumer.value());
@@ -295,15 +294,30 @@ void world::receive(const domain::output& what) {
 void world::receive_accepted(sim_client& who, const domain::output& what,
                              const domain::publish_accepted& accepted) {
     const auto at = who.unanswered.find(what.request);
-    const auto topic = model_.state.topics.at(at->second.topic).id.value();
-    if (at->second.later) {
-        kept_.emplace(topic, accepted.base_offset);
-    } else {
-        for (std::size_t i = 0; i < at->second.contents.size(); ++i) {
-            seen_[{topic, accepted.base_offset + i}] = at->second.contents[i];
-        }
-    }
+    hold_to(at->second, accepted.base_offset);
     who.unanswered.erase(at);
+}
+
+void world::hold_to(const pending_publish& what, std::uint64_t base_offset) {
+    const auto topic = model_.state.topics.at(what.topic).id.value();
+    if (what.later) {
+        kept_.emplace(topic, base_offset);
+        return;
+    }
+    for (std::size_t i = 0; i < what.contents.size(); ++i) {
+        seen_[{topic, base_offset + i}] = what.contents[i];
+    }
+}
+
+void world::lose_answers(sim_client& who) {
+    for (auto& [request, pending] : who.unanswered) {
+        who.to_resend.push_back(std::move(pending));
+    }
+    who.unanswered.clear();
+    for (auto& [request, pending] : who.transactions) {
+        who.transactions_to_resend.push_back(std::move(pending));
+    }
+    who.transactions.clear();
 }
 
 void world::answer_fetch(std::size_t index) {
@@ -364,17 +378,16 @@ void world::crash() {
         }
     }
     check_kept_schedules();
+    check_kept_transactions();
     for (auto& client : clients_) {
         if (client.connected) {
             client.connected = false;
-            for (auto& [request, pending] : client.unanswered) {
-                client.to_resend.push_back(std::move(pending));
-            }
-            client.unanswered.clear();
+            lose_answers(client);
             client.consumers.clear();
         }
     }
     lose_schedules();
+    transactions_.clear();
     settles_.clear();
     settle_accepted_.clear();
     const auto copy = copies_[last.value()];

@@ -3,6 +3,7 @@
 // everything; the same seed gives the same trace. The model checks each step. Single thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -50,6 +51,30 @@ private:
         std::vector<std::uint64_t> contents;
         byte_buffer batch;
         std::optional<domain::schedule_time> later;
+        std::uint64_t largest_record = 64;
+    };
+    struct confirmed_ack {
+        queue_id queue;
+        offset_t offset = 0;
+    };
+    struct pending_transaction {
+        std::uint64_t sequence = 0;
+        std::vector<pending_publish> publishes;  // without sequences
+        std::vector<codec::transact_settle> settles;
+        std::set<error_code> flaws;       // made on purpose
+        std::vector<held_lease> leases;   // of the settles; held again if it is refused
+        std::vector<confirmed_ack> acks;  // what it confirms if it is not
+        bool accepted = false;            // and the client knows
+
+        [[nodiscard]] std::uint64_t end() const {
+            return sequence + std::max<std::uint64_t>(1, publishes.size());
+        }
+    };
+    struct sent_transaction {
+        connection_id connection;
+        producer_id producer;
+        pending_transaction what;
+        wall_time sent_min{};  // by the domain's wall clock
     };
     struct named_schedules {
         std::string topic;
@@ -62,14 +87,14 @@ private:
         std::map<std::string, std::uint64_t> next_sequence;
         std::map<std::uint64_t, pending_publish> unanswered;  // by request
         std::vector<pending_publish> to_resend;
+        std::uint64_t next_transaction = 1;                         // sequence
+        std::map<std::uint64_t, pending_transaction> transactions;  // not answered, by request
+        std::vector<pending_transaction> transactions_to_resend;
+        std::optional<pending_transaction> answered;                          // one of the last
         std::map<std::uint32_t, std::pair<std::string, queue_id>> consumers;  // id -> path, queue
         std::vector<held_lease> held;
         std::map<std::uint64_t, std::uint32_t> detaches;  // request -> consumer, not answered
         std::set<std::uint32_t> ended;  // consumers the client was told the end of
-    };
-    struct confirmed_ack {
-        queue_id queue;
-        offset_t offset = 0;
     };
 
     // ---- steps ----
@@ -91,6 +116,11 @@ private:
     void do_cancel(sim_client& who);
     void do_list(sim_client& who);
     void check_totals(sim_client& who);
+    void do_transaction(sim_client& who);
+    void send_transaction(sim_client& who, pending_transaction what);
+    [[nodiscard]] pending_transaction new_transaction(sim_client& who);
+    void add_settles(sim_client& who, pending_transaction& to);
+    void add_flaw(pending_transaction& to);
     void advance();
     void finish_commit();
     void crash();
@@ -111,11 +141,23 @@ private:
     void observe(const domain::output& what);
     void observe_accepted(const domain::output& what, const domain::publish_accepted& accepted);
     void observe_schedules(const domain::output& what);
+    void observe_transaction(const domain::output& what);
+    [[nodiscard]] model_schedule schedule_of(const pending_publish& what, wall_time sent_min) const;
     void release_ready();
     void receive(const domain::output& what);
     void receive_accepted(sim_client& who, const domain::output& what,
                           const domain::publish_accepted& accepted);
     void receive_cancelled(std::uint64_t request);
+    void receive_transacted(sim_client& who, const domain::output& what);
+    // From here on the broker is bound by what it said of a publish.
+    void hold_to(const pending_publish& what, std::uint64_t base_offset);
+    // The connection is gone: what it was not told is to be sent again.
+    static void lose_answers(sim_client& who);
+    // Lets transactions be decided, those of one connection or all.
+    void await_transactions(std::optional<connection_id> of = std::nullopt);
+    // What was acked in a queue may come again by order of an administrator.
+    void forget_acks(queue_id queue);
+    void check_kept_transactions() const;
     void lose_schedules();
     void check_kept_schedules() const;
     // Messages are to be settled, or answers are to come.
@@ -124,6 +166,9 @@ private:
     [[nodiscard]] bool has_schedules() const;
     [[nodiscard]] domain::schedule_time any_schedule_time();
     [[nodiscard]] std::uint64_t any_schedule(const model_topic& of);
+    [[nodiscard]] pending_publish any_publish(std::uint64_t count_max);
+    void trace_leases(queue_id queue, const std::vector<lease_run>& runs);
+    static void append_lease(std::vector<lease_run>& runs, const held_lease& held);
     [[nodiscard]] std::string any_topic() { return random_.chance(2, 3) ? "a" : "b"; }
     // The wall clock is new for the domain, or was set.
     void start_wall_clock();
@@ -170,6 +215,9 @@ private:
     std::map<std::uint64_t, codec::schedule_list> lists_;               // not answered, by request
     std::set<std::pair<std::uint64_t, std::uint64_t>> kept_;  // acknowledged: topic, schedule
     std::set<std::pair<std::uint64_t, std::uint64_t>> told_;  // cancelled, and the client knows
+    std::map<std::uint64_t, sent_transaction> transactions_;  // not decided, by request
+    // Acknowledged: producer, first sequence.
+    std::set<std::pair<std::uint64_t, std::uint64_t>> kept_transactions_;
     // What the wall clock was ahead of monotonic time since the broker started. The domain follows
     // it slowly: its own is between these.
     duration_us ahead_min_{0};
@@ -177,5 +225,8 @@ private:
     std::map<std::string, std::uint64_t> marks_;
     std::uint64_t hash_ = 0;
 };
+
+[[nodiscard]] byte_buffer make_batch(const std::vector<std::uint64_t>& contents,
+                                     producer_id producer, std::uint64_t first_sequence);
 
 }  // namespace brokerd::sim
