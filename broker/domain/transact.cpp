@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "broker/base/seeded_fault.hpp"
 #include "broker/domain/operations.hpp"
 #include "protocol/types/limits.hpp"
 
@@ -191,6 +192,11 @@ void carry_out(core& c, turn& t, pending_transaction& pending) {
     std::uint64_t sequence = what.first_sequence;
     for (const publish_request& each : what.publishes) {
         topic& to = **c.find_topic(each.topic);
+        if (&each == &what.publishes.back() && base::seeded_fault(base::fault::tear_transaction)) {
+            remember_sequence(c, t, what, sequence++, to.next_offset());
+            answer.publishes.push_back({to.next_offset()});
+            continue;
+        }
         const std::uint64_t base = each.later
                                        ? add_schedule(c, t, to, each, *due_of(t, *each.later))
                                        : append_batch(c, t, to, each.batch.view, each.count);
