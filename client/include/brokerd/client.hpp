@@ -84,7 +84,7 @@ public:
     [[nodiscard]] std::optional<message> next(std::chrono::microseconds timeout = forever);
 
     /// Waits until every answer given so far is durable; needs consume_options::confirm. Returns
-    /// the counts since the consumer was opened.
+    /// the counts since the consumer was opened, without answers in transactions.
     /// Errors: invalid_argument without `confirm`. outcome_unknown: no connection for
     /// give_up_after, so some answers may not have arrived.
     settle_counts flush();
@@ -195,7 +195,7 @@ public:
 
     /// Carries a transaction out and returns what it did once all of it is durable. The messages in
     /// it are answered then, and it is empty. Transactions committed at the same time, from any
-    /// threads, are pipelined. A loss of the connection is repaired by sending it again: the broker
+    /// threads, are pipelined, in no order with messages of publish() in flight. A loss of the connection is repaired by sending it again: the broker
     /// recognizes what it has done, so it is done once. While there is a connection the wait has
     /// no end of its own.
     /// Errors: nothing of it was done, and the transaction is as it was, with the messages in it
@@ -231,7 +231,8 @@ public:
 
     /// Handles the messages of a queue: when `handler` returns, the message is acked; when it
     /// throws reject_message, the message is rejected; when it throws anything else, the message is
-    /// nacked with what() as the reason. A handler that answered the message itself has decided.
+    /// nacked with what() as the reason. A handler that answered the message itself, or moved it into
+    /// a transaction, has decided.
     /// Leases are renewed while handlers run (max_hold).
     /// Returns the number of messages handled: when `options.limit` of them were, or a stop was
     /// requested through `options.stop` (handlers that run are waited for, buffered messages are
