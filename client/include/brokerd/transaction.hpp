@@ -24,8 +24,8 @@ struct committed {
 };
 
 /// Any number of answers and of messages to publish and to schedule, over several topics and
-/// queues, that are carried out together by client::commit(): consume, transform and produce
-/// exactly once, or take notice of a message by several others without losing one.
+/// queues, that are carried out together by client::commit(): to consume, transform and produce
+/// exactly once, or to publish several messages of which there must not be some without the others.
 ///
 ///     brokerd::transaction both;
 ///     both.publish("invoices", {.payload = invoice_of(order.payload())});
