@@ -84,7 +84,7 @@ public:
     [[nodiscard]] std::optional<message> next(std::chrono::microseconds timeout = forever);
 
     /// Waits until every answer given so far is durable; needs consume_options::confirm. Returns
-    /// the counts since the consumer was opened.
+    /// the counts since the consumer was opened, without answers in transactions.
     /// Errors: invalid_argument without `confirm`. outcome_unknown: no connection for
     /// give_up_after, so some answers may not have arrived.
     settle_counts flush();
@@ -195,19 +195,19 @@ public:
 
     /// Carries a transaction out and returns what it did once all of it is durable. The messages in
     /// it are answered then, and it is empty. Transactions committed at the same time, from any
-    /// threads, are pipelined. A loss of the connection is repaired by sending it again: the broker
-    /// recognizes what it has done, so it is done once. While there is a connection the wait has
-    /// no end of its own.
-    /// Errors: nothing of it was done, and the transaction is as it was, with the messages in it
-    /// unanswered: lease_gone: the lease of a message in it is no longer held, which may then be
-    /// delivered again. topic_not_found, topic_removed, queue_not_found, queue_removed,
+    /// threads, are pipelined, in no order with messages of publish() in flight. A loss of the
+    /// connection is repaired by sending it again: the broker recognizes what it has done, so it is
+    /// done once. While there is a connection, the wait has no end of its own.
+    /// Errors, all but the last: nothing of it was done, and the transaction is as it was, with the
+    /// messages in it unanswered. lease_gone: the lease of a message in it is no longer held, so
+    /// that may be delivered again. topic_not_found, topic_removed, queue_not_found, queue_removed,
     /// message_too_large. resource_disk, resource_memory, busy: may be repeated later.
     /// feature_unsupported: the broker is too old for it. invalid_argument: beyond the limits of a
     /// transaction, a due time or delay no broker would take, a message of another client's
     /// consumer, or a commit of it is under way.
     /// outcome_unknown: it was sent and no connection came for give_up_after, or the client was
-    /// closed: all of it was done, or nothing. The messages are still in it, and to answer one, in
-    /// whatever way, does something only if nothing of it was done.
+    /// closed: all of it was done, or nothing. The messages are still in it; an answer to one of
+    /// them has an effect only if nothing was done.
     committed commit(transaction& what);
 
     /// Waits until nothing is in flight: every message and transaction handed in before has its
@@ -231,7 +231,8 @@ public:
 
     /// Handles the messages of a queue: when `handler` returns, the message is acked; when it
     /// throws reject_message, the message is rejected; when it throws anything else, the message is
-    /// nacked with what() as the reason. A handler that answered the message itself has decided.
+    /// nacked with what() as the reason. A handler that answered the message itself, or moved it
+    /// into a transaction, has decided.
     /// Leases are renewed while handlers run (max_hold).
     /// Returns the number of messages handled: when `options.limit` of them were, or a stop was
     /// requested through `options.stop` (handlers that run are waited for, buffered messages are

@@ -21,7 +21,8 @@ struct message_access;
 }  // namespace client_core
 
 /// One message leased to a consumer of this process. Exactly one answer ends the lease: ack(),
-/// ack_confirmed(), nack(), reject() or release(). Only the first counts, later ones do nothing.
+/// ack_confirmed(), nack(), reject() or release(), or a transaction the message is moved into. Only
+/// the first counts, later ones do nothing.
 /// A message that is destroyed without an answer is released: it becomes ready again at once and no
 /// attempt is counted.
 ///
