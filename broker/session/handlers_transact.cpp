@@ -41,16 +41,13 @@ outcome<void> check_size(const codec::transact& message) {
                         publishes, settles, parts_max));
     }
     std::size_t runs = 0;
-    std::uint64_t leases = 0;
     for (const auto& each : message.settles) {
         runs += each.runs.size();
-        leases += leases_in(each.runs);
     }
-    if (runs > limits::settle_runs_max || leases > limits::settle_leases_max) {
-        return bad_transaction(
-            fmt::format("the settles of the transaction name {} leases in {} runs; at most {} "
-                        "leases in {} runs are allowed in one request",
-                        leases, runs, limits::settle_leases_max, limits::settle_runs_max));
+    if (runs > limits::settle_runs_max) {
+        return bad_transaction(fmt::format(
+            "the settles of the transaction have {} runs together, at most {} are allowed", runs,
+            limits::settle_runs_max));
     }
     return {};
 }

@@ -15,14 +15,6 @@ failure naming(const std::string& topic, failure why) {
     return why;
 }
 
-std::uint64_t leases_in(const std::vector<lease_run>& runs) {
-    std::uint64_t count = 0;
-    for (const auto& run : runs) {
-        count += run.count;
-    }
-    return count;
-}
-
 outcome<void> check_settle(settle_action action, duration_us delay, const std::string& reason) {
     if (auto text = check_text(reason, limits::reason_bytes_max, "reason"); !text) {
         return text;

@@ -1,12 +1,9 @@
 // What handlers of several requests check, and how they say what is wrong. Pure.
 #pragma once
 
-#include <cstdint>
 #include <string>
-#include <vector>
 
 #include "protocol/types/error.hpp"
-#include "protocol/types/ids.hpp"
 #include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
 
@@ -14,8 +11,6 @@ namespace brokerd::session {
 
 // With pipelined publishes to many topics, which one is meant. A name that is none is not repeated.
 [[nodiscard]] failure naming(const std::string& topic, failure why);
-
-[[nodiscard]] std::uint64_t leases_in(const std::vector<lease_run>& runs);
 
 // Of a settle, what does not depend on its leases. Errors: invalid_argument.
 [[nodiscard]] outcome<void> check_settle(settle_action action, duration_us delay,

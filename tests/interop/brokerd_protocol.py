@@ -86,6 +86,9 @@ STRUCTS = {
     "connection_item": "connection:u64 name:string address:string connected:time consumers:u32 "
     "bytes_in:u64 bytes_out:u64 outbox_bytes:u64 credit_messages:u32 credit_bytes:u64",
     "stat_item": "name:string value:f64 help:string",
+    "transact_publish": "topic:string scheduled:bool due:time delay:duration batch:bytes",
+    "transact_settle": "queue:u64 action:u8 delay:duration reason:string runs:list.lease_run",
+    "transacted_item": "base_offset:u64",
     "delivered_run": "leases:lease_run append_time:time attempt:u32 records:bytes",
     "read_run": "first_offset:u64 count:u32 append_time:time records:bytes",
 }
@@ -136,6 +139,9 @@ MESSAGES = {
     "counted": (57, "messages:u64 position:u64 more:bool"),
     "queue_explain": (58, "queue:string has_offset:bool offset:u64"),
     "explained": (59, "sentence:string"),
+    "transact": (60, "producer:u64 first_sequence:u64 publishes:list.transact_publish "
+                 "settles:list.transact_settle"),
+    "transacted": (61, "duplicate:bool publishes:list.transacted_item"),
     "read": (
         64,
         "topic:string incarnation:u64 from:struct.position messages_max:u32 bytes_max:u32 "

@@ -181,7 +181,8 @@ std::string limit_table() {
     fixed("body of hello", size_text(hello_bytes_max));
     row("body of any other frame", size_text(frame_bytes_default), size_text(frame_bytes_max));
     row("records in a batch", count(batch_records_default), count(batch_records_max));
-    fixed("lease runs in a settle or in held", count(settle_runs_max));
+    fixed("publishes in a transaction; settles in one", count(transaction_parts_max));
+    fixed("lease runs in a settle, in a transaction or in held", count(settle_runs_max));
     fixed("leases that these name together", count(settle_leases_max));
     fixed("items in the answer to a listing", count(list_items_max));
     row("handshake", time_text(handshake_default), time_text(handshake_max));
@@ -212,7 +213,10 @@ std::string limit_table() {
     fixed("how far ahead of time a message may be scheduled", time_text(schedule_ahead_max));
     fixed("schedules that one request cancels", count(schedules_cancel_max));
     fixed("batches remembered per producer and topic, in sequences", count(producer_window));
-    fixed("producers remembered, each topic and each queue they use counted", count(producers_max));
+    fixed("sequences of transactions remembered per producer", count(producer_window));
+    fixed(
+        "producers remembered, each topic and each queue they use counted, and their transactions",
+        count(producers_max));
     fixed("a plain ack is on disk at latest after", time_text(plain_ack_sync_max));
     fixed("an answer to read", fmt::format("{} messages and {}, but one message", batch_records_max,
                                            size_text(read_bytes_max)));
@@ -281,6 +285,18 @@ std::string examples() {
         "`settle` without confirmation, request id 3: ack of offsets 0 to 4 of queue 5, "
         "leases 1 to 5 of epoch 1:",
         3, settle{.queue = queue_id(5), .runs = {{0, 5, broker_epoch(1), 1}}});
+    builder.add({.key = {}, .headers = {}, .payload = as_bytes("hello")});
+    const byte_buffer without_producer = builder.take({}, 0);
+    out += example(
+        "`transact`, request id 4: of producer 7, first sequence 1, a publish of `hello` to `t` "
+        "and the ack of offset 0 of queue 5, lease 1 of epoch 1:",
+        4,
+        transact{.producer = producer_id(7),
+                 .first_sequence = 1,
+                 .publishes = {{.topic = "t", .batch = {without_producer}}},
+                 .settles = {{.queue = queue_id(5), .runs = {{0, 1, broker_epoch(1), 1}}}}});
+    out += example("its answer: the message has offset 1:", 4,
+                   transacted{.publishes = {{.base_offset = 1}}});
     return out;
 }
 
@@ -292,6 +308,7 @@ std::map<std::string, std::string> blocks() {
             {"consume messages", messages_between(24, 31)},
             {"topic messages", messages_between(40, 45)},
             {"queue messages", messages_between(48, 59)},
+            {"transaction messages", messages_between(60, 61)},
             {"reading messages", messages_between(64, 67)},
             {"dead messages", messages_between(72, 75)},
             {"inspection messages", messages_between(80, 91)},
