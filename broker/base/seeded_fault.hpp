@@ -25,7 +25,7 @@ enum class fault : std::uint8_t {
     forget_lease_on_disconnect,  // domain: the leases of a lost connection never come back
     forget_key_lock,             // domain: a key with a message in flight counts as free
     keep_schedule,               // domain: what was appended or cancelled stays scheduled on disk
-    tear_transaction,            // domain: the last publish of a transaction is not carried out
+    tear_transaction,            // domain: the last publish of a transaction is only answered
     drop_cursor_range,           // storage: some deltas of a queue lose the ranges they hold
     default_wal_recovery,        // storage: RocksDB's own recovery mode, its answer believed
     filter_active_in_recovery,   // storage: the trim filter answers before trim points are known

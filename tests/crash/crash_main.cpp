@@ -1,4 +1,5 @@
-// The crash harness as a program: crash_audit --brokerd PATH --dir DIR [--cycles N] [--seed S].
+// The crash harness as a program: crash_audit --brokerd PATH --dir DIR [--cycles N] [--seed S]
+// [--transformer PATH]. With a transformer it runs and kills that too and audits transactions.
 // Prints what it saw and exits 1 if a promise was broken.
 #include <charconv>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "tests/crash/crash_run.hpp"
+#include "tests/crash/transform_run.hpp"
 
 namespace {
 
@@ -18,11 +20,19 @@ T number(const char* text) {
     return value;
 }
 
+int exit_code(const std::vector<std::string>& violations) {
+    for (const auto& what : violations) {
+        fmt::print("violation: {}\n", what);
+    }
+    return violations.empty() ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     std::filesystem::path program;
     std::filesystem::path directory;
+    std::filesystem::path transformer;
     brokerd::crash::run_options options;
     options.cycles = 200;
     for (int i = 1; i + 1 < argc; i += 2) {
@@ -32,6 +42,8 @@ int main(int argc, char** argv) {
             program = value;
         } else if (flag == "--dir") {
             directory = value;
+        } else if (flag == "--transformer") {
+            transformer = value;
         } else if (flag == "--cycles") {
             options.cycles = number<std::uint32_t>(value);
         } else if (flag == "--seed") {
@@ -43,7 +55,8 @@ int main(int argc, char** argv) {
     }
     if (program.empty() || directory.empty()) {
         fmt::print(stderr,
-                   "usage: crash_audit --brokerd PROGRAM --dir DIR [--cycles N] [--seed S]\n");
+                   "usage: crash_audit --brokerd PROGRAM --dir DIR [--cycles N] [--seed S] "
+                   "[--transformer PROGRAM]\n");
         return 2;
     }
     if (std::filesystem::exists(directory) && !std::filesystem::is_empty(directory)) {
@@ -51,14 +64,18 @@ int main(int argc, char** argv) {
                    directory.string());
         return 2;
     }
+    if (!transformer.empty()) {
+        const auto report = brokerd::crash::run_transform(program, transformer, directory, options);
+        fmt::print(
+            "{} cycles, seed {}: {} inputs, brokerd killed {} times, transformers {} times\n",
+            options.cycles, options.seed, report.inputs, report.broker_kills, report.worker_kills);
+        return exit_code(report.violations);
+    }
     const auto report = brokerd::crash::run(program, directory, options);
     fmt::print(
         "{} cycles, seed {}: {} publishes acknowledged, {} acks confirmed, {} deliveries, "
         "{} of them again\n",
         options.cycles, options.seed, report.acknowledged, report.confirmed, report.delivered,
         report.redelivered);
-    for (const auto& what : report.violations) {
-        fmt::print("violation: {}\n", what);
-    }
-    return report.violations.empty() ? 0 : 1;
+    return exit_code(report.violations);
 }

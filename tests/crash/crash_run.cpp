@@ -2,11 +2,11 @@
 #include "tests/crash/crash_run.hpp"
 
 #include <atomic>
-#include <charconv>
 #include <map>
 #include <thread>
 
 #include "broker/base/random.hpp"
+#include "tests/crash/crash_clients.hpp"
 #include "tests/crash/ledger.hpp"
 #include "tests/support/broker_process.hpp"
 #include <brokerd/client.hpp>
@@ -21,20 +21,6 @@ constexpr std::uint32_t consumers = 3;
 constexpr auto later_max = 400ms;  // of what is scheduled
 constexpr const char* topic = "crash";
 constexpr const char* queue = "crash/work";
-
-std::uint64_t content_of(std::string_view payload) {
-    std::uint64_t content = 0;
-    std::from_chars(payload.data(), payload.data() + payload.size(), content);
-    return content;
-}
-
-client_options patient() {
-    client_options options;
-    options.give_up_after = forever;
-    options.backoff_initial = 5ms;
-    options.backoff_max = 50ms;
-    return options;
-}
 
 // Publishes numbers pipelined until told to stop, one in eight for a little later; then waits for
 // every result.

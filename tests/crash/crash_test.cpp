@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/crash/crash_run.hpp"
+#include "tests/crash/transform_run.hpp"
+#include "tests/support/run_program.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace brokerd::crash {
@@ -12,6 +14,18 @@ TEST(sigkill, loses_nothing_that_was_acknowledged) {
     const auto report = run({}, directory / "data", {.cycles = 10, .seed = 7});
     EXPECT_GT(report.acknowledged, 100U);
     EXPECT_GT(report.confirmed, 0U);
+    for (const auto& what : report.violations) {
+        ADD_FAILURE() << what;
+    }
+}
+
+TEST(sigkill, leaves_one_output_for_each_input_of_transactions) {
+    const test::temp_dir directory;
+    const auto report = run_transform({}, test::program_path("tests/transformer"),
+                                      directory / "data", {.cycles = 12, .seed = 11});
+    EXPECT_GT(report.inputs, 20U);
+    EXPECT_GT(report.worker_kills, 0U);
+    EXPECT_GT(report.broker_kills, 0U);
     for (const auto& what : report.violations) {
         ADD_FAILURE() << what;
     }
