@@ -26,7 +26,8 @@ struct pending_transaction {
     transaction_request what;
     std::size_t missing = 0;  // fetches outstanding
     std::optional<failure> failed{};
-    std::map<queue_id, exception_map> exceptions{};  // of the queues that had something to fetch
+    std::vector<queue_id> queues{};                  // all that it settles in
+    std::map<queue_id, exception_map> exceptions{};  // of those that had something to fetch
 };
 
 producer_key window_key(const transaction_request& what) {
@@ -213,12 +214,13 @@ void carry_out(core& c, turn& t, pending_transaction& pending) {
 
 // All is known: the rest happens in this turn.
 void decide(core& c, turn& t, pending_transaction& pending) {
+    if (!check_sequences(c, t, pending.who, pending.what)) {
+        return;  // it came again and was carried out meanwhile
+    }
     const runs_by_queue all = runs_of(pending.what);
     outcome<void> fine;
     if (pending.failed) {
         fine = std::unexpected(std::move(*pending.failed));
-    } else if (!check_sequences(c, t, pending.who, pending.what)) {
-        return;  // it came again and was carried out meanwhile
     }
     if (fine) {
         fine = check_settles(c, pending.what, all);
@@ -241,7 +243,7 @@ void one_less(core& c, turn& t, pending_transaction& pending) {
     if (--pending.missing > 0) {
         return;
     }
-    for (const auto& [id, known] : pending.exceptions) {
+    for (const queue_id id : pending.queues) {
         if (queue* q = c.queue_by_id(id)) {
             --q->fetches;
         }
@@ -252,7 +254,13 @@ void one_less(core& c, turn& t, pending_transaction& pending) {
 
 void fetch_and_decide(core& c, turn& t, const std::shared_ptr<pending_transaction>& pending) {
     pending->missing = 1;  // until all are asked for
-    for (const auto& [id, runs] : runs_of(pending->what)) {
+    const runs_by_queue all = runs_of(pending->what);
+    // Memory must know what changes in any of them until all has come.
+    for (const auto& [id, runs] : all) {
+        ++c.queue_by_id(id)->fetches;
+        pending->queues.push_back(id);
+    }
+    for (const auto& [id, runs] : all) {
         queue& q = *c.queue_by_id(id);
         auto offsets = unleased_exceptions(q, runs);
         if (offsets.empty()) {
@@ -264,8 +272,6 @@ void fetch_and_decide(core& c, turn& t, const std::shared_ptr<pending_transactio
             [pending](core& now, turn& later, queue& of, outcome<exception_map> loaded) {
                 if (loaded) {
                     pending->exceptions[of.id] = std::move(*loaded);
-                    // Memory must know what changes until the other queues' have come.
-                    ++of.fetches;
                 } else {
                     pending->failed = std::move(loaded.error());
                 }

@@ -304,6 +304,53 @@ TEST_F(late_transact_test, what_is_settled_during_the_reads_is_gone) {
     EXPECT_EQ(h.queue_info("in/work").done, 0U);
 }
 
+// A lease that is lost while another queue is read holds as a late one.
+TEST_F(late_transact_test, what_is_lost_during_the_reads_holds) {
+    h.attach(worker, "in/work", 10, {}, consumer_id{1});
+    h.publish("in", {"d"});
+    const auto held = h.deliveries(worker);
+    ASSERT_THAT(held, SizeIs(1));
+    transaction_request what = both();
+    what.settles[0].runs = {run_of(held[0])};  // nothing to read
+    const auto asking = h.connect();
+    h.hold_fetches = true;
+    const auto request = h.send(asking, what);
+    h.close(worker);
+    for (int i = 0; i < 4; ++i) {
+        h.publish("out", {"a commit"});
+    }
+    EXPECT_FALSE(h.answer_to(asking, request));
+    h.hold_fetches = false;
+    h.run();
+    const auto answer = h.answer_to(asking, request);
+    ASSERT_TRUE(answer);
+    EXPECT_TRUE(std::holds_alternative<codec::transacted>(answer->body));
+    EXPECT_EQ(h.queue_info("in/work").done, 1U);
+}
+
+TEST_F(late_transact_test, a_resend_is_known_although_a_queue_is_removed_during_its_reads) {
+    h.hold_fetches = true;
+    const auto first = h.send(worker, both());
+    const auto resent = h.send(worker, both());
+    // The reads of the first come, then the queue goes, then those of the second.
+    std::vector<fetch> all = std::move(h.out.fetches);
+    h.out.fetches.clear();
+    ASSERT_THAT(all, SizeIs(4));
+    for (std::size_t i = 0; i < 2; ++i) {
+        h.apply(fetched{all[i].id, h.store.read(all[i].body)});
+    }
+    h.ask<codec::ok>(h.admin, codec::queue_remove{"other/work"});
+    for (std::size_t i = 2; i < 4; ++i) {
+        h.apply(fetched{all[i].id, h.store.read(all[i].body)});
+    }
+    const auto one = h.answer_to(worker, first);
+    const auto two = h.answer_to(worker, resent);
+    ASSERT_TRUE(one && two);
+    EXPECT_TRUE(std::holds_alternative<codec::transacted>(one->body));
+    ASSERT_TRUE(std::holds_alternative<codec::transacted>(two->body));
+    EXPECT_TRUE(std::get<codec::transacted>(two->body).duplicate);
+}
+
 TEST_F(late_transact_test, a_queue_removed_during_the_reads_refuses_all_of_it) {
     h.hold_fetches = true;
     const auto request = h.send(worker, both());
