@@ -23,10 +23,11 @@ std::vector<header> message_labels::parsed_headers() const {
 }
 
 void add_message_verbs(command_line& line) {
-    auto& noun =
-        line.add_noun("message", "Messages: publish, consume, get, peek, find, show, tail");
+    auto& noun = line.add_noun("message",
+                               "Messages: publish, consume, forward, get, peek, find, show, tail");
     add_publish_verb(line, noun);
     add_consume_verb(line, noun);
+    add_forward_verb(line, noun);
     add_reading_verbs(line, noun);
 }
 

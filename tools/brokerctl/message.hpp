@@ -7,6 +7,7 @@ namespace brokerd::ctl {
 
 void add_publish_verb(command_line& line, CLI::App& noun);
 void add_consume_verb(command_line& line, CLI::App& noun);
+void add_forward_verb(command_line& line, CLI::App& noun);
 void add_reading_verbs(command_line& line, CLI::App& noun);  // get, peek, find, show, tail
 
 // --key and --header: what a message is given, or must have to be found.

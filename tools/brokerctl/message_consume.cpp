@@ -1,33 +1,21 @@
 // brokerctl message consume: takes messages from a queue, prints them, then answers them; every
 // answer is confirmed before exit. What was leased and could not be printed is released.
-#include <algorithm>
-
 #include <fmt/format.h>
 
+#include "tools/brokerctl/intake.hpp"
 #include "tools/brokerctl/interruption.hpp"
 #include "tools/brokerctl/message.hpp"
 #include "tools/brokerctl/message_view.hpp"
-#include "tools/brokerctl/queue_name.hpp"
 #include "tools/brokerctl/units.hpp"
 
 namespace brokerd::ctl {
 namespace {
 
-using namespace std::chrono_literals;
-using std::chrono::steady_clock;
-
-// How long a message that is there may take to arrive before "nothing came" is said.
-constexpr auto grace_max = 2s;
-// How often the wait looks at signals and the queue.
-constexpr auto wait_slice = 50ms;
-// Messages held unanswered at once.
-constexpr std::uint64_t held_messages_max = 1000;
+// Bytes held unanswered at once.
 constexpr std::size_t held_bytes_max = 4 * 1024 * 1024;  // below the prefetch, or nothing comes
 
 struct consume_verb_options {
-    std::string queue;
-    std::uint64_t count = 1;
-    std::chrono::microseconds wait{0};
+    intake_options source;
     bool ack = false;
     bool nack = false;
     bool reject = false;
@@ -72,19 +60,11 @@ void answer(message& leased, const consume_verb_options& options) {
 class consumption {
 public:
     consumption(context& ctx, const consume_verb_options& options)
-        : ctx_(ctx),
-          options_(options),
-          consumer_(ctx.broker().open_consumer(options.queue,
-                                               {.prefetch_messages = static_cast<std::uint32_t>(
-                                                    std::min(options.count, held_messages_max)),
-                                                .limit = options.count,
-                                                .max_hold = options.wait + 30min,
-                                                .confirm = true})),
-          deadline_(steady_clock::now() + options.wait) {}
+        : ctx_(ctx), options_(options), source_(ctx, options.source) {}
 
     exit_code run() {
         ctx_.out().begin_stream();
-        while (came_ < options_.count && !stopped_.requested()) {
+        while (came_ < options_.source.count && !source_.stopped()) {
             auto leased = next();
             if (!leased) {
                 break;
@@ -93,7 +73,7 @@ public:
             held_bytes_ += leased->payload().size();
             ctx_.out().stream_item(message_json(view_of(*leased)), message_line(view_of(*leased)));
             held_.push_back(std::move(*leased));
-            if (held_.size() >= held_messages_max || held_bytes_ >= held_bytes_max) {
+            if (held_.size() >= intake::held_messages_max || held_bytes_ >= held_bytes_max) {
                 answer_held();
             }
         }
@@ -105,7 +85,7 @@ public:
 private:
     // The next message; nothing when the time is over and nothing is there.
     std::optional<message> next() {
-        if (auto leased = consumer_.next(0us)) {
+        if (auto leased = source_.at_hand()) {
             return leased;
         }
         // Nothing is kept to oneself while waiting.
@@ -114,40 +94,14 @@ private:
         } else {
             answer_held();
         }
-        for (;;) {
-            const auto now = steady_clock::now();
-            const auto left = std::max<steady_clock::duration>(deadline_ - now, 0s);
-            const auto slice =
-                left > 0s ? std::min<steady_clock::duration>(left, wait_slice) : wait_slice;
-            if (auto leased = consumer_.next(std::chrono::ceil<microseconds>(slice))) {
-                return leased;
-            }
-            if (stopped_.requested() ||
-                (left == 0s && (now >= deadline_ + grace_max || nothing_to_come()))) {
-                return std::nullopt;
-            }
-        }
-    }
-
-    // The broker has nothing for this consumer: neither ready nor on its way.
-    bool nothing_to_come() {
-        const auto queue = ctx_.admin().queue(options_.queue);
-        if (queue.ready > 0 && !queue.paused) {
-            return false;
-        }
-        const auto own = ctx_.broker().broker().connection;
-        std::uint64_t leased = 0;
-        for (const auto& each : ctx_.admin().consumers(options_.queue)) {
-            leased += each.connection == own ? each.leased : 0;
-        }
-        return leased <= held_.size();
+        return source_.wait(held_.size());
     }
 
     // What is held was printed: makes sure that it arrived.
     void show_held() {
         if (!held_.empty() && !ctx_.out().flush()) {
             held_.clear();  // releases them
-            consumer_.close();
+            source_.close();
             throw refusal("standard output was closed; the messages not printed were released");
         }
     }
@@ -163,41 +117,17 @@ private:
     }
 
     exit_code report() {
-        const auto settled = consumer_.flush();
-        consumer_.close();
-        ctx_.out().end_progress();
-        if (settled.refused > 0) {
+        if (const auto late = source_.close(); late > 0) {
             throw refusal(fmt::format(
                 "the lease of {} was lost before the answer; the queue decides what becomes of it",
-                plural(settled.refused, "message")));
+                plural(late, "message")));
         }
-        if (came_ == options_.count) {
-            return exit_code::done;
-        }
-        ctx_.out().complain(too_few());
-        return exit_code::refused;
-    }
-
-    std::string too_few() const {
-        const auto came =
-            came_ == 0 ? std::string("no message")
-                       : fmt::format("only {} of {}", came_, plural(options_.count, "message"));
-        if (stopped_.requested()) {
-            return fmt::format("interrupted, {} came", came);
-        }
-        const auto when =
-            options_.wait > 0us
-                ? fmt::format("within {:g} s", std::chrono::duration<double>(options_.wait).count())
-                : std::string("there");
-        return fmt::format("{} {}; 'brokerctl queue explain {}' says why", came, when,
-                           options_.queue);
+        return source_.report(came_);
     }
 
     context& ctx_;
     const consume_verb_options& options_;
-    interruption stopped_;
-    consumer consumer_;
-    steady_clock::time_point deadline_;
+    intake source_;
     std::vector<message> held_;  // printed, not answered
     std::size_t held_bytes_ = 0;
     std::uint64_t came_ = 0;
@@ -223,10 +153,7 @@ void add_consume_verb(command_line& line, CLI::App& noun) {
          "down'\n"
          "  brokerctl message consume orders/billing --reject --reason 'no such card'\n"},
         consume);
-    add_name(app, "TOPIC/QUEUE", options.queue, "The queue");
-    add_count(app, "--count", options.count, "How many messages (default 1)");
-    add_value(app, "--wait", options.wait, parse_seconds, "SECONDS",
-              "How long to wait for them (default 0: only what is there now)");
+    options.source.add_to(app);
     app.add_flag("--ack", options.ack, "They are done");
     app.add_flag("--nack", options.nack, "They failed and come again");
     app.add_flag("--reject", options.reject, "They failed for good: dead");
