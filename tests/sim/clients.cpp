@@ -80,7 +80,7 @@ void world::step() {
     if (random_.chance(1, 2)) {
         finish_commit();
     }
-    while (!fetches_.empty() && random_.chance(2, 3)) {
+    while (!fetches_.empty() && random_.chance(slow_store_ ? 1 : 6, 9)) {
         answer_fetch(random_.below(fetches_.size()));
     }
     turn();

@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 world::world(world_options options)
     : options_(options),
       random_(options.seed),
+      slow_store_(random_.chance(1, 4)),
       now_{mono_time{1s}, wall_from_us(1'700'000'000'000'000)} {
     clients_.resize(4);
     for (std::size_t i = 0; i < clients_.size(); ++i) {

@@ -184,6 +184,7 @@ private:
 
     world_options options_;
     base::random random_;
+    bool slow_store_;  // what is fetched takes several commits to come
     instant now_;
     storage::memory_store store_;
     std::unique_ptr<domain::broker_state> domain_;
