@@ -118,9 +118,11 @@ void broker_state::restore(const loaded_state& loaded, commit_number first_commi
                            effects& out) {
     const domain_options options = impl_->state.options;
     const domain_counters counters = impl_->state.counters;
+    std::string no_room = std::move(impl_->state.no_room);
     impl_ = std::make_unique<impl>(options);
     core& c = impl_->state;
     c.counters = counters;
+    c.no_room = std::move(no_room);
     c.gathering = first_commit;
     wall_time latest = loaded.retry_clock;
     for (const topic_tail& tail : loaded.tails) {
@@ -165,6 +167,10 @@ void broker_state::dispatch(instant now, effects& out) {
 
 void broker_state::hold_schedules(bool on) {
     impl_->state.schedules_held = on;
+}
+
+void broker_state::refuse_publishes(std::string why) {
+    impl_->state.no_room = std::move(why);
 }
 
 bool broker_state::dirty() const {

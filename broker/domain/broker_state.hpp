@@ -107,6 +107,10 @@ public:
     // While held, what falls due stays scheduled: the disk has no room for it.
     void hold_schedules(bool on);
 
+    // From now on what is new is not published, for want of room: `why` says so, and what to do.
+    // Empty: it is again. What had been published before is still known when it comes again.
+    void refuse_publishes(std::string why);
+
     // Something waits to be committed. Chunks and the changes of queues become mutations only in
     // seal, so out.mutations alone does not tell.
     [[nodiscard]] bool dirty() const;

@@ -145,6 +145,7 @@ public:
     std::uint32_t schedule_fetches = 0;        // of what is due next, on their way
     std::size_t scheduled_bytes_appended = 0;  // by the commit that is gathered
     bool schedules_held = false;               // the disk has no room for what is due
+    std::string no_room;                       // nor for what is new: why; empty: it has
     mono_time waiting_until = mono_never;      // no waiting read ends before
     std::vector<connection_id> draining;       // to be told when they hold nothing
     std::uint64_t dispatch_number = 0;

@@ -14,6 +14,8 @@ namespace brokerd::domain {
 
 // ---- publish.cpp: batches into chunks ----
 void publish(core& c, turn& t, asker who, const publish_request& what);
+// Whether something new may be stored: it may not while the disk is nearly full.
+[[nodiscard]] outcome<void> check_room(const core& c);
 // The limits of the topic and of the broker for one message; the text says how to raise those that
 // are in the way.
 [[nodiscard]] outcome<void> check_size(const core& c, const topic& of, std::uint64_t bytes);

@@ -66,6 +66,10 @@ bool check_sequence(core& c, turn& t, asker who, const topic& of, const publish_
 
 }  // namespace
 
+outcome<void> check_room(const core& c) {
+    return c.no_room.empty() ? outcome<void>() : refuse(error_code::resource_disk, c.no_room);
+}
+
 outcome<void> check_size(const core& c, const topic& of, std::uint64_t bytes) {
     const std::uint64_t of_topic = of.settings.max_message_bytes;
     const std::uint64_t of_broker = c.options.message_bytes_max;
@@ -114,6 +118,12 @@ void publish(core& c, turn& t, asker who, const publish_request& what) {
     const bool idempotent =
         what.producer != producer_id{} && !base::seeded_fault(base::fault::skip_deduplication);
     if (idempotent && !check_sequence(c, t, who, of, what)) {
+        return;
+    }
+    // Only what is new: a resend of what is stored is told so.
+    if (auto room = check_room(c); !room) {
+        ++c.counters.refused_publishes;
+        c.answer(t, who, {}, publish_refused{std::move(room.error())});
         return;
     }
     const std::uint64_t first = what.later ? add_schedule(c, t, of, what, *due)

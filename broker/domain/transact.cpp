@@ -6,6 +6,7 @@
 // Its sequences are remembered like those of publishes, under no topic: one for each publish, with
 // the offset or the id it led to; one for a transaction without publishes.
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,12 +22,16 @@
 namespace brokerd::domain {
 namespace {
 
+using runs_by_queue = std::map<queue_id, std::vector<lease_run>>;
+
 struct pending_transaction {
     asker who;
     transaction_request what;
-    std::size_t missing = 0;  // fetches outstanding
     std::optional<failure> failed{};
-    std::vector<queue_id> queues{};                  // all that it settles in
+    runs_by_queue runs{};                            // all that it settles
+    queue_id asked{};                                // the last queue that was looked at
+    bool answered = false;                           // what was asked for it is known
+    bool waiting = false;                            // for that
     std::map<queue_id, exception_map> exceptions{};  // of those that had something to fetch
 };
 
@@ -85,6 +90,12 @@ bool check_sequences(core& c, turn& t, asker who, const transaction_request& wha
 }
 
 outcome<void> check_publishes(core& c, const turn& t, const transaction_request& what) {
+    if (what.publishes.empty()) {
+        return {};
+    }
+    if (auto room = check_room(c); !room) {
+        return room;
+    }
     for (const publish_request& each : what.publishes) {
         const auto found = c.find_topic(each.topic);
         if (!found) {
@@ -102,13 +113,12 @@ outcome<void> check_publishes(core& c, const turn& t, const transaction_request&
     return {};
 }
 
-using runs_by_queue = std::map<queue_id, std::vector<lease_run>>;
-
 runs_by_queue runs_of(const transaction_request& what) {
     runs_by_queue all;
     for (const codec::transact_settle& each : what.settles) {
         auto& runs = all[each.queue];
-        runs.insert(runs.end(), each.runs.begin(), each.runs.end());
+        std::ranges::copy_if(each.runs, std::back_inserter(runs),
+                             [](const lease_run& run) { return run.count > 0; });
     }
     return all;
 }
@@ -217,7 +227,7 @@ void decide(core& c, turn& t, pending_transaction& pending) {
     if (!check_sequences(c, t, pending.who, pending.what)) {
         return;  // it came again and was carried out meanwhile
     }
-    const runs_by_queue all = runs_of(pending.what);
+    const runs_by_queue& all = pending.runs;
     outcome<void> fine;
     if (pending.failed) {
         fine = std::unexpected(std::move(*pending.failed));
@@ -239,11 +249,8 @@ void decide(core& c, turn& t, pending_transaction& pending) {
     carry_out(c, t, pending);
 }
 
-void one_less(core& c, turn& t, pending_transaction& pending) {
-    if (--pending.missing > 0) {
-        return;
-    }
-    for (const queue_id id : pending.queues) {
+void finish(core& c, turn& t, pending_transaction& pending) {
+    for (const auto& [id, runs] : pending.runs) {
         if (queue* q = c.queue_by_id(id)) {
             --q->fetches;
         }
@@ -252,38 +259,44 @@ void one_less(core& c, turn& t, pending_transaction& pending) {
     settle_waited(c, t, pending.who.connection);
 }
 
+// Fetches for one queue after the other: many transactions over many queues must not fill the line
+// of everybody's reads.
 void fetch_and_decide(core& c, turn& t, const std::shared_ptr<pending_transaction>& pending) {
-    pending->missing = 1;  // until all are asked for
-    const runs_by_queue all = runs_of(pending->what);
-    // Memory must know what changes in any of them until all has come.
-    for (const auto& [id, runs] : all) {
-        ++c.queue_by_id(id)->fetches;
-        pending->queues.push_back(id);
-    }
-    for (const auto& [id, runs] : all) {
-        queue& q = *c.queue_by_id(id);
-        auto offsets = unleased_exceptions(q, runs);
+    for (auto at = pending->runs.upper_bound(pending->asked);
+         at != pending->runs.end() && !pending->failed; ++at) {
+        pending->asked = at->first;
+        queue* q = c.queue_by_id(at->first);
+        auto offsets = q == nullptr ? std::vector<offset_t>() : unleased_exceptions(*q, at->second);
         if (offsets.empty()) {
-            continue;
+            continue;  // one that is gone refuses the transaction in the end
         }
-        ++pending->missing;
+        pending->answered = false;
+        pending->waiting = false;
         with_exceptions(
-            c, t, q, std::move(offsets),
+            c, t, *q, std::move(offsets),
             [pending](core& now, turn& later, queue& of, outcome<exception_map> loaded) {
                 if (loaded) {
                     pending->exceptions[of.id] = std::move(*loaded);
                 } else {
                     pending->failed = std::move(loaded.error());
                 }
-                one_less(now, later, *pending);
+                pending->answered = true;
+                if (pending->waiting) {
+                    fetch_and_decide(now, later, pending);
+                }
             },
             [pending, &c](turn& later) {
-                pending->failed =
-                    failure{error_code::queue_removed, "a queue was removed meanwhile"};
-                one_less(c, later, *pending);
+                pending->answered = true;
+                if (pending->waiting) {
+                    fetch_and_decide(c, later, pending);
+                }
             });
+        if (!pending->answered) {
+            pending->waiting = true;
+            return;
+        }
     }
-    one_less(c, t, *pending);
+    finish(c, t, *pending);
 }
 
 }  // namespace
@@ -293,7 +306,8 @@ void transact(core& c, turn& t, asker who, transaction_request what) {
         return;
     }
     // What is wrong anyway need not wait for fetches; it may go wrong meanwhile too.
-    outcome<void> fine = check_settles(c, what, runs_of(what));
+    runs_by_queue runs = runs_of(what);
+    outcome<void> fine = check_settles(c, what, runs);
     if (fine) {
         fine = check_publishes(c, t, what);
     }
@@ -303,9 +317,13 @@ void transact(core& c, turn& t, asker who, transaction_request what) {
         return;
     }
     settle_waits(c, who.connection);
-    fetch_and_decide(c, t,
-                     std::make_shared<pending_transaction>(
-                         pending_transaction{.who = who, .what = std::move(what)}));
+    // Memory must know what changes in any of the queues until all has come.
+    for (const auto& [id, each] : runs) {
+        ++c.queue_by_id(id)->fetches;
+    }
+    const auto pending = std::make_shared<pending_transaction>(
+        pending_transaction{.who = who, .what = std::move(what), .runs = std::move(runs)});
+    fetch_and_decide(c, t, pending);
 }
 
 }  // namespace brokerd::domain

@@ -85,12 +85,7 @@ void engine_core::apply(command_batch batch, instant now) {
         } else if (std::holds_alternative<domain::connection_closed>(command)) {
             open_.erase(batch.connection);
         } else if (const auto* request = std::get_if<domain::request>(&command)) {
-            const std::size_t bytes = published_bytes(request->body);
-            if (bytes > 0 && counts_.store.room.below_reserve) {
-                refuse_publish(*request);
-                continue;
-            }
-            gathered_bytes_ += bytes;
+            gathered_bytes_ += published_bytes(request->body);
         }
         domain_.apply(std::move(command), now, effects_);
     }
@@ -101,22 +96,6 @@ void engine_core::answered(fetch_answer answer, instant now) {
         return;
     }
     domain_.apply(std::move(answer.what), now, effects_);
-}
-
-void engine_core::refuse_publish(const domain::request& from) {
-    ++counts_.disk_refusals;
-    failure why{error_code::resource_disk,
-                fmt::format("the broker's disk has only {}; free space there, or start brokerd "
-                            "with a smaller --disk-reserve; what is stored can be consumed",
-                            free_space(counts_.store.room))};
-    domain::output_body answer = codec::error{why.code, why.text};
-    if (std::holds_alternative<domain::publish_request>(from.body)) {
-        answer = domain::publish_refused{std::move(why)};
-    }
-    release({.connection = from.connection,
-             .request = from.id,
-             .depends_on = {},
-             .body = std::move(answer)});
 }
 
 void engine_core::committed(commit_number number, const storage::append_result& result,
@@ -355,6 +334,12 @@ void engine_core::room_measured(const storage::disk_room& measured) {
         }
     }
     counts_.store.room = measured;
+    domain_.refuse_publishes(
+        measured.below_reserve
+            ? fmt::format("the broker's disk has only {}; free space there, or start brokerd with "
+                          "a smaller --disk-reserve; what is stored can be consumed",
+                          free_space(measured))
+            : std::string());
 }
 
 void engine_core::disk_measured(const storage::store_statistics& measured) {

@@ -98,7 +98,6 @@ private:
     void release_durable();
     void flush_sinks();
     void start_fetches(instant now);
-    void refuse_publish(const domain::request& from);
     void room_measured(const storage::disk_room& measured);
     void answer_health(instant now, bool proven);
     [[nodiscard]] health_state health(instant now, bool proven) const;

@@ -89,8 +89,6 @@ struct engine_statistics {
     std::uint64_t fetches = 0;
     std::uint64_t fetches_refused = 0;  // the read pool's queue was full
     std::uint64_t reloads = 0;
-    // Publishes, and transactions with some, refused because the disk is nearly full.
-    std::uint64_t disk_refusals = 0;
     std::uint64_t held_outputs = 0;  // now: waiting for their commit
 };
 using stats_handler = std::function<void(const engine_statistics&)>;

@@ -145,9 +145,13 @@ void transact(session& of, const codec::frame& frame, session_io& io) {
     for (auto& publish : request->publishes) {
         publish.batch = of.keep(publish.batch.view);
     }
-    // No credit bounds what waits for the engine: the bytes of the request count until its answer
-    // comes. Those of the answer are fewer.
-    const std::size_t bytes = small_answer_bytes + frame.body.size();
+    // No credit bounds what waits for the engine: until the answer comes the bytes of the request
+    // count, and what may have to be known of each lease.
+    std::uint64_t leases = 0;
+    for (const auto& each : request->settles) {
+        leases += leases_in(each.runs);
+    }
+    const std::size_t bytes = answer_about(leases) + frame.body.size();
     of.pass_on(frame.request_id, *std::move(request), {answer_kind::soon, bytes}, io);
 }
 

@@ -1,8 +1,11 @@
 // The checks and their texts.
 #include "broker/session/request_checks.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
+#include "broker/session/unanswered.hpp"
 #include "protocol/types/limits.hpp"
 #include "protocol/types/names.hpp"
 
@@ -30,6 +33,21 @@ outcome<void> check_settle(settle_action action, duration_us delay, const std::s
                         to_string(action), delay.count(), longest.count()));
     }
     return {};
+}
+
+std::uint64_t leases_in(const std::vector<lease_run>& runs) {
+    std::uint64_t count = 0;
+    for (const auto& run : runs) {
+        count += run.count;
+    }
+    return count;
+}
+
+std::size_t answer_about(std::uint64_t leases) {
+    constexpr std::size_t run_bytes = sizeof(lease_run);
+    return small_answer_bytes +
+           static_cast<std::size_t>(std::min<std::uint64_t>(leases, limits::frame_bytes_max)) *
+               run_bytes;
 }
 
 }  // namespace brokerd::session

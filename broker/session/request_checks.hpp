@@ -1,9 +1,13 @@
 // What handlers of several requests check, and how they say what is wrong. Pure.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "protocol/types/error.hpp"
+#include "protocol/types/ids.hpp"
 #include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
 
@@ -15,5 +19,9 @@ namespace brokerd::session {
 // Of a settle, what does not depend on its leases. Errors: invalid_argument.
 [[nodiscard]] outcome<void> check_settle(settle_action action, duration_us delay,
                                          const std::string& reason);
+
+[[nodiscard]] std::uint64_t leases_in(const std::vector<lease_run>& runs);
+// Bytes of what may have to be said of so many leases.
+[[nodiscard]] std::size_t answer_about(std::uint64_t leases);
 
 }  // namespace brokerd::session

@@ -28,22 +28,6 @@ std::uint32_t claimed_count(byte_view batch, std::uint32_t max) {
     return std::min(load_le<std::uint32_t>(batch.data() + batch_count_offset), max);
 }
 
-std::uint64_t leases_in(const std::vector<lease_run>& runs) {
-    std::uint64_t count = 0;
-    for (const auto& run : runs) {
-        count += run.count;
-    }
-    return count;
-}
-
-// What may have to be said of so many leases.
-std::size_t answer_about(std::uint64_t leases) {
-    constexpr std::size_t run_bytes = sizeof(lease_run);
-    return small_answer_bytes +
-           static_cast<std::size_t>(std::min<std::uint64_t>(leases, limits::frame_bytes_max)) *
-               run_bytes;
-}
-
 }  // namespace
 
 session::session(const session_settings& settings, connection_id id, instant now)

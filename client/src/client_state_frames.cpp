@@ -161,7 +161,6 @@ void client_state::on_push(const frame& what, mono_time now, calls& out) {
         case frame_type::pong: return;
         case frame_type::draining:
             pipeline_.on_draining();
-            transactions_.on_draining();
             tell(connection_event::kind::draining, server_ + ": the broker shuts down", out);
             return;
         case frame_type::published:

@@ -81,7 +81,7 @@ public:
     [[nodiscard]] bool settle(delivery& of, std::uint32_t index, answer& what, mono_time now);
     // Whether its lease is held and has no answer.
     [[nodiscard]] bool holds(const delivery& of, std::uint32_t index) const;
-    // A message goes into a transaction under way: until leave_transaction() it stays leased, and
+    // A message goes into a transaction under way: until leave_transaction() it is held, and
     // the consumer attached. `settled`: the transaction answered it.
     void enter_transaction() { ++in_transactions_; }
     void leave_transaction(delivery& of, std::uint32_t index, bool settled, calls& out);

@@ -143,6 +143,7 @@ void transaction_outbox::on_lost() {
     }
     // The latest first, so that each goes in front of those that were sent after it.
     for (auto each = sent_.rbegin(); each != sent_.rend(); ++each) {
+        each->second.unanswered = true;
         waiting_.push_front(std::move(each->second));
     }
     sent_.clear();
@@ -368,15 +369,15 @@ void transaction_outbox::on_refused(std::uint32_t request, const failure& why, c
     }
     entry what = std::move(found.mapped());
     bytes_unanswered_ -= what.bytes;
-    const bool forgotten =
-        why.code == error_code::sequence_too_old || why.code == error_code::sequence_mismatch;
-    const error refused = make_error(why);
-    end(std::move(what),
-        std::unexpected(forgotten ? outcome_unknown(std::string("the broker no longer remembers "
-                                                                "whether it did it: ") +
-                                                    refused.what())
-                                  : refused),
-        out);
+    error refused = make_error(why);
+    if (why.code == error_code::sequence_too_old || why.code == error_code::sequence_mismatch) {
+        refused = outcome_unknown(
+            std::string("the broker no longer remembers whether it did it: ") + refused.what());
+    } else if (what.unanswered && describe(why.code).retryable) {
+        // It could not look now; what it did when it was asked first it has not said.
+        refused = outcome_unknown(std::string("asked again, the broker said: ") + refused.what());
+    }
+    end(std::move(what), std::unexpected(std::move(refused)), out);
 }
 
 void transaction_outbox::fail_all(const error& unsent, calls& out) {

@@ -6,8 +6,8 @@
 //   A transaction gets its sequences when it is first sent and keeps frame and sequences for ever:
 //   unanswered, it is sent again, byte for byte and in order, over the next connection.
 //   Unanswered sequences span at most sequences_unanswered_max.
-//   From add() to its outcome the messages of a transaction stay leased, and their consumers
-//   attached.
+//   From add() to its outcome the messages of a transaction are renewed like any, and their
+//   consumers stay attached.
 //   Each gets its callback exactly once, with its outcome: committed, or refused as a whole.
 #pragma once
 
@@ -47,8 +47,6 @@ public:
     // A connection is there, under these terms: what was unanswered comes first.
     void on_ready(const codec::hello_ok& terms);
     void on_lost();
-    // The broker takes nothing more over this connection.
-    void on_draining() { draining_ = true; }
     // Before on_ready(): the broker has other data than the one before, in which our leases name
     // nothing, or other messages.
     void on_other_database(calls& out);
@@ -77,6 +75,7 @@ private:
         std::vector<std::uint32_t> records;  // of each batch
         std::vector<byte_buffer> cut;        // batches in smaller ones, for this broker
         std::size_t bytes = 0;               // of the frame's body, once it is made
+        bool unanswered = false;             // by an earlier connection, over which it was sent
 
         [[nodiscard]] bool was_sent() const { return frame.first_sequence != 0; }
         [[nodiscard]] std::uint64_t sequences() const {

@@ -205,9 +205,10 @@ public:
     /// feature_unsupported: the broker is too old for it. invalid_argument: beyond the limits of a
     /// transaction, a due time or delay no broker would take, a message of another client's
     /// consumer, or a commit of it is under way.
-    /// outcome_unknown: it was sent and no connection came for give_up_after, or the client was
-    /// closed: all of it was done, or nothing. The messages are still in it; an answer to one of
-    /// them has an effect only if nothing was done.
+    /// outcome_unknown: it was sent and no connection came for give_up_after, the client was
+    /// closed, or the broker that was asked again could not say: all of it was done, or nothing.
+    /// The messages are still in it; an answer to one of them has an effect only if nothing was
+    /// done.
     committed commit(transaction& what);
 
     /// Waits until nothing is in flight: every message and transaction handed in before has its

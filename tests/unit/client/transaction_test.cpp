@@ -411,6 +411,19 @@ TEST_F(client_transaction, a_draining_broker_is_asked_again_after_its_restart) {
     EXPECT_EQ(after[1].as<codec::transact>().first_sequence, 2U);
 }
 
+// What cannot be looked at now may have been done when it was asked first.
+TEST_F(client_transaction, a_refusal_for_now_of_what_is_asked_again_leaves_the_outcome_open) {
+    peer.greet();
+    transaction sent = publishing("1");
+    const commit_outcome& outcome = commit(sent);
+    (void)peer.write_one();
+    peer.reconnect();
+    const sent_frame again = peer.write_one();
+    peer.refuse(again.request, error_code::busy);
+    EXPECT_EQ(outcome.code(), client_errc::outcome_unknown);
+    EXPECT_FALSE(sent.empty());
+}
+
 TEST_F(client_transaction, giving_up_tells_what_may_have_been_done) {
     peer.greet();
     transaction sent = publishing("1");

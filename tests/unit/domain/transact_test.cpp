@@ -192,6 +192,33 @@ TEST_F(transact_test, a_publish_that_is_refused_refuses_all_of_it) {
     expect_untouched();
 }
 
+// A full disk refuses what is new, and still knows what was done.
+TEST_F(transact_test, without_room_only_what_is_new_is_refused) {
+    h.ask<codec::transacted>(worker, both());
+    h.publish_as("out", {"kept"}, producer_id{5}, 1);
+    h.state.refuse_publishes("no room");
+    EXPECT_TRUE(h.ask<codec::transacted>(worker, both()).duplicate);
+    const auto resent = h.publish_as("out", {"kept"}, producer_id{5}, 1);
+    EXPECT_TRUE(std::get<publish_accepted>(resent.body).duplicate);
+    const auto fresh = h.publish_as("out", {"new"}, producer_id{5}, 2);
+    EXPECT_EQ(std::get<publish_refused>(fresh.body).why.code, error_code::resource_disk);
+    transaction_request what{.producer = transactor,
+                             .first_sequence = 10,
+                             .publishes = {part("out", {"1"})},
+                             .settles = {settle_of(in, {run_of(from_in[1])})}};
+    EXPECT_EQ(h.ask_refused(worker, what).code, error_code::resource_disk);
+    what.publishes.clear();
+    EXPECT_FALSE(h.ask<codec::transacted>(worker, what).duplicate);
+    h.state.refuse_publishes({});
+    h.publish("out", {"again"});
+}
+
+TEST_F(transact_test, runs_without_leases_name_nothing) {
+    transaction_request what = both();
+    what.settles[0].runs.push_back({0, 0, from_in[0].lease.epoch, 1});
+    EXPECT_FALSE(h.ask<codec::transacted>(worker, what).duplicate);
+}
+
 TEST_F(transact_test, what_it_cannot_mean_is_refused) {
     transaction_request bad = both();
     bad.settles[1].action = settle_action::extend;
@@ -281,8 +308,8 @@ TEST_F(late_transact_test, what_is_settled_during_the_reads_is_gone) {
         h.apply(fetched{next.id, h.store.read(next.body)});
     };
     const auto request = h.send(worker, both());
-    ASSERT_THAT(h.out.fetches, SizeIs(2));
     answer_next();  // that of in/work
+    ASSERT_THAT(h.out.fetches, SizeIs(1));
     const fetch last = std::move(h.out.fetches.front());
     h.out.fetches.clear();
     h.send(worker, codec::settle{.queue = in,
@@ -333,16 +360,17 @@ TEST_F(late_transact_test, a_resend_is_known_although_a_queue_is_removed_during_
     const auto first = h.send(worker, both());
     const auto resent = h.send(worker, both());
     // The reads of the first come, then the queue goes, then those of the second.
-    std::vector<fetch> all = std::move(h.out.fetches);
-    h.out.fetches.clear();
-    ASSERT_THAT(all, SizeIs(4));
-    for (std::size_t i = 0; i < 2; ++i) {
-        h.apply(fetched{all[i].id, h.store.read(all[i].body)});
+    ASSERT_THAT(h.out.fetches, SizeIs(2));
+    const fetch later = std::move(h.out.fetches.back());
+    h.out.fetches.pop_back();
+    while (!h.out.fetches.empty()) {
+        const fetch next = std::move(h.out.fetches.back());
+        h.out.fetches.pop_back();
+        h.apply(fetched{next.id, h.store.read(next.body)});
     }
     h.ask<codec::ok>(h.admin, codec::queue_remove{"other/work"});
-    for (std::size_t i = 2; i < 4; ++i) {
-        h.apply(fetched{all[i].id, h.store.read(all[i].body)});
-    }
+    h.hold_fetches = false;
+    h.apply(fetched{later.id, h.store.read(later.body)});
     const auto one = h.answer_to(worker, first);
     const auto two = h.answer_to(worker, resent);
     ASSERT_TRUE(one && two);

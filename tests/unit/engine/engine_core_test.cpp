@@ -257,7 +257,7 @@ TEST_F(engine_core_test, transactions_that_publish_are_refused_likewise_and_othe
     const auto& refused = std::get<codec::error>(outputs[0].body);
     EXPECT_EQ(refused.code, error_code::resource_disk);
     EXPECT_THAT(refused.text, HasSubstr("5 MiB"));
-    EXPECT_EQ(core().statistics().disk_refusals, 1U);
+    EXPECT_EQ(core().statistics().domain.refused_publishes, 1U);
     transaction.publishes.clear();
     store.set_disk(disk_level::below_reserve);
     ask(11, transaction);
