@@ -76,7 +76,8 @@ offset_t next_fresh(const queue& q) {
 
 // Nothing of an ordered queue has a free key, but for what must be alone.
 bool keys_hold_all(const queue& q) {
-    if (!q.order || !q.schedule.due().empty() || !q.order->reading.empty()) {
+    if (!q.order || !q.schedule.due().empty() || !q.order->reading.empty() ||
+        q.order->keys.searching() || q.order->keys.search_wanted()) {
         return false;
     }
     return q.mode == queue_mode::single
@@ -94,7 +95,10 @@ bool has_key(const question& of) {
 }
 
 const lease_span* holder_of_key(const question& of) {
-    return of.q.leases.find_offset(of.q.order->keys.in_flight(of.key));
+    // Without that every lease would be looked at, for nothing.
+    return of.q.order->keys.locked(of.key)
+               ? of.q.leases.find_offset(of.q.order->keys.in_flight(of.key))
+               : nullptr;
 }
 
 // A message that failed and takes the key before this one.
@@ -238,9 +242,11 @@ std::uint64_t count_before(const question& of) {
         return 0;
     }
     const offset_t from = std::max(q.next, q.book.floor());
-    return of.offset > from ? of.offset - from - q.book.closed().count_in(from, of.offset) -
-                                  q.ahead.count_in(from, of.offset)
-                            : 0;
+    const std::uint64_t fresh = of.offset > from
+                                    ? of.offset - from - q.book.closed().count_in(from, of.offset) -
+                                          q.ahead.count_in(from, of.offset)
+                                    : 0;
+    return fresh + (q.order ? 0 : q.returned.count());
 }
 
 // ---- the table ----
@@ -282,9 +288,15 @@ constexpr reason_row ways_to_wait[] = {
      [](const question& of) { return texts{every_consumer(of.q)}; }},
     {"no free prefetch: {} {} all {} may take",
      [](const question& of) {
-         return every_active(of.q, [](const consumer& one) { return one.room() == 0; });
+         return every_active(of.q,
+                             [](const consumer& one) { return one.room() == 0 && one.leased > 0; });
      },
      those_that_hold},
+    {"no consumer takes more now: each holds all it may, was given as many as it asked for, or has "
+     "a prefetch of 0",
+     [](const question& of) {
+         return every_active(of.q, [](const consumer& one) { return one.room() == 0; });
+     }},
 
     // Its key, or the one place of mode single, is not free.
     {"reading its key failed; ask again",

@@ -341,6 +341,16 @@ const explain_case stopped_cases[] = {
      "1 message waits: the active consumer one@host:1 (1 stands by) has been given as many "
      "messages "
      "as it asked for"},
+    {"none_takes_more",
+     [] {
+         scene s;
+         s.attach_limited(1, 1000);
+         s.publish(2);
+         s.attach("two@host:2", 0);
+         return s.explain();
+     },
+     "1 message waits: no consumer takes more now: each holds all it may, was given as many as it "
+     "asked for, or has a prefetch of 0"},
     {"prefetch_of_0",
      [] {
          scene s;
