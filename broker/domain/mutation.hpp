@@ -282,7 +282,7 @@ struct producer_run {
 // commit rewrites only the newest.
 struct producer_put {
     static constexpr mutation_kind kind = mutation_kind::producer_put;
-    topic_id topic;
+    topic_id topic;  // 0: transactions
     queue_id queue;  // 0: publishes to the topic; else confirmed settles of this queue
     producer_id producer;
     std::uint32_t slot = 0;

@@ -16,7 +16,7 @@
 namespace brokerd::domain {
 
 struct producer_key {
-    topic_id topic;
+    topic_id topic;  // 0: transactions
     queue_id queue;  // 0: publishes to the topic; else confirmed settles of this queue
     producer_id producer;
     constexpr auto operator<=>(const producer_key&) const = default;

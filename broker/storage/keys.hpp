@@ -153,7 +153,7 @@ struct due_key {
 };
 
 struct dedup_key {
-    topic_id topic;
+    topic_id topic;  // 0: transactions
     queue_id queue;  // 0: publishes to the topic
     producer_id producer;
     std::uint32_t slot = 0;
