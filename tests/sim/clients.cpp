@@ -370,6 +370,9 @@ void world::do_admin() {
     if (who == clients_.end() || model_.state.topics.size() < 2) {
         return;
     }
+    // Some of these take several turns and the model hears of them at their end: no transaction is
+    // decided meanwhile.
+    await_transactions();
     const std::string path = random_queue_path();
     const auto parsed = parse_queue_path(path);
     auto& queue = queue_at(path);
