@@ -214,7 +214,10 @@ public:
     std::set<std::uint64_t> cancelled(const std::string& topic,
                                       const std::vector<std::uint64_t>& ids, std::uint64_t told);
     // Learns from the page when schedules are due.
-    void listed(const codec::schedule_list& asked, const codec::schedules& page);
+    // `newest`: the last one there was when it was asked; later ones may be missing.
+    void listed(const codec::schedule_list& asked, std::uint64_t newest,
+                const codec::schedules& page);
+    [[nodiscard]] std::uint64_t newest_schedule(const std::string& topic) const;
     // A transaction was carried out, now or before: checks that it had to be.
     void transacted(const model_transaction& what, const codec::transacted& answer, instant now);
     // Nothing of it was carried out: checks that there is a reason.

@@ -159,7 +159,13 @@ std::set<std::uint64_t> model::cancelled(const std::string& topic,
     return {};
 }
 
-void model::listed(const codec::schedule_list& asked, const codec::schedules& page) {
+std::uint64_t model::newest_schedule(const std::string& topic) const {
+    const auto& all = state.topics.at(topic).schedules;
+    return all.empty() ? 0 : all.rbegin()->first;
+}
+
+void model::listed(const codec::schedule_list& asked, std::uint64_t newest,
+                   const codec::schedules& page) {
     auto& of = state.topics.at(asked.topic);
     const domain::schedule_key behind{asked.after_due, asked.after_id};
     domain::schedule_key last = behind;
@@ -186,7 +192,7 @@ void model::listed(const codec::schedule_list& asked, const codec::schedules& pa
     }
     for (auto& [id, each] : of.schedules) {
         const bool in_page = each.earliest(id) > behind && (!page.more || each.latest(id) < last);
-        if (each.waits() && in_page && !told.contains(id)) {
+        if (each.waits() && in_page && id <= newest && !told.contains(id)) {
             each.left = true;  // for the open chunk, or it was forgotten
             of.undecided.push_back({{id}, 0});
         }

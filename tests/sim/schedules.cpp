@@ -102,7 +102,7 @@ void world::do_list(sim_client& who) {
         return;
     }
     if (random_.chance(1, 3)) {  // a page, answered when the store likes
-        lists_[next_request_] = what;
+        lists_[next_request_] = {what, model_.newest_schedule(what.topic)};
         apply(domain::request{who.connection, next_request_++, what});
         settle_outputs();
         return;
@@ -110,7 +110,7 @@ void world::do_list(sim_client& who) {
     bool more = true;
     for (int pages = 0; more; ++pages) {
         expect(pages < 1000, "a list of schedules comes to no end");
-        lists_[next_request_] = what;
+        lists_[next_request_] = {what, model_.newest_schedule(what.topic)};
         const auto reply = ask(who, what);
         const auto& page = std::get<codec::schedules>(reply->body);
         more = page.more;
@@ -150,7 +150,7 @@ void world::observe_schedules(const domain::output& what) {
         const auto* page = std::get_if<codec::schedules>(&what.body);
         expect(page != nullptr, "a list of schedules was refused");
         note("listed", page->items.size());
-        model_.listed(asked->second, *page);
+        model_.listed(asked->second.what, asked->second.newest, *page);
         lists_.erase(asked);
     }
 }

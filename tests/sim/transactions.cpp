@@ -219,7 +219,14 @@ void world::receive_transacted(sim_client& who, const domain::output& what) {
             confirmed_[{ack.queue.value(), ack.offset}] = true;
         }
     } else {
-        who.held.insert(who.held.end(), sent.leases.begin(), sent.leases.end());
+        for (const held_lease& each : sent.leases) {  // a resend gives them back once
+            const bool there = std::ranges::any_of(who.held, [&](const held_lease& other) {
+                return other.queue == each.queue && other.lease == each.lease;
+            });
+            if (!there) {
+                who.held.push_back(each);
+            }
+        }
     }
     if (!who.answered || random_.chance(1, 2)) {
         who.answered = std::move(sent);

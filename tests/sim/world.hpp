@@ -213,7 +213,11 @@ private:
     std::map<std::pair<std::uint64_t, offset_t>, bool> confirmed_;      // queue, offset
     std::map<std::uint64_t, named_schedules> cancels_;                  // not answered, by request
     std::map<std::uint64_t, named_schedules> cancelled_;                // by answers on their way
-    std::map<std::uint64_t, codec::schedule_list> lists_;               // not answered, by request
+    struct sent_list {
+        codec::schedule_list what;
+        std::uint64_t newest = 0;
+    };
+    std::map<std::uint64_t, sent_list> lists_;                // not answered, by request
     std::set<std::pair<std::uint64_t, std::uint64_t>> kept_;  // acknowledged: topic, schedule
     std::set<std::pair<std::uint64_t, std::uint64_t>> told_;  // cancelled, and the client knows
     std::map<std::uint64_t, sent_transaction> transactions_;  // not decided, by request
