@@ -19,6 +19,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "protocol/types/bytes.hpp"
@@ -27,6 +28,11 @@
 #include "protocol/types/time.hpp"
 
 namespace brokerd::domain {
+
+// When a message appended at `appended` expires; `own_ms` = its own time to live, `ttl` = of those
+// without one, 0: never. Times beyond limits::ttl_max are never.
+[[nodiscard]] wall_time expires_at(wall_time appended, std::optional<std::uint64_t> own_ms,
+                                   duration_us ttl);
 
 inline constexpr std::size_t chunk_header_bytes = 40;
 inline constexpr std::uint8_t chunk_version = 1;
@@ -63,6 +69,15 @@ public:
         return offset >= base_offset_ && offset < end_offset();
     }
 
+    // When the first of its messages with a time to live of their own expires; wall_never: none has.
+    [[nodiscard]] wall_time first_expiry() const { return first_expiry_; }
+    // When the message expires; `ttl` = of those without one of their own, 0: never.
+    [[nodiscard]] wall_time expiry_of(offset_t offset, duration_us ttl) const;
+    // False: none of its messages has expired, whatever `ttl` gives those without one.
+    [[nodiscard]] bool may_have_expired(wall_time now, duration_us ttl) const {
+        return first_expiry_ <= now || (ttl > duration_us{0} && append_time_ + ttl <= now);
+    }
+
     // Size in bytes of the record at `offset`, which must be contained.
     [[nodiscard]] std::uint32_t record_size(offset_t offset) const;
     [[nodiscard]] byte_view record(offset_t offset) const;
@@ -80,6 +95,7 @@ private:
     offset_t base_offset_ = 0;
     std::uint32_t count_ = 0;
     wall_time append_time_{};
+    wall_time first_expiry_ = wall_never;
 };
 
 // Gathers the batches of one commit for one topic. Owner: the engine.

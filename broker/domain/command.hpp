@@ -130,8 +130,20 @@ struct schedules_fetched {
     bool more = false;                   // stopped at a limit
 };
 
+// A chunk with messages that expire.
+struct expiring_chunk {
+    wall_time at{};
+    offset_t last = 0;        // of its messages
+    std::uint32_t count = 0;  // of them
+    bool operator==(const expiring_chunk&) const = default;
+};
+struct expiring_fetched {
+    std::vector<expiring_chunk> items;  // ascending by time and offset, at most the limit
+    wall_time next = wall_never;        // of the entry behind them; wall_never: there is none
+};
+
 using fetch_result = std::variant<log_fetched, exceptions_fetched, due_fetched, times_fetched,
-                                  offset_fetched, schedules_fetched, failure>;
+                                  offset_fetched, schedules_fetched, expiring_fetched, failure>;
 
 struct fetched {
     std::uint64_t id = 0;

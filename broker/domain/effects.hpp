@@ -134,8 +134,16 @@ struct find_schedules {
     std::vector<std::uint64_t> ids;
 };
 
+// Entries of a topic's expiry index before `until`, in order.
+struct fetch_expiring {
+    topic_id topic;
+    wall_time until{};
+    std::uint32_t limit = 0;
+};
+
 using fetch_body = std::variant<fetch_log, fetch_exceptions, scan_exceptions, fetch_due,
-                                fetch_times, fetch_offset, fetch_schedules, find_schedules>;
+                                fetch_times, fetch_offset, fetch_schedules, find_schedules,
+                                fetch_expiring>;
 
 struct fetch {
     std::uint64_t id = 0;

@@ -43,6 +43,8 @@ enum class mutation_kind : std::uint8_t {
     schedule_put = 20,
     schedule_erased = 21,
     schedule_totals = 22,
+    expiry_moved = 23,
+    expiry_watched = 24,
 };
 
 struct epoch_started {
@@ -135,7 +137,9 @@ struct queue_removed {
     }
 };
 
-// A chunk was appended to its topic. Encoded as the chunk's bytes.
+// A chunk was appended to its topic. Encoded as the chunk's bytes. If it has messages with a time to
+// live of their own (chunk::first_expiry), the store enters it into the expiry index at the
+// earliest of them.
 struct appended {
     static constexpr mutation_kind kind = mutation_kind::appended;
     chunk_ptr data;
@@ -199,7 +203,9 @@ struct exception_state {
     lease_id last_lease;           // the newest lease that ended or was taken up again
     bool lease_failed = false;     // the last attempt of the history is that of last_lease
     std::vector<attempt> history;  // oldest first, at most limits::attempts_history_max
+    bool ttl_lifted = false;       // redriven: its time to live does not count any more
     bool operator==(const exception_state&) const = default;
+    static constexpr std::size_t fields_min = 7;  // of its first version
     static constexpr auto fields() {
         return std::tuple{field{"state", &exception_state::state, ""},
                           field{"due", &exception_state::due, ""},
@@ -207,7 +213,8 @@ struct exception_state {
                           field{"key_hash", &exception_state::key_hash, ""},
                           field{"last_lease", &exception_state::last_lease, ""},
                           field{"lease_failed", &exception_state::lease_failed, ""},
-                          field{"history", &exception_state::history, ""}};
+                          field{"history", &exception_state::history, ""},
+                          field{"ttl_lifted", &exception_state::ttl_lifted, ""}};
     }
 };
 
@@ -386,11 +393,44 @@ struct schedule_totals {
     }
 };
 
+// The next look at a chunk of the expiry index: its messages are from `last` - `count` + 1 to `last`.
+struct expiry_moved {
+    static constexpr mutation_kind kind = mutation_kind::expiry_moved;
+    topic_id topic;
+    offset_t last = 0;
+    std::uint32_t count = 0;
+    wall_time from = wall_never;  // the entry that goes; wall_never: none
+    wall_time to = wall_never;    // the entry that comes; wall_never: none
+    bool operator==(const expiry_moved&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &expiry_moved::topic, ""},
+                          field{"last", &expiry_moved::last, "offset of its last message"},
+                          field{"count", &expiry_moved::count, "of its messages"},
+                          field{"from", &expiry_moved::from, ""},
+                          field{"to", &expiry_moved::to, ""}};
+    }
+};
+
+// The topic has, or once had, messages with a time to live of their own. Those from `again_from` on
+// are to be looked at once more, as a queue may hold some that the index has passed; offset_end:
+// none.
+struct expiry_watched {
+    static constexpr mutation_kind kind = mutation_kind::expiry_watched;
+    topic_id topic;
+    offset_t again_from = offset_end;
+    bool operator==(const expiry_watched&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &expiry_watched::topic, ""},
+                          field{"again_from", &expiry_watched::again_from, ""}};
+    }
+};
+
 using mutation = std::variant<epoch_started, topic_created, topic_changed, topic_removed,
                               queue_created, queue_changed, queue_removed, appended, trimmed,
                               queue_delta, queue_snapshot, exception_put, exception_erased,
                               kept_put, kept_erased, producer_put, producer_erased, retry_clock,
-                              done_marks, schedule_put, schedule_erased, schedule_totals>;
+                              done_marks, schedule_put, schedule_erased, schedule_totals,
+                              expiry_moved, expiry_watched>;
 
 // Described mutations are encoded field by field (protocol/codec/wire.hpp), the others:
 //   appended        the bytes of the chunk

@@ -185,6 +185,23 @@ void dispatch_ordered(core& c, turn& t, queue& q);
 [[nodiscard]] bool must_be_alone(const exception_state& value);
 void dispatch_all(core& c, turn& t);
 
+// ---- expiry.cpp: times to live ----
+// Looks at the topics whose time has come; core::expiry_deadline says when again.
+void look_at_expiry(core& c, turn& t);
+// A chunk was sealed; the topic's time to live has changed; a queue may hold what the looks have
+// passed: its messages from `from` on are ready now.
+void note_expiring(core& c, turn& t, topic& of, const chunk& data);
+void expiry_changed(core& c, turn& t, topic& of);
+void expire_again(core& c, turn& t, topic& of, offset_t from);
+void restore_expiry(core& c, turn& t, const expiry_watched& what);
+void forget_expiry(core& c, topic& of);
+// For dispatch: ends the messages from `offset` on, of `data` and below `end`, that have expired and
+// are ready; returns how many live ones follow, if the first lives, else 0.
+[[nodiscard]] std::uint64_t live_from(core& c, turn& t, queue& q, const chunk& data,
+                                      offset_t offset, offset_t end);
+// For dispatch of a retry whose record is known: ends it if it has expired; true if it did.
+[[nodiscard]] bool expire_retry(core& c, turn& t, queue& q, offset_t offset);
+
 // ---- trim.cpp ----
 // Moves the trim points that may move; core::trim_deadline says when to look again.
 void trim_topics(core& c, turn& t);

@@ -12,6 +12,7 @@
 //   dedup       shard u16, topic u64, queue u64, producer u64, slot u32   producer slot
 //   schedule    shard u16, topic u64, 1, due i64, id u64               scheduled batch
 //               shard u16, topic u64, 2, id u64                        when it is due, its size
+//   expiry      shard u16, topic u64, at i64, LAST offset u64          messages of the chunk
 //
 // Topic 0 is the shard itself, queue 0 the topic itself: real ids begin at 1.
 //
@@ -31,9 +32,9 @@
 namespace brokerd::storage {
 
 // The column families, in the order of their handles. RocksDB wants one named "default": meta.
-enum class family : std::uint8_t { meta, log, kept, cursors, exceptions, dedup, schedule };
-inline constexpr std::array<std::string_view, 7> family_names{
-    "default", "log", "kept", "cursors", "exceptions", "dedup", "schedule"};
+enum class family : std::uint8_t { meta, log, kept, cursors, exceptions, dedup, schedule, expiry };
+inline constexpr std::array<std::string_view, 8> family_names{
+    "default", "log", "kept", "cursors", "exceptions", "dedup", "schedule", "expiry"};
 
 inline constexpr shard_id the_shard{0};  // one engine today
 
@@ -80,6 +81,7 @@ enum class meta_kind : std::uint8_t {
     trim = 18,             // trim point
     done_marks = 19,       // for keep_done
     schedule_totals = 20,  // what is scheduled
+    expiry_watched = 21,   // messages with a time to live of their own
     // of a queue
     queue = 32,           // as created
     queue_settings = 33,  // as changed last
@@ -182,6 +184,17 @@ struct schedule_id_key {
     [[nodiscard]] key_bytes encode() const;
     [[nodiscard]] static std::optional<schedule_id_key> parse(std::string_view key);
     bool operator==(const schedule_id_key&) const = default;
+};
+
+// A chunk with messages that expire, at the time of the next look at it.
+struct expiry_key {
+    topic_id topic;
+    wall_time at{};
+    offset_t last_offset = 0;  // of the chunk
+
+    [[nodiscard]] key_bytes encode() const;
+    [[nodiscard]] static std::optional<expiry_key> parse(std::string_view key);
+    bool operator==(const expiry_key&) const = default;
 };
 
 // The start of all keys of a topic, in every family; of a queue, in those whose keys name one

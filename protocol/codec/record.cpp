@@ -115,8 +115,19 @@ std::string_view record_key(byte_view record) {
     return whole ? text : std::string_view{};
 }
 
+std::optional<std::uint64_t> record_ttl_ms(byte_view record) {
+    const auto flags = load_le<std::uint8_t>(record.data() + record_prefix_bytes);
+    if ((flags & record_has_ttl) == 0) {
+        return std::nullopt;
+    }
+    return load_le<std::uint64_t>(record.data() + record_bytes_min);
+}
+
 std::size_t record_size(const record_fields& fields) {
     std::size_t size = record_bytes_min + fields.payload.size();
+    if (fields.ttl_ms) {
+        size += sizeof(std::uint64_t);
+    }
     if (fields.key) {
         size += sizeof(std::uint16_t) + fields.key->size();
     }
@@ -135,10 +146,15 @@ void encode_record(byte_buffer& out, const record_fields& fields) {
     out.resize(start + size);
     std::byte* const begin = out.data() + start;
     const std::uint8_t flags = static_cast<std::uint8_t>(
-        (fields.key ? record_has_key : 0) | (fields.headers.empty() ? 0 : record_has_headers));
+        (fields.key ? record_has_key : 0) | (fields.headers.empty() ? 0 : record_has_headers) |
+        (fields.ttl_ms ? record_has_ttl : 0));
     store_le(begin, static_cast<std::uint32_t>(size - sizeof(std::uint32_t)));
     std::byte* at = begin + record_prefix_bytes;
     store_le(at++, flags);
+    if (fields.ttl_ms) {
+        store_le(at, *fields.ttl_ms);
+        at += sizeof(std::uint64_t);
+    }
     if (fields.key) {
         at = put_text(at, *fields.key);
     }

@@ -3,7 +3,7 @@
 //   u32  length     of all bytes behind this field
 //   u32  crc32c     over length and all bytes behind this field
 //   u8   flags      1 key, 2 headers, 4 ttl, 8 priority, 16 message id; others are refused
-//   [u64 ttl_ms]    with flag 4
+//   [u64 ttl_ms]    with flag 4: how long it may wait to be delivered, from its append on
 //   [u8  priority]  with flag 8
 //   [u8  id_length, id bytes]                                        with flag 16
 //   [u16 key_length, key bytes]                                      with flag 1
@@ -62,6 +62,7 @@ struct record_fields {
     std::optional<std::string_view> key{};
     std::vector<header_view> headers{};
     byte_view payload{};
+    std::optional<std::uint64_t> ttl_ms{};
 };
 
 // Bytes encode_record will append.
@@ -71,6 +72,9 @@ void encode_record(byte_buffer& out, const record_fields& fields);
 
 // The key of a record verified earlier, empty if it has none: reads only what lies before it.
 [[nodiscard]] std::string_view record_key(byte_view record);
+
+// The time to live of a record verified earlier, if it has one of its own. Reads only that.
+[[nodiscard]] std::optional<std::uint64_t> record_ttl_ms(byte_view record);
 
 // Size of the record at the front of `bytes`, 0 if there is no whole one. Reads only the length.
 [[nodiscard]] std::size_t record_size_at(byte_view bytes);

@@ -110,6 +110,7 @@ inline constexpr std::uint64_t producer_window = 4096;  // sequences remembered 
 inline constexpr std::size_t producers_max = 10000;     // windows kept, least recently used go
 
 // Schedules.
+inline constexpr auto ttl_max = 100 * 365 * 24h;  // of a topic; a message's own beyond it: never
 inline constexpr auto schedule_ahead_max = 100 * 365 * 24h;
 inline constexpr std::uint32_t schedules_page_max = 1000;    // items of one listing reply
 inline constexpr std::uint32_t schedules_cancel_max = 1000;  // ids of one request

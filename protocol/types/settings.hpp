@@ -28,6 +28,12 @@ enum class after_failure : std::uint8_t {
     skip = 2,   // go on; it comes when its retry is due
 };
 
+// What a message whose time to live is over becomes in a queue.
+enum class expiry_action : std::uint8_t {
+    done = 1,  // as if it had been acknowledged
+    dead = 2,  // kept, with the reason, until it is redriven or purged
+};
+
 // State of a message in a queue.
 enum class message_state : std::uint8_t {
     ready = 1,     // waits for a consumer
@@ -43,6 +49,7 @@ enum class attempt_outcome : std::uint8_t {
     expired = 2,
     lost = 3,  // the connection went away without goodbye
     rejected = 4,
+    ttl_expired = 5,  // its time to live was over; no attempt, but why it is dead
 };
 
 // How far a publish was made safe before its reply.
@@ -80,6 +87,14 @@ enum class position_kind : std::uint8_t { earliest = 1, latest = 2, offset = 3, 
     return "unknown";
 }
 
+[[nodiscard]] constexpr std::string_view to_string(expiry_action action) {
+    switch (action) {
+        case expiry_action::done: return "done";
+        case expiry_action::dead: return "dead";
+    }
+    return "unknown";
+}
+
 [[nodiscard]] constexpr std::string_view to_string(message_state state) {
     switch (state) {
         case message_state::ready: return "ready";
@@ -97,6 +112,7 @@ enum class position_kind : std::uint8_t { earliest = 1, latest = 2, offset = 3, 
         case attempt_outcome::expired: return "expired";
         case attempt_outcome::lost: return "lost";
         case attempt_outcome::rejected: return "rejected";
+        case attempt_outcome::ttl_expired: return "ttl expired";
     }
     return "unknown";
 }
@@ -116,14 +132,19 @@ enum class position_kind : std::uint8_t { earliest = 1, latest = 2, offset = 3, 
 struct topic_settings {
     duration_us keep_done{0};  // how long a message stays readable after every queue is done
     std::uint64_t max_message_bytes = limits::message_bytes_default;
+    duration_us ttl{0};  // of messages without one of their own, from their append on; 0 = none
 
     bool operator==(const topic_settings&) const = default;
+    static constexpr std::size_t fields_min = 2;  // of its first version
     static constexpr auto fields() {
         return std::tuple{
             field{"keep_done", &topic_settings::keep_done,
                   "how long a message stays readable after every queue is done with it"},
             field{"max_message_bytes", &topic_settings::max_message_bytes,
-                  "largest message the topic accepts"}};
+                  "largest message the topic accepts"},
+            field{"ttl", &topic_settings::ttl,
+                  "time to live of messages that have none of their own, from their append on; 0 or "
+                  "missing: for ever"}};
     }
 };
 
@@ -138,6 +159,7 @@ struct queue_settings {
     std::uint32_t jitter_percent = limits::backoff_jitter_percent;  // 0 .. 100, of each delay
     brokerd::after_failure after_failure = brokerd::after_failure::block;  // keyed and single
     duration_us expires{0};  // a temporary queue goes after so long without a consumer; 0 = never
+    expiry_action on_expiry = expiry_action::done;  // of messages whose time to live is over
 
     bool operator==(const queue_settings&) const = default;
     static constexpr std::size_t fields_min = 6;  // of its first version
@@ -158,7 +180,10 @@ struct queue_settings {
                   "skip; may "
                   "be missing: 1"},
             field{"expires", &queue_settings::expires,
-                  "the queue is removed after so long without a consumer; 0 or missing: never"}};
+                  "the queue is removed after so long without a consumer; 0 or missing: never"},
+            field{"on_expiry", &queue_settings::on_expiry,
+                  "what a message whose time to live is over becomes: 1 done, 2 dead; may be "
+                  "missing: 1"}};
     }
 };
 
@@ -187,7 +212,7 @@ struct attempt {
     static constexpr auto fields() {
         return std::tuple{
             field{"time", &attempt::time, "when it ended"},
-            field{"outcome", &attempt::outcome, "1 nacked, 2 expired, 3 lost, 4 rejected"},
+            field{"outcome", &attempt::outcome, "1 nacked, 2 expired, 3 lost, 4 rejected, 5 ttl expired"},
             field{"consumer", &attempt::consumer, "name@host:pid"},
             field{"reason", &attempt::reason, "the consumer's words"}};
     }

@@ -47,6 +47,10 @@ struct outgoing_message {
     std::optional<std::string> key{};  ///< Groups messages that belong together; any bytes.
     std::vector<header> headers{};
     std::string payload{};  ///< Any bytes.
+    /// How long it may wait to be delivered, counted from its append; then it is done or dead, as
+    /// each queue says (queue_options::on_expiry). Not set: what the topic says. At least 1 ms,
+    /// rounded up to milliseconds.
+    std::optional<std::chrono::microseconds> ttl{};
 };
 
 /// A message as the topic stores it, seen by looking and not leased.
@@ -57,6 +61,8 @@ struct stored_message {
     std::optional<std::string> key;
     std::vector<header> headers;
     std::string payload;
+    /// Its own time to live; not set: what the topic says (topic_options::ttl).
+    std::optional<std::chrono::milliseconds> ttl{};
 
     bool operator==(const stored_message&) const = default;
 };
@@ -67,6 +73,7 @@ enum class attempt_end : std::uint8_t {
     expired = 2,  ///< The lease ran out.
     lost = 3,     ///< The connection went away without goodbye.
     rejected = 4,
+    ttl_expired = 5,  ///< Its time to live was over: no attempt, but why it is dead.
 };
 /// "nacked", "expired", ...
 [[nodiscard]] std::string_view to_string(attempt_end end) noexcept;
@@ -153,6 +160,9 @@ struct topic_options {
     std::chrono::microseconds keep_done{0};
     /// Largest message the topic accepts, in bytes; at most 64 MiB.
     std::uint64_t max_message_bytes = 1024 * 1024;
+    /// Time to live of messages that have none of their own, from their append on, also of those
+    /// that are stored already; 0: for ever.
+    std::chrono::microseconds ttl{0};
 
     bool operator==(const topic_options&) const = default;
 };
@@ -173,6 +183,14 @@ enum class failure_policy : std::uint8_t {
 };
 /// "block", "skip".
 [[nodiscard]] std::string_view to_string(failure_policy policy) noexcept;
+
+/// What a message whose time to live is over becomes in a queue.
+enum class expiry_policy : std::uint8_t {
+    done = 1,  ///< As if it had been acknowledged.
+    dead = 2,  ///< Kept, with the reason "ttl expired", until it is redriven or purged.
+};
+/// "done", "dead".
+[[nodiscard]] std::string_view to_string(expiry_policy policy) noexcept;
 
 /// Settings of a queue. The defaults are those of the broker.
 struct queue_options {
@@ -198,6 +216,8 @@ struct queue_options {
     /// broker (then it is 10 s at least). Choose it well above the time in which a consumer that
     /// lost its connection is back: one that is later gets queue_not_found or queue_removed.
     std::chrono::microseconds expires{0};
+    /// What messages become whose time to live is over.
+    expiry_policy on_expiry = expiry_policy::done;
 
     bool operator==(const queue_options&) const = default;
 };
