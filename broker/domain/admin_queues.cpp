@@ -59,6 +59,7 @@ void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
     q.unused_since = t.now.mono;
     c.arm(q, q.expires_at());
     c.note_trim(of);
+    expire_again(c, t, of, start);
     c.answer(t, who, c.gathering,
              codec::queue_created{.created = true,
                                   .topic_created = topic_is_new,

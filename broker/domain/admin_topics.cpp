@@ -16,6 +16,11 @@ outcome<void> check_settings(const topic_settings& settings) {
         !checked) {
         return checked;
     }
+    if (auto checked =
+            check_bounds<duration_us>("ttl", settings.ttl, duration_us{0}, limits::ttl_max);
+        !checked) {
+        return checked;
+    }
     return check_bounds<std::uint64_t>("max_message_bytes", settings.max_message_bytes, 1,
                                        limits::message_bytes_max);
 }
@@ -30,6 +35,7 @@ topic& make_topic(core& c, turn& t, const std::string& name, const topic_setting
     c.topics.emplace(of.id, std::move(made));
     c.topics_by_name.emplace(name, &of);
     c.emit(t, topic_created{of.id, of.name, of.settings, of.created});
+    expiry_changed(c, t, of);
     return of;
 }
 
@@ -68,6 +74,7 @@ void set_topic(core& c, turn& t, asker who, const codec::topic_set& what) {
         of.changed = c.gathering;
         c.emit(t, topic_changed{of.id, of.settings});
         c.note_trim(of);
+        expiry_changed(c, t, of);
     }
     c.answer(t, who, of.changed, codec::ok{});
 }
@@ -94,6 +101,7 @@ void remove_topic(core& c, turn& t, asker who, const codec::topic_remove& what) 
     std::erase(c.open_topics, &of);
     c.forget_trim(of);
     forget_schedules(c, of);
+    forget_expiry(c, of);
     c.topics_waiting.erase(of.id);
     c.emit(t, topic_removed{of.id});
     c.answer(t, who, c.gathering, codec::ok{});

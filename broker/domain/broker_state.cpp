@@ -146,6 +146,7 @@ mono_time broker_state::tick(instant now, effects& out) {
     turn t = impl_->begin(now, out);
     look_at_timers(c, t);
     look_at_schedules(c, t);
+    look_at_expiry(c, t);
     if (c.trim_deadline() <= now.mono) {
         trim_topics(c, t);
     }
@@ -156,7 +157,8 @@ mono_time broker_state::tick(instant now, effects& out) {
 mono_time broker_state::next_deadline() const {
     const core& c = impl_->state;
     const mono_time timer = c.timers.empty() ? mono_never : c.timers.begin()->first;
-    return std::min({timer, c.trim_deadline(), c.waiting_until, c.schedule_deadline});
+    const mono_time expiry = c.expiry_timers.empty() ? mono_never : c.expiry_timers.begin()->first;
+    return std::min({timer, expiry, c.trim_deadline(), c.waiting_until, c.schedule_deadline});
 }
 
 void broker_state::dispatch(instant now, effects& out) {
@@ -206,6 +208,10 @@ std::vector<std::string> broker_state::warnings() const {
         if (of->scheduled && !of->scheduled->read_error.empty()) {
             warnings.push_back(fmt::format("what is scheduled for topic {}: {}", of->name,
                                            of->scheduled->read_error));
+        }
+        if (of->expiry && !of->expiry->read_error.empty()) {
+            warnings.push_back(fmt::format("what expires in topic {}: {}", of->name,
+                                           of->expiry->read_error));
         }
         for (const auto& [name, q] : of->queues) {
             if (!q->read_error.empty()) {

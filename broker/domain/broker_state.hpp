@@ -78,6 +78,7 @@ struct domain_counters {
     std::uint64_t stale_settles = 0;
     std::uint64_t dead_messages = 0;
     std::uint64_t redriven_messages = 0;
+    std::uint64_t expired_messages = 0;  // whose time to live was over, in each queue
     std::uint64_t expired_queues = 0;
     std::uint64_t cached_bytes = 0;
 };

@@ -11,6 +11,7 @@
 #include "protocol/codec/record.hpp"
 #include "protocol/codec/record_batch.hpp"
 #include "protocol/types/crc32c.hpp"
+#include "protocol/types/limits.hpp"
 
 namespace brokerd::domain {
 namespace {
@@ -81,6 +82,17 @@ outcome<std::size_t> walk_batch(byte_view bytes, std::size_t position, bool chec
 
 }  // namespace
 
+wall_time expires_at(wall_time appended, std::optional<std::uint64_t> own_ms, duration_us ttl) {
+    using std::chrono::milliseconds;
+    constexpr auto own_max = std::chrono::duration_cast<milliseconds>(limits::ttl_max).count();
+    if (own_ms) {
+        return *own_ms > static_cast<std::uint64_t>(own_max)
+                   ? wall_never
+                   : appended + milliseconds(static_cast<std::int64_t>(*own_ms));
+    }
+    return ttl > duration_us{0} ? appended + ttl : wall_never;
+}
+
 chunk::chunk(byte_buffer bytes, std::vector<std::uint32_t> positions)
     : bytes_(std::move(bytes)),
       positions_(std::move(positions)),
@@ -89,6 +101,19 @@ chunk::chunk(byte_buffer bytes, std::vector<std::uint32_t> positions)
       count_(load_le<std::uint32_t>(bytes_.data() + at_count)),
       append_time_(wall_from_us(load_le<std::int64_t>(bytes_.data() + at_append_time))) {
     BROKERD_ASSERT(count_ > 0 && count_ == positions_.size());
+    std::optional<std::uint64_t> earliest;
+    for (std::size_t at = chunk_header_bytes; at < bytes_.size();) {
+        const codec::batch_summary batch = codec::summarize_batch(byte_view{bytes_}.subspan(at));
+        if (batch.earliest_ttl_ms != codec::no_ttl) {
+            earliest = std::min(earliest.value_or(codec::no_ttl), batch.earliest_ttl_ms);
+        }
+        at += batch.bytes;
+    }
+    first_expiry_ = expires_at(append_time_, earliest, duration_us{0});
+}
+
+wall_time chunk::expiry_of(offset_t offset, duration_us ttl) const {
+    return expires_at(append_time_, codec::record_ttl_ms(record(offset)), ttl);
 }
 
 outcome<chunk_ptr> chunk::load(byte_buffer bytes, bool check_records) {

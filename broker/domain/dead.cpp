@@ -215,6 +215,7 @@ void redrive_dead(core& c, turn& t, asker who, const codec::dead_redrive& what) 
             value.due = later.retry_now;
             value.attempts = 0;
             value.lease_failed = false;
+            value.ttl_lifted = true;  // who wants it again wants it however old it is
             put_exception(then, later, of, offset, &before, std::move(value));
             ++then.counters.redriven_messages;
         });

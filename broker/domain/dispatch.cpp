@@ -18,11 +18,18 @@ given give_range(core& c, turn& t, queue& q, consumer& one, offset_range range, 
 
 given give_returned(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_max) {
     offset_range range = *q.returned.next_run(0);
-    range.count = std::min(range.count, count_max);
     const place from = find_chunk(c, t, q, range.first);
     if (!from.data) {
         return given::nothing;
     }
+    const auto live = live_from(c, t, q, *from.data, range);
+    if (!live) {
+        return given::nothing;
+    }
+    if (*live == 0) {
+        return given::some;  // to nobody; whoever is next is asked
+    }
+    range.count = std::min(*live, count_max);
     const offset_t before = q.next_lease;
     const given result = give_range(c, t, q, one, range, from);
     range.count = q.next_lease - before;
@@ -46,20 +53,31 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
     }
     const offset_t gap =
         std::min({q.book.closed().next_member(first), q.ahead.next_member(first), q.owner.end});
+    const auto live = live_from(c, t, q, *from.data, {first, gap - first});
+    if (!live) {
+        return given::nothing;
+    }
+    if (*live == 0) {
+        return given::some;
+    }
     const offset_t before = q.next_lease;
-    const given result = give_range(c, t, q, one, {first, std::min(gap - first, count_max)}, from);
+    const given result = give_range(c, t, q, one, {first, std::min(*live, count_max)}, from);
     q.next = first + (q.next_lease - before);
     keep_window(c, t, q);
     return result;
 }
 
-// The first due message whose record is loaded; offset_end if there is none.
-offset_t next_retry(queue& q) {
+// The first due message whose record is loaded; offset_end if there is none. Those that have expired
+// end.
+offset_t next_retry(core& c, turn& t, queue& q) {
     while (!q.schedule.due().empty()) {
         const offset_t offset = q.schedule.due().front();
         const auto known = q.exceptions.find(offset);
         if (known == q.exceptions.end() || !known->second.record.owner) {
             return offset_end;
+        }
+        if (expire_retry(c, t, q, offset)) {
+            continue;
         }
         if (!must_be_alone(known->second.value)) {
             return offset;
@@ -78,7 +96,7 @@ bool fresh_waits(queue& q) {
 
 // Gives `one` its next share, of about `share` messages; too_large and nothing as give_range says.
 given give_share(core& c, turn& t, queue& q, consumer& one, std::uint64_t share) {
-    const offset_t retry = next_retry(q);
+    const offset_t retry = next_retry(c, t, q);
     const bool retries_wait = retry != offset_end || !q.alone_due.empty();
     const bool others_wait = fresh_waits(q);
     if (!retries_wait) {
@@ -116,7 +134,7 @@ void dispatch_shared(core& c, turn& t, queue& q) {
     const std::uint64_t share = std::clamp<std::uint64_t>(
         (q.ready() - q.due()) / std::max<std::uint64_t>(q.candidates.size(), 1), 1, quantum_max);
     while (true) {
-        next_retry(q);  // moves those that must be alone to alone_due
+        next_retry(c, t, q);  // moves those that must be alone to alone_due
         if (q.reserved_for_alone != nullptr || q.retry_credit > 0 || !fresh_waits(q)) {
             reserve_for_alone(q);
         }

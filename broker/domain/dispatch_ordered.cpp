@@ -229,12 +229,16 @@ void search(core& c, turn& t, queue& q) {
 // ---- retries ----
 
 // The first due message whose record is loaded and whose key is free; offset_end: there is none.
-offset_t next_free_retry(queue& q) {
+// Those that have expired end.
+offset_t next_free_retry(core& c, turn& t, queue& q) {
     while (!q.schedule.due().empty()) {
         const offset_t offset = q.schedule.due().front();
         const auto known = q.exceptions.find(offset);
         if (known == q.exceptions.end() || !known->second.record.owner) {
             return offset_end;
+        }
+        if (expire_retry(c, t, q, offset)) {
+            continue;
         }
         const key_hash key = key_of(q, known->second.record.view);
         if (!key_is_free_for_retry(q, key, offset)) {
@@ -300,6 +304,13 @@ given give_waiting(core& c, turn& t, queue& q, consumer& one) {
         if (!from.data) {
             read_one(c, t, q, first.key, first.offset);
             continue;
+        }
+        const auto live = live_from(c, t, q, *from.data, {first.offset, 1});
+        if (!live) {
+            return given::nothing;
+        }
+        if (*live == 0) {
+            continue;  // it is found not to wait any more
         }
         const record_slice slice = from.data->slice(first.offset, 1, one.room_bytes());
         if (!fits(one, slice.bytes.size())) {
@@ -368,11 +379,19 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
             ++q.next;
             continue;
         }
+        const auto live = live_from(c, t, q, *from.data, {first, stop - first});
+        if (!live) {
+            return given::nothing;
+        }
+        if (*live == 0) {
+            --budget;
+            continue;
+        }
         if (!fits(one, from.data->record_size(first))) {
             return given::too_large;
         }
         record_slice slice =
-            from.data->slice(first, std::min({stop - first, count_max, budget}), one.room_bytes());
+            from.data->slice(first, std::min({*live, count_max, budget}), one.room_bytes());
         const std::uint32_t count = take_free(q, *from.data, slice);
         budget -= std::min<std::uint64_t>(budget, count + 1);
         if (count > 0) {
@@ -401,7 +420,7 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
 
 given give_next(core& c, turn& t, queue& q, consumer& one, std::uint64_t share,
                 std::uint64_t& budget) {
-    const offset_t retry = next_free_retry(q);
+    const offset_t retry = next_free_retry(c, t, q);
     if (retry == offset_end && q.alone_due.empty()) {
         q.retry_credit = 1;
     }
@@ -455,7 +474,7 @@ void dispatch_ordered(core& c, turn& t, queue& q) {
     std::uint64_t budget = scan_max;
     while (true) {
         look_at_passed(q);
-        next_free_retry(q);  // moves those that must be alone to alone_due
+        next_free_retry(c, t, q);  // moves those that must be alone to alone_due
         const offset_t alone = next_alone(q);
         if (alone != offset_end) {
             reserve_for_alone(q);

@@ -236,6 +236,9 @@ bool give_alone(core& c, turn& t, queue& q, offset_t offset) {
     if (known == q.exceptions.end() || !known->second.record.owner) {
         return false;
     }
+    if (expire_retry(c, t, q, offset)) {
+        return true;
+    }
     q.reserved_for_alone = nullptr;
     give_retry(c, t, q, *one, offset, true);
     return true;

@@ -26,6 +26,8 @@ std::string last_ending(const question& of) {
         case attempt_outcome::lost: word = "with"; break;
         case attempt_outcome::nacked:
         case attempt_outcome::rejected: break;
+        case attempt_outcome::ttl_expired:
+            return fmt::format("its time to live was over {} ago", human(of.t.wall - last.time));
     }
     const std::string why =
         last.reason.empty() ? std::string{} : fmt::format(" (\"{}\")", printable(last.reason));
@@ -89,6 +91,15 @@ constexpr reason_row states_retrying[] = {
 constexpr reason_row states_dead[] = {
     {"dead: its attempts are not in the store",
      [](const question& of) { return of.known == nullptr; }},
+    {"dead: its time to live was over {} ago; it stays until it is redriven or purged: brokerctl "
+     "dead redrive {}",
+     [](const question& of) {
+         return !of.known->history.empty() &&
+                of.known->history.back().outcome == attempt_outcome::ttl_expired;
+     },
+     [](const question& of) {
+         return fill_ins{human(of.t.wall - of.known->history.back().time), of.q.path()};
+     }},
     {"dead: {}; it stays until it is redriven or purged: brokerctl dead redrive {}",
      [](const question&) { return true; },
      [](const question& of) { return fill_ins{last_attempt(of), of.q.path()}; }},

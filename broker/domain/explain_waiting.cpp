@@ -249,9 +249,23 @@ std::uint64_t count_before(const question& of) {
     return fresh + (q.order ? 0 : q.returned.count());
 }
 
+// ---- time to live ----
+
+// As far as memory knows.
+bool has_expired(const question& of) {
+    if (of.about_queue() || of.known != nullptr || !of.q.owner.expiry) {
+        return false;
+    }
+    const place at = find_in_memory(of.q, of.offset);
+    return at.data && at.data->expiry_of(of.offset, of.q.owner.settings.ttl) <= of.t.wall;
+}
+
 // ---- the table ----
 
 constexpr reason_row ways_to_wait[] = {
+    {"its time to live is over: it is not given out any more, and {} within a second", has_expired,
+     [](const question& of) { return texts{std::string(to_string(of.q.settings.on_expiry))}; }},
+
     // Nothing at all is given out.
     {"the queue is paused; resume it: brokerctl queue resume {}",
      [](const question& of) { return of.q.paused; },

@@ -165,12 +165,26 @@ void fail_message(core& c, turn& t, queue& q, offset_t offset, lease_id lease,
     put_exception(c, t, q, offset, before, std::move(value));
 }
 
+void expire_message(core& c, turn& t, queue& q, offset_t offset, const exception_state* before,
+                    key_hash key) {
+    exception_state value = before != nullptr ? *before : exception_state{};
+    if (before == nullptr) {
+        value.key_hash = key;
+    }
+    value.state = message_state::dead;
+    value.due = t.wall;
+    value.lease_failed = false;
+    append_attempt(value.history, {.time = t.wall, .outcome = attempt_outcome::ttl_expired});
+    put_exception(c, t, q, offset, before, std::move(value));
+}
+
 void fail_span(core& c, turn& t, queue& q, const lease_span& span, const failed_lease& how) {
     switch (how.outcome) {
         case attempt_outcome::nacked: c.counters.nacked_messages += span.run.count; break;
         case attempt_outcome::rejected: c.counters.rejected_messages += span.run.count; break;
         case attempt_outcome::expired: c.counters.expired_leases += span.run.count; break;
         case attempt_outcome::lost: c.counters.lost_leases += span.run.count; break;
+        case attempt_outcome::ttl_expired: break;  // no lease fails so
     }
     q.ahead.erase(span.offsets());
     for (std::uint32_t i = 0; i < span.run.count; ++i) {

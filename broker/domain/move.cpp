@@ -36,8 +36,11 @@ struct pending_move {
     std::uint64_t messages = 0;
 };
 
-void end_move(core& c, turn& t, queue& q) {
+void end_move(core& c, turn& t, queue& q, const pending_move& move) {
     q.moving = false;
+    if (move.seek) {
+        expire_again(c, t, q.owner, move.position);
+    }
     q.book.release_floor();
     if (q.book.dirty()) {
         c.note_change(t, q, true);
@@ -79,7 +82,7 @@ void move_slice(core& c, turn& t, queue& q, const std::shared_ptr<pending_move>&
         }
     }
     if (offsets.empty()) {
-        end_move(c, t, q);
+        end_move(c, t, q, *move);
         c.answer(
             t, move->who, c.gathering,
             codec::counted{.messages = move->messages, .position = move->position, .more = false});
@@ -91,7 +94,7 @@ void move_slice(core& c, turn& t, queue& q, const std::shared_ptr<pending_move>&
         c, t, q, offsets,
         [move, offsets](core& then, turn& later, queue& of, outcome<exception_map> loaded) {
             if (!loaded) {
-                end_move(then, later, of);
+                end_move(then, later, of, *move);
                 then.refuse(later, move->who, loaded.error());
                 return;
             }

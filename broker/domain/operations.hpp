@@ -63,6 +63,10 @@ void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_
 // The message is done: the exception goes, and the record that was kept for it.
 void erase_exception(core& c, turn& t, queue& q, offset_t offset, const exception_state& before);
 void expire_leases(core& c, turn& t, queue& q);
+// A message that is not in flight is dead as its time to live is over. `key` for one without
+// exception.
+void expire_message(core& c, turn& t, queue& q, offset_t offset, const exception_state* before,
+                    key_hash key);
 
 // ---- late.cpp: leases that are not in the table ----
 // Leases whose holder was lost, that expired, or that an earlier epoch gave: they still hold as
@@ -195,10 +199,13 @@ void expiry_changed(core& c, turn& t, topic& of);
 void expire_again(core& c, turn& t, topic& of, offset_t from);
 void restore_expiry(core& c, turn& t, const expiry_watched& what);
 void forget_expiry(core& c, topic& of);
-// For dispatch: ends the messages from `offset` on, of `data` and below `end`, that have expired and
-// are ready; returns how many live ones follow, if the first lives, else 0.
-[[nodiscard]] std::uint64_t live_from(core& c, turn& t, queue& q, const chunk& data,
-                                      offset_t offset, offset_t end);
+
+// ---- expire.cpp ----
+// For dispatch: how many of these ready messages, from the first one on, have not expired; 0: the
+// first had, and was ended with those behind it that had, too. Nothing: it has expired, but this
+// commit takes no more; the queue is looked at again with the next. `data` holds the first one.
+[[nodiscard]] std::optional<std::uint64_t> live_from(core& c, turn& t, queue& q, const chunk& data,
+                                                     offset_range range);
 // For dispatch of a retry whose record is known: ends it if it has expired; true if it did.
 [[nodiscard]] bool expire_retry(core& c, turn& t, queue& q, offset_t offset);
 

@@ -165,7 +165,8 @@ void seal_chunk(core& c, turn& t, topic& of) {
     of.appended = c.gathering;
     of.stored_bytes += data->bytes().size();
     c.cache.add(of.tail, data, c.gathering);
-    c.emit(t, appended{std::move(data)});
+    c.emit(t, appended{data});
+    note_expiring(c, t, of, *data);
     for (const auto& [name, q] : of.queues) {
         c.wake(*q);
     }

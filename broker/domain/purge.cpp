@@ -32,19 +32,8 @@ struct purge_slice {
 };
 using slice_ptr = std::shared_ptr<purge_slice>;
 
-// The first message from `at` on that is ready and has never failed; offset_end: there is none.
-offset_t next_ready(const queue& q, offset_t at) {
-    offset_t fresh = std::max({at, q.next, q.book.floor()});
-    for (offset_t open = 0; (open = q.ahead.next_gap(q.book.closed().next_gap(fresh))) != fresh;) {
-        fresh = open;
-    }
-    offset_t found = fresh < q.owner.end ? fresh : offset_end;
-    found = std::min(found, q.returned.next_member(at));
-    return q.order ? std::min(found, q.order->skipped.next_member(at)) : found;
-}
-
 offset_t next_candidate(const queue& q, offset_t at) {
-    return std::min(next_ready(q, at), q.book.retrying().next_member(at));
+    return std::min(q.next_ready(at), q.book.retrying().next_member(at));
 }
 
 std::function<void(turn&)> refuse_removed(core& c, asker who) {
@@ -59,19 +48,8 @@ const chunk* find_chunk(const purge_slice& slice, offset_t offset) {
     return at == slice.chunks.end() || !(*at)->contains(offset) ? nullptr : at->get();
 }
 
-// Whether the message would stand alone among others that are not done, and there are as many gaps
-// between done messages as the queue may have.
-bool makes_too_many_runs(const queue& q, offset_t offset) {
-    const interval_set& closed = q.book.closed();
-    return closed.runs() >= q.settings.max_runs && !closed.contains(offset + 1) &&
-           (offset == 0 || (offset != q.book.floor() && !closed.contains(offset - 1)));
-}
-
 void make_done(core& c, turn& t, queue& q, offset_t offset) {
-    q.returned.erase({offset, 1});
-    if (q.order) {
-        q.order->skipped.erase({offset, 1});  // who waits for its key learns it by and by
-    }
+    q.end_ready({offset, 1});
     q.book.to_done({offset, 1});
     c.note_change(t, q, true);
     c.note_trim(q.owner);
@@ -120,7 +98,7 @@ void finish(core& c, turn& t, queue& q, const purge_slice& slice, const exceptio
             message.record = data->record(offset);
         }
         const bool taken = slice.which.takes(message, t.wall);
-        if (taken && !has_failed && !slice.what.dry_run && makes_too_many_runs(q, offset)) {
+        if (taken && !has_failed && !slice.what.dry_run && q.is_one_run_too_many({offset, 1})) {
             full = true;
             break;
         }
@@ -211,7 +189,7 @@ void take_chunks(core& c, turn& t, queue& q, const slice_ptr& slice, offset_t fi
     if (!chunks.empty() && chunks.front()->contains(first)) {
         slice->stop = std::min(slice->stop, chunks.back()->end_offset());
         slice->chunks = std::move(chunks);
-    } else if (next_ready(q, first) == first) {
+    } else if (q.next_ready(first) == first) {
         c.refuse(
             t, slice->who,
             {error_code::storage_failed,
@@ -245,7 +223,7 @@ void purge_selected(core& c, turn& t, asker who, const codec::queue_purge& what)
     slice->what = what;
     slice->until = std::min(what.until, q.owner.end);
     slice->stop = slice->until;
-    const offset_t first = next_ready(q, what.from);
+    const offset_t first = q.next_ready(what.from);
     if (!slice->which.needs_record() || first >= slice->stop) {
         load_retrying(c, t, q, slice);
         return;

@@ -67,6 +67,34 @@ bool queue::untouched(offset_t offset) const {
            !ahead.contains(offset) && !returned.contains(offset) && !book.closed().contains(offset);
 }
 
+offset_t queue::next_ready(offset_t from) const {
+    offset_t fresh = std::max({from, next, book.floor()});
+    for (offset_t open = 0; (open = ahead.next_gap(book.closed().next_gap(fresh))) != fresh;) {
+        fresh = open;
+    }
+    offset_t found = fresh < owner.end ? fresh : offset_end;
+    found = std::min(found, returned.next_member(from));
+    return order ? std::min(found, order->skipped.next_member(from)) : found;
+}
+
+offset_t queue::end_of_topic() const {
+    return owner.end;
+}
+
+bool queue::is_one_run_too_many(offset_range range) const {
+    const interval_set& closed = book.closed();
+    return closed.runs() >= settings.max_runs && !closed.contains(range.end()) &&
+           (range.first == 0 ||
+            (range.first != book.floor() && !closed.contains(range.first - 1)));
+}
+
+void queue::end_ready(offset_range range) {
+    returned.erase(range);
+    if (order) {
+        order->skipped.erase(range);  // who waits for their keys learns it by and by
+    }
+}
+
 offset_t queue::skip_to_fresh() {
     while (true) {
         const offset_t open = book.closed().next_gap(std::max(next, book.floor()));

@@ -143,6 +143,13 @@ public:
     }
     // Ready and never given out since the broker started.
     [[nodiscard]] bool untouched(offset_t offset) const;
+    // The first message from `from` on that is ready and has never failed; offset_end: there is none.
+    [[nodiscard]] offset_t next_ready(offset_t from) const;
+    // The first one from `from` on that is neither done nor retrying nor dead.
+    [[nodiscard]] offset_t next_open(offset_t from) const {
+        const offset_t open = book.closed().next_gap(std::max(from, book.floor()));
+        return open < end_of_topic() ? open : offset_end;
+    }
     // Moves `next` over what is closed or leased ahead; returns it.
     offset_t skip_to_fresh();
 
@@ -165,8 +172,16 @@ public:
         return std::min(book.closed().runs(), gaps) >= settings.max_runs;
     }
 
+    // Whether these would be done among others that are not, and there are as many gaps between done
+    // messages as there may be.
+    [[nodiscard]] bool is_one_run_too_many(offset_range range) const;
+    // They are ready and never failed, and are done or dead now.
+    void end_ready(offset_range range);
+
     // Not waiting for its time, nor given out soon: it is leased, done, dead, or its time changes.
     void forget_due(offset_t offset, wall_time due);
+
+    [[nodiscard]] offset_t end_of_topic() const;  // topic::end
 
     void offer(consumer& one);  // puts it among the candidates if it has room and a turn
     void forget(consumer& one);

@@ -29,6 +29,7 @@ public:
         }
         c_.producers.remove_topic(of.id);
         forget_schedules(c_, of);
+        forget_expiry(c_, of);
         c_.topics_by_name.erase(of.name);
         c_.topics.erase(m.topic);
     }
@@ -65,6 +66,7 @@ public:
     }
     void operator()(const queue_delta& m) { queue_of(m.queue).book.apply(m); }
     void operator()(const queue_snapshot& m) { queue_of(m.queue).book.apply(m); }
+    void operator()(const expiry_watched& m) { restore_expiry(c_, t_, m); }
     void operator()(const schedule_totals& m) { restore_schedules(c_, t_, m); }
     void operator()(const producer_put& m) { c_.producers.load(m); }
     // The rest stays in the store and is read from there when it is needed.
@@ -121,6 +123,7 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
             }
         }
         c.note_trim_later(*of, t.now.mono);
+        expiry_changed(c, t, *of);
     }
     c.producers.finish_load();
     c.epoch = broker_epoch{loaded.epoch.value() + 1};

@@ -15,6 +15,7 @@ void seal_commit(core& c, turn& t) {
             seal_chunk(c, t, *of);
         }
     }
+    dispatch_all(c, t);  // may end messages that have expired, which goes with this commit
     if (!c.topics_to_trim.empty()) {
         trim_topics(c, t);
     }
@@ -33,12 +34,12 @@ void seal_commit(core& c, turn& t) {
     for (topic* of : sealed) {
         answer_waiting(c, t, *of);
     }
-    dispatch_all(c, t);
 }
 
 void cut_commit(core& c, commit_number next) {
     c.gathering = next;
     c.dirty = false;
+    c.expired_to_dead = 0;
     c.cache.keep_budget(c.applied(), [&](topic_id id) -> chunk_tail* {
         topic* of = c.topic_by_id(id);
         return of == nullptr ? nullptr : &of->tail;

@@ -14,6 +14,7 @@
 
 #include "broker/domain/chunk.hpp"
 #include "broker/domain/chunk_cache.hpp"
+#include "broker/domain/expiry_watch.hpp"
 #include "broker/domain/queue.hpp"
 #include "broker/domain/rate_meter.hpp"
 #include "broker/domain/schedule_book.hpp"
@@ -53,6 +54,7 @@ public:
     std::map<std::string, std::unique_ptr<queue>, std::less<>> queues;
     std::list<waiting_read> waiting;
     rate_meter in_rate;
+    std::unique_ptr<expiry_watch> expiry;      // none: no message has a time to live
     std::unique_ptr<schedule_book> scheduled;  // none: nothing ever was, in this epoch
 
     // ---- trimming ----

@@ -46,6 +46,8 @@ constexpr std::array rows{
         "messages that died"},
     row{"redriven_messages_total", [](const auto& s) { return s.domain.redriven_messages; },
         "dead messages made ready again"},
+    row{"expired_messages_total", [](const auto& s) { return s.domain.expired_messages; },
+        "messages whose time to live was over, in each queue"},
     row{"expired_queues_total", [](const auto& s) { return s.domain.expired_queues; },
         "temporary queues removed for want of a consumer"},
     row{"cached_bytes", [](const auto& s) { return s.domain.cached_bytes; },

@@ -131,6 +131,11 @@ outcome<batch_header> load_batch_header(byte_view bytes) {
     return header;
 }
 
+batch_summary summarize_batch(byte_view batch) {
+    return {.bytes = batch_header_bytes + load_le<std::uint32_t>(batch.data() + records_bytes_at),
+            .earliest_ttl_ms = load_le<std::uint64_t>(batch.data() + earliest_ttl_at)};
+}
+
 outcome<checked_batch> check_batch(byte_view bytes, std::uint32_t records_max) {
     auto header = load_batch_header(bytes);
     if (!header) {

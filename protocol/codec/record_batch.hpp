@@ -49,6 +49,13 @@ void store_batch_header(std::byte* to, const batch_header& header);
 // Errors: bad_batch (truncated, unknown version or codec, reserved not 0), bad_checksum.
 [[nodiscard]] outcome<batch_header> load_batch_header(byte_view bytes);
 
+// What the header of a batch that was verified earlier says about it. Reads only that.
+struct batch_summary {
+    std::size_t bytes = 0;  // of the whole batch
+    std::uint64_t earliest_ttl_ms = no_ttl;
+};
+[[nodiscard]] batch_summary summarize_batch(byte_view batch);
+
 // A batch whose structure and checksums hold. `bytes` is the whole batch, header included.
 struct checked_batch {
     byte_view bytes{};
