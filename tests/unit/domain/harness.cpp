@@ -27,6 +27,8 @@ struct store_visitor {
         s.log.erase(m.topic);
         s.schedules.erase(m.topic);
         s.totals.erase(m.topic);
+        s.expiring.erase(m.topic);
+        s.watched.erase(m.topic);
         meta(m);
     }
     void operator()(const queue_removed& m) {
@@ -41,7 +43,20 @@ struct store_visitor {
         ASSERT_TRUE(loaded) << loaded.error().text;
         s.next_offset[topic] = m.data->end_offset();
         s.log[topic].emplace(m.data->last_offset(), *loaded);
+        EXPECT_EQ((*loaded)->first_expiry(), m.data->first_expiry());
+        if (m.data->first_expiry() != wall_never) {
+            s.expiring[topic][{m.data->first_expiry(), m.data->last_offset()}] = m.data->count();
+        }
     }
+    void operator()(const expiry_moved& m) {
+        if (m.from != wall_never) {
+            EXPECT_EQ(s.expiring[m.topic].erase({m.from, m.last}), 1U) << "offset " << m.last;
+        }
+        if (m.to != wall_never) {
+            s.expiring[m.topic][{m.to, m.last}] = m.count;
+        }
+    }
+    void operator()(const expiry_watched& m) { s.watched[m.topic] = m; }
     void operator()(const trimmed& m) {
         EXPECT_GT(m.first, s.trim[m.topic]);
         s.trim[m.topic] = m.first;
@@ -135,6 +150,9 @@ loaded_state fake_store::load() const {
         loaded.mutations.emplace_back(put);
     }
     for (const auto& [topic, each] : totals) {
+        loaded.mutations.emplace_back(each);
+    }
+    for (const auto& [topic, each] : watched) {
         loaded.mutations.emplace_back(each);
     }
     for (const auto& [topic, next] : next_offset) {
@@ -263,6 +281,22 @@ fetch_result fake_store::find(const find_schedules& what) const {
     return result;
 }
 
+fetch_result fake_store::read_expiring(const fetch_expiring& what) const {
+    expiring_fetched result;
+    const auto of = expiring.find(what.topic);
+    if (of == expiring.end()) {
+        return result;
+    }
+    for (const auto& [key, count] : of->second) {
+        if (key.first >= what.until || result.items.size() == what.limit) {
+            result.next = key.first;
+            break;
+        }
+        result.items.push_back({key.first, key.second, count});
+    }
+    return result;
+}
+
 fetch_result fake_store::read(const fetch_body& what) const {
     if (failing) {
         return failure{error_code::storage_failed, "the test says so"};
@@ -274,6 +308,7 @@ fetch_result fake_store::read(const fetch_body& what) const {
     if (const auto* f = std::get_if<fetch_due>(&what)) return read_due(*f);
     if (const auto* f = std::get_if<fetch_schedules>(&what)) return read_schedules(*f);
     if (const auto* f = std::get_if<find_schedules>(&what)) return find(*f);
+    if (const auto* f = std::get_if<fetch_expiring>(&what)) return read_expiring(*f);
     if (const auto* f = std::get_if<fetch_times>(&what)) {
         times_fetched result;
         for (const auto& each : f->places) {
@@ -310,7 +345,7 @@ shared_bytes make_batch(const std::vector<std::string>& payloads, producer_id pr
 shared_bytes make_keyed_batch(const std::vector<keyed_message>& messages) {
     codec::batch_builder builder;
     for (const keyed_message& each : messages) {
-        codec::record_fields fields{.payload = as_bytes(each.payload)};
+        codec::record_fields fields{.payload = as_bytes(each.payload), .ttl_ms = each.ttl_ms};
         if (!each.key.empty()) {
             fields.key = each.key;
         }

@@ -46,6 +46,8 @@ public:
     std::map<std::tuple<topic_id, queue_id, producer_id, std::uint32_t>, producer_put> producers;
     std::map<topic_id, std::map<schedule_key, scheduled_batch>> schedules;
     std::map<topic_id, schedule_totals> totals;
+    std::map<topic_id, std::map<std::pair<wall_time, offset_t>, std::uint32_t>> expiring;
+    std::map<topic_id, expiry_watched> watched;
     broker_epoch epoch;
     commit_number last_commit;
     std::uint64_t next_id = 1;
@@ -59,6 +61,7 @@ private:
     [[nodiscard]] fetch_result read_due(const fetch_due& what) const;
     [[nodiscard]] fetch_result read_schedules(const fetch_schedules& what) const;
     [[nodiscard]] fetch_result find(const find_schedules& what) const;
+    [[nodiscard]] fetch_result read_expiring(const fetch_expiring& what) const;
     // The totals are those of what is there.
     void check_totals() const;
     [[nodiscard]] const chunk_ptr* chunk_with(topic_id topic, offset_t offset) const;
@@ -72,6 +75,7 @@ private:
 struct keyed_message {
     std::string key;
     std::string payload{};
+    std::optional<std::uint64_t> ttl_ms{};
 };
 [[nodiscard]] shared_bytes make_keyed_batch(const std::vector<keyed_message>& messages);
 
