@@ -98,6 +98,9 @@ outcome<void> read_meta(const rocks_database& database, const topic_table& topic
             case meta_kind::schedule_totals:
                 added = add(to, family::meta, bytes, domain::schedule_totals{});
                 break;
+            case meta_kind::expiry_watched:
+                added = add(to, family::meta, bytes, domain::expiry_watched{});
+                break;
             case meta_kind::queue:
                 added = add(to, family::meta, bytes, domain::queue_created{});
                 break;

@@ -201,4 +201,17 @@ std::optional<schedule_id_key> schedule_id_key::parse(std::string_view key) {
     return complete(from, result);
 }
 
+key_bytes expiry_key::encode() const {
+    return topic_prefix(topic).time(at).u64(last_offset);
+}
+
+std::optional<expiry_key> expiry_key::parse(std::string_view key) {
+    key_reader from(key);
+    expiry_key result;
+    result.topic = from.topic();
+    result.at = from.time();
+    result.last_offset = from.u64();
+    return complete(from, result);
+}
+
 }  // namespace brokerd::storage

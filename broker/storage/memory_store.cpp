@@ -90,6 +90,9 @@ void memory_image::operator()(const domain::appended& m) {
     to.log[m.data->last_offset()] = m.data;
     to.next_offset = std::max(to.next_offset, m.data->end_offset());
     to.last_append = std::max(to.last_append, m.data->append_time());
+    if (m.data->first_expiry() != wall_never) {
+        to.expiry[{m.data->first_expiry(), m.data->last_offset()}] = m.data->count();
+    }
 }
 
 void memory_image::operator()(const domain::trimmed& m) {
@@ -170,6 +173,20 @@ void memory_image::operator()(const domain::schedule_totals& m) {
     topic(m.topic).scheduled = m;
 }
 
+void memory_image::operator()(const domain::expiry_moved& m) {
+    topic_image& of = topic(m.topic);
+    if (m.from != wall_never) {
+        of.expiry.erase({m.from, m.last});
+    }
+    if (m.to != wall_never) {
+        of.expiry[{m.to, m.last}] = m.count;
+    }
+}
+
+void memory_image::operator()(const domain::expiry_watched& m) {
+    topic(m.topic).watched = m;
+}
+
 // ---- memory_image: reading ----
 
 domain::loaded_state memory_image::load() const {
@@ -185,6 +202,7 @@ domain::loaded_state memory_image::load() const {
         if (topic.trim) to.emplace_back(*topic.trim);
         if (topic.done) to.emplace_back(*topic.done);
         if (topic.scheduled) to.emplace_back(*topic.scheduled);
+        if (topic.watched) to.emplace_back(*topic.watched);
         for (const auto& [queue_number, queue] : topic.queues) {
             to.emplace_back(queue.created);
         }
@@ -401,6 +419,23 @@ domain::schedules_fetched memory_image::read_one(const domain::find_schedules& w
             const domain::schedule_key key{found->second, id};
             result.items.push_back(describe(key, topic->schedules.at(key)));
         }
+    }
+    return result;
+}
+
+domain::expiring_fetched memory_image::read_one(const domain::fetch_expiring& what) const {
+    domain::expiring_fetched result;
+    const topic_image* const topic = find(what.topic);
+    if (topic == nullptr) {
+        return result;
+    }
+    for (const auto& [key, messages] : topic->expiry) {
+        const auto& [at, last] = key;
+        if (at >= what.until || result.items.size() >= what.limit) {
+            result.next = at;
+            break;
+        }
+        result.items.push_back({at, last, messages});
     }
     return result;
 }

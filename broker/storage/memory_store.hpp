@@ -52,6 +52,8 @@ public:
     void operator()(const domain::schedule_put& m);
     void operator()(const domain::schedule_erased& m);
     void operator()(const domain::schedule_totals& m);
+    void operator()(const domain::expiry_moved& m);
+    void operator()(const domain::expiry_watched& m);
 
 private:
     struct queue_image {
@@ -75,6 +77,10 @@ private:
         std::map<domain::schedule_key, shared_bytes> schedules;
         std::map<std::uint64_t, wall_time> schedule_dues;  // by id
         std::optional<domain::schedule_totals> scheduled;
+        // Number of messages by time and last offset. The trim point takes none: which of those
+        // below it RocksDB has left out already is not said.
+        std::map<std::pair<wall_time, offset_t>, std::uint32_t> expiry;
+        std::optional<domain::expiry_watched> watched;
 
         [[nodiscard]] offset_t first() const { return trim ? trim->first : 0; }
         // The chunk that holds an offset, if it is there and readable.
@@ -97,6 +103,7 @@ private:
     [[nodiscard]] domain::offset_fetched read_one(const domain::fetch_offset& what) const;
     [[nodiscard]] domain::schedules_fetched read_one(const domain::fetch_schedules& what) const;
     [[nodiscard]] domain::schedules_fetched read_one(const domain::find_schedules& what) const;
+    [[nodiscard]] domain::expiring_fetched read_one(const domain::fetch_expiring& what) const;
 
     broker_epoch epoch_;
     commit_number last_commit_;

@@ -25,6 +25,7 @@ constexpr std::size_t small_memtable_bytes = 16 * mib;
 constexpr std::size_t small_arena_block_bytes = 64 * kib;
 constexpr std::size_t log_arena_block_bytes = 1 * mib;
 constexpr std::size_t log_block_bytes = 32 * kib;
+constexpr std::uint64_t expiry_rewrite_seconds = 3600;
 
 rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cache>& cache) {
     rocksdb::BlockBasedTableOptions table;
@@ -126,6 +127,12 @@ std::vector<rocksdb::ColumnFamilyDescriptor> make_families(const rocks_sizes& si
             options.memtable_insert_with_hint_prefix_extractor.reset(
                 rocksdb::NewFixedPrefixTransform(log_key::prefix_bytes));
             table.block_size = log_block_bytes;
+        }
+        if (static_cast<family>(i) == family::expiry) {
+            options.compaction_filter_factory = parts.expiry_filter;
+            // Entries of one topic mostly ascend, and tables that do not overlap are only moved
+            // from level to level, past the filter: it sees them again when they are so old.
+            options.periodic_compaction_seconds = expiry_rewrite_seconds;
         }
         options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
         families.emplace_back(std::string(family_names[i]), std::move(options));

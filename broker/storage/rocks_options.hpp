@@ -32,7 +32,8 @@ struct rocks_parts {
     rocksdb::Env* env = nullptr;
     std::shared_ptr<rocksdb::Logger> info_log;
     std::shared_ptr<rocksdb::EventListener> listener;
-    std::shared_ptr<rocksdb::CompactionFilterFactory> trim_filter;
+    std::shared_ptr<rocksdb::CompactionFilterFactory> trim_filter;    // of the log
+    std::shared_ptr<rocksdb::CompactionFilterFactory> expiry_filter;  // of the expiry index
     rocksdb::WalFilter* wal_filter = nullptr;  // lives as long as the database
 };
 

@@ -494,4 +494,32 @@ outcome<domain::schedules_fetched> rocks_reads::read_one(const domain::find_sche
     return result;
 }
 
+outcome<domain::expiring_fetched> rocks_reads::read_one(const domain::fetch_expiring& what) {
+    domain::expiring_fetched result;
+    const auto first = topic_prefix(what.topic);
+    const bounded_iterator it(database_, family::expiry, first, behind(first));
+    for (; it->Valid(); it->Next()) {
+        const auto key = expiry_key::parse(to_view(it->key()));
+        if (key && (key->at >= what.until || result.items.size() >= what.limit)) {
+            result.next = key->at;
+            return result;
+        }
+        expiry_value value;
+        auto decoded = decode_value(to_view(it->value()), value);
+        if (!key) {
+            decoded = refuse(error_code::bad_checksum, "its key has another form");
+        }
+        if (!decoded) {
+            return std::unexpected(value_failure(
+                topics_.place(what.topic, key ? key->last_offset : 0), "expiry", decoded.error()));
+        }
+        result.items.push_back({key->at, key->last_offset, value.messages});
+    }
+    const offset_t near = result.items.empty() ? 0 : result.items.back().last;
+    if (auto status = status_of(*it, what.topic, near); !status) {
+        return std::unexpected(status.error());
+    }
+    return result;
+}
+
 }  // namespace brokerd::storage

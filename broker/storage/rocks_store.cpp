@@ -171,6 +171,7 @@ open_outcome<void> rocks_store::impl::open() {
     input.parts.listener = listener;
     input.parts.wal_filter = &order;
     input.parts.trim_filter = std::make_shared<trim_filter_factory>(points);
+    input.parts.expiry_filter = std::make_shared<expiry_filter_factory>(points);
     auto opened = open_database(input);
     if (!opened) {
         return std::unexpected(opened.error());

@@ -15,11 +15,37 @@ namespace {
 using base::fault;
 using base::seeded_fault;
 
-class trim_filter : public rocksdb::CompactionFilter {
+using points_ptr = std::shared_ptr<const durable_trim_points::table>;
+
+// Asked by one filter, which runs on one thread.
+class trim_point_lookup {
 public:
     // `unknown` is the trim point of topics that have none.
-    trim_filter(std::shared_ptr<const durable_trim_points::table> points, offset_t unknown)
+    trim_point_lookup(points_ptr points, offset_t unknown)
         : points_(std::move(points)), unknown_(unknown) {}
+
+    // Keys come in order, so the topic is mostly the one asked for last.
+    [[nodiscard]] offset_t of(topic_id topic) {
+        if (last_topic_ != topic) {
+            const auto found = std::ranges::lower_bound(
+                *points_, topic, {}, &durable_trim_points::table::value_type::first);
+            last_topic_ = topic;
+            const bool known = found != points_->end() && found->first == topic;
+            last_point_ = known ? found->second : unknown_;
+        }
+        return last_point_;
+    }
+
+private:
+    points_ptr points_;
+    offset_t unknown_;
+    std::optional<topic_id> last_topic_;
+    offset_t last_point_ = 0;
+};
+
+class trim_filter : public rocksdb::CompactionFilter {
+public:
+    trim_filter(points_ptr points, offset_t unknown) : trim_points_(std::move(points), unknown) {}
 
     Decision FilterV2(int /*level*/, const rocksdb::Slice& key, ValueType /*type*/,
                       const rocksdb::Slice& /*value*/, std::string* /*new_value*/,
@@ -28,7 +54,7 @@ public:
         if (!parsed) {
             return Decision::kKeep;
         }
-        const offset_t first = trim_point_of(parsed->topic);
+        const offset_t first = trim_points_.of(parsed->topic);
         if (parsed->last_offset >= first) {
             return Decision::kKeep;
         }
@@ -40,22 +66,26 @@ public:
     [[nodiscard]] const char* Name() const override { return "brokerd.trim_filter"; }
 
 private:
-    // Keys come in order, so the topic is mostly the one asked for last.
-    [[nodiscard]] offset_t trim_point_of(topic_id topic) const {
-        if (last_topic_ != topic) {
-            const auto found = std::ranges::lower_bound(
-                *points_, topic, {}, &durable_trim_points::table::value_type::first);
-            last_topic_ = topic;
-            const bool known = found != points_->end() && found->first == topic;
-            last_point_ = known ? found->second : unknown_;
-        }
-        return last_point_;
+    mutable trim_point_lookup trim_points_;
+};
+
+class expiry_filter : public rocksdb::CompactionFilter {
+public:
+    expiry_filter(points_ptr points, offset_t unknown) : trim_points_(std::move(points), unknown) {}
+
+    Decision FilterV2(int /*level*/, const rocksdb::Slice& key, ValueType /*type*/,
+                      const rocksdb::Slice& /*value*/, std::string* /*new_value*/,
+                      std::string* /*skip_until*/) const override {
+        const auto parsed = expiry_key::parse({key.data(), key.size()});
+        const bool dead = parsed && parsed->last_offset < trim_points_.of(parsed->topic);
+        // The keys are in order of time: the next one may be that of any chunk, so none is skipped.
+        return dead ? Decision::kRemove : Decision::kKeep;
     }
 
-    std::shared_ptr<const durable_trim_points::table> points_;
-    offset_t unknown_;
-    mutable std::optional<topic_id> last_topic_;  // a filter runs on one thread
-    mutable offset_t last_point_ = 0;
+    [[nodiscard]] const char* Name() const override { return "brokerd.expiry_filter"; }
+
+private:
+    mutable trim_point_lookup trim_points_;
 };
 
 }  // namespace
@@ -85,7 +115,7 @@ std::shared_ptr<const durable_trim_points::table> durable_trim_points::snapshot(
     return shared_;
 }
 
-bool trim_filter_factory::ShouldFilterTableFileCreation(
+bool trim_point_filter_factory::ShouldFilterTableFileCreation(
     rocksdb::TableFileCreationReason reason) const {
     switch (reason) {
         case rocksdb::TableFileCreationReason::kFlush:
@@ -97,13 +127,23 @@ bool trim_filter_factory::ShouldFilterTableFileCreation(
     return false;
 }
 
-std::unique_ptr<rocksdb::CompactionFilter> trim_filter_factory::CreateCompactionFilter(
+std::unique_ptr<rocksdb::CompactionFilter> trim_point_filter_factory::CreateCompactionFilter(
     const rocksdb::CompactionFilter::Context& context) {
     if (seeded_fault(fault::filter_active_in_recovery) &&
         context.reason == rocksdb::TableFileCreationReason::kRecovery) {
-        return std::make_unique<trim_filter>(points_->snapshot(), offset_end);
+        return make(points_->snapshot(), offset_end);
     }
-    return points_->active() ? std::make_unique<trim_filter>(points_->snapshot(), 0) : nullptr;
+    return points_->active() ? make(points_->snapshot(), 0) : nullptr;
+}
+
+std::unique_ptr<rocksdb::CompactionFilter> trim_filter_factory::make(points_ptr points,
+                                                                     offset_t unknown) const {
+    return std::make_unique<trim_filter>(std::move(points), unknown);
+}
+
+std::unique_ptr<rocksdb::CompactionFilter> expiry_filter_factory::make(points_ptr points,
+                                                                       offset_t unknown) const {
+    return std::make_unique<expiry_filter>(std::move(points), unknown);
 }
 
 }  // namespace brokerd::storage

@@ -1,6 +1,7 @@
 // Deletion by trim point: while RocksDB writes a table of the log, at flush and at compaction, the
 // chunks that lie wholly below their topic's trim point are left out. Nothing is written to delete
-// them, and what was consumed before its flush never reaches a table at all.
+// them, and what was consumed before its flush never reaches a table at all. The entries of the
+// expiry index that belong to such chunks are left out in the same way.
 //
 // Only trim points that a completed sync covers count: one that a power cut takes back must not
 // have removed anything. While the database recovers no trim point is known, so nothing is removed
@@ -41,20 +42,46 @@ private:
     mutable std::shared_ptr<const table> shared_;  // guarded by mutex_; null: points_ changed
 };
 
-// Makes the filter of one flush or compaction of the log.
-class trim_filter_factory : public rocksdb::CompactionFilterFactory {
+// Makes the filter of one flush or compaction of a family.
+class trim_point_filter_factory : public rocksdb::CompactionFilterFactory {
 public:
-    explicit trim_filter_factory(std::shared_ptr<const durable_trim_points> points)
+    explicit trim_point_filter_factory(std::shared_ptr<const durable_trim_points> points)
         : points_(std::move(points)) {}
 
     [[nodiscard]] bool ShouldFilterTableFileCreation(
         rocksdb::TableFileCreationReason reason) const override;
     std::unique_ptr<rocksdb::CompactionFilter> CreateCompactionFilter(
         const rocksdb::CompactionFilter::Context& context) override;
+
+private:
+    // `unknown` is the trim point of topics that have none.
+    [[nodiscard]] virtual std::unique_ptr<rocksdb::CompactionFilter> make(
+        std::shared_ptr<const durable_trim_points::table> points, offset_t unknown) const = 0;
+
+    std::shared_ptr<const durable_trim_points> points_;
+};
+
+// Of the log: leaves out chunks.
+class trim_filter_factory : public trim_point_filter_factory {
+public:
+    using trim_point_filter_factory::trim_point_filter_factory;
     [[nodiscard]] const char* Name() const override { return "brokerd.trim_filter"; }
 
 private:
-    std::shared_ptr<const durable_trim_points> points_;
+    [[nodiscard]] std::unique_ptr<rocksdb::CompactionFilter> make(
+        std::shared_ptr<const durable_trim_points::table> points, offset_t unknown) const override;
+};
+
+// Of the expiry index: leaves out the entries of chunks that are left out of the log. What is left
+// out unseen by the engine costs it nothing: it erases what it still finds when its time comes.
+class expiry_filter_factory : public trim_point_filter_factory {
+public:
+    using trim_point_filter_factory::trim_point_filter_factory;
+    [[nodiscard]] const char* Name() const override { return "brokerd.expiry_filter"; }
+
+private:
+    [[nodiscard]] std::unique_ptr<rocksdb::CompactionFilter> make(
+        std::shared_ptr<const durable_trim_points::table> points, offset_t unknown) const override;
 };
 
 }  // namespace brokerd::storage

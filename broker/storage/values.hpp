@@ -77,6 +77,12 @@ struct schedule_id_value {
     bool operator==(const schedule_id_value&) const = default;
 };
 
+// Of an entry of the expiry index; its key says the rest.
+struct expiry_value {
+    std::uint32_t messages = 0;  // of the chunk
+    bool operator==(const expiry_value&) const = default;
+};
+
 // Where the messages of a stored chunk lie, read from its header alone.
 struct chunk_place {
     topic_id topic;
@@ -93,6 +99,7 @@ void encode_value(std::string& out, const kept_value& value);
 void encode_value(std::string& out, const due_value& value);
 void encode_value(std::string& out, const scheduled_value& value);
 void encode_value(std::string& out, const schedule_id_value& value);
+void encode_value(std::string& out, const expiry_value& value);
 void encode_value(std::string& out, std::uint64_t value);
 void encode_value(std::string& out, const domain::topic_created& value);
 void encode_value(std::string& out, const domain::topic_changed& value);
@@ -106,6 +113,7 @@ void encode_value(std::string& out, const domain::producer_put& value);
 void encode_value(std::string& out, const domain::retry_clock& value);
 void encode_value(std::string& out, const domain::done_marks& value);
 void encode_value(std::string& out, const domain::schedule_totals& value);
+void encode_value(std::string& out, const domain::expiry_watched& value);
 
 // All decoders: storage_failed with what is wrong; what names the value is the caller's part.
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, chunk_place& value);
@@ -115,6 +123,7 @@ void encode_value(std::string& out, const domain::schedule_totals& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, kept_value& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, scheduled_value& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, schedule_id_value& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, expiry_value& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, std::uint64_t& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::topic_created& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::topic_changed& value);
@@ -127,5 +136,6 @@ void encode_value(std::string& out, const domain::schedule_totals& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::retry_clock& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::done_marks& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::schedule_totals& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::expiry_watched& value);
 
 }  // namespace brokerd::storage

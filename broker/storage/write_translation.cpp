@@ -119,6 +119,7 @@ void write_translation::operator()(const domain::topic_removed& m) {
         erase_all(each, topic_prefix(m.topic));
     }
     erase_all(family::schedule, topic_prefix(m.topic));
+    erase_all(family::expiry, topic_prefix(m.topic));
     // The log gets no tombstones: its chunks fall below this trim point.
     put(family::meta, meta_key{m.topic, meta_kind::trim, {}}.encode(), trim_value{offset_end, {}});
     trims_.emplace_back(m.topic, offset_end);
@@ -146,6 +147,11 @@ void write_translation::operator()(const domain::appended& m) {
     topics_.append(chunk.topic(), chunk.end_offset(), chunk.append_time());
     put_bytes(family::log, log_key{chunk.topic(), chunk.last_offset()}.encode(),
               as_text(chunk.bytes()));
+    if (chunk.first_expiry() != wall_never) {
+        put(family::expiry,
+            expiry_key{chunk.topic(), chunk.first_expiry(), chunk.last_offset()}.encode(),
+            expiry_value{chunk.count()});
+    }
 }
 
 void write_translation::operator()(const domain::trimmed& m) {
@@ -239,6 +245,19 @@ void write_translation::operator()(const domain::schedule_erased& m) {
 
 void write_translation::operator()(const domain::schedule_totals& m) {
     put(family::meta, meta_key{m.topic, meta_kind::schedule_totals, {}}.encode(), m);
+}
+
+void write_translation::operator()(const domain::expiry_moved& m) {
+    if (m.from != wall_never) {
+        erase(family::expiry, expiry_key{m.topic, m.from, m.last}.encode());
+    }
+    if (m.to != wall_never) {
+        put(family::expiry, expiry_key{m.topic, m.to, m.last}.encode(), expiry_value{m.count});
+    }
+}
+
+void write_translation::operator()(const domain::expiry_watched& m) {
+    put(family::meta, meta_key{m.topic, meta_kind::expiry_watched, {}}.encode(), m);
 }
 
 }  // namespace brokerd::storage

@@ -55,6 +55,8 @@ public:
     void operator()(const domain::schedule_put& m);
     void operator()(const domain::schedule_erased& m);
     void operator()(const domain::schedule_totals& m);
+    void operator()(const domain::expiry_moved& m);
+    void operator()(const domain::expiry_watched& m);
 
 private:
     template <typename Value>

@@ -123,6 +123,12 @@ std::optional<std::uint64_t> record_ttl_ms(byte_view record) {
     return load_le<std::uint64_t>(record.data() + record_bytes_min);
 }
 
+std::uint8_t flags_of(const record_fields& fields) {
+    return static_cast<std::uint8_t>((fields.key ? record_has_key : 0) |
+                                     (fields.headers.empty() ? 0 : record_has_headers) |
+                                     (fields.ttl_ms ? record_has_ttl : 0));
+}
+
 std::size_t record_size(const record_fields& fields) {
     std::size_t size = record_bytes_min + fields.payload.size();
     if (fields.ttl_ms) {
@@ -145,12 +151,9 @@ void encode_record(byte_buffer& out, const record_fields& fields) {
     const std::size_t start = out.size();
     out.resize(start + size);
     std::byte* const begin = out.data() + start;
-    const std::uint8_t flags = static_cast<std::uint8_t>(
-        (fields.key ? record_has_key : 0) | (fields.headers.empty() ? 0 : record_has_headers) |
-        (fields.ttl_ms ? record_has_ttl : 0));
     store_le(begin, static_cast<std::uint32_t>(size - sizeof(std::uint32_t)));
     std::byte* at = begin + record_prefix_bytes;
-    store_le(at++, flags);
+    store_le(at++, flags_of(fields));
     if (fields.ttl_ms) {
         store_le(at, *fields.ttl_ms);
         at += sizeof(std::uint64_t);

@@ -65,6 +65,8 @@ struct record_fields {
     std::optional<std::uint64_t> ttl_ms{};
 };
 
+// The flags of the record that encode_record makes of them.
+[[nodiscard]] std::uint8_t flags_of(const record_fields& fields);
 // Bytes encode_record will append.
 [[nodiscard]] std::size_t record_size(const record_fields& fields);
 // Appends the record. The caller keeps the limits (check_record holds them on the other side).

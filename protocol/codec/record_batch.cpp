@@ -171,8 +171,10 @@ void batch_builder::add(const record_fields& fields) {
         buffer_.resize(batch_header_bytes);
     }
     encode_record(buffer_, fields);
-    header_.flags |= static_cast<std::uint8_t>((fields.key ? record_has_key : 0) |
-                                               (fields.headers.empty() ? 0 : record_has_headers));
+    header_.flags |= flags_of(fields);
+    const std::uint64_t ttl_ms = fields.ttl_ms.value_or(no_ttl);
+    header_.earliest_ttl_ms = std::min(header_.earliest_ttl_ms, ttl_ms);
+    header_.latest_ttl_ms = header_.count == 0 ? ttl_ms : std::max(header_.latest_ttl_ms, ttl_ms);
     ++header_.count;
 }
 

@@ -200,7 +200,7 @@ void check_wal(std::string bytes, bool mend) {
 
 // The seeds count on the order: new rows at the end.
 using target = void (*)(std::string bytes, bool mend);
-constexpr std::array<target, 31> targets{
+constexpr std::array<target, 34> targets{
     check_key<meta_key>,
     check_key<log_key>,
     check_key<kept_key>,
@@ -232,6 +232,9 @@ constexpr std::array<target, 31> targets{
     check_value<scheduled_value>,
     check_value<schedule_id_value>,
     check_value<domain::schedule_totals>,
+    check_key<expiry_key>,
+    check_value<expiry_value>,
+    check_value<domain::expiry_watched>,
 };
 
 }  // namespace

@@ -65,40 +65,62 @@ constexpr queue_settings first_queue_settings{.lease = 20s,
                                               .max_retrying = 1000,
                                               .max_runs = 2000};
 
+constexpr topic_settings first_topic_settings{.keep_done = 1h, .max_message_bytes = 4096};
+
+queue_settings second_queue_settings() {
+    queue_settings settings = first_queue_settings;
+    settings.jitter_percent = 7;
+    settings.after_failure = after_failure::skip;
+    return settings;
+}
+
 // What is not written any more, and what it means.
 std::vector<sample> earlier_samples() {
     return {
+        {"topic_created", topic_created{topic, "orders.eu", first_topic_settings, then}},
+        {"topic_changed", topic_changed{topic, first_topic_settings}},
         {"queue_created", queue_created{topic, queue, "billing", queue_mode::shared,
                                         first_queue_settings, 17, then}},
         {"queue_changed",
          queue_changed{topic, queue, first_queue_settings, true, lease_id{broker_epoch{4}, 11}}},
+        {"queue_created",
+         queue_created{topic, queue, "billing", queue_mode::keyed, second_queue_settings(), 17,
+                       then},
+         2},
+        {"queue_changed",
+         queue_changed{topic, queue, second_queue_settings(), true, lease_id{broker_epoch{4}, 11}},
+         2},
+        {"exception_put", exception_put{topic, queue, 7, then + 1s, sample_exception()}},
     };
 }
 
 std::vector<sample> samples() {
-    const topic_settings topic_settings{.keep_done = 1h, .max_message_bytes = 4096};
-    queue_settings queue_settings = first_queue_settings;
-    queue_settings.jitter_percent = 7;
-    queue_settings.after_failure = after_failure::skip;
+    topic_settings topic_settings = first_topic_settings;
+    topic_settings.ttl = 90s;
+    queue_settings queue_settings = second_queue_settings();
+    queue_settings.expires = 45s;
+    queue_settings.on_expiry = expiry_action::dead;
+    exception_state exception = sample_exception();
+    exception.ttl_lifted = true;
     const std::vector<state_run> runs = {{message_state::retrying, 7, 1},
                                          {message_state::dead, 3, 2},
                                          {message_state::done, 900, 300},
                                          {message_state::ready, 1 << 20, 1}};
     return {
         {"epoch_started", epoch_started{broker_epoch{4}}},
-        {"topic_created", topic_created{topic, "orders.eu", topic_settings, then}},
-        {"topic_changed", topic_changed{topic, topic_settings}},
+        {"topic_created", topic_created{topic, "orders.eu", topic_settings, then}, 2},
+        {"topic_changed", topic_changed{topic, topic_settings}, 2},
         {"topic_removed", topic_removed{topic}},
         {"queue_created",
-         queue_created{topic, queue, "billing", queue_mode::keyed, queue_settings, 17, then}, 2},
+         queue_created{topic, queue, "billing", queue_mode::keyed, queue_settings, 17, then}, 3},
         {"queue_changed",
-         queue_changed{topic, queue, queue_settings, true, lease_id{broker_epoch{4}, 11}}, 2},
+         queue_changed{topic, queue, queue_settings, true, lease_id{broker_epoch{4}, 11}}, 3},
         {"queue_removed", queue_removed{topic, queue}},
         {"appended", appended{sample_chunk()}},
         {"trimmed", trimmed{topic, 500}},
         {"queue_delta", queue_delta{topic, queue, 6, 800, 795, runs}},
         {"queue_snapshot", queue_snapshot{topic, queue, 200, 150, 800, 795, runs}},
-        {"exception_put", exception_put{topic, queue, 7, then + 1s, sample_exception()}},
+        {"exception_put", exception_put{topic, queue, 7, then + 1s, exception}, 2},
         {"exception_erased", exception_erased{topic, queue, 7, wall_never}},
         {"kept_put", kept_put{topic, queue, 7, then, "record bytes"}},
         {"kept_erased", kept_erased{topic, queue, 7}},
@@ -110,6 +132,8 @@ std::vector<sample> samples() {
         {"schedule_put", schedule_put{topic, 77, then, copy_bytes(sample_batch())}},
         {"schedule_erased", schedule_erased{topic, 77, then}},
         {"schedule_totals", schedule_totals{topic, 78, 3, 12, 3400}},
+        {"expiry_moved", expiry_moved{topic, 811, 300, then, then + 5s}},
+        {"expiry_watched", expiry_watched{topic, 500}},
     };
 }
 

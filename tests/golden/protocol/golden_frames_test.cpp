@@ -67,19 +67,24 @@ struct decode_earlier {
 
     template <typename Message>
     void operator()() const {
-        const auto path = directory / "earlier" / fmt::format("{}.hex", message_name<Message>);
-        const auto text = golden::read_text(path);
-        if (!text) {
-            return;
+        for (int form = 1;; ++form) {
+            const std::string suffix = form == 1 ? "" : fmt::format(".{}", form);
+            const auto path =
+                directory / "earlier" / fmt::format("{}{}.hex", message_name<Message>, suffix);
+            const auto text = golden::read_text(path);
+            if (!text) {
+                return;
+            }
+            ++found;
+            const byte_buffer bytes = golden::from_hex(*text);
+            const auto decoded = decode<Message>(byte_view(bytes).subspan(frame_header_bytes));
+            EXPECT_TRUE(decoded) << path << ": " << decoded.error().text;
         }
-        ++found;
-        const byte_buffer bytes = golden::from_hex(*text);
-        const auto decoded = decode<Message>(byte_view(bytes).subspan(frame_header_bytes));
-        EXPECT_TRUE(decoded) << path << ": " << decoded.error().text;
     }
 };
 
-// Frames as they were before structs in them grew.
+// Frames as they were before structs in them grew: <message>.hex, and when it grew again
+// <message>.2.hex and so on.
 TEST(golden_frames, earlier_forms_decode_for_ever) {
     std::size_t found = 0;
     all_messages::for_each(decode_earlier{found});
@@ -99,7 +104,7 @@ struct collect_files {
 };
 
 TEST(golden_frames, every_file_belongs_to_a_message) {
-    std::set<std::string> expected{"batch.v1.hex"};
+    std::set<std::string> expected{"batch.v1.hex", "batch_ttl.v1.hex"};
     all_messages::for_each(collect_files{expected});
     for (const auto& entry : std::filesystem::directory_iterator(directory)) {
         if (entry.path().extension() == ".hex") {
@@ -108,17 +113,11 @@ TEST(golden_frames, every_file_belongs_to_a_message) {
     }
 }
 
-TEST(golden_frames, record_batch) {
-    batch_builder builder;
-    builder.add({.key = "customer-42",
-                 .headers = {{"content-type", "application/json"}, {"trace", "1"}},
-                 .payload = as_bytes("{\"total\": 12}")});
-    builder.add({.payload = as_bytes("no key")});
-    const byte_buffer encoded = builder.take(producer_id(0x1122334455667788), 7);
-    const auto path = directory / "batch.v1.hex";
+void expect_golden_batch(const std::string& file, const std::string& comment,
+                         const byte_buffer& encoded) {
+    const auto path = directory / file;
     if (golden::update_wanted()) {
-        golden::write_text(path, "# two records, producer 0x1122334455667788, first sequence 7\n" +
-                                     golden::to_hex(encoded));
+        golden::write_text(path, "# " + comment + "\n" + golden::to_hex(encoded));
     }
     const auto text = golden::read_text(path);
     ASSERT_TRUE(text) << "BROKERD_UPDATE_GOLDEN=1 writes " << path;
@@ -128,6 +127,28 @@ TEST(golden_frames, record_batch) {
     ASSERT_TRUE(checked) << checked.error().text;
     EXPECT_EQ(checked->header.count, 2U);
     EXPECT_EQ(checked->header.first_sequence, 7U);
+}
+
+TEST(golden_frames, record_batch) {
+    batch_builder builder;
+    builder.add({.key = "customer-42",
+                 .headers = {{"content-type", "application/json"}, {"trace", "1"}},
+                 .payload = as_bytes("{\"total\": 12}")});
+    builder.add({.payload = as_bytes("no key")});
+    const byte_buffer encoded = builder.take(producer_id(0x1122334455667788), 7);
+    expect_golden_batch("batch.v1.hex",
+                        "two records, producer 0x1122334455667788, first sequence 7", encoded);
+}
+
+TEST(golden_frames, record_batch_with_times_to_live) {
+    batch_builder builder;
+    builder.add({.key = "customer-42", .payload = as_bytes("a minute"), .ttl_ms = 60'000});
+    builder.add({.headers = {{"trace", "1"}}, .payload = as_bytes("a second"), .ttl_ms = 1000});
+    const byte_buffer encoded = builder.take(producer_id(0x1122334455667788), 7);
+    expect_golden_batch("batch_ttl.v1.hex",
+                        "two records with 60 s and 1 s to live, producer 0x1122334455667788, first "
+                        "sequence 7",
+                        encoded);
 }
 
 }  // namespace

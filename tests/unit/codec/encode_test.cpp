@@ -247,7 +247,8 @@ TEST(encode, a_struct_may_end_where_its_first_version_did) {
     const queue_set grown{"t/q", {.attempts = 3, .jitter_percent = 7}};
     byte_buffer body;
     append_struct(body, grown);
-    const std::size_t expires_bytes = sizeof(std::int64_t);
+    const std::size_t on_expiry_bytes = 1;
+    const std::size_t expires_bytes = sizeof(std::int64_t) + on_expiry_bytes;
     const std::size_t new_bytes = sizeof(std::uint32_t) + 1 + expires_bytes;
     const std::size_t length_at = sizeof(std::uint16_t) + 3;
     const auto cut = [&](std::size_t bytes) {
@@ -259,13 +260,36 @@ TEST(encode, a_struct_may_end_where_its_first_version_did) {
     const auto first_version = cut(new_bytes);
     ASSERT_TRUE(first_version) << first_version.error().text;
     EXPECT_EQ(first_version->settings, (queue_settings{.attempts = 3}));
-    for (const std::size_t left_out : {expires_bytes, expires_bytes + 1}) {
+    for (const std::size_t left_out : {on_expiry_bytes, expires_bytes, expires_bytes + 1}) {
         const auto between = cut(left_out);
         ASSERT_TRUE(between) << between.error().text;
         EXPECT_EQ(between->settings.jitter_percent, 7U);
     }
     EXPECT_FALSE(cut(expires_bytes + 2)) << "within a field";
     EXPECT_FALSE(cut(new_bytes + 8)) << "before the end of the first version";
+}
+
+TEST(encode, settings_without_a_time_to_live_are_read_as_before) {
+    const topic_settings settings{.keep_done = duration_us(5), .ttl = duration_us(77)};
+    byte_buffer body = body_of(topic_set{.topic = "a", .settings = settings});
+    EXPECT_EQ(decode<topic_set>(body)->settings, settings);
+    const auto length = load_le<std::uint16_t>(body.data() + 3);
+    body.resize(body.size() - sizeof(std::int64_t));
+    store_le(body.data() + 3, static_cast<std::uint16_t>(length - sizeof(std::int64_t)));
+    const auto before = decode<topic_set>(body);
+    ASSERT_TRUE(before) << before.error().text;
+    EXPECT_EQ(before->settings, (topic_settings{.keep_done = duration_us(5)}));
+}
+
+TEST(encode, what_becomes_of_the_expired_is_one_of_two) {
+    byte_buffer body =
+        body_of(queue_set{.queue = "t/q", .settings = {.on_expiry = expiry_action::dead}});
+    EXPECT_EQ(decode<queue_set>(body)->settings.on_expiry, expiry_action::dead);
+    for (const int unknown : {0, 3, 255}) {
+        body.back() = static_cast<std::byte>(unknown);
+        EXPECT_EQ(refused<queue_set>(body).text,
+                  "queue_set.settings.on_expiry: its value is not known");
+    }
 }
 
 TEST(encode, described_structs_of_others) {

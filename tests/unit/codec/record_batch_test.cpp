@@ -1,8 +1,12 @@
 // Batches: what is built is accepted, each flipped bit is detected, limits, lying headers.
 #include "protocol/codec/record_batch.hpp"
 
+#include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -77,6 +81,44 @@ TEST(record_batch, the_builder_is_reusable) {
     ASSERT_TRUE(checked) << checked.error().text;
     EXPECT_EQ(checked->header.flags, 0);
     EXPECT_EQ(checked->header.count, 1U);
+}
+
+TEST(record_batch, the_header_tells_the_shortest_and_the_longest_time_to_live) {
+    using times = std::pair<std::uint64_t, std::uint64_t>;
+    batch_builder builder;
+    const auto of = [&](const std::vector<std::optional<std::uint64_t>>& ttls) {
+        for (const auto& ttl_ms : ttls) {
+            builder.add({.payload = as_bytes("x"), .ttl_ms = ttl_ms});
+        }
+        const byte_buffer batch = builder.take({}, 0);
+        const auto checked = check_batch(batch, wide);
+        EXPECT_TRUE(checked) << checked.error().text;
+        const bool any = std::ranges::any_of(ttls, [](const auto& ttl) { return ttl.has_value(); });
+        EXPECT_EQ(checked->header.flags, any ? record_has_ttl : 0);
+        return times{checked->header.earliest_ttl_ms, checked->header.latest_ttl_ms};
+    };
+    EXPECT_EQ(of({7}), times(7, 7));
+    EXPECT_EQ(of({7, 3, 5}), times(3, 7));
+    EXPECT_EQ(of({std::nullopt}), times(no_ttl, no_ttl));
+    EXPECT_EQ(of({7, std::nullopt}), times(7, no_ttl));
+    EXPECT_EQ(of({std::nullopt, 7}), times(7, no_ttl));
+    EXPECT_EQ(of({0, 9}), times(0, 9));
+}
+
+TEST(record_batch, a_header_that_lies_about_times_to_live_is_refused) {
+    batch_builder builder;
+    builder.add({.payload = as_bytes("x"), .ttl_ms = 7});
+    builder.add({.payload = as_bytes("y"), .ttl_ms = 9});
+    const byte_buffer batch = builder.take({}, 0);
+    const auto changed = [&](const std::function<void(batch_header&)>& change) {
+        return batch_code(with_header(batch, change));
+    };
+    EXPECT_EQ(changed([](batch_header&) {}), error_code::ok);
+    EXPECT_EQ(changed([](batch_header& h) { h.flags = 0; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.earliest_ttl_ms = 6; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.earliest_ttl_ms = no_ttl; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.latest_ttl_ms = 10; }), error_code::bad_batch);
+    EXPECT_EQ(changed([](batch_header& h) { h.latest_ttl_ms = no_ttl; }), error_code::bad_batch);
 }
 
 TEST(record_batch, header_round_trip) {

@@ -1,6 +1,7 @@
 // Records: round trips, limits at the limit and one beyond, damage.
 #include "protocol/codec/record.hpp"
 
+#include <limits>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -105,6 +106,29 @@ TEST(record, optional_fields_in_their_order) {
     EXPECT_EQ(as_text(record->payload), "pay");
 }
 
+TEST(record, a_time_to_live_lies_before_the_key) {
+    const byte_buffer bytes = encoded({.key = "k1", .payload = as_bytes("pay"), .ttl_ms = 0x0102});
+    const std::string_view text = as_text(bytes);
+    EXPECT_EQ(text.substr(8), std::string_view("\x05\x02\x01\0\0\0\0\0\0\x02\0k1pay", 16));
+    const auto record = check_record(bytes);
+    ASSERT_TRUE(record) << record.error().text;
+    EXPECT_EQ(record->ttl_ms, 0x0102U);
+    EXPECT_EQ(record->key, "k1");
+    EXPECT_EQ(as_text(record->payload), "pay");
+    EXPECT_EQ(record_key(bytes), "k1");
+}
+
+TEST(record, the_time_to_live_is_read_alone) {
+    constexpr std::uint64_t largest = std::numeric_limits<std::uint64_t>::max();
+    for (const std::uint64_t ttl_ms : {std::uint64_t{0}, std::uint64_t{1}, largest}) {
+        EXPECT_EQ(record_ttl_ms(encoded({.ttl_ms = ttl_ms})), ttl_ms);
+        EXPECT_EQ(record_ttl_ms(encoded({.key = "k", .headers = {{"a", "1"}}, .ttl_ms = ttl_ms})),
+                  ttl_ms);
+    }
+    EXPECT_EQ(record_ttl_ms(encoded({})), std::nullopt);
+    EXPECT_EQ(record_ttl_ms(encoded({.key = "12345678", .payload = as_bytes("x")})), std::nullopt);
+}
+
 TEST(record, only_the_front_is_taken) {
     byte_buffer bytes = encoded({.key = "a", .headers = {}, .payload = {}});
     const std::size_t first = bytes.size();
@@ -121,8 +145,8 @@ TEST(record, unknown_flags_are_refused) {
 }
 
 TEST(record, every_truncation_is_refused) {
-    const byte_buffer bytes =
-        encoded({.key = "key", .headers = {{"a", "1"}}, .payload = as_bytes("payload")});
+    const byte_buffer bytes = encoded(
+        {.key = "key", .headers = {{"a", "1"}}, .payload = as_bytes("payload"), .ttl_ms = 5});
     for (std::size_t size = 0; size < bytes.size(); ++size) {
         const byte_buffer cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
         EXPECT_EQ(record_code(cut), error_code::bad_batch) << size;

@@ -8,6 +8,7 @@
 #include "broker/domain/mutation.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/crc32c.hpp"
+#include "tests/unit/storage/storage_fixtures.hpp"
 
 namespace brokerd::test {
 
@@ -36,6 +37,7 @@ public:
                  to_us(tail.last_append));
             add_log(tail.topic);
             add_schedules(tail.topic);
+            add_expiry(tail.topic, trim_of(*state, tail.topic));
         }
         for (const auto& m : state->mutations) {
             if (const auto* queue = std::get_if<domain::queue_created>(&m)) {
@@ -81,6 +83,17 @@ private:
         }
         for (const auto& item : read<domain::schedules_fetched>(again).items) {
             line("  schedule {} due {} bytes {}", item.key.id, to_us(item.key.due), item.bytes);
+        }
+    }
+
+    // But for what a store may have left out already.
+    void add_expiry(topic_id topic, offset_t trim) {
+        const auto all =
+            read<domain::expiring_fetched>(domain::fetch_expiring{topic, wall_never, everything});
+        for (const auto& item : all.items) {
+            if (item.last >= trim) {
+                line("  expiry {} of {}+{}", to_us(item.at), item.last, item.count);
+            }
         }
     }
 

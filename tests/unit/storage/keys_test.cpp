@@ -57,6 +57,10 @@ TEST(keys, have_these_bytes) {
     expect_round_trip(schedule_due_key{some_topic, wall_from_us(5), 0x21},
                       "000001020304050607080180000000000000050000000000000021");
     expect_round_trip(schedule_id_key{some_topic, 0x21}, "00000102030405060708020000000000000021");
+    expect_round_trip(meta_key{some_topic, meta_kind::expiry_watched, {}},
+                      "00000102030405060708150000000000000000");
+    expect_round_trip(expiry_key{some_topic, wall_from_us(5), 0x21},
+                      "0000010203040506070880000000000000050000000000000021");
 }
 
 // A database keeps the families it has: theirs is an order for ever, and one name means one thing.
@@ -68,6 +72,7 @@ TEST(keys, the_families_keep_their_places) {
     EXPECT_EQ(family_names[static_cast<std::size_t>(family::exceptions)], "exceptions");
     EXPECT_EQ(family_names[static_cast<std::size_t>(family::dedup)], "dedup");
     EXPECT_EQ(family_names[static_cast<std::size_t>(family::schedule)], "schedule");
+    EXPECT_EQ(family_names[static_cast<std::size_t>(family::expiry)], "expiry");
 }
 
 TEST(keys, sort_as_their_fields_do) {
@@ -89,6 +94,10 @@ TEST(keys, sort_as_their_fields_do) {
               (schedule_due_key{some_topic, wall_from_us(7), 256}).encode().view());
     EXPECT_LT((schedule_due_key{some_topic, wall_never, ~0ULL}).encode().view(),
               (schedule_id_key{some_topic, 0}).encode().view());
+    EXPECT_LT((expiry_key{some_topic, wall_from_us(-1), 9}).encode().view(),
+              (expiry_key{some_topic, wall_from_us(0), 0}).encode().view());
+    EXPECT_LT((expiry_key{some_topic, wall_from_us(7), 255}).encode().view(),
+              (expiry_key{some_topic, wall_from_us(7), 256}).encode().view());
 }
 
 TEST(keys, a_prefix_ends_before_the_next_id) {
@@ -97,6 +106,7 @@ TEST(keys, a_prefix_ends_before_the_next_id) {
         EXPECT_LT((log_key{topic_id{id}, offset_end}).encode().view(), end);
         EXPECT_LE(end, topic_prefix(topic_id{id + 1}).view());
         EXPECT_LT((schedule_id_key{topic_id{id}, ~0ULL}).encode().view(), end);
+        EXPECT_LT((expiry_key{topic_id{id}, wall_never, offset_end}).encode().view(), end);
         const auto queue_end = std::string(behind(queue_prefix(some_topic, queue_id{id})).view());
         EXPECT_LT((dedup_key{some_topic, queue_id{id}, producer_id{~0ULL}, ~0U}).encode().view(),
                   queue_end);

@@ -2,6 +2,7 @@
 #include "tests/unit/storage/random_workload.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 
 #include <gtest/gtest.h>
@@ -84,9 +85,37 @@ void random_workload::create_queue(topic_facts& topic, std::vector<domain::mutat
 void random_workload::append(topic_facts& topic, std::vector<domain::mutation>& batch) {
     const auto count = static_cast<std::uint32_t>(random_.between(1, 20));
     const auto bytes = random_.below(payload_bytes_max_ + 1);
+    const offset_t base = topic.next;
+    own_ttls ttls(count);
+    if (base % 3 == 0) {  // no dice: some have a time to live of their own
+        ttls.front() = 1 + base * 7919 % 500;
+    }
     batch.emplace_back(
-        domain::appended{make_chunk(topic.id, topic.next, count, at(clock_us_), bytes)});
+        domain::appended{make_chunk_with_ttls(topic.id, base, {ttls}, at(clock_us_), bytes)});
     topic.next += count;
+    if (ttls.front()) {
+        topic.expiring[topic.next - 1] = {at(clock_us_) + std::chrono::milliseconds(*ttls.front()),
+                                          count};
+    }
+    if (base % 4 == 1 && !topic.expiring.empty()) {
+        look_at_expiring(topic, batch);
+    }
+}
+
+// The first one that expires is to be looked at later, or never again.
+void random_workload::look_at_expiring(topic_facts& topic, std::vector<domain::mutation>& batch) {
+    const auto which = topic.expiring.begin();
+    auto& [last, facts] = *which;
+    const bool again = last % 2 == 0;
+    domain::expiry_moved moved{topic.id, last, facts.messages, facts.at, wall_never};
+    if (again) {
+        moved.to = facts.at += std::chrono::milliseconds(100);
+    }
+    batch.emplace_back(moved);
+    batch.emplace_back(domain::expiry_watched{topic.id, last});
+    if (!again || last < topic.trim) {
+        topic.expiring.erase(which);
+    }
 }
 
 void random_workload::settle(topic_facts& topic, queue_facts& queue,
@@ -301,6 +330,19 @@ void expect_same_schedules(storage::store& left, storage::store& right, topic_id
     }
 }
 
+// But for what a store may have left out already.
+void expect_same_expiry(storage::store& left, storage::store& right, topic_id topic,
+                        offset_t trim) {
+    const auto entries = [&](storage::store& of) {
+        auto found =
+            answer<domain::expiring_fetched>(of, domain::fetch_expiring{topic, wall_never, 10'000});
+        EXPECT_EQ(found.next, wall_never);
+        std::erase_if(found.items, [&](const auto& item) { return item.last < trim; });
+        return found.items;
+    };
+    EXPECT_EQ(entries(left), entries(right)) << "topic " << topic.value();
+}
+
 }  // namespace
 
 void expect_same_content(storage::store& left, storage::store& right) {
@@ -313,6 +355,7 @@ void expect_same_content(storage::store& left, storage::store& right) {
         if (const auto* topic = std::get_if<domain::topic_created>(&m)) {
             expect_same_log(left, right, topic->topic);
             expect_same_schedules(left, right, topic->topic);
+            expect_same_expiry(left, right, topic->topic, trim_of(*right_state, topic->topic));
         } else if (const auto* queue = std::get_if<domain::queue_created>(&m)) {
             expect_same_queue(left, right, queue->topic, queue->queue);
         }

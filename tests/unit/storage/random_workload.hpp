@@ -40,6 +40,10 @@ private:
         std::uint64_t messages = 0;
         std::uint64_t bytes = 0;
     };
+    struct expiry_facts {
+        wall_time at{};
+        std::uint32_t messages = 0;
+    };
     struct topic_facts {
         topic_id id;
         offset_t trim = 0;
@@ -48,12 +52,14 @@ private:
         std::map<std::uint64_t, std::uint32_t> producers;  // slots
         std::map<std::uint64_t, schedule_facts> schedules;
         domain::schedule_totals scheduled;
+        std::map<offset_t, expiry_facts> expiring;  // by last offset
     };
 
     void add_one(std::vector<domain::mutation>& batch);
     void create_topic(std::vector<domain::mutation>& batch);
     void create_queue(topic_facts& topic, std::vector<domain::mutation>& batch);
     void append(topic_facts& topic, std::vector<domain::mutation>& batch);
+    void look_at_expiring(topic_facts& topic, std::vector<domain::mutation>& batch);
     void settle(topic_facts& topic, queue_facts& queue, std::vector<domain::mutation>& batch);
     void fail_some(topic_facts& topic, queue_facts& queue, std::vector<domain::mutation>& batch);
     void end_exception(topic_facts& topic, queue_facts& queue,

@@ -57,6 +57,11 @@ protected:
         EXPECT_TRUE(status.ok()) << status.ToString();
         return {std::unique_ptr<rocksdb::DB>(db), std::move(handles)};
     }
+    static std::vector<domain::expiring_chunk> expiring_of(store& from) {
+        return test::answer<domain::expiring_fetched>(
+                   from, domain::fetch_expiring{orders, wall_never, 1000})
+            .items;
+    }
     [[nodiscard]] std::vector<std::string> families() const {
         std::vector<std::string> names;
         EXPECT_TRUE(
@@ -129,6 +134,7 @@ TEST_F(rocks_store_test, of_the_last_half_of_the_reserve_only_what_needs_no_spac
               append_status::no_space);
     to.apply({domain::queue_delta{orders, billing, 1, 1, 1, {}}, domain::trimmed{orders, 1}});
     to.apply({domain::schedule_erased{orders, 1, at(5)}, domain::schedule_totals{orders, 2}});
+    to.apply({domain::expiry_moved{orders, 0, 1, at(5), at(6)}, domain::expiry_watched{orders}});
     file_system_->set_free_space(500);
     store->measure();
     to.apply(message(1));
@@ -332,33 +338,104 @@ TEST_F(rocks_store_test, many_small_commits_are_flushed_to_bound_the_next_start)
     EXPECT_EQ(test::read_log(*store, orders, 0).size(), 100U);
 }
 
-// As a killed brokerd that knew no schedules left it, its last commit in the log only.
-TEST_F(rocks_store_test, a_database_without_the_family_of_schedules_is_opened_and_gets_it) {
+// As a killed brokerd that knew neither schedules nor times to live left it, its last commit in the
+// log only.
+TEST_F(rocks_store_test, a_database_without_the_later_families_is_opened_and_gets_them) {
     const auto plain = test::small_options(directory_ / "data");
     {
         auto store = test::open_or_fail(plain);
         test::committer(*store).apply({test::new_topic(orders, "orders")});
         store->close();
         auto database = open_database();
-        ASSERT_TRUE(database.db().DropColumnFamily(database.handle(family::schedule)).ok());
+        for (const family later : {family::schedule, family::expiry}) {
+            ASSERT_TRUE(database.db().DropColumnFamily(database.handle(later)).ok());
+        }
         topic_table topics;
         write_translation translation(database, topics, 2);
         translation.start(message(0));
         auto& writes = translation.finish({commit_number{2}, commit_number{1}});
         ASSERT_TRUE(database.db().Write(make_write_options(true), &writes).ok());
     }
-    ASSERT_THAT(families(), testing::SizeIs(family_names.size() - 1));
+    ASSERT_THAT(families(), testing::SizeIs(family_names.size() - 2));
     ASSERT_THAT(families(), testing::Not(testing::Contains("schedule")));
+    ASSERT_THAT(families(), testing::Not(testing::Contains("expiry")));
     auto store = test::open_or_fail(plain);
     EXPECT_EQ(test::read_log(*store, orders, 0).size(), 1U);
-    test::committer(*store, commit_number{2}).apply({test::make_schedule(orders, 1, at(5))});
+    test::committer(*store, commit_number{2})
+        .apply({test::make_schedule(orders, 1, at(5)),
+                domain::appended{test::make_chunk_with_ttls(orders, 1, {{5}}, at(0))}});
     store->abandon();
     EXPECT_THAT(families(), testing::Contains("schedule"));
+    EXPECT_THAT(families(), testing::Contains("expiry"));
     store = test::open_or_fail(plain);
     const auto found = test::answer<domain::schedules_fetched>(
         *store, domain::fetch_schedules{orders, {}, wall_never, 10, SIZE_MAX});
     EXPECT_EQ(found.items.size(), 1U);
-    EXPECT_EQ(test::read_log(*store, orders, 0).size(), 1U);
+    EXPECT_EQ(expiring_of(*store).size(), 1U);
+    EXPECT_EQ(test::read_log(*store, orders, 0).size(), 2U);
+}
+
+// Of the ordinary kind: a brokerd that knew schedules, but no times to live.
+TEST_F(rocks_store_test, a_database_without_the_family_of_the_expiry_index_gets_it) {
+    const auto plain = test::small_options(directory_ / "data");
+    {
+        auto store = test::open_or_fail(plain);
+        test::committer(*store).apply(
+            {test::new_topic(orders, "orders"), test::make_schedule(orders, 1, at(5))});
+        store->close();
+        auto database = open_database();
+        ASSERT_TRUE(database.db().DropColumnFamily(database.handle(family::expiry)).ok());
+    }
+    auto store = test::open_or_fail(plain);
+    EXPECT_TRUE(expiring_of(*store).empty());
+    test::committer(*store, commit_number{1})
+        .apply({domain::expiry_moved{orders, 4, 5, wall_never, at(9)}});
+    store->abandon();
+    store = test::open_or_fail(plain);
+    EXPECT_EQ(expiring_of(*store), (std::vector<domain::expiring_chunk>{{at(9), 4, 5}}));
+}
+
+TEST_F(rocks_store_test, a_damaged_entry_of_the_expiry_index_is_found_when_it_is_read) {
+    const auto plain = test::small_options(directory_ / "data");
+    {
+        auto store = test::open_or_fail(plain);
+        test::committer(*store).apply({test::new_topic(orders, "orders"),
+                                       domain::expiry_moved{orders, 7, 1, wall_never, at(5)}});
+        store->close();
+        const auto database = open_database();
+        const auto key = expiry_key{orders, at(5), 7}.encode();
+        ASSERT_TRUE(database.db()
+                        .Put(make_write_options(true), database.handle(family::expiry),
+                             to_slice(key.view()), "?")
+                        .ok());
+    }
+    auto store = test::open_or_fail(plain);
+    const auto read = store->read(domain::fetch_expiring{orders, wall_never, 10});
+    const auto* const failed = std::get_if<failure>(&read);
+    ASSERT_NE(failed, nullptr);
+    EXPECT_EQ(failed->code, error_code::bad_checksum);
+    EXPECT_THAT(failed->text, HasSubstr("the expiry stored for orders@7 is damaged: "));
+    const auto earlier =
+        test::answer<domain::expiring_fetched>(*store, domain::fetch_expiring{orders, at(5), 10});
+    EXPECT_TRUE(earlier.items.empty());
+    EXPECT_EQ(earlier.next, at(5));
+}
+
+// Entries of messages that were consumed long before they expire.
+TEST_F(rocks_store_test, the_expiry_index_loses_what_was_trimmed_before_its_flush) {
+    const auto plain = test::small_options(directory_ / "data");
+    constexpr std::uint64_t year_ms = 365ULL * 24 * 3600 * 1000;
+    auto store = test::open_or_fail(plain);
+    test::committer to(*store);
+    to.apply({test::new_topic(orders, "orders")});
+    for (offset_t offset = 0; offset < 100; ++offset) {
+        to.apply({domain::appended{test::make_chunk_with_ttls(orders, offset, {{year_ms}}, at(0))}},
+                 false);
+    }
+    to.apply({domain::trimmed{orders, 90}});
+    store->close();  // flushes
+    store = test::open_or_fail(plain);
+    EXPECT_EQ(expiring_of(*store).size(), 10U);
 }
 
 TEST_F(rocks_store_test, a_damaged_batch_that_was_scheduled_is_found_when_it_is_read) {

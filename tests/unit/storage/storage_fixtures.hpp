@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,26 @@ inline constexpr std::size_t small_memtable_bytes = std::size_t{1} << 20;
     }
     domain::chunk_builder chunk(topic, base);
     chunk.append(batch.take({}, 0), count);
+    return chunk.seal(time);
+}
+
+using own_ttls = std::vector<std::optional<std::uint64_t>>;  // of messages, in ms
+
+// One batch for each list, in it a message for each time to live.
+[[nodiscard]] inline domain::chunk_ptr make_chunk_with_ttls(topic_id topic, offset_t base,
+                                                            const std::vector<own_ttls>& batches,
+                                                            wall_time time,
+                                                            std::size_t payload_bytes = 20) {
+    domain::chunk_builder chunk(topic, base);
+    for (const own_ttls& ttls : batches) {
+        codec::batch_builder batch;
+        for (const auto& ttl_ms : ttls) {
+            const std::string payload =
+                payload_of(topic, chunk.next_offset() + batch.count(), payload_bytes);
+            batch.add({.payload = as_bytes(payload), .ttl_ms = ttl_ms});
+        }
+        chunk.append(batch.take({}, 0), static_cast<std::uint32_t>(ttls.size()));
+    }
     return chunk.seal(time);
 }
 
@@ -148,6 +169,18 @@ template <typename Answer>
                                                              std::uint64_t reader = 0) {
     return answer<domain::log_fetched>(from, domain::fetch_log{topic, offset, bytes_max, reader})
         .chunks;
+}
+
+// Nothing below is readable.
+[[nodiscard]] inline offset_t trim_of(const domain::loaded_state& state, topic_id topic) {
+    offset_t first = 0;
+    for (const auto& m : state.mutations) {
+        const auto* const trimmed = std::get_if<domain::trimmed>(&m);
+        if (trimmed != nullptr && trimmed->topic == topic) {
+            first = trimmed->first;
+        }
+    }
+    return first;
 }
 
 // Compares all but what is estimated.

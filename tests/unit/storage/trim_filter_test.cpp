@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -28,6 +30,7 @@ protected:
         rocks_parts parts;
         parts.env = rocksdb::Env::Default();
         parts.trim_filter = std::make_shared<trim_filter_factory>(points_);
+        parts.expiry_filter = std::make_shared<expiry_filter_factory>(points_);
         auto options =
             make_db_options({}, parts, rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
         options.create_if_missing = true;
@@ -49,12 +52,43 @@ protected:
             ASSERT_TRUE(status.ok());
         }
     }
-    void flush() { ASSERT_TRUE(database_->db().Flush({}, database_->handle(family::log)).ok()); }
-    // Keys and tombstones in the tables of the log.
-    std::pair<std::uint64_t, std::uint64_t> entries() {
+    // An entry of the expiry index, the later the smaller its offset: keys of trimmed chunks lie
+    // behind those that stay.
+    void put_expiry(topic_id of, offset_t first, offset_t end) {
+        for (offset_t offset = first; offset < end; ++offset) {
+            const auto at = wall_from_us(1'000'000 - static_cast<std::int64_t>(offset));
+            const auto status =
+                database_->db().Put({}, database_->handle(family::expiry),
+                                    to_slice(expiry_key{of, at, offset}.encode().view()), "value");
+            ASSERT_TRUE(status.ok());
+        }
+    }
+    // The last offsets of a topic's entries, in the order of their keys.
+    std::vector<offset_t> expiring(topic_id of) {
+        std::vector<offset_t> found;
+        const std::unique_ptr<rocksdb::Iterator> it(
+            database_->db().NewIterator({}, database_->handle(family::expiry)));
+        for (it->SeekToFirst(); it->Valid(); it->Next()) {
+            const auto key = expiry_key::parse(to_view(it->key()));
+            if (key && key->topic == of) {
+                found.push_back(key->last_offset);
+            }
+        }
+        EXPECT_TRUE(it->status().ok());
+        return found;
+    }
+    void flush(family where = family::log) {
+        ASSERT_TRUE(database_->db().Flush({}, database_->handle(where)).ok());
+    }
+    void compact(family where) {
+        ASSERT_TRUE(
+            database_->db().CompactRange({}, database_->handle(where), nullptr, nullptr).ok());
+    }
+    // Keys and tombstones in the tables of a family.
+    std::pair<std::uint64_t, std::uint64_t> entries(family where = family::log) {
         rocksdb::TablePropertiesCollection tables;
         EXPECT_TRUE(
-            database_->db().GetPropertiesOfAllTables(database_->handle(family::log), &tables).ok());
+            database_->db().GetPropertiesOfAllTables(database_->handle(where), &tables).ok());
         std::pair<std::uint64_t, std::uint64_t> sum;
         for (const auto& [name, properties] : tables) {
             sum.first += properties->num_entries;
@@ -92,8 +126,7 @@ TEST_F(trim_filter_test, a_compaction_leaves_it_out_too) {
     flush();
     EXPECT_EQ(entries(), counts(1000, 0));
     points_->advance(own_topic, offset_end);
-    ASSERT_TRUE(
-        database_->db().CompactRange({}, database_->handle(family::log), nullptr, nullptr).ok());
+    compact(family::log);
     EXPECT_EQ(entries(), counts(0, 0));
 }
 
@@ -124,6 +157,58 @@ TEST_F(trim_filter_test, the_seeded_fault_filters_in_recovery) {
     const base::planted_fault_scope scope(base::fault::filter_active_in_recovery);
     open();
     EXPECT_EQ(entries(), counts(0, 0));
+}
+
+TEST_F(trim_filter_test, the_expiry_index_loses_the_entries_of_trimmed_chunks) {
+    points_->activate();
+    put_expiry(own_topic, 0, 10);
+    put_expiry(neighbour, 0, 3);
+    points_->advance(own_topic, 7);  // one that ends at 7 reaches over it
+    flush(family::expiry);
+    EXPECT_EQ(expiring(own_topic), (std::vector<offset_t>{9, 8, 7}));
+    EXPECT_EQ(expiring(neighbour), (std::vector<offset_t>{2, 1, 0}));
+    points_->advance(own_topic, 9);
+    points_->advance(neighbour, offset_end);
+    compact(family::expiry);
+    EXPECT_EQ(expiring(own_topic), (std::vector<offset_t>{9}));
+    EXPECT_TRUE(expiring(neighbour).empty());
+    EXPECT_EQ(entries(family::expiry), counts(1, 0)) << "nor a tombstone";
+}
+
+// The order of keys is that of time: what is dead lies between what lives.
+TEST_F(trim_filter_test, of_the_expiry_index_no_entry_is_passed_over) {
+    points_->activate();
+    for (const auto& [at, offset] : std::vector<std::pair<int, offset_t>>{
+             {10, 2}, {20, 90}, {30, 3}, {40, 4}, {50, 91}, {60, 1}}) {
+        const auto key = expiry_key{own_topic, wall_from_us(at), offset}.encode();
+        ASSERT_TRUE(database_->db()
+                        .Put({}, database_->handle(family::expiry), to_slice(key.view()), "value")
+                        .ok());
+    }
+    points_->advance(own_topic, 50);
+    compact(family::expiry);
+    EXPECT_EQ(expiring(own_topic), (std::vector<offset_t>{90, 91}));
+}
+
+TEST_F(trim_filter_test, the_expiry_index_loses_nothing_until_the_filter_is_activated) {
+    points_->advance(own_topic, offset_end);
+    put_expiry(own_topic, 0, 10);
+    flush(family::expiry);
+    EXPECT_EQ(expiring(own_topic).size(), 10U);
+    compact(family::expiry);
+    EXPECT_EQ(expiring(own_topic).size(), 10U);
+    points_->activate();
+    put_expiry(own_topic, 10, 11);
+    compact(family::expiry);
+    EXPECT_TRUE(expiring(own_topic).empty());
+}
+
+TEST_F(trim_filter_test, the_expiry_index_loses_nothing_in_recovery) {
+    points_->activate();
+    points_->advance(own_topic, offset_end);
+    put_expiry(own_topic, 0, 10);
+    open();  // replays the log, which flushes it
+    EXPECT_EQ(expiring(own_topic).size(), 10U);
 }
 
 TEST_F(trim_filter_test, points_only_move_up) {

@@ -81,6 +81,8 @@ void for_each_value(const Visit& visit) {
     visit("scheduled", scheduled_value{"a batch"});
     visit("schedule_id", schedule_id_value{at(3), 4, 500});
     visit("schedule_totals", domain::schedule_totals{topic_id{1}, 9, 3, 12, 3400});
+    visit("expiry", expiry_value{300});
+    visit("expiry_watched", domain::expiry_watched{topic_id{1}, 812});
 }
 
 TEST(values, have_the_golden_bytes_and_are_read_back) {
@@ -97,12 +99,16 @@ TEST(values, have_the_golden_bytes_and_are_read_back) {
         const auto decoded = decode_value(found->second, read);
         EXPECT_TRUE(decoded) << name << ": " << decoded.error().text;
         EXPECT_EQ(read, value) << name;
-        // As it was before the structs in it grew.
-        if (const auto earlier = golden.find(name + ".1"); earlier != golden.end()) {
+        // As it was before the structs in it grew, each time they did.
+        for (int form = 1;; ++form) {
+            const auto earlier = golden.find(fmt::format("{}.{}", name, form));
+            if (earlier == golden.end()) {
+                break;
+            }
             fresh += earlier->first + " " + to_hex(earlier->second) + "\n";
             std::remove_cvref_t<decltype(value)> before{};
-            EXPECT_TRUE(decode_value(earlier->second, before)) << name;
-            EXPECT_EQ(before, value) << name;
+            EXPECT_TRUE(decode_value(earlier->second, before)) << earlier->first;
+            EXPECT_EQ(before, value) << earlier->first;
         }
     });
     if (std::getenv("BROKERD_WRITE_GOLDEN") != nullptr) {  // NOLINT(concurrency-mt-unsafe)
@@ -121,6 +127,9 @@ TEST(values, are_refused_when_truncated_or_of_an_unknown_version) {
             }
             if (name == "scheduled" && size > 0) {
                 break;  // so is the batch
+            }
+            if (name == "exception" && size == bytes.size() - 1) {
+                break;  // it ended there before it could be lifted out of its time to live
             }
             EXPECT_FALSE(decode_value(std::string_view(bytes).substr(0, size), read))
                 << name << " cut to " << size;

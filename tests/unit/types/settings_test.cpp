@@ -26,6 +26,9 @@ TEST(settings, durable_values_stay) {
     EXPECT_EQ(static_cast<int>(message_state::ready), 1);
     EXPECT_EQ(static_cast<int>(message_state::done), 5);
     EXPECT_EQ(static_cast<int>(attempt_outcome::rejected), 4);
+    EXPECT_EQ(static_cast<int>(attempt_outcome::ttl_expired), 5);
+    EXPECT_EQ(static_cast<int>(expiry_action::done), 1);
+    EXPECT_EQ(static_cast<int>(expiry_action::dead), 2);
     EXPECT_EQ(static_cast<int>(settle_action::extend), 5);
     EXPECT_EQ(static_cast<int>(position_kind::time), 4);
     EXPECT_EQ(static_cast<int>(durability::disk), 1);
@@ -35,6 +38,9 @@ TEST(settings, unknown_values_have_a_name) {
     EXPECT_EQ(to_string(static_cast<message_state>(99)), "unknown");
     EXPECT_EQ(to_string(message_state::retrying), "retrying");
     EXPECT_EQ(to_string(settle_action::release), "release");
+    EXPECT_EQ(to_string(attempt_outcome::ttl_expired), "ttl expired");
+    EXPECT_EQ(to_string(expiry_action::dead), "dead");
+    EXPECT_EQ(to_string(static_cast<expiry_action>(3)), "unknown");
 }
 
 TEST(bytes, little_endian) {
