@@ -1,6 +1,8 @@
 // Field by field, both ways.
 #include "client/src/convert.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -22,6 +24,7 @@ topic_settings to_wire(const topic_options& options) {
     topic_settings out;
     out.keep_done = options.keep_done;
     out.max_message_bytes = options.max_message_bytes;
+    out.ttl = options.ttl;
     return out;
 }
 
@@ -36,6 +39,7 @@ queue_settings to_wire(const queue_options& options) {
     out.jitter_percent = options.jitter_percent;
     out.after_failure = static_cast<after_failure>(options.after_failure);
     out.expires = options.expires;
+    out.on_expiry = static_cast<expiry_action>(options.on_expiry);
     return out;
 }
 
@@ -79,6 +83,16 @@ result<codec::record_fields> to_wire(const outgoing_message& message) {
         return refuse_message(fmt::format("headers of {} bytes are larger than {} bytes", bytes,
                                           limits::headers_bytes_max));
     }
+    if (message.ttl) {
+        if (*message.ttl <= duration_us{0}) {
+            return refuse_message(
+                "a time to live must be longer than 0; without one the message has that of its "
+                "topic");
+        }
+        // Rounded up, so that no message goes earlier than was asked for.
+        out.ttl_ms = static_cast<std::uint64_t>(
+            std::chrono::ceil<std::chrono::milliseconds>(*message.ttl).count());
+    }
     out.payload = as_bytes(message.payload);
     if (codec::record_size(out) > limits::message_bytes_max) {
         return refuse_message(
@@ -90,7 +104,9 @@ result<codec::record_fields> to_wire(const outgoing_message& message) {
 }
 
 topic_options to_public(const topic_settings& settings) {
-    return {.keep_done = settings.keep_done, .max_message_bytes = settings.max_message_bytes};
+    return {.keep_done = settings.keep_done,
+            .max_message_bytes = settings.max_message_bytes,
+            .ttl = settings.ttl};
 }
 
 queue_options to_public(const queue_settings& settings) {
@@ -102,7 +118,8 @@ queue_options to_public(const queue_settings& settings) {
             .max_runs = settings.max_runs,
             .jitter_percent = settings.jitter_percent,
             .after_failure = static_cast<failure_policy>(settings.after_failure),
-            .expires = settings.expires};
+            .expires = settings.expires,
+            .on_expiry = static_cast<expiry_policy>(settings.on_expiry)};
 }
 
 ensured_topic to_public(const codec::topic_created& reply) {
@@ -251,6 +268,12 @@ broker_info to_public(const codec::hello_ok& terms) {
             .connection = terms.connection.value()};
 }
 
+std::optional<std::chrono::milliseconds> to_ttl(std::optional<std::uint64_t> of_record) noexcept {
+    constexpr std::uint64_t most = duration_us::max() / std::chrono::milliseconds{1};
+    return of_record ? std::optional(std::chrono::milliseconds(std::min(*of_record, most)))
+                     : std::nullopt;
+}
+
 stored_message to_stored(std::string_view topic, offset_t offset, wall_time time,
                          const codec::record_view& record) {
     stored_message out;
@@ -264,6 +287,7 @@ stored_message to_stored(std::string_view topic, offset_t offset, wall_time time
         out.headers.emplace_back(name, value);
     }
     out.payload = as_text(record.payload);
+    out.ttl = to_ttl(record.ttl_ms);
     return out;
 }
 

@@ -1,6 +1,10 @@
 // Between the types of the protocol and those of the public headers. Pure; no thread affinity.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
 #include "brokerd/admin.hpp"
 #include "brokerd/types.hpp"
 #include "client/src/result.hpp"
@@ -35,6 +39,9 @@ namespace brokerd::client_core {
 [[nodiscard]] stat to_public(const codec::stat_item& item);
 [[nodiscard]] broker_info to_public(const codec::hello_ok& terms);
 
+// Cut where microseconds end: a record may say more, and both are as good as never.
+[[nodiscard]] std::optional<std::chrono::milliseconds> to_ttl(
+    std::optional<std::uint64_t> of_record) noexcept;
 [[nodiscard]] stored_message to_stored(std::string_view topic, offset_t offset, wall_time time,
                                        const codec::record_view& record);
 // The messages of a reply to read. Fails with protocol_error if a record is damaged.

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "client/src/convert.hpp"
 #include "client/src/message_access.hpp"
 #include "client/src/reason.hpp"
 #include "client/src/wait_for.hpp"
@@ -68,6 +69,10 @@ std::vector<std::pair<std::string_view, std::string_view>> message::headers() co
 
 std::optional<std::string_view> message::header(std::string_view name) const {
     return codec::parse_record(as_bytes(record_))->header(name);
+}
+
+std::optional<std::chrono::milliseconds> message::ttl() const noexcept {
+    return client_core::to_ttl(codec::record_ttl_ms(as_bytes(record_)));
 }
 
 void message::ack() noexcept {

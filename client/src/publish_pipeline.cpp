@@ -13,8 +13,6 @@
 namespace brokerd::client_core {
 namespace {
 
-constexpr std::size_t record_flags_at = codec::record_prefix_bytes;
-
 // The broker will not take it now, but over a later connection it will.
 bool is_for_later(error_code code) {
     return code == error_code::draining || code == error_code::storage_failed;
@@ -88,7 +86,7 @@ void publish_pipeline::append(topic_line& line, byte_view record, publish_callba
     }
     batch& last = *line.waiting.back();
     last.bytes.insert(last.bytes.end(), record.begin(), record.end());
-    last.flags |= std::to_integer<std::uint8_t>(record[record_flags_at]);
+    last.summary.add(record);
     last.entries.push_back({static_cast<std::uint32_t>(record.size()), std::move(done)});
 }
 
@@ -279,7 +277,7 @@ void publish_pipeline::send_front(topic_line& line, outgoing& out) {
         line.next_sequence += next->entries.size();
         line.unanswered.insert(next->first_sequence);
         codec::batch_header header;
-        header.flags = next->flags;
+        next->summary.write_to(header);
         header.count = static_cast<std::uint32_t>(next->entries.size());
         header.records_bytes =
             static_cast<std::uint32_t>(next->bytes.size() - codec::batch_header_bytes);
@@ -322,12 +320,11 @@ publish_pipeline::batch_ptr publish_pipeline::split_front(batch& from, std::uint
                           std::make_move_iterator(last));
     from.entries.erase(from.entries.begin(), last);
     for (batch* each : {front.get(), &from}) {
-        // The broker compares the flags with those of the records, so both are counted anew.
-        each->flags = 0;
-        std::size_t at = codec::batch_header_bytes;
+        each->summary = {};
+        byte_view left = byte_view(each->bytes).subspan(codec::batch_header_bytes);
         for (const entry& record : each->entries) {
-            each->flags |= std::to_integer<std::uint8_t>(each->bytes[at + record_flags_at]);
-            at += record.record_bytes;
+            each->summary.add(left.first(record.record_bytes));
+            left = left.subspan(record.record_bytes);
         }
     }
     return front;

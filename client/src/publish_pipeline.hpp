@@ -29,6 +29,7 @@
 
 #include "brokerd/client.hpp"
 #include "brokerd/types.hpp"
+#include "client/src/batch_summary.hpp"
 #include "client/src/outgoing.hpp"
 #include "client/src/result.hpp"
 #include "protocol/codec/messages.hpp"
@@ -83,7 +84,7 @@ private:
         topic_line* line = nullptr;
         byte_buffer bytes;  // header (written when sent) and records
         std::vector<entry> entries;
-        std::uint8_t flags = 0;
+        batch_summary summary;
         std::uint64_t first_sequence = 0;   // 0 = not sent yet
         std::optional<schedule_time> when;  // scheduled: one message, which nothing joins
     };

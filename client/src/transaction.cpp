@@ -39,7 +39,7 @@ void add_message(transaction_parts& to, std::string_view topic, const outgoing_m
     }
     transaction_parts::publish& last = to.publishes.back();
     last.batch.insert(last.batch.end(), record.begin(), record.end());
-    last.flags |= client_core::flags_of(record);
+    last.summary.add(record);
     ++last.count;
 }
 

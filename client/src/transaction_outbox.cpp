@@ -247,9 +247,9 @@ void transaction_outbox::make_frame(entry& of) const {
 }
 
 void transaction_outbox::add_publish(entry& to, transaction_parts::publish& what) const {
-    const auto add = [&](byte_buffer& batch, std::uint32_t count, std::uint8_t flags) {
+    const auto add = [&](byte_buffer& batch, std::uint32_t count, const batch_summary& summary) {
         codec::batch_header header;
-        header.flags = flags;
+        summary.write_to(header);
         header.count = count;
         header.records_bytes = static_cast<std::uint32_t>(batch.size() - codec::batch_header_bytes);
         codec::store_batch_header(batch.data(), header);
@@ -265,22 +265,22 @@ void transaction_outbox::add_publish(entry& to, transaction_parts::publish& what
         to.records.push_back(count);
     };
     if (what.count <= batch_records_max_) {
-        add(what.batch, what.count, what.flags);
+        add(what.batch, what.count, what.summary);
         return;
     }
     byte_view left = byte_view(what.batch).subspan(codec::batch_header_bytes);
     while (!left.empty()) {
         byte_buffer piece(codec::batch_header_bytes);
         std::uint32_t count = 0;
-        std::uint8_t flags = 0;
+        batch_summary summary;
         while (!left.empty() && count < batch_records_max_) {
             const byte_view record = left.first(codec::record_size_at(left));
             piece.insert(piece.end(), record.begin(), record.end());
-            flags |= flags_of(record);
+            summary.add(record);
             ++count;
             left = left.subspan(record.size());
         }
-        add(to.cut.emplace_back(std::move(piece)), count, flags);
+        add(to.cut.emplace_back(std::move(piece)), count, summary);
     }
 }
 

@@ -15,8 +15,8 @@
 
 #include "brokerd/message.hpp"
 #include "brokerd/transaction.hpp"
+#include "client/src/batch_summary.hpp"
 #include "client/src/result.hpp"
-#include "protocol/codec/record.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
@@ -25,17 +25,12 @@ namespace brokerd::client_core {
 
 class core;
 
-// The flags of a record.
-[[nodiscard]] inline std::uint8_t flags_of(byte_view record) {
-    return std::to_integer<std::uint8_t>(record[codec::record_prefix_bytes]);
-}
-
 struct transaction_parts {
     struct publish {
         std::string topic;
         byte_buffer batch;  // room for the header, and records
         std::uint32_t count = 0;
-        std::uint8_t flags = 0;
+        batch_summary summary;
         std::optional<schedule_time> when;  // scheduled: one message, which nothing joins
     };
     struct settle {

@@ -38,6 +38,10 @@ std::string_view to_string(failure_policy policy) noexcept {
     return to_string(static_cast<after_failure>(policy));
 }
 
+std::string_view to_string(expiry_policy policy) noexcept {
+    return to_string(static_cast<expiry_action>(policy));
+}
+
 std::string_view to_string(attempt_end end) noexcept {
     return to_string(static_cast<attempt_outcome>(end));
 }

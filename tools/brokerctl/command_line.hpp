@@ -114,6 +114,7 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, std::optional<Va
     return option->type_name(form);
 }
 inline constexpr std::array failure_policies{failure_policy::block, failure_policy::skip};
+inline constexpr std::array expiry_policies{expiry_policy::done, expiry_policy::dead};
 inline constexpr std::array delivery_modes{delivery_mode::shared, delivery_mode::keyed,
                                            delivery_mode::single};
 

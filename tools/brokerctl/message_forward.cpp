@@ -24,6 +24,8 @@ struct forward_options {
     std::string topic;
 };
 
+// Without a time to live of its own: that was about waiting to be delivered, and what comes out of
+// dead messages to be looked at must not expire once more, unseen.
 outgoing_message copy_of(const message& leased) {
     outgoing_message copy{.key = {}, .headers = {}, .payload = std::string(leased.payload())};
     if (leased.key()) {
@@ -127,8 +129,9 @@ void add_forward_verb(command_line& line, CLI::App& noun) {
     auto [app, options] = line.add_verb(
         noun,
         {"forward",
-         "Take messages from a queue and publish each to another topic, with its key and headers. "
-         "Ack and publish are one transaction: whatever is killed in between, each message arrives "
+         "Take messages from a queue and publish each to another topic, with its key and headers "
+         "but not its time to live. Ack and publish are one transaction: whatever is killed in "
+         "between, each message arrives "
          "once. Prints the addresses, old and new. Never leases more than --count.",
          "  brokerctl message forward orders/billing orders-repaired\n"
          "  brokerctl message forward orders/billing orders-repaired --count 1000\n"

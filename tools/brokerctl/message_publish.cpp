@@ -12,6 +12,7 @@
 #include <iterator>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -30,6 +31,7 @@ struct publish_options {
     std::uint32_t in_flight = 1000;
     std::optional<microseconds> delay;
     std::optional<timestamp> at;
+    std::optional<microseconds> ttl;
 
     // Nothing: append now.
     [[nodiscard]] std::optional<schedule_time> when() const {
@@ -40,6 +42,13 @@ struct publish_options {
             return schedule_time::after(*delay);
         }
         return at ? std::optional(schedule_time::at(*at)) : std::nullopt;
+    }
+
+    [[nodiscard]] outgoing_message message_with(std::string bytes) const {
+        return {.key = labels.key,
+                .headers = labels.parsed_headers(),
+                .payload = std::move(bytes),
+                .ttl = ttl};
     }
 };
 
@@ -189,7 +198,7 @@ exit_code publish_lines(context& ctx, const publish_options& options,
                         const std::optional<schedule_time>& when) {
     outlive_closed_output();
     client& broker = ctx.broker(options.in_flight);
-    outgoing_message message{options.labels.key, options.labels.parsed_headers(), {}};
+    outgoing_message message = options.message_with({});
     ctx.out().begin_stream();
     line_results results{ctx.out(), options.in_flight, when ? scheduled : published};
     const auto hand_in = [&] {
@@ -240,14 +249,17 @@ std::string read_payload(context& ctx) {
 
 exit_code publish(context& ctx, const publish_options& options) {
     const auto when = options.when();
+    if (options.ttl == microseconds{0}) {
+        throw usage_error("--ttl must be longer than 0; without it the topic's holds");
+    }
     if (options.lines) {
         if (options.payload) {
             throw usage_error("--lines reads payloads from standard input; leave out PAYLOAD");
         }
         return publish_lines(ctx, options, when);
     }
-    const outgoing_message message{options.labels.key, options.labels.parsed_headers(),
-                                   options.payload ? *options.payload : read_payload(ctx)};
+    const auto message =
+        options.message_with(options.payload ? *options.payload : read_payload(ctx));
     const auto said =
         when ? scheduled(options.topic, ctx.broker().schedule(options.topic, message, *when))
              : published(options.topic, ctx.broker().publish(options.topic, message).offset);
@@ -268,7 +280,8 @@ void add_publish_verb(command_line& line, CLI::App& noun) {
          "  brokerctl message publish images < cat.png\n"
          "  seq 100000 | brokerctl message publish numbers --lines\n"
          "  brokerctl message publish reminders 'still in the basket?' --delay 2h\n"
-         "  brokerctl message publish reminders 'good morning' --at 2026-03-01T07:00:00+01:00\n"},
+         "  brokerctl message publish reminders 'good morning' --at 2026-03-01T07:00:00+01:00\n"
+         "  brokerctl message publish codes 4711 --key ann --ttl 5min\n"},
         publish);
     add_name(app, "TOPIC", options.topic, "The topic");
     app.add_option("PAYLOAD", options.payload,
@@ -285,6 +298,9 @@ void add_publish_verb(command_line& line, CLI::App& noun) {
                  "Append it so long after it has arrived at the broker, for example 10min");
     add_value(app, "--at", options.at, parse_due, "TIME",
               "Append it at this time, for example 2026-03-01T12:00:00Z; one that has passed: now");
+    add_duration(app, "--ttl", options.ttl,
+                 "How long it may wait to be delivered, counted from its append, for example 5min "
+                 "(default: what the topic says); then it is done or dead, as each queue says");
 }
 
 }  // namespace brokerd::ctl

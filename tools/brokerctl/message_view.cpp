@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/types/duration.hpp"
 #include "tools/brokerctl/text.hpp"
 #include "tools/brokerctl/units.hpp"
 #include "tools/brokerctl/views.hpp"
@@ -170,14 +171,14 @@ std::string earlier_text(std::string_view topic, const shown_message& shown, tim
 
 message_view view_of(const stored_message& message) {
     message_view view{message.topic,   message.offset, message.time, message.key, {},
-                      message.payload, std::nullopt};
+                      message.payload, message.ttl,    std::nullopt};
     view.headers.assign(message.headers.begin(), message.headers.end());
     return view;
 }
 
 message_view view_of(const message& leased) {
-    return {leased.topic(),   leased.offset(),  leased.time(),   leased.key(),
-            leased.headers(), leased.payload(), leased.attempt()};
+    return {leased.topic(),   leased.offset(),  leased.time(), leased.key(),
+            leased.headers(), leased.payload(), leased.ttl(),  leased.attempt()};
 }
 
 json message_json(const message_view& view) {
@@ -189,6 +190,9 @@ json message_json(const message_view& view) {
     }
     result["headers"] = headers_json(view);
     add_bytes(result, "payload", view.payload);
+    if (view.ttl) {
+        result["ttl_seconds"] = number_json(seconds_of(*view.ttl));
+    }
     if (view.attempt) {
         result["attempt"] = *view.attempt;
     }
@@ -202,6 +206,9 @@ std::string message_line(const message_view& view) {
     }
     if (!view.headers.empty()) {
         line += "  " + headers_text(view);
+    }
+    if (view.ttl) {
+        line += "  ttl " + format_duration(*view.ttl);
     }
     if (view.attempt) {
         line += fmt::format("  attempt {}", *view.attempt);
@@ -222,6 +229,9 @@ std::string message_details_text(const message_view& view, timestamp now, bool c
     for (const auto& [name, value] : view.headers) {
         details.push_back(
             {"header", fmt::format("{}={}", terminal_text(name), terminal_text(value))});
+    }
+    if (view.ttl) {
+        details.push_back({"ttl", format_duration(*view.ttl)});
     }
     details.push_back({"payload", terminal_text(view.payload)});
     return render_details(details, colours);

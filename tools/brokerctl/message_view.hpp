@@ -1,6 +1,7 @@
 // A message as JSON and as text, the same for all verbs that show one. Pure.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,12 +23,14 @@ struct message_view {
     std::optional<std::string_view> key;
     std::vector<std::pair<std::string_view, std::string_view>> headers;
     std::string_view payload;
+    std::optional<std::chrono::milliseconds> ttl;  // its own
     std::optional<std::uint32_t> attempt;
 };
 [[nodiscard]] message_view view_of(const stored_message& message);
 [[nodiscard]] message_view view_of(const message& leased);
 
-// Members topic, offset, time, key, headers, payload; attempt when leased. A key or payload that is
+// Members topic, offset, time, key, headers, payload; ttl_seconds when it has a time to live of its
+// own; attempt when leased. A key or payload that is
 // no text is key_base64 or payload_base64 instead; a header name that occurs more than once has an
 // array of values.
 [[nodiscard]] json message_json(const message_view& view);

@@ -210,7 +210,8 @@ void add_settings_verbs(command_line& line, CLI::App& noun) {
                        "  brokerctl queue create orders/billing\n"
                        "  brokerctl queue create orders/mail --lease 2min --attempts 5 --from "
                        "latest\n"
-                       "  brokerctl queue create orders/stock --mode keyed\n"},
+                       "  brokerctl queue create orders/stock --mode keyed\n"
+                       "  brokerctl queue create prices/audit --on-expiry dead\n"},
                       create_queue);
     add_name(create_verb.app, "TOPIC/QUEUE", create_verb.options.queue, "Its name");
     add_position(create_verb.app, "--from", create_verb.options.from,

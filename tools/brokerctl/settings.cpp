@@ -18,7 +18,8 @@ std::string percent(std::uint32_t value) {
     return fmt::format("{}%", value);
 }
 
-std::string_view word(failure_policy value) {
+template <typename Policy>
+std::string_view word(Policy value) {
     return to_string(value);
 }
 
@@ -27,6 +28,7 @@ template <typename Settings, typename Visit>
 void each(const topic_changes& given, Settings& settings, Visit visit) {
     visit("keep-done", given.keep_done, settings.keep_done, format_duration);
     visit("max-message-bytes", given.max_message_bytes, settings.max_message_bytes, exact_bytes);
+    visit("ttl", given.ttl, settings.ttl, format_duration);
 }
 
 template <typename Settings, typename Visit>
@@ -38,8 +40,9 @@ void each(const queue_changes& given, Settings& settings, Visit visit) {
     visit("max-retrying", given.max_retrying, settings.max_retrying, plain);
     visit("max-runs", given.max_runs, settings.max_runs, plain);
     visit("jitter", given.jitter_percent, settings.jitter_percent, percent);
-    visit("after-failure", given.after_failure, settings.after_failure, word);
+    visit("after-failure", given.after_failure, settings.after_failure, word<failure_policy>);
     visit("expires", given.expires, settings.expires, format_duration);
+    visit("on-expiry", given.on_expiry, settings.on_expiry, word<expiry_policy>);
 }
 
 template <typename Changes, typename Settings>
@@ -82,6 +85,9 @@ void topic_changes::add_to(CLI::App& app) {
                  "How long a message stays readable after every queue is done with it");
     add_size(app, "--max-message-bytes", max_message_bytes,
              "Largest message the topic accepts; brokerd's own --max-message-bytes holds as well");
+    add_duration(app, "--ttl", ttl,
+                 "Time to live of messages that have none of their own, from their append on, also "
+                 "of those already stored; 0: none");
 }
 
 void topic_changes::apply_to(topic_options& settings) const {
@@ -112,6 +118,8 @@ void queue_changes::add_to(CLI::App& app) {
                "ones)");
     add_duration(app, "--expires", expires,
                  "A temporary queue goes after so long without a consumer, 1s to 365d; 0: never");
+    add_choice(app, "--on-expiry", on_expiry, expiry_policies,
+               "What a message becomes whose time to live is over");
 }
 
 void queue_changes::apply_to(queue_options& settings) const {

@@ -16,6 +16,7 @@ namespace brokerd::ctl {
 struct topic_changes {
     std::optional<std::chrono::microseconds> keep_done;
     std::optional<std::uint64_t> max_message_bytes;
+    std::optional<std::chrono::microseconds> ttl;
 
     void add_to(CLI::App& app);
     [[nodiscard]] bool empty() const { return text().empty(); }
@@ -36,6 +37,7 @@ struct queue_changes {
     std::optional<std::uint32_t> jitter_percent;
     std::optional<failure_policy> after_failure;
     std::optional<std::chrono::microseconds> expires;
+    std::optional<expiry_policy> on_expiry;
 
     void add_to(CLI::App& app);
     [[nodiscard]] bool empty() const { return text().empty(); }

@@ -183,15 +183,6 @@ constexpr std::array stats_table{
     column{"MEANING", align::left, text_of<"help">},
 };
 
-// Whole numbers as such: 12, not 12.0.
-json number_json(double value) {
-    constexpr double exact_max = 9007199254740992.0;  // 2^53
-    if (std::floor(value) == value && std::abs(value) <= exact_max) {
-        return static_cast<std::int64_t>(value);
-    }
-    return value;
-}
-
 json drain_seconds(const queue_info& queue) {
     if (queue.ready == 0) {
         return 0;
@@ -233,13 +224,22 @@ double seconds_of(std::chrono::microseconds duration) {
     return std::chrono::duration<double>(duration).count();
 }
 
+json number_json(double value) {
+    constexpr double exact_max = 9007199254740992.0;  // 2^53
+    if (std::floor(value) == value && std::abs(value) <= exact_max) {
+        return static_cast<std::int64_t>(value);
+    }
+    return value;
+}
+
 double age_seconds(timestamp time, timestamp now) {
     return seconds_of(std::max(now - time, std::chrono::microseconds{0}));
 }
 
 json settings_json(const topic_options& settings) {
     return {{"keep_done_seconds", number_json(seconds_of(settings.keep_done))},
-            {"max_message_bytes", settings.max_message_bytes}};
+            {"max_message_bytes", settings.max_message_bytes},
+            {"ttl_seconds", number_json(seconds_of(settings.ttl))}};
 }
 
 json settings_json(const queue_options& settings) {
@@ -251,7 +251,8 @@ json settings_json(const queue_options& settings) {
             {"max_runs", settings.max_runs},
             {"jitter_percent", settings.jitter_percent},
             {"after_failure", to_string(settings.after_failure)},
-            {"expires_seconds", number_json(seconds_of(settings.expires))}};
+            {"expires_seconds", number_json(seconds_of(settings.expires))},
+            {"on_expiry", to_string(settings.on_expiry)}};
 }
 
 json topic_row(const topic_info& topic) {
@@ -291,6 +292,9 @@ std::string topic_details_text(const topic_info& topic, timestamp now, bool colo
         detail{"id", fmt::format("{}", topic.id)},
         detail{"keep-done", format_duration(topic.settings.keep_done)},
         detail{"max-message-bytes", exact_bytes(topic.settings.max_message_bytes)},
+        detail{"ttl", topic.settings.ttl == std::chrono::microseconds{0}
+                          ? "none"
+                          : format_duration(topic.settings.ttl)},
     };
     return render_details(details, colours);
 }
@@ -375,6 +379,7 @@ std::string queue_details_text(const queue_info& queue, timestamp now, bool colo
         details.push_back(
             detail{"expires", format_duration(settings.expires) + " without a consumer"});
     }
+    details.push_back(detail{"on-expiry", std::string(to_string(settings.on_expiry))});
     return render_details(details, colours);
 }
 

@@ -48,6 +48,7 @@ namespace brokerd::ctl {
 void add_bytes(json& to, const std::string& name, std::string_view bytes);
 [[nodiscard]] json time_json(timestamp time);  // RFC 3339, null for "no such time"
 [[nodiscard]] double seconds_of(std::chrono::microseconds duration);
+[[nodiscard]] json number_json(double value);  // whole numbers as such: 12, not 12.0
 // Age of something that happened at `time`, never negative: clocks differ between machines.
 [[nodiscard]] double age_seconds(timestamp time, timestamp now);
 

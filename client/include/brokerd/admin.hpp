@@ -72,8 +72,8 @@ enum class delivery_state : std::uint8_t {
     ready = 1,     ///< Waits for a consumer.
     leased = 2,    ///< A consumer holds it.
     retrying = 3,  ///< An attempt failed; waits for its due time.
-    dead = 4,      ///< Attempts used up or rejected.
-    done = 5,      ///< Acknowledged, purged or sought past.
+    dead = 4,      ///< Attempts used up, rejected, or expired (queue_options::on_expiry).
+    done = 5,      ///< Acknowledged, purged, sought past or expired.
 };
 /// "ready", "leased", ...
 [[nodiscard]] std::string_view to_string(delivery_state state) noexcept;
@@ -116,7 +116,7 @@ struct dead_message {
     std::uint64_t offset = 0;
     timestamp since{};
     std::uint32_t attempts = 0;
-    std::string reason;    ///< Of the last attempt.
+    std::string reason;    ///< Of the last attempt; "ttl expired" if its time to live was over.
     std::string consumer;  ///< Of the last attempt.
 };
 

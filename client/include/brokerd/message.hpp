@@ -62,6 +62,10 @@ public:
     [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
     /// When the broker appended it.
     [[nodiscard]] timestamp time() const noexcept { return time_; }
+    /// Its own time to live, counted from time(); nothing: what the topic says
+    /// (topic_options::ttl). When it ends the lease stays; it counts again when a retry is due, and
+    /// not at all after a redrive.
+    [[nodiscard]] std::optional<std::chrono::milliseconds> ttl() const noexcept;
     /// Number of this attempt, from 1.
     [[nodiscard]] std::uint32_t attempt() const noexcept { return attempt_; }
     /// How earlier attempts failed, oldest first; of very many the first and the latest. It

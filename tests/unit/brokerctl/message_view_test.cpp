@@ -35,6 +35,22 @@ TEST(message_view, attempt_when_leased) {
     EXPECT_EQ(message_json(view)["attempt"], 3);
 }
 
+TEST(message_view, time_to_live_only_if_it_has_one_of_its_own) {
+    auto message = order();
+    EXPECT_FALSE(message_json(view_of(message)).contains("ttl_seconds"));
+    message.ttl = 1500ms;
+    EXPECT_THAT(message_json(view_of(message)).dump(),
+                EndsWith(R"("payload":"{\"id\":42}","ttl_seconds":1.5})"));
+    EXPECT_EQ(message_line(view_of(message)),
+              "orders@0  key 42  trace=abc  ttl 1s500ms  {\"id\":42}\n");
+    EXPECT_THAT(message_details_text(view_of(message), now, false),
+                EndsWith("header   trace=abc\n"
+                         "ttl      1s500ms\n"
+                         "payload  {\"id\":42}\n"));
+    message.ttl = 5min;
+    EXPECT_THAT(message_json(view_of(message)).dump(), EndsWith(R"("ttl_seconds":300})"));
+}
+
 TEST(message_view, no_key_is_null_and_an_empty_key_is_one) {
     auto message = order();
     message.key.reset();
@@ -133,6 +149,20 @@ TEST(shown_view, nothing_happens_to_dead_messages_by_themselves) {
     auto shown = retrying();
     shown.queues[0].state = delivery_state::dead;
     EXPECT_TRUE(shown_json(view_of(*shown.message), shown)["queues"][0]["next_at"].is_null());
+}
+
+// Nobody tried, so nobody is named.
+TEST(shown_view, dead_as_its_time_to_live_was_over) {
+    auto shown = retrying();
+    auto& billing = shown.queues[0];
+    billing.state = delivery_state::dead;
+    billing.attempts = 0;
+    billing.history = {{now - 3s, attempt_end::ttl_expired, "", "ttl expired"}};
+    billing.next = "dead for 3 s: ttl expired";
+    EXPECT_EQ(shown_json(view_of(*shown.message), shown)["queues"][0]["attempts"][0]["outcome"],
+              "ttl expired");
+    EXPECT_THAT(shown_text(view_of(*shown.message), shown, now, false),
+                HasSubstr("orders/billing  dead   for 3 s: ttl expired\n"));
 }
 
 // The last attempt is in the broker's sentence and not told again.

@@ -13,10 +13,25 @@ TEST(settings, only_what_is_given_is_applied) {
     EXPECT_TRUE(changes.empty());
     changes.keep_done = 168h;
     EXPECT_FALSE(changes.empty());
-    topic_options settings{.keep_done = 5s, .max_message_bytes = 77};
+    topic_options settings{.keep_done = 5s, .max_message_bytes = 77, .ttl = 9s};
     changes.apply_to(settings);
-    EXPECT_EQ(settings, (topic_options{.keep_done = 168h, .max_message_bytes = 77}));
+    EXPECT_EQ(settings, (topic_options{.keep_done = 168h, .max_message_bytes = 77, .ttl = 9s}));
     EXPECT_EQ(changes.text(), "keep-done 7d");
+}
+
+TEST(settings, all_settings_of_a_topic) {
+    const topic_changes changes{.keep_done = 1h, .max_message_bytes = 4096, .ttl = 90s};
+    topic_options settings;
+    changes.apply_to(settings);
+    EXPECT_EQ(settings, (topic_options{.keep_done = 1h, .max_message_bytes = 4096, .ttl = 90s}));
+    EXPECT_EQ(changes.text(), "keep-done 1h, max-message-bytes 4KiB, ttl 1min30s");
+    EXPECT_EQ(changes.conflict(settings), "");
+    // None is a value, too.
+    const topic_changes none{.keep_done = {}, .max_message_bytes = {}, .ttl = 0s};
+    EXPECT_FALSE(none.empty());
+    EXPECT_EQ(none.conflict(settings), "ttl 1min30s, not 0s");
+    none.apply_to(settings);
+    EXPECT_EQ(settings.ttl, 0s);
 }
 
 TEST(settings, all_settings_of_a_queue) {
@@ -28,7 +43,8 @@ TEST(settings, all_settings_of_a_queue) {
                                 .max_runs = 20,
                                 .jitter_percent = 0,
                                 .after_failure = failure_policy::skip,
-                                .expires = 1h};
+                                .expires = 1h,
+                                .on_expiry = expiry_policy::dead};
     queue_options settings;
     changes.apply_to(settings);
     EXPECT_EQ(settings, (queue_options{.lease = 2min,
@@ -39,21 +55,26 @@ TEST(settings, all_settings_of_a_queue) {
                                        .max_runs = 20,
                                        .jitter_percent = 0,
                                        .after_failure = failure_policy::skip,
-                                       .expires = 1h}));
+                                       .expires = 1h,
+                                       .on_expiry = expiry_policy::dead}));
     EXPECT_EQ(changes.text(),
               "lease 2min, attempts 5, backoff 100ms, backoff-max 1h, max-retrying 10, "
-              "max-runs 20, jitter 0%, after-failure skip, expires 1h");
+              "max-runs 20, jitter 0%, after-failure skip, expires 1h, on-expiry dead");
     EXPECT_EQ(changes.conflict(settings), "");
 }
 
 TEST(settings, only_what_is_given_can_conflict) {
-    const topic_options in_force{.keep_done = 0s, .max_message_bytes = 4096};
+    const topic_options in_force{.keep_done = 0s, .max_message_bytes = 4096, .ttl = 0s};
     EXPECT_EQ(topic_changes{}.conflict(in_force), "");
-    EXPECT_EQ((topic_changes{.keep_done = 0s, .max_message_bytes = {}}).conflict(in_force), "");
-    EXPECT_EQ((topic_changes{.keep_done = 1h, .max_message_bytes = 4096}).conflict(in_force),
-              "keep-done 0s, not 1h");
-    EXPECT_EQ((topic_changes{.keep_done = 1h, .max_message_bytes = 512}).conflict(in_force),
-              "keep-done 0s, not 1h; max-message-bytes 4KiB, not 512B");
+    EXPECT_EQ(
+        (topic_changes{.keep_done = 0s, .max_message_bytes = {}, .ttl = {}}).conflict(in_force),
+        "");
+    EXPECT_EQ(
+        (topic_changes{.keep_done = 1h, .max_message_bytes = 4096, .ttl = {}}).conflict(in_force),
+        "keep-done 0s, not 1h");
+    EXPECT_EQ(
+        (topic_changes{.keep_done = 1h, .max_message_bytes = 512, .ttl = {}}).conflict(in_force),
+        "keep-done 0s, not 1h; max-message-bytes 4KiB, not 512B");
 }
 
 }  // namespace

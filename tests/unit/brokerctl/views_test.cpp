@@ -13,6 +13,7 @@ namespace brokerd::ctl {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -95,14 +96,15 @@ TEST(queue_view, clocks_may_differ) {
 
 TEST(queue_view, details_name_settings_as_the_options_do) {
     const auto text = queue_details_text(busy_queue(), now, false);
-    for (const auto* line :
-         {"queue         orders/billing\n", "ready         120000\n", "lease         30s\n",
-          "attempts      16\n", "backoff-max   10min\n", "max-runs      100000\n"}) {
+    for (const auto* line : {"queue         orders/billing\n", "ready         120000\n",
+                             "lease         30s\n", "attempts      16\n", "backoff-max   10min\n",
+                             "max-runs      100000\n", "on-expiry     done\n"}) {
         EXPECT_THAT(text, HasSubstr(line));
     }
     const json details = queue_details(busy_queue(), now);
     EXPECT_EQ(details["settings"]["lease_seconds"], 30);
     EXPECT_EQ(details["settings"]["backoff_max_seconds"], 600);
+    EXPECT_EQ(details["settings"]["on_expiry"], "done");
 }
 
 TEST(topic_view, members_of_the_contract) {
@@ -126,6 +128,19 @@ TEST(topic_view, members_of_the_contract) {
                 HasSubstr("scheduled          3 messages (1.50KiB)\n"));
     topic.scheduled = 0;
     EXPECT_THAT(topic_details_text(topic, now, false), HasSubstr("scheduled          0\n"));
+}
+
+TEST(topic_view, details_name_settings_as_the_options_do) {
+    topic_info topic;
+    topic.settings.keep_done = 1h;
+    EXPECT_THAT(
+        topic_details_text(topic, now, false),
+        AllOf(HasSubstr("keep-done          1h\n"), HasSubstr("ttl                none\n")));
+    EXPECT_EQ(topic_details(topic)["settings"].dump(),
+              R"({"keep_done_seconds":3600,"max_message_bytes":1048576,"ttl_seconds":0})");
+    topic.settings.ttl = 90s;
+    EXPECT_THAT(topic_details_text(topic, now, false), HasSubstr("ttl                1min30s\n"));
+    EXPECT_EQ(topic_details(topic)["settings"]["ttl_seconds"], 90);
 }
 
 TEST(schedule_view, row_and_table_agree) {

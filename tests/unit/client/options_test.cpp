@@ -131,6 +131,9 @@ TEST(client_addresses, read_and_write) {
 TEST(client_states, have_their_words) {
     EXPECT_EQ(to_string(delivery_state::retrying), "retrying");
     EXPECT_EQ(to_string(attempt_end::lost), "lost");
+    EXPECT_EQ(to_string(attempt_end::ttl_expired), "ttl expired");
+    EXPECT_EQ(to_string(expiry_policy::done), "done");
+    EXPECT_EQ(to_string(expiry_policy::dead), "dead");
 }
 
 }  // namespace

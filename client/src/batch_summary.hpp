@@ -1,0 +1,36 @@
+// What the header of a batch says about all its records together. The broker compares it with the
+// records, so whoever makes a batch, or cuts one, counts it from them. Header only, pure.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "protocol/codec/record.hpp"
+#include "protocol/codec/record_batch.hpp"
+#include "protocol/types/bytes.hpp"
+
+namespace brokerd::client_core {
+
+class batch_summary {
+public:
+    // A record as encode_record made it.
+    void add(byte_view record) {
+        const std::uint64_t ttl_ms = codec::record_ttl_ms(record).value_or(codec::no_ttl);
+        flags_ |= std::to_integer<std::uint8_t>(record[codec::record_prefix_bytes]);
+        earliest_ttl_ms_ = std::min(earliest_ttl_ms_, ttl_ms);
+        latest_ttl_ms_ = std::max(latest_ttl_ms_, ttl_ms);
+    }
+    // After the first record.
+    void write_to(codec::batch_header& header) const {
+        header.flags = flags_;
+        header.earliest_ttl_ms = earliest_ttl_ms_;
+        header.latest_ttl_ms = latest_ttl_ms_;
+    }
+
+private:
+    std::uint8_t flags_ = 0;
+    std::uint64_t earliest_ttl_ms_ = codec::no_ttl;
+    std::uint64_t latest_ttl_ms_ = 0;
+};
+
+}  // namespace brokerd::client_core
