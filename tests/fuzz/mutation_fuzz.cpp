@@ -78,7 +78,7 @@ void check_batch(byte_view bytes) {
     }
     byte_buffer encoded;
     domain::encode_batch(encoded, *first);
-    FUZZ_CHECK(encoded.size() <= bytes.size());
+    FUZZ_CHECK(encoded.size() <= 2 * bytes.size());  // a struct of an earlier form gains fields
     FUZZ_CHECK(domain::decode_batch(encoded) == *first);
 }
 

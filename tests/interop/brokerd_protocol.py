@@ -63,17 +63,20 @@ class LeaseRun(NamedTuple):
     first_lease: int
 
 
-# Fields as name:type. struct.X and list.X are those of the document; tail.X are items of X one
-# behind the other up to the end of the body, without lengths.
+# Fields as name:type, with name? if it came later and may be missing at the end of its struct.
+# struct.X and list.X are those of the document; tail.X are items of X one behind the other up to
+# the end of the body, without lengths.
 STRUCTS = {
-    "topic_settings": "keep_done:duration max_message_bytes:u64",
+    "topic_settings": "keep_done:duration max_message_bytes:u64 ttl?:duration",
     "queue_settings": "lease:duration attempts:u32 backoff:duration backoff_max:duration "
-    "max_retrying:u64 max_runs:u64",
+    "max_retrying:u64 max_runs:u64 jitter_percent?:u32 after_failure?:u8 expires?:duration "
+    "on_expiry?:u8",
     "position": "kind:u8 offset:u64 time:time",
     "attempt": "time:time outcome:u8 consumer:string reason:string",
     "published_item": "request:u32 base_offset:u64 level:u8 duplicate:bool",
     "topic_item": "name:string topic:u64 settings:struct.topic_settings created:time "
-    "first_offset:u64 next_offset:u64 messages:u64 bytes:u64 queues:u32 in_per_second:f64",
+    "first_offset:u64 next_offset:u64 messages:u64 bytes:u64 queues:u32 in_per_second:f64 "
+    "scheduled?:u64 scheduled_bytes?:u64",
     "queue_item": "topic:string queue:string id:u64 mode:u8 settings:struct.queue_settings "
     "created:time ready:u64 leased:u64 retrying:u64 dead:u64 done:u64 oldest:time "
     "in_per_second:f64 out_per_second:f64 consumers:u32 paused:bool floor:u64 state:string",
@@ -171,7 +174,8 @@ MESSAGES = {
 ACTIONS = {"ack": 1, "nack": 2, "reject": 3, "release": 4, "extend": 5}
 POSITIONS = {"earliest": 1, "latest": 2, "offset": 3, "time": 4}
 STATES = {1: "ready", 2: "leased", 3: "retrying", 4: "dead", 5: "done"}
-OUTCOMES = {1: "nacked", 2: "expired", 3: "lost", 4: "rejected"}
+OUTCOMES = {1: "nacked", 2: "expired", 3: "lost", 4: "rejected", 5: "ttl expired"}
+ON_EXPIRY = {"done": 1, "dead": 2}
 
 # Number: name, whether a retry can help, whether the broker closes the connection.
 ERRORS = {
@@ -263,8 +267,18 @@ class _Reader:
         return len(self.data) - self.at
 
 
-def _parse(spec: str) -> list[tuple[str, str]]:
-    return [tuple(item.split(":")) for item in spec.split()]
+class _Field(NamedTuple):
+    name: str
+    kind: str
+    may_be_missing: bool
+
+
+def _parse(spec: str) -> list[_Field]:
+    fields = []
+    for item in spec.split():
+        name, kind = item.split(":")
+        fields.append(_Field(name.rstrip("?"), kind, name.endswith("?")))
+    return fields
 
 
 _U8, _U16, _U32, _U64 = (struct.Struct("<" + code) for code in "BHIQ")
@@ -309,9 +323,12 @@ def _encode_value(kind: str, value) -> bytes:
     return b"".join(parts)
 
 
-def _encode_fields(fields: list[tuple[str, str]], value) -> bytes:
+def _encode_fields(fields: list[_Field], value) -> bytes:
     values = value if isinstance(value, dict) else vars(value)
-    return b"".join(_encode_value(kind, values[name]) for name, kind in fields)
+    wanted = [each for each in fields if each.name in values or not each.may_be_missing]
+    if wanted != fields[: len(wanted)]:
+        raise ValueError("a field is missing in front of another")
+    return b"".join(_encode_value(each.kind, values[each.name]) for each in wanted)
 
 
 def _decode_value(kind: str, reader: _Reader):
@@ -350,8 +367,13 @@ def _decode_sized(layout: struct.Struct, name: str, reader: _Reader) -> SimpleNa
     return _decode_fields(_STRUCT_FIELDS[name], _Reader(reader.take(*reader.unpack(layout))))
 
 
-def _decode_fields(fields: list[tuple[str, str]], reader: _Reader) -> SimpleNamespace:
-    return SimpleNamespace(**{name: _decode_value(kind, reader) for name, kind in fields})
+def _decode_fields(fields: list[_Field], reader: _Reader) -> SimpleNamespace:
+    values = SimpleNamespace()
+    for name, kind, may_be_missing in fields:
+        if may_be_missing and not reader.left():
+            break
+        setattr(values, name, _decode_value(kind, reader))
+    return values
 
 
 def decode_body(name: str, body: bytes) -> SimpleNamespace:

@@ -234,6 +234,9 @@ class BadInput(InteropCase):
         create = self.bystander.create_queue(self.queue, QUEUE_SETTINGS | {"lease": 1})
         error = await self.refused("invalid_setting", create)
         self.assertIn("lease", error.text)
+        create = self.bystander.create_topic(self.topic, TOPIC_SETTINGS | {"ttl": -1})
+        error = await self.refused("invalid_setting", create)
+        self.assertIn("ttl", error.text)
 
     # --- consuming
 

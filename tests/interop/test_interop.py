@@ -5,11 +5,11 @@ import time
 import unittest
 
 from broker_process import Broker, Proxy
-from brokerd_client import Published
+from brokerd_client import Client, Published
 from brokerd_connection import Connection, ConnectionLost
-from brokerd_protocol import ACTIONS, DEFAULT_DELAY, OUTCOMES, SECOND, STATES
+from brokerd_protocol import ACTIONS, DEFAULT_DELAY, ON_EXPIRY, OUTCOMES, SECOND, STATES
 from brokerd_protocol import BrokerError, LeaseRun, Message, encode_record
-from interop_case import InteropCase
+from interop_case import LATER_QUEUE_SETTINGS, TOPIC_SETTINGS, InteropCase
 
 
 class Publishing(InteropCase):
@@ -97,6 +97,68 @@ class Publishing(InteropCase):
         self.assertEqual(len(other.differing), 1)
         self.assertIn("attempts", other.differing[0])
         self.assertEqual(vars(other.settings), settings)
+
+
+class TimesToLive(InteropCase):
+    MS, HOUR_MS = SECOND // 1000, 3_600_000
+
+    async def set_ttl(self, client: Client, ttl: int) -> None:
+        settings = TOPIC_SETTINGS | {"ttl": ttl}
+        await client.request("topic_set", topic=self.topic, settings=settings)
+
+    async def test_an_expired_message_is_not_delivered_but_read(self):
+        client = await self.connect()
+        await client.create_topic(self.topic, TOPIC_SETTINGS | {"keep_done": 3600 * SECOND})
+        await self.create(client)
+        sent = [Message(b"late", ttl_ms=1), Message(b"too late", ttl_ms=0)]
+        await client.publish(self.topic, *sent)
+        await self.until(client, done=2)
+        await client.publish(self.topic, Message(b"in time", ttl_ms=self.HOUR_MS))
+        consumer = await client.consume(self.queue)
+        delivery = await consumer.get()
+        self.assertEqual((delivery.offset, delivery.message.payload), (2, b"in time"))
+        _, messages = await client.read(self.topic, 0)
+        self.assertEqual(messages[:2], list(enumerate(sent)))
+
+    async def test_a_queue_may_keep_the_expired_as_dead(self):
+        client = await self.connect()
+        await self.create(client, **LATER_QUEUE_SETTINGS | {"on_expiry": ON_EXPIRY["dead"]})
+        await client.publish(self.topic, Message(b"late", ttl_ms=1))
+        await self.until(client, dead=1)
+        dead = await client.request("dead_list", queue=self.queue, **{"from": 0, "limit": 10})
+        self.assertEqual([(d.offset, d.reason) for d in dead.items], [(0, "ttl expired")])
+        state = await self.state(client)
+        self.assertEqual(STATES[state.state], "dead")
+        self.assertEqual(OUTCOMES[state.history[-1].outcome], "ttl expired")
+        # Redriven, it does not expire any more.
+        fields = {"queue": self.queue, "from": 0, "until": 1, "dry_run": False}
+        self.assertEqual((await client.request("dead_redrive", **fields)).messages, 1)
+        consumer = await client.consume(self.queue)
+        delivery = await consumer.get()
+        self.assertEqual(delivery.message, Message(b"late", ttl_ms=1))
+        self.assertEqual((await consumer.confirm("ack", delivery)).accepted, 1)
+
+    async def test_the_topic_has_one_for_messages_without(self):
+        client = await self.connect()
+        await client.create_topic(self.topic, TOPIC_SETTINGS | {"ttl": self.MS})
+        await self.create(client)
+        await client.publish(self.topic, Message(b"a"), Message(b"b", ttl_ms=self.HOUR_MS))
+        await self.until(client, done=1, ready=1)
+        consumer = await client.consume(self.queue)
+        self.assertEqual((await consumer.get()).message.payload, b"b")
+        self.assertEqual((await self.topic_item(client)).settings.ttl, self.MS)
+
+    async def test_a_changed_one_is_that_of_stored_messages_but_not_of_leased_ones(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.publish(client, "one", "two")
+        consumer = await client.consume(self.queue, prefetch_messages=1)
+        first = await consumer.get()
+        self.assertEqual(await self.counts(client), {"leased": 1, "ready": 1})
+        await self.set_ttl(client, self.MS)
+        await self.until(client, leased=1, done=1)
+        consumer.settle("release", first)
+        await self.until(client, done=2)
 
 
 class Settling(InteropCase):

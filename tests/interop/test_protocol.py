@@ -83,12 +83,15 @@ class GoldenFiles(unittest.TestCase):
     def test_every_message_decodes_and_encodes_to_the_same_bytes(self):
         # The version is that of a golden file; one of each message that this client knows.
         files = {path.name.split(".")[0]: path for path in GOLDEN.glob("*.v1.hex")}
-        # This client knows the first form of structs that grew since.
-        files |= {path.stem: path for path in (GOLDEN / "earlier").glob("*.hex")}
+        # Of messages that grew this client knows the first form, and all forms of the settings.
+        earlier = list((GOLDEN / "earlier").glob("*.hex"))
+        files |= {path.stem: path for path in earlier if path.stem in protocol.MESSAGES}
         self.assertGreaterEqual(files.keys(), protocol.MESSAGES.keys())
-        for name in protocol.MESSAGES:
-            with self.subTest(name):
-                data = golden_bytes(files[name])
+        known = [(name, files[name]) for name in protocol.MESSAGES]
+        known += [(path.stem.split(".")[0], path) for path in earlier if "." in path.stem]
+        for name, path in known:
+            with self.subTest(path.name):
+                data = golden_bytes(path)
                 header = protocol.decode_header(data[: protocol.HEADER_BYTES])
                 body = data[protocol.HEADER_BYTES :]
                 self.assertEqual((header.name, header.body_bytes), (name, len(body)))
@@ -99,24 +102,25 @@ class GoldenFiles(unittest.TestCase):
 
     def test_fields_of_later_forms_are_skipped_in_structs_alone(self):
         grew_themselves = {"dead_list", "dead_redrive", "dead_purge", "queue_purge"}
-        for earlier in (GOLDEN / "earlier").glob("*.hex"):
-            with self.subTest(earlier.stem):
-                data = golden_bytes(GOLDEN / f"{earlier.stem}.v1.hex")
+        for name in {path.stem.split(".")[0] for path in (GOLDEN / "earlier").glob("*.hex")}:
+            with self.subTest(name):
+                data = golden_bytes(GOLDEN / f"{name}.v1.hex")
                 body = data[protocol.HEADER_BYTES :]
-                if earlier.stem in grew_themselves:
+                if name in grew_themselves:
                     with self.assertRaises(protocol.ProtocolError):
-                        protocol.decode_body(earlier.stem, body)
+                        protocol.decode_body(name, body)
                 else:
-                    protocol.decode_body(earlier.stem, body)
+                    protocol.decode_body(name, body)
 
-    def test_batch(self):
-        data = golden_bytes(GOLDEN / "batch.v1.hex")
-        records = list(protocol.split_records(data[protocol.BATCH_HEADER_BYTES :]))
-        messages = [protocol.decode_record(record) for record in records]
-        self.assertEqual([protocol.encode_record(message) for message in messages], records)
-        producer = int.from_bytes(data[16:24], "little")
-        sequence = int.from_bytes(data[24:32], "little")
-        self.assertEqual(protocol.encode_batch(records, producer, sequence), data)
+    def test_batches(self):
+        for name in ("batch", "batch_ttl"):
+            data = golden_bytes(GOLDEN / f"{name}.v1.hex")
+            records = list(protocol.split_records(data[protocol.BATCH_HEADER_BYTES :]))
+            messages = [protocol.decode_record(record) for record in records]
+            self.assertEqual([protocol.encode_record(message) for message in messages], records)
+            producer = int.from_bytes(data[16:24], "little")
+            sequence = int.from_bytes(data[24:32], "little")
+            self.assertEqual(protocol.encode_batch(records, producer, sequence), data)
 
 
 class Decoding(unittest.TestCase):
@@ -129,8 +133,13 @@ class Decoding(unittest.TestCase):
             protocol.decode_body("error", b"\1\0\5\0abc")
 
     def test_a_struct_with_more_fields_than_known_is_read(self):
-        newer = bytes([18, 0]) + bytes(18)
-        self.assertEqual(protocol.decode_body("topic_set", b"\1\0t" + newer).settings.keep_done, 0)
+        newer = bytes([26, 0]) + bytes(26)
+        self.assertEqual(protocol.decode_body("topic_set", b"\1\0t" + newer).settings.ttl, 0)
+
+    def test_a_struct_with_fewer_fields_than_known_is_read(self):
+        older = bytes([16, 0]) + bytes(16)
+        settings = protocol.decode_body("topic_set", b"\1\0t" + older).settings
+        self.assertEqual(vars(settings), dict(keep_done=0, max_message_bytes=0))
 
     def test_a_damaged_record_is_refused(self):
         record = bytearray(protocol.encode_record(Message(b"payload")))

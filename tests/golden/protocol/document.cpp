@@ -211,6 +211,8 @@ std::string limit_table() {
     fixed("attempts kept in a message's history", count(attempts_history_max));
     fixed("delay of a nack", time_text(nack_delay_max));
     fixed("how far ahead of time a message may be scheduled", time_text(schedule_ahead_max));
+    fixed("time to live of a topic; that of a message beyond it counts as never",
+          time_text(ttl_max));
     fixed("schedules that one request cancels", count(schedules_cancel_max));
     fixed("batches remembered per producer and topic, in sequences", count(producer_window));
     fixed("sequences of transactions remembered per producer", count(producer_window));
@@ -241,6 +243,7 @@ std::string setting_table() {
     row("keep_done", time(of_topic.keep_done), "0", time_text(keep_done_max));
     row("max_message_bytes", size_text(of_topic.max_message_bytes), "1 byte",
         size_text(message_bytes_max));
+    row("ttl", "0: for ever", "0", time_text(ttl_max));
     row("lease", time(of_queue.lease), time_text(lease_min), time_text(lease_max));
     row("attempts", fmt::format("{}", of_queue.attempts), "1", fmt::format("{}", attempts_max));
     row("backoff", time(of_queue.backoff), "0", time_text(nack_delay_max));
