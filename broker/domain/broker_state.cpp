@@ -210,8 +210,8 @@ std::vector<std::string> broker_state::warnings() const {
                                            of->scheduled->read_error));
         }
         if (of->expiry && !of->expiry->read_error.empty()) {
-            warnings.push_back(fmt::format("what expires in topic {}: {}", of->name,
-                                           of->expiry->read_error));
+            warnings.push_back(
+                fmt::format("what expires in topic {}: {}", of->name, of->expiry->read_error));
         }
         for (const auto& [name, q] : of->queues) {
             if (!q->read_error.empty()) {

@@ -69,7 +69,8 @@ public:
         return offset >= base_offset_ && offset < end_offset();
     }
 
-    // When the first of its messages with a time to live of their own expires; wall_never: none has.
+    // When the first of its messages with a time to live of their own expires; wall_never: none
+    // has.
     [[nodiscard]] wall_time first_expiry() const { return first_expiry_; }
     // When the message expires; `ttl` = of those without one of their own, 0: never.
     [[nodiscard]] wall_time expiry_of(offset_t offset, duration_us ttl) const;

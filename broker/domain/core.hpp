@@ -147,9 +147,9 @@ public:
     bool schedules_held = false;               // the disk has no room for what is due
     std::string no_room;                       // nor for what is new: why; empty: it has
     std::set<std::pair<mono_time, topic_id>> expiry_timers;  // topics with times to live
-    std::uint32_t expired_to_dead = 0;  // by the commit that is gathered
-    mono_time waiting_until = mono_never;      // no waiting read ends before
-    std::vector<connection_id> draining;       // to be told when they hold nothing
+    std::uint32_t expired_to_dead = 0;                       // by the commit that is gathered
+    mono_time waiting_until = mono_never;                    // no waiting read ends before
+    std::vector<connection_id> draining;                     // to be told when they hold nothing
     std::uint64_t dispatch_number = 0;
 
     std::uint64_t next_fetch = 1;

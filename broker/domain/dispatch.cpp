@@ -67,8 +67,8 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
     return result;
 }
 
-// The first due message whose record is loaded; offset_end if there is none. Those that have expired
-// end.
+// The first due message whose record is loaded; offset_end if there is none. Those that have
+// expired end.
 offset_t next_retry(core& c, turn& t, queue& q) {
     while (!q.schedule.due().empty()) {
         const offset_t offset = q.schedule.due().front();

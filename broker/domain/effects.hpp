@@ -141,9 +141,9 @@ struct fetch_expiring {
     std::uint32_t limit = 0;
 };
 
-using fetch_body = std::variant<fetch_log, fetch_exceptions, scan_exceptions, fetch_due,
-                                fetch_times, fetch_offset, fetch_schedules, find_schedules,
-                                fetch_expiring>;
+using fetch_body =
+    std::variant<fetch_log, fetch_exceptions, scan_exceptions, fetch_due, fetch_times, fetch_offset,
+                 fetch_schedules, find_schedules, fetch_expiring>;
 
 struct fetch {
     std::uint64_t id = 0;

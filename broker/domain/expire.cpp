@@ -1,10 +1,11 @@
 // Ending messages whose time to live is over: they become done or dead, as their queue says. Ready
 // ones by range, those that failed before one by one; leased ones are left to their holders.
+#include "broker/domain/expire.hpp"
+
 #include <algorithm>
 #include <optional>
 
 #include "broker/base/seeded_fault.hpp"
-#include "broker/domain/expire.hpp"
 #include "broker/domain/operations.hpp"
 #include "protocol/codec/record.hpp"
 
@@ -13,7 +14,7 @@ namespace {
 
 // What becomes dead in one commit; publishers go on beside a million that expire at once.
 constexpr std::uint32_t dead_per_commit = 4096;
-constexpr duration_us next_commit = std::chrono::milliseconds(1);
+constexpr duration_us with_next_commit = std::chrono::milliseconds(1);
 
 bool is_over(const turn& t, const topic& of, const chunk& data, offset_t offset) {
     return data.expiry_of(offset, of.settings.ttl) <= t.wall;
@@ -23,8 +24,7 @@ bool is_over(const turn& t, const topic& of, const chunk& data, offset_t offset)
 offset_range end_range(core& c, turn& t, queue& q, const chunk& data, offset_range range) {
     const bool dies = q.settings.on_expiry == expiry_action::dead;
     if (dies) {
-        range.count =
-            std::min<std::uint64_t>(range.count, dead_per_commit - c.expired_to_dead);
+        range.count = std::min<std::uint64_t>(range.count, dead_per_commit - c.expired_to_dead);
         c.expired_to_dead += static_cast<std::uint32_t>(range.count);
     }
     q.end_ready(range);
@@ -99,7 +99,7 @@ std::optional<std::uint64_t> live_from(core& c, turn& t, queue& q, const chunk& 
         return at - range.first;
     }
     if (!may_end_some(c, q)) {
-        c.arm(q, t.now.mono + next_commit);
+        c.arm(q, t.now.mono + with_next_commit);
         return std::nullopt;
     }
     (void)end_range(c, t, q, data, {range.first, at - range.first});

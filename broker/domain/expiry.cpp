@@ -25,13 +25,13 @@
 namespace brokerd::domain {
 namespace {
 
-constexpr duration_us look_period = std::chrono::milliseconds(200);  // of one topic, if not busy
-constexpr duration_us look_again = std::chrono::seconds(1);          // the wall clock may be set
+constexpr duration_us look_period = std::chrono::milliseconds(200);   // of one topic, if not busy
+constexpr duration_us at_least_every = std::chrono::seconds(1);       // the wall clock may be set
 constexpr duration_us entry_period = std::chrono::milliseconds(500);  // between looks at a chunk
 constexpr duration_us durable_again = std::chrono::minutes(1);  // what is held outlives a restart
 constexpr duration_us postponed_again = std::chrono::minutes(1);
-constexpr duration_us next_commit = std::chrono::milliseconds(1);
-constexpr std::uint32_t fetch_limit = 256;           // entries of the index
+constexpr duration_us next_slice = std::chrono::milliseconds(1);
+constexpr std::uint32_t fetch_limit = 256;  // entries of the index
 constexpr std::size_t read_bytes = 256 * limits::kib;
 constexpr std::uint32_t chunks_per_look = 64;
 constexpr std::uint64_t expiry_reader = std::uint64_t{3} << 62U;  // its own kept iterator
@@ -119,8 +119,8 @@ private:
                     expiry_watch& w = *then->expiry;
                     w.reading = false;
                     auto* log = std::get_if<log_fetched>(&result);
-                    const bool found =
-                        log != nullptr && !log->chunks.empty() && log->chunks.front()->contains(from);
+                    const bool found = log != nullptr && !log->chunks.empty() &&
+                                       log->chunks.front()->contains(from);
                     if (found) {
                         w.window = std::move(log->chunks);
                         w.read_error.clear();
@@ -173,7 +173,8 @@ private:
     }
 
     void move_entry(offset_t last, std::uint32_t count, wall_time from, wall_time to) {
-        c_.emit(t_, expiry_moved{.topic = of_.id, .last = last, .count = count, .from = from, .to = to},
+        c_.emit(t_,
+                expiry_moved{.topic = of_.id, .last = last, .count = count, .from = from, .to = to},
                 false);
         if (to != wall_never) {
             w_.note_entry(c_.gathering, c_.applied(), to);
@@ -306,7 +307,7 @@ private:
             return true;
         }
         if (w_.held_at == mono_never) {
-            w_.held_at = t_.now.mono + look_again;
+            w_.held_at = t_.now.mono + at_least_every;
         }
         if (w_.held_at > t_.now.mono) {
             return true;
@@ -332,7 +333,7 @@ private:
             }
             at = stop;
         }
-        w_.held_at = w_.held.empty() ? mono_never : t_.now.mono + look_again;
+        w_.held_at = w_.held.empty() ? mono_never : t_.now.mono + at_least_every;
         return true;
     }
 
@@ -366,13 +367,14 @@ private:
             return;  // its answer comes back here
         }
         if (!all) {
-            arm(c_, of_, busy_ ? t_.now.mono + next_commit
-                               : std::max(w_.read_again, t_.now.mono + next_commit));
+            arm(c_, of_,
+                busy_ ? t_.now.mono + next_slice
+                      : std::max(w_.read_again, t_.now.mono + next_slice));
             return;
         }
         const wall_time due = std::min(w_.next, w_.next_of_topic);
         if (due != wall_never) {
-            arm(c_, of_, t_.now.mono + std::clamp(due - t_.wall, look_period, look_again));
+            arm(c_, of_, t_.now.mono + std::clamp(due - t_.wall, look_period, at_least_every));
         }
         arm(c_, of_, w_.held_at);
         arm(c_, of_, w_.postponed_at);
@@ -424,7 +426,8 @@ void note_expiring(core& c, turn& t, topic& of, const chunk& data) {
     }
     const wall_time due = std::min(w.next, w.next_of_topic);
     if (due != wall_never) {
-        const mono_time when = t.now.mono + std::clamp(due - t.wall, duration_us{1}, look_again);
+        const mono_time when =
+            t.now.mono + std::clamp(due - t.wall, duration_us{1}, at_least_every);
         arm(c, of, std::max(when, w.last_look + look_period));
     }
 }

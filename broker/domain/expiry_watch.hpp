@@ -28,15 +28,15 @@ struct expiry_watch {
     std::size_t looked_at = 0;        // of these
 
     // ---- all others: the topic's time to live ----
-    offset_t passed = 0;                 // those below have been looked at
+    offset_t passed = 0;                   // those below have been looked at
     wall_time next_of_topic = wall_never;  // the first of the others does not expire before
 
     // ---- what has to be looked at once more ----
     offset_t again = offset_end;  // from here on, as a queue has begun or gone back there; durable
     offset_t again_until = 0;
-    interval_set held;                   // expired while leased
-    mono_time held_at = mono_never;      // when to look at them
-    offset_t postponed = offset_end;     // expired, but one gap too many for the queue's max_runs
+    interval_set held;                // expired while leased
+    mono_time held_at = mono_never;   // when to look at them
+    offset_t postponed = offset_end;  // expired, but one gap too many for the queue's max_runs
     mono_time postponed_at = mono_never;
 
     // ---- looking ----

@@ -137,8 +137,8 @@ struct queue_removed {
     }
 };
 
-// A chunk was appended to its topic. Encoded as the chunk's bytes. If it has messages with a time to
-// live of their own (chunk::first_expiry), the store enters it into the expiry index at the
+// A chunk was appended to its topic. Encoded as the chunk's bytes. If it has messages with a time
+// to live of their own (chunk::first_expiry), the store enters it into the expiry index at the
 // earliest of them.
 struct appended {
     static constexpr mutation_kind kind = mutation_kind::appended;
@@ -393,7 +393,8 @@ struct schedule_totals {
     }
 };
 
-// The next look at a chunk of the expiry index: its messages are from `last` - `count` + 1 to `last`.
+// The next look at a chunk of the expiry index: its messages are from `last` - `count` + 1 to
+// `last`.
 struct expiry_moved {
     static constexpr mutation_kind kind = mutation_kind::expiry_moved;
     topic_id topic;
@@ -425,12 +426,12 @@ struct expiry_watched {
     }
 };
 
-using mutation = std::variant<epoch_started, topic_created, topic_changed, topic_removed,
-                              queue_created, queue_changed, queue_removed, appended, trimmed,
-                              queue_delta, queue_snapshot, exception_put, exception_erased,
-                              kept_put, kept_erased, producer_put, producer_erased, retry_clock,
-                              done_marks, schedule_put, schedule_erased, schedule_totals,
-                              expiry_moved, expiry_watched>;
+using mutation =
+    std::variant<epoch_started, topic_created, topic_changed, topic_removed, queue_created,
+                 queue_changed, queue_removed, appended, trimmed, queue_delta, queue_snapshot,
+                 exception_put, exception_erased, kept_put, kept_erased, producer_put,
+                 producer_erased, retry_clock, done_marks, schedule_put, schedule_erased,
+                 schedule_totals, expiry_moved, expiry_watched>;
 
 // Described mutations are encoded field by field (protocol/codec/wire.hpp), the others:
 //   appended        the bytes of the chunk

@@ -143,7 +143,8 @@ public:
     }
     // Ready and never given out since the broker started.
     [[nodiscard]] bool untouched(offset_t offset) const;
-    // The first message from `from` on that is ready and has never failed; offset_end: there is none.
+    // The first message from `from` on that is ready and has never failed; offset_end: there is
+    // none.
     [[nodiscard]] offset_t next_ready(offset_t from) const;
     // The first one from `from` on that is neither done nor retrying nor dead.
     [[nodiscard]] offset_t next_open(offset_t from) const {
@@ -172,8 +173,8 @@ public:
         return std::min(book.closed().runs(), gaps) >= settings.max_runs;
     }
 
-    // Whether these would be done among others that are not, and there are as many gaps between done
-    // messages as there may be.
+    // Whether these would be done among others that are not, and there are as many gaps between
+    // done messages as there may be.
     [[nodiscard]] bool is_one_run_too_many(offset_range range) const;
     // They are ready and never failed, and are done or dead now.
     void end_ready(offset_range range);

@@ -142,9 +142,10 @@ struct topic_settings {
                   "how long a message stays readable after every queue is done with it"},
             field{"max_message_bytes", &topic_settings::max_message_bytes,
                   "largest message the topic accepts"},
-            field{"ttl", &topic_settings::ttl,
-                  "time to live of messages that have none of their own, from their append on; 0 or "
-                  "missing: for ever"}};
+            field{
+                "ttl", &topic_settings::ttl,
+                "time to live of messages that have none of their own, from their append on; 0 or "
+                "missing: for ever"}};
     }
 };
 
@@ -210,11 +211,11 @@ struct attempt {
 
     bool operator==(const attempt&) const = default;
     static constexpr auto fields() {
-        return std::tuple{
-            field{"time", &attempt::time, "when it ended"},
-            field{"outcome", &attempt::outcome, "1 nacked, 2 expired, 3 lost, 4 rejected, 5 ttl expired"},
-            field{"consumer", &attempt::consumer, "name@host:pid"},
-            field{"reason", &attempt::reason, "the consumer's words"}};
+        return std::tuple{field{"time", &attempt::time, "when it ended"},
+                          field{"outcome", &attempt::outcome,
+                                "1 nacked, 2 expired, 3 lost, 4 rejected, 5 ttl expired"},
+                          field{"consumer", &attempt::consumer, "name@host:pid"},
+                          field{"reason", &attempt::reason, "the consumer's words"}};
     }
 };
 

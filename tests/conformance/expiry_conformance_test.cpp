@@ -22,8 +22,8 @@ using test::new_queue;
 using test::new_topic;
 using test::orders;
 
-constexpr topic_id parcels{2};
-constexpr std::uint32_t any_number = 100;
+constexpr topic_id letters{2};
+constexpr std::uint32_t all_there_are = 100;
 
 template <typename Subject>
 class expiry_conformance : public test::store_fixture<Subject> {
@@ -31,20 +31,20 @@ protected:
     using items = std::vector<domain::expiring_chunk>;
 
     void SetUp() override {
-        this->commit({new_topic(orders, "orders"), new_topic(parcels, "parcels")});
+        this->commit({new_topic(orders, "orders"), new_topic(letters, "letters")});
     }
     // A chunk of one message for each time to live.
     static domain::appended with_ttls(offset_t base, const test::own_ttls& ttls,
                                       wall_time time = at(0), topic_id topic = orders) {
         return {test::make_chunk_with_ttls(topic, base, {ttls}, time)};
     }
-    domain::expiring_fetched fetch(wall_time until, std::uint32_t limit = any_number,
+    domain::expiring_fetched fetch(wall_time until, std::uint32_t limit = all_there_are,
                                    topic_id topic = orders) {
         return test::answer<domain::expiring_fetched>(this->store(),
                                                       domain::fetch_expiring{topic, until, limit});
     }
     items all_of(topic_id topic) {
-        const auto found = fetch(wall_never, any_number, topic);
+        const auto found = fetch(wall_never, all_there_are, topic);
         EXPECT_EQ(found.next, wall_never);
         return found.items;
     }
@@ -176,29 +176,29 @@ TYPED_TEST(expiry_conformance, the_newest_watch_is_loaded_behind_its_topic) {
     constexpr queue_id billing{3};
     const domain::schedule_totals totals{orders, 5, 1, 7, 900};
     const domain::expiry_watched newest{orders, 12};
-    const domain::expiry_watched other{parcels, offset_end};
+    const domain::expiry_watched other{letters, offset_end};
     this->commit({new_queue(orders, billing, "billing"), domain::expiry_watched{orders}, totals,
                   this->with_ttls(0, {10})});
     this->commit({newest, other});
     this->twice([&] {
         const std::vector<domain::mutation> expected{
             new_topic(orders, "orders"),   totals, newest, new_queue(orders, billing, "billing"),
-            new_topic(parcels, "parcels"), other};
+            new_topic(letters, "letters"), other};
         EXPECT_EQ(this->load().mutations, expected);
     });
 }
 
 TYPED_TEST(expiry_conformance, a_removed_topic_takes_its_entries_along_and_no_others) {
     this->commit({this->with_ttls(0, {10}), this->with_ttls(1, {20}, wall_from_us(-5'000'000)),
-                  domain::expiry_watched{orders}, this->with_ttls(0, {30}, at(0), parcels),
-                  domain::expiry_watched{parcels, 4}});
+                  domain::expiry_watched{orders}, this->with_ttls(0, {30}, at(0), letters),
+                  domain::expiry_watched{letters, 4}});
     this->commit({domain::topic_removed{orders}});
     this->twice([&] {
         EXPECT_TRUE(this->all_of(orders).empty());
-        EXPECT_EQ(this->all_of(parcels),
+        EXPECT_EQ(this->all_of(letters),
                   (std::vector<domain::expiring_chunk>{{at(0) + 30ms, 0, 1}}));
-        const std::vector<domain::mutation> expected{new_topic(parcels, "parcels"),
-                                                     domain::expiry_watched{parcels, 4}};
+        const std::vector<domain::mutation> expected{new_topic(letters, "letters"),
+                                                     domain::expiry_watched{letters, 4}};
         EXPECT_EQ(this->load().mutations, expected);
     });
 }

@@ -14,8 +14,7 @@ using testing::SizeIs;
 
 struct expiry_test : testing::Test {
     // A topic whose messages live so long unless they say otherwise, with queue q.
-    void make(duration_us ttl, queue_settings settings = {},
-              queue_mode mode = queue_mode::shared) {
+    void make(duration_us ttl, queue_settings settings = {}, queue_mode mode = queue_mode::shared) {
         h.ask<codec::topic_created>(h.admin,
                                     codec::topic_create{.topic = "t", .settings = {.ttl = ttl}});
         h.make_queue("t/q", settings, mode);
@@ -319,8 +318,8 @@ TEST_F(expiry_test, a_seek_back_ends_what_has_expired_once_more) {
     h.ask<codec::ok>(h.admin, codec::topic_set{.topic = "t", .settings = {.keep_done = 1h}});
     h.publish_keyed("t", {{"", "a", 1000}, {"", "b", 60000}, {"", "c"}});
     h.pass(2s);
-    h.ask<codec::counted>(
-        h.admin, codec::queue_seek{.queue = "t/q", .to = {.kind = position_kind::latest}});
+    h.ask<codec::counted>(h.admin,
+                          codec::queue_seek{.queue = "t/q", .to = {.kind = position_kind::latest}});
     h.pass(1min);  // its entry of the index goes as nothing is open
     h.ask<codec::counted>(
         h.admin, codec::queue_seek{.queue = "t/q", .to = {.kind = position_kind::earliest}});
@@ -336,8 +335,7 @@ TEST_F(expiry_test, a_failed_read_is_tried_again_and_told) {
     h.restart();
     h.store.failing = true;
     h.pass(2s);
-    EXPECT_THAT(h.state.warnings(),
-                ElementsAre("what expires in topic t: the test says so"));
+    EXPECT_THAT(h.state.warnings(), ElementsAre("what expires in topic t: the test says so"));
     h.store.failing = false;
     h.pass(2s);
     EXPECT_EQ(state(0), message_state::done);
@@ -362,7 +360,8 @@ TEST_F(expiry_test, gaps_beyond_max_runs_are_not_made_by_looks) {
     make(0s, {.max_runs = 10});
     std::vector<keyed_message> messages;
     for (int i = 0; i < 100; ++i) {
-        messages.push_back({"", "x", i % 2 == 0 ? std::optional<std::uint64_t>{1000} : std::nullopt});
+        messages.push_back(
+            {"", "x", i % 2 == 0 ? std::optional<std::uint64_t>{1000} : std::nullopt});
     }
     h.publish_keyed("t", messages);
     h.pass(5s);
@@ -397,7 +396,8 @@ TEST_F(expiry_test, settings_have_bounds) {
         h.admin, codec::topic_create{.topic = "t", .settings = {.ttl = limits::ttl_max + 1us}});
     EXPECT_EQ(refused.code, error_code::invalid_setting);
     EXPECT_THAT(refused.text, testing::HasSubstr("ttl"));
-    EXPECT_EQ(expires_at(h.now.wall, ~std::uint64_t{0}, 1s), wall_never) << "beyond the bound: never";
+    EXPECT_EQ(expires_at(h.now.wall, ~std::uint64_t{0}, 1s), wall_never)
+        << "beyond the bound: never";
 }
 
 TEST_F(expiry_test, nothing_wakes_a_broker_whose_messages_live_for_ever) {
