@@ -1,5 +1,6 @@
 // The rules of the model, one small function per fact: topics, queues, and what must hold. Those of
-// leases are in model_leases.cpp, those of schedules in model_schedules.cpp.
+// leases are in model_leases.cpp, those of schedules in model_schedules.cpp, those of times to live
+// in model_expiry.cpp.
 #include "tests/sim/model.hpp"
 
 #include <algorithm>
@@ -26,13 +27,14 @@ std::uint64_t model_queue::count(message_state wanted) const {
         messages, [&](const auto& entry) { return entry.second.state == wanted; }));
 }
 
-offset_t model_queue::floor() const {
-    for (const auto& [offset, message] : messages) {
-        if (is_open(message) && !message.excepted) {
+offset_t model::floor(const model_topic& topic, const model_queue& queue) const {
+    for (const auto& [offset, message] : queue.messages) {
+        if (is_open(message) && !message.excepted &&
+            !may_have_ended(topic, queue, offset, message)) {
             return offset;
         }
     }
-    return messages.empty() ? start : messages.rbegin()->first + 1;
+    return queue.messages.empty() ? queue.start : queue.messages.rbegin()->first + 1;
 }
 
 void model::topic_created(const std::string& topic, topic_id id) {
@@ -53,6 +55,7 @@ void model::queue_created(const std::string& topic, const std::string& queue, qu
         made.messages[offset] = {};
     }
     of.queues[queue] = std::move(made);
+    release_deaths();
 }
 
 void model::queue_removed(const std::string& topic, const std::string& queue) {
@@ -151,6 +154,14 @@ model_queue* model::find(queue_id id) {
     return nullptr;
 }
 
+std::pair<const std::string, model_topic>* model::owner_of(queue_id id) {
+    const auto found = std::ranges::find_if(state.topics, [&](const auto& each) {
+        return std::ranges::any_of(each.second.queues,
+                                   [&](const auto& entry) { return entry.second.id == id; });
+    });
+    return found == state.topics.end() ? nullptr : &*found;
+}
+
 void model::trimmed(topic_id id, offset_t first) {
     for (auto& [name, topic] : state.topics) {
         if (topic.id != id) {
@@ -159,15 +170,15 @@ void model::trimmed(topic_id id, offset_t first) {
         expect(first >= topic.trim, "the trim point of {} went back", name);
         expect(!topic.queues.empty(), "topic {} without a queue was trimmed", name);
         for (const auto& [queue_name, queue] : topic.queues) {
-            expect(first <= std::max(queue.floor(), queue.start),
+            expect(first <= std::max(floor(topic, queue), queue.start),
                    "{} was trimmed to {} though {} is at {}", name, first, queue_name,
-                   queue.floor());
+                   floor(topic, queue));
         }
         topic.trim = first;
     }
 }
 
-void model::sought(const std::string& topic, const std::string& name, offset_t position) {
+model_count model::sought(const std::string& topic, const std::string& name, offset_t position) {
     auto& of = state.topics.at(topic);
     auto& queue = of.queues.at(name);
     for (offset_t offset = position; offset < queue.start; ++offset) {
@@ -181,27 +192,39 @@ void model::sought(const std::string& topic, const std::string& name, offset_t p
         message = {.state = offset < position ? message_state::done : message_state::ready};
     }
     queue.fence = std::max(queue.newest, lease_id{epoch, 0});
+    model_count ready;
+    for (const auto& [offset, message] : queue.messages) {
+        if (message.state == message_state::ready) {
+            ready.least += has_expired(of, offset, message) ? 0U : 1U;
+            ++ready.most;
+        }
+    }
+    deaths_held_ = false;
+    release_deaths();
+    return ready;
 }
 
-std::uint64_t model::purged(const std::string& topic, const std::string& name,
-                            const model_selection& which, offset_t until) {
-    std::uint64_t count = 0;
+model_count model::purged(const std::string& topic, const std::string& name,
+                          const model_selection& which, offset_t until) {
+    model_count count;
     auto& of = state.topics.at(topic);
-    for (auto& [offset, message] : of.queues.at(name).messages) {
+    auto& queue = of.queues.at(name);
+    for (auto& [offset, message] : queue.messages) {
         if (offset < which.from || offset >= until ||
             !which.takes(of.contents.at(offset), message)) {
             continue;
         }
         if (message.state == message_state::ready || message.state == message_state::retrying) {
+            count.least += may_have_ended(of, queue, offset, message) ? 0U : 1U;
+            ++count.most;
             message = {.state = message_state::done};
-            ++count;
         }
     }
     return count;
 }
 
-std::uint64_t model::redriven(const std::string& topic, const std::string& name, instant now,
-                              const model_selection& which, offset_t until) {
+model_count model::redriven(const std::string& topic, const std::string& name, instant now,
+                            const model_selection& which, offset_t until) {
     std::uint64_t count = 0;
     auto& of = state.topics.at(topic);
     for (auto& [offset, message] : of.queues.at(name).messages) {
@@ -214,15 +237,16 @@ std::uint64_t model::redriven(const std::string& topic, const std::string& name,
             message.failed = 0;
             message.lease_failed = false;
             message.excepted = true;
+            message.lifted = true;
             message.wait(now, duration_us{0}, duration_us{0});
             ++count;
         }
     }
-    return count;
+    return {count, count};
 }
 
-std::uint64_t model::dead_purged(const std::string& topic, const std::string& name,
-                                 const model_selection& which, offset_t until) {
+model_count model::dead_purged(const std::string& topic, const std::string& name,
+                               const model_selection& which, offset_t until) {
     std::uint64_t count = 0;
     auto& of = state.topics.at(topic);
     for (auto& [offset, message] : of.queues.at(name).messages) {
@@ -235,66 +259,116 @@ std::uint64_t model::dead_purged(const std::string& topic, const std::string& na
             ++count;
         }
     }
-    return count;
+    return {count, count};
 }
 
 void model::check_counts(const codec::queue_item& item, instant now) const {
-    const auto& queue = state.topics.at(item.topic).queues.at(item.queue);
-    const auto check = [&](const char* what, std::uint64_t told, message_state wanted) {
-        expect(told == queue.count(wanted), "{}/{} says {} {}, the model {}", item.topic,
-               item.queue, told, what, queue.count(wanted));
-    };
-    check("leased", item.leased, message_state::leased);
-    check("dead", item.dead, message_state::dead);
-    check("done", item.done, message_state::done);
-    const std::uint64_t waiting =
-        queue.count(message_state::ready) + queue.count(message_state::retrying);
-    expect(item.ready + item.retrying == waiting,
-           "{}/{} says {} ready and {} retrying, the model {} in all", item.topic, item.queue,
-           item.ready, item.retrying, waiting);
+    const auto& topic = state.topics.at(item.topic);
+    const auto& queue = topic.queues.at(item.queue);
+    std::uint64_t doubtful = 0;  // that wait, or are done
     std::uint64_t least = 0;
     std::uint64_t most = 0;
     for (const auto& [offset, message] : queue.messages) {
+        const bool doubt = may_have_ended(topic, queue, offset, message);
         const bool ready = message.state == message_state::ready;
-        least += ready || message.must_be_due(now) ? 1U : 0U;
+        doubtful += doubt ? 1U : 0U;
+        least += !doubt && (ready || message.must_be_due(now)) ? 1U : 0U;
         most += ready || message.may_be_due(now) ? 1U : 0U;
     }
-    expect(least <= item.ready && item.ready <= most, "{}/{} says {} ready, the model {} to {}",
-           item.topic, item.queue, item.ready, least, most);
+    const auto check = [&](const char* what, std::uint64_t told, model_count wanted) {
+        expect(wanted.takes(told), "{}/{} says {} {}, the model {}", item.topic, item.queue, told,
+               what, wanted.text());
+    };
+    const auto exactly = [](std::uint64_t count) { return model_count{count, count}; };
+    const std::uint64_t done = queue.count(message_state::done);
+    const std::uint64_t waiting =
+        queue.count(message_state::ready) + queue.count(message_state::retrying);
+    check("leased", item.leased, exactly(queue.count(message_state::leased)));
+    check("dead", item.dead, exactly(queue.count(message_state::dead)));
+    check("done", item.done, {done, done + doubtful});
+    check("ready or retrying", item.ready + item.retrying, {waiting - doubtful, waiting});
+    check("ready, retrying or done", item.ready + item.retrying + item.done,
+          exactly(waiting + done));
+    check("ready", item.ready, {least, most});
     expect(item.paused == queue.paused, "{}/{} is paused or not", item.topic, item.queue);
 }
 
-void model::check_shown(const std::string& topic, offset_t offset, const codec::shown& shown,
+bool model::check_shown(const std::string& topic, offset_t offset, const codec::shown& shown,
                         instant now) {
     auto& of = state.topics.at(topic);
     expect(shown.queues.size() == of.queues.size(), "show {}@{} misses a queue", topic, offset);
+    bool ended = false;
     for (const auto& item : shown.queues) {
         auto& queue = of.queues.at(item.queue);
         const auto at = queue.messages.find(offset);
-        auto wanted = at == queue.messages.end() ? message_state::done : at->second.state;
+        if (at == queue.messages.end()) {
+            expect(item.state == message_state::done,
+                   "show {}@{}: {} in {}, which begins behind it", topic, offset,
+                   to_string(item.state), item.queue);
+            continue;
+        }
+        model_message& message = at->second;
+        if (item.state == message_state::done && may_have_ended(of, queue, offset, message)) {
+            message = {.state = message_state::done};
+            ended = true;
+            continue;
+        }
+        auto wanted = message.state;
         if (wanted == message_state::retrying && item.state == message_state::ready) {
-            expect(at->second.may_be_due(now), "show {}@{}: ready in {}, but due in {} us", topic,
-                   offset, item.queue, (at->second.due_min - now.mono).count());
-            at->second.due_max = std::min(at->second.due_max, now.mono);
+            expect(message.may_be_due(now), "show {}@{}: ready in {}, but due in {} us", topic,
+                   offset, item.queue, (message.due_min - now.mono).count());
+            message.due_max = std::min(message.due_max, now.mono);
             wanted = message_state::ready;
-        } else if (wanted == message_state::retrying) {
-            expect(!at->second.must_be_due(now), "show {}@{}: retrying in {}, but due since {} us",
-                   topic, offset, item.queue, (now.mono - at->second.due_max).count());
-            at->second.due_min = std::max(at->second.due_min, now.mono + duration_us{1});
+        } else if (wanted == message_state::retrying && item.state == wanted) {
+            expect(!message.must_be_due(now), "show {}@{}: retrying in {}, but due since {} us",
+                   topic, offset, item.queue, (now.mono - message.due_max).count());
+            message.due_min = std::max(message.due_min, now.mono + duration_us{1});
         }
-        expect(item.state == wanted, "show {}@{}: {} in {}, the model says {}", topic, offset,
-               to_string(item.state), item.queue, to_string(wanted));
-        if (at != queue.messages.end() && wanted != message_state::done) {
-            expect(item.attempts == at->second.failed, "show {}@{}: {} attempts, the model {}",
-                   topic, offset, item.attempts, at->second.failed);
+        expect(item.state == wanted, "show {}@{}: {} in {}, the model says {}; it {}", topic,
+               offset, to_string(item.state), item.queue, to_string(wanted),
+               age(of, offset, message));
+        message.perhaps_done = false;
+        if (wanted == message_state::done) {
+            continue;
         }
+        expect(item.attempts == message.failed, "show {}@{}: {} attempts, the model {}", topic,
+               offset, item.attempts, message.failed);
+        const bool of_age =
+            !item.history.empty() && item.history.back().outcome == attempt_outcome::ttl_expired;
+        expect(wanted != message_state::dead ||
+                   of_age == (message.history.back() == attempt_outcome::ttl_expired),
+               "show {}@{}: its history in {} tells another reason why it is dead", topic, offset,
+               item.queue);
     }
+    return ended;
+}
+
+void model::check_dead(const std::string& topic, const std::string& name,
+                       const codec::dead& page) const {
+    const auto& queue = state.topics.at(topic).queues.at(name);
+    const offset_t until = page.more ? page.next : offset_end;
+    auto item = page.items.begin();
+    for (const auto& [offset, message] : queue.messages) {
+        if (offset >= until || message.state != message_state::dead) {
+            continue;
+        }
+        expect(item != page.items.end() && item->offset == offset,
+               "{}/{}@{} is dead and not in the list", topic, name, offset);
+        expect(item->attempts == message.failed, "{}/{}@{} is listed with {} attempts, not {}",
+               topic, name, offset, item->attempts, message.failed);
+        ++item;
+    }
+    expect(item == page.items.end(), "{}/{} lists dead messages that are not", topic, name);
 }
 
 void model::restarted(model_state durable, broker_epoch new_epoch, instant now) {
     state = std::move(durable);
     consumers.clear();
     epoch = new_epoch;
+    now_ = now;
+    wall_ = {};  // nothing expires before the broker runs again
+    deaths_.clear();
+    deaths_held_ = false;
     for (auto& [name, topic] : state.topics) {
         for (auto& [queue_name, queue] : topic.queues) {
             for (auto& [offset, message] : queue.messages) {
@@ -323,6 +397,11 @@ std::string model::describe(queue_id id, offset_t offset) {
                     message.failed, message.failed_lease.epoch.value(),
                     message.failed_lease.counter, queue->fence.epoch.value(), queue->fence.counter,
                     message.excepted ? ", excepted" : "", message.returned ? ", returned" : "");
+    text += message.lifted ? ", lifted" : "";
+    text += message.perhaps_done ? ", perhaps done" : "";
+    if (const auto* owner = owner_of(id)) {
+        text += ", " + age(owner->second, offset, message);
+    }
     for (const auto outcome : message.history) {
         text += fmt::format(" {}", to_string(outcome));
     }

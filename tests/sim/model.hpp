@@ -55,7 +55,10 @@ struct model_message {
     mono_time deadline{};
     mono_time due_min{};
     mono_time due_max{};
-    duration_us wait_max{0};  // of the last failure
+    duration_us wait_max{0};    // of the last failure
+    bool lifted = false;        // redriven: its time to live does not count any more
+    bool perhaps_done = false;  // it expired while it waited for a consumer
+    bool died_of_age = false;   // and no lease has ended since it was redriven
 
     void wait(instant now, duration_us min, duration_us max) {
         due_min = now.mono + min;
@@ -67,6 +70,10 @@ struct model_message {
     }
     [[nodiscard]] bool must_be_due(instant now) const {
         return state == message_state::retrying && now.mono >= due_max;
+    }
+    // It waits for a consumer and nothing else, or may do so.
+    [[nodiscard]] bool may_wait(instant now) const {
+        return state == message_state::ready || may_be_due(now);
     }
     // The last attempt ended without a word of its holder: a late answer of that lease still holds.
     [[nodiscard]] bool ended_silently() const {
@@ -91,7 +98,6 @@ struct model_queue {
     std::map<offset_t, model_message> messages;  // every offset from start on
 
     [[nodiscard]] std::uint64_t count(message_state state) const;
-    [[nodiscard]] offset_t floor() const;  // first offset that is open and no exception
 };
 
 enum class schedule_fate : std::uint8_t { scheduled, appended, cancelled };
@@ -126,7 +132,9 @@ struct model_topic {
     topic_id id;
     offset_t trim = 0;
     std::vector<std::uint64_t> contents;  // by offset
-    offset_t end = 0;  // what is beyond is published but in no commit yet: in no queue
+    std::vector<wall_time> appended;      // by offset, up to the end
+    offset_t end = 0;    // what is beyond is published but in no commit yet: in no queue
+    duration_us ttl{0};  // of messages without a time to live of their own; 0: they have none
     std::uint64_t chunks = 0;
     std::map<std::string, model_queue> queues;
     // By producer and sequence: the offset, or the id of the schedule.
@@ -171,6 +179,31 @@ struct model_consumer {
 [[nodiscard]] constexpr std::optional<std::uint64_t> key_of_content(std::uint64_t content) {
     return content % 7 == 6 ? std::nullopt : std::optional{content % 7};
 }
+
+// Its own time to live is the upper half of the number, in milliseconds; most have none.
+inline constexpr unsigned ttl_shift = 32;
+[[nodiscard]] constexpr std::optional<std::uint64_t> ttl_ms_of_content(std::uint64_t content) {
+    const std::uint64_t ttl_ms = content >> ttl_shift;
+    return ttl_ms == 0 ? std::nullopt : std::optional{ttl_ms};
+}
+
+// How many messages something concerns: not known exactly as long as some may have ended.
+struct model_count {
+    std::uint64_t least = 0;
+    std::uint64_t most = 0;
+
+    [[nodiscard]] bool takes(std::uint64_t told) const { return least <= told && told <= most; }
+    [[nodiscard]] std::string text() const {
+        return least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
+    }
+};
+
+// A message that never failed and waits in a queue though it has expired.
+struct overdue_message {
+    std::string topic;
+    std::string queue;
+    offset_t offset = 0;
+};
 
 // A filter that the broker reads as text, and what it means.
 struct model_selection {
@@ -223,7 +256,8 @@ public:
     // Nothing of it was carried out: checks that there is a reason.
     void transaction_refused(const model_transaction& what, const codec::error& why);
     // Applies a settle and says how many of its leases were held.
-    std::uint64_t settled(const codec::settle& what, holder by, instant now);
+    // `all_held`: the broker said that all were, and nothing speaks against it.
+    std::uint64_t settled(const codec::settle& what, holder by, instant now, bool all_held = false);
     // Takes up one held lease again at attach; false if it is gone.
     bool taken_up(const std::string& topic, const std::string& queue, offset_t offset,
                   lease_id lease, holder by, instant now);
@@ -232,24 +266,48 @@ public:
     std::uint64_t sealed(const domain::chunk& data, wall_time latest);
     // A commit was cut: all that was accepted is in its chunks.
     void cut();
-    void delivered(connection_id connection, consumer_id consumer, const domain::record_run& run,
-                   instant now);
+    // Returns how many of them had expired and were given out because they were redriven.
+    std::uint64_t delivered(connection_id connection, consumer_id consumer,
+                            const domain::record_run& run, instant now);
     void expire(instant now);
     void trimmed(topic_id topic, offset_t first);
-    void sought(const std::string& topic, const std::string& queue, offset_t position);
+    // Returns how many are ready afterwards.
+    model_count sought(const std::string& topic, const std::string& queue, offset_t position);
     // What a slice that ended at `until` concerned.
-    std::uint64_t purged(const std::string& topic, const std::string& queue,
+    model_count purged(const std::string& topic, const std::string& queue,
+                       const model_selection& which = {}, offset_t until = offset_end);
+    model_count redriven(const std::string& topic, const std::string& queue, instant now,
                          const model_selection& which = {}, offset_t until = offset_end);
-    std::uint64_t redriven(const std::string& topic, const std::string& queue, instant now,
-                           const model_selection& which = {}, offset_t until = offset_end);
-    std::uint64_t dead_purged(const std::string& topic, const std::string& queue,
-                              const model_selection& which = {}, offset_t until = offset_end);
+    model_count dead_purged(const std::string& topic, const std::string& queue,
+                            const model_selection& which = {}, offset_t until = offset_end);
+
+    // ---- times to live ----
+    // The domain is given this instant from now on.
+    void time_is(instant now, wall_time in_the_domain);
+    [[nodiscard]] instant now() const { return now_; }
+    [[nodiscard]] wall_time wall() const { return wall_; }
+    // From now on messages without a time to live of their own have this one.
+    void ttl_changed(const std::string& topic, duration_us ttl);
+    // The domain made a message dead because it had expired: checks that it had.
+    void died_of_age(queue_id queue, offset_t offset);
+    // A queue is being moved: what dies before sought() is heard of after it.
+    void hold_deaths() { deaths_held_ = true; }
+    // Whether it waits although it has expired, or had: it may end at any time.
+    [[nodiscard]] bool is_in_doubt(queue_id queue, offset_t offset);
+    // What a lease from before it died of age is worth once it was redriven: nobody has promised.
+    [[nodiscard]] bool is_worth_unknown(queue_id queue, offset_t offset);
+    // Whether it may be done by now without anybody having said so.
+    [[nodiscard]] bool may_have_ended(const model_topic& topic, const model_queue& queue,
+                                      offset_t offset, const model_message& message) const;
+    [[nodiscard]] std::vector<overdue_message> overdue() const;
 
     // ---- what must hold ----
     void check_counts(const codec::queue_item& item, instant now) const;
-    // Learns from it when a retry is due.
-    void check_shown(const std::string& topic, offset_t offset, const codec::shown& shown,
+    // Learns from it when a retry is due and what has ended; returns whether something had.
+    bool check_shown(const std::string& topic, offset_t offset, const codec::shown& shown,
                      instant now);
+    void check_dead(const std::string& topic, const std::string& queue,
+                    const codec::dead& page) const;
 
     // The broker restarts with the state of `durable`.
     void restarted(model_state durable, broker_epoch new_epoch, instant now);
@@ -259,6 +317,8 @@ public:
     // What it knows of a message, for traces.
     [[nodiscard]] std::string describe(queue_id queue, offset_t offset);
     [[nodiscard]] model_queue* find(queue_id id);
+    // The topic of a queue and its name; nullptr: there is none.
+    [[nodiscard]] std::pair<const std::string, model_topic>* owner_of(queue_id id);
     [[nodiscard]] bool is_held(queue_id queue, offset_t offset, lease_id lease);
 
 private:
@@ -273,8 +333,8 @@ private:
     // Of those that were there before the chunk, none may come behind one that is due later.
     static void check_turn(const model_topic& to, std::uint64_t id, const model_schedule& what,
                            const domain::schedule_key& reached);
-    // Why a transaction is to be refused as things are, its sequences aside.
-    [[nodiscard]] std::set<error_code> obstacles(const model_transaction& what);
+    // Why a transaction must be refused as things are, its sequences aside; or why it may be.
+    [[nodiscard]] std::set<error_code> obstacles(const model_transaction& what, bool possible);
     bool taken_up(model_queue& queue, model_message& message, lease_id lease, holder by,
                   instant now);
     void fail_lease(model_queue& queue, model_message& message, attempt_outcome outcome,
@@ -283,11 +343,33 @@ private:
     // Forgets the attempt that a late answer of `lease` replaces.
     static void take_back(model_message& message, lease_id lease);
     // That a message may be given out as far as the order of its queue is concerned.
-    static void check_order(const model_topic& topic, const model_queue& queue, offset_t offset);
+    void check_order(const model_topic& topic, const model_queue& queue, offset_t offset) const;
     void deliver_one(model_topic& topic, model_queue& queue, holder who, offset_t offset,
                      lease_id lease, std::uint32_t attempt, byte_view record, instant now);
     [[nodiscard]] bool holds(const model_queue& queue, const model_message& message,
                              lease_id lease) const;
+    // First offset that is open and no exception.
+    [[nodiscard]] offset_t floor(const model_topic& topic, const model_queue& queue) const;
+    // wall_never: it does not expire.
+    [[nodiscard]] static wall_time expiry_of(const model_topic& topic, offset_t offset,
+                                             const model_message& message);
+    [[nodiscard]] std::string age(const model_topic& topic, offset_t offset,
+                                  const model_message& message) const;
+    [[nodiscard]] bool has_expired(const model_topic& topic, offset_t offset,
+                                   const model_message& message) const;
+    [[nodiscard]] bool is_in_doubt(const model_topic& topic, offset_t offset,
+                                   const model_message& message) const;
+    // Those that have expired may have ended, from now on also if time is set back or they get
+    // longer to live.
+    void note_expired();
+    void release_deaths();
+
+    // Of queues that are not known yet, or are being moved.
+    std::vector<std::pair<queue_id, offset_t>> deaths_;
+    bool deaths_held_ = false;
+    // The newest instant that the domain was given, and its wall time then.
+    instant now_{};
+    wall_time wall_{};
 };
 // The content of a simulated message: its payload is this number.
 [[nodiscard]] std::uint64_t content_of(byte_view record);

@@ -35,7 +35,7 @@ void model::take_back(model_message& message, lease_id lease) {
     }
 }
 
-std::uint64_t model::settled(const codec::settle& what, holder by, instant now) {
+std::uint64_t model::settled(const codec::settle& what, holder by, instant now, bool all_held) {
     model_queue* queue = find(what.queue);
     if (queue == nullptr) {
         return 0;
@@ -45,7 +45,7 @@ std::uint64_t model::settled(const codec::settle& what, holder by, instant now) 
         for (std::uint32_t i = 0; i < run.count; ++i) {
             const lease_id lease{run.epoch, run.first_lease + i};
             const auto at = queue->messages.find(run.first_offset + i);
-            if (at == queue->messages.end() || !holds(*queue, at->second, lease)) {
+            if (at == queue->messages.end() || !(all_held || holds(*queue, at->second, lease))) {
                 continue;
             }
             model_message& message = at->second;
@@ -115,6 +115,7 @@ bool model::taken_up(model_queue& queue, model_message& message, lease_id lease,
     message.lease = lease;
     message.by = by;
     message.returned = true;
+    message.perhaps_done = false;
     message.deadline = now.mono + queue.settings.lease;
     return true;
 }
@@ -127,6 +128,8 @@ void model::fail_lease(model_queue& queue, model_message& message, attempt_outco
     message.failed_lease = message.lease;
     message.lease_failed = true;
     message.returned = true;
+    message.perhaps_done = false;
+    message.died_of_age = false;
     if (outcome == attempt_outcome::rejected || message.failed >= queue.settings.attempts) {
         message.state = message_state::dead;
         return;
@@ -150,11 +153,13 @@ void model::release(model_message& message, instant now) {
     message.state = message.excepted ? message_state::retrying : message_state::ready;
     message.failed_lease = message.lease;
     message.lease_failed = false;
+    message.perhaps_done = false;
+    message.died_of_age = false;
     message.wait(now, duration_us{0}, duration_us{0});
 }
 
-void model::delivered(connection_id connection, consumer_id id, const domain::record_run& run,
-                      instant now) {
+std::uint64_t model::delivered(connection_id connection, consumer_id id,
+                               const domain::record_run& run, instant now) {
     const holder who{connection, id};
     const auto at = consumers.find(who);
     expect(at != consumers.end(), "a delivery to a consumer that is not attached");
@@ -162,22 +167,33 @@ void model::delivered(connection_id connection, consumer_id id, const domain::re
     auto& queue = topic.queues.at(at->second.queue);
     expect(!queue.paused, "a delivery from a paused queue");
     byte_view rest = run.records.view;
+    std::uint64_t redriven = 0;
     for (std::uint32_t i = 0; i < run.leases.count; ++i) {
+        const offset_t offset = run.leases.first_offset + i;
         const std::size_t size = codec::record_size_at(rest);
         expect(size > 0, "a delivery holds fewer records than it says");
-        deliver_one(topic, queue, who, run.leases.first_offset + i,
-                    {run.leases.epoch, run.leases.first_lease + i}, run.attempt, rest.first(size),
-                    now);
+        deliver_one(topic, queue, who, offset, {run.leases.epoch, run.leases.first_lease + i},
+                    run.attempt, rest.first(size), now);
+        expect(run.append_time == topic.appended.at(offset),
+               "offset {} was appended at {} and comes with {}", offset,
+               to_us(topic.appended.at(offset)), to_us(run.append_time));
+        model_message aged = queue.messages.at(offset);
+        aged.lifted = false;
+        redriven += has_expired(topic, offset, aged) ? 1U : 0U;
         rest = rest.subspan(size);
     }
     expect(rest.empty(), "a delivery holds more bytes than its records");
+    return redriven;
 }
 
-void model::check_order(const model_topic& topic, const model_queue& queue, offset_t offset) {
+void model::check_order(const model_topic& topic, const model_queue& queue, offset_t offset) const {
     const model_message& message = queue.messages.at(offset);
     const auto key = [&](offset_t of) { return key_of_content(topic.contents.at(of)); };
     const bool keyless = queue.mode == queue_mode::keyed && !key(offset);
     for (const auto& [at, other] : queue.messages) {
+        if (is_in_doubt(topic, at, other)) {
+            continue;  // it is passed over, or has ended
+        }
         const bool before = at < offset;
         if (queue.mode == queue_mode::shared) {
             const bool fresh = message.state == message_state::ready && !message.returned;
@@ -204,9 +220,10 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
     model_message& message = at->second;
     expect(content_of(record) == topic.contents.at(offset), "offset {} came with other contents",
            offset);
-    expect(message.state == message_state::ready || message.may_be_due(now),
-           "offset {} was delivered while {} (due in {} us)", offset, to_string(message.state),
-           (message.due_min - now.mono).count());
+    expect(message.may_wait(now), "offset {} was delivered while {} (due in {} us)", offset,
+           to_string(message.state), (message.due_min - now.mono).count());
+    expect(!has_expired(topic, offset, message), "offset {} was delivered, but it {}", offset,
+           age(topic, offset, message));
     expect(attempt == message.failed + 1, "offset {}: attempt {}, expected {}", offset, attempt,
            message.failed + 1);
     expect(lease.epoch == epoch, "offset {} has a lease of epoch {}", offset, lease.epoch.value());
@@ -233,6 +250,7 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
     message.lease = lease;
     message.by = who;
     message.returned = true;
+    message.perhaps_done = false;
     message.deadline = now.mono + queue.settings.lease;
 }
 

@@ -68,6 +68,7 @@ std::uint64_t model::sealed(const domain::chunk& data, wall_time latest) {
         }
     }
     ++topic.chunks;
+    topic.appended.resize(end, data.append_time());
     for (; topic.end < end; ++topic.end) {
         for (auto& [queue_name, queue] : topic.queues) {
             if (topic.end >= queue.start) {
@@ -111,6 +112,7 @@ void model::check_turn(const model_topic& to, std::uint64_t id, const model_sche
 }
 
 void model::cut() {
+    note_expired();  // the commit may hold what has ended by now
     for (auto& [name, topic] : state.topics) {
         expect(topic.end == topic.contents.size(), "{}@{} was accepted and is in no chunk", name,
                topic.end);

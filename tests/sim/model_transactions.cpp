@@ -52,7 +52,7 @@ bool model::is_held(queue_id id, offset_t offset, lease_id lease) {
     return at != queue->messages.end() && holds(*queue, at->second, lease);
 }
 
-std::set<error_code> model::obstacles(const model_transaction& what) {
+std::set<error_code> model::obstacles(const model_transaction& what, bool possible) {
     std::set<error_code> found = what.flaws;
     std::set<std::pair<std::uint64_t, offset_t>> named;
     for (const auto& settle : what.settles) {
@@ -63,7 +63,9 @@ std::set<error_code> model::obstacles(const model_transaction& what) {
             if (!named.emplace(settle.queue.value(), offset).second) {
                 found.insert(error_code::invalid_argument);
             }
-            if (!is_held(settle.queue, offset, lease)) {
+            const bool unknown = is_worth_unknown(settle.queue, offset);
+            const bool held = is_held(settle.queue, offset, lease) || unknown;
+            if (!held || (possible && (unknown || is_in_doubt(settle.queue, offset)))) {
                 found.insert(error_code::lease_gone);
             }
         });
@@ -97,7 +99,7 @@ void model::transacted(const model_transaction& what, const codec::transacted& a
     expect(sequences == sequences_are::fresh,
            "transaction {} has sequences that are too old or used, and was carried out",
            what.first_sequence);
-    for (const error_code reason : obstacles(what)) {
+    for (const error_code reason : obstacles(what, false)) {
         throw violation(fmt::format("transaction {} was carried out in spite of {}",
                                     what.first_sequence, brokerd::describe(reason).name));
     }
@@ -107,7 +109,7 @@ void model::transacted(const model_transaction& what, const codec::transacted& a
         settle.action = each.action;
         settle.delay = each.delay;
         settle.runs = each.runs;
-        (void)settled(settle, {}, now);
+        (void)settled(settle, {}, now, true);
     }
     for (std::size_t i = 0; i < bases.size(); ++i) {
         const auto& publish = what.publishes[i];
@@ -127,7 +129,7 @@ void model::transaction_refused(const model_transaction& what, const codec::erro
     expect(sequences != sequences_are::resent,
            "transaction {} was carried out and its resend refused: {}", what.first_sequence,
            why.text);
-    auto reasons = obstacles(what);
+    auto reasons = obstacles(what, true);
     if (sequences == sequences_are::too_old) {
         reasons.insert(error_code::sequence_too_old);
     } else if (sequences == sequences_are::used_in_part) {

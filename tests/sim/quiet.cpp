@@ -17,8 +17,7 @@ bool is_unfinished(const model_message& message) {
 
 }  // namespace
 
-// Everybody connects anew and sends again what was not answered; one client takes all messages.
-void world::begin_quiet() {
+void world::leave_all() {
     for (auto& client : clients_) {
         if (client.connected) {
             apply(domain::connection_closed{client.connection, true});
@@ -31,6 +30,11 @@ void world::begin_quiet() {
         }
         client.held.clear();
     }
+}
+
+// Everybody connects anew and sends again what was not answered; one client takes all messages.
+void world::begin_quiet() {
+    leave_all();
     for (auto& client : clients_) {
         connect(client);
         resend(client);
@@ -65,11 +69,12 @@ void world::settle_all(sim_client& worker) {
     }
 }
 
-bool world::has_open_messages() const {
+bool world::has_open_messages(bool in_doubt) const {
     for (const auto& [topic_name, topic] : model_.state.topics) {
         for (const auto& [queue_name, queue] : topic.queues) {
             for (const auto& [offset, message] : queue.messages) {
-                if (is_unfinished(message)) {
+                if (is_unfinished(message) &&
+                    (in_doubt || !model_.may_have_ended(topic, queue, offset, message))) {
                     return true;
                 }
             }
@@ -100,6 +105,9 @@ bool world::has_schedules() const {
 
 void world::quiet() {
     note("quiet");
+    if (ttl_share_ > 0) {
+        rest();
+    }
     begin_quiet();
     auto& worker = clients_.front();
     // A clock that was set back by hours lets schedules wait for hours. The domain's own never
@@ -116,7 +124,11 @@ void world::quiet() {
             answer_fetch(0);
         }
         settle_all(worker);
-        const bool rests = !has_open_messages() && !has_unanswered();
+        bool rests = !has_open_messages(false) && !has_unanswered();
+        if (rests) {
+            look_at_all_doubts(worker);
+            rests = !has_open_messages(true);
+        }
         if (rests && !has_schedules()) {
             check_totals(worker);
             do_look();
@@ -131,6 +143,9 @@ void world::explain_unrest() {
     for (const auto& [topic_name, topic] : model_.state.topics) {
         for (const auto& [queue_name, queue] : topic.queues) {
             for (const auto& [offset, message] : queue.messages) {
+                if (is_unfinished(message)) {
+                    look_at(clients_.front(), topic_name, offset);  // which may tell why
+                }
                 expect(!is_unfinished(message),
                        "{}/{}@{} comes to no end although nothing stands in its way: {}",
                        topic_name, queue_name, offset, model_.describe(queue.id, offset));

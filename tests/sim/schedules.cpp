@@ -132,6 +132,9 @@ void world::check_totals(sim_client& who) {
         const std::uint64_t expected = model_.scheduled_messages(item.name);
         expect(item.scheduled == expected, "{} has {} messages scheduled, the model says {}",
                item.name, item.scheduled, expected);
+        const duration_us ttl = model_.state.topics.at(item.name).ttl;
+        expect(item.settings.ttl == ttl, "{} has a time to live of {} us, the model says {}",
+               item.name, item.settings.ttl.count(), ttl.count());
     }
 }
 

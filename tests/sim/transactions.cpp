@@ -68,6 +68,7 @@ void world::add_settles(sim_client& who, pending_transaction& to) {
     std::vector<held_lease> kept;
     for (const held_lease& held : from.held) {
         if (to.leases.size() == leases_max || random_.chance(1, 2) ||
+            model_.is_worth_unknown(held.queue, held.offset) ||
             !(any || model_.is_held(held.queue, held.offset, held.lease))) {
             kept.push_back(held);
             continue;

@@ -1,5 +1,5 @@
 // The machinery of the world: turns, commits, crashes, the way of outputs. The clients' steps are
-// in clients.cpp, schedules.cpp and transactions.cpp, the end is in quiet.cpp.
+// in clients.cpp, schedules.cpp, transactions.cpp and expiry.cpp, the end is in quiet.cpp.
 #include "tests/sim/world.hpp"
 
 #include <algorithm>
@@ -18,6 +18,7 @@ world::world(world_options options)
     : options_(options),
       random_(options.seed),
       slow_store_(random_.chance(1, 4)),
+      ttl_share_(3 * random_.below(3)),
       now_{mono_time{1s}, wall_from_us(1'700'000'000'000'000)} {
     clients_.resize(4);
     for (std::size_t i = 0; i < clients_.size(); ++i) {
@@ -60,6 +61,8 @@ void world::start(commit_number last_durable) {
     effects_ = {};
     mutations_seen_ = 0;
     start_wall_clock();
+    clock_.start(now_, now_.wall);
+    observe_clock();
     domain_ = std::make_unique<domain::broker_state>(options);
     domain_->restore(*loaded, gathering_, now_, effects_);
     model_.epoch = domain_->epoch();
@@ -73,6 +76,7 @@ void world::start(commit_number last_durable) {
 }
 
 void world::apply(domain::command what) {
+    observe_clock();
     domain_->apply(std::move(what), now_, effects_);
     learn_mutations();
     wants_commit_ = wants_commit_ || effects_.urgent;
@@ -91,6 +95,11 @@ void world::learn_mutations() {
                 fmt::print(stderr, "    queue {} exception {}: {}, due {}, was due {}\n",
                            put->queue.value(), put->offset, to_string(put->value.state),
                            to_us(put->value.due), to_us(put->previous_due));
+            }
+            if (put->value.state == message_state::dead && !put->value.history.empty() &&
+                put->value.history.back().outcome == attempt_outcome::ttl_expired) {
+                note("dead of age", put->offset);
+                model_.died_of_age(put->queue, put->offset);
             }
         } else if (const auto* kept = std::get_if<domain::kept_put>(&mutation)) {
             note("kept", kept->offset);
@@ -151,15 +160,19 @@ void world::settle_outputs() {
                              [](const given& each) { return each.run->leases.first_lease; });
     for (const auto& each : deliveries) {
         note(each.run->attempt == 1 ? "deliver" : "redeliver", each.run->leases.first_offset);
-        model_.delivered(each.connection, each.consumer, *each.run, now_);
+        if (model_.delivered(each.connection, each.consumer, *each.run, now_) > 0) {
+            note("deliver redriven", each.run->leases.first_offset);
+        }
     }
     std::ranges::move(outputs, std::back_inserter(waiting_));
 }
 
 void world::turn() {
+    observe_clock();
     (void)domain_->tick(now_, effects_);
     model_.expire(now_);
     settle_outputs();
+    learn_mutations();
     if (!in_flight_ && (wants_commit_ || random_.chance(1, 8))) {
         domain_->seal(now_, effects_);
         learn_mutations();
@@ -179,6 +192,7 @@ void world::turn() {
         wants_commit_ = false;
     }
     domain_->dispatch(now_, effects_);
+    learn_mutations();
     wants_commit_ = wants_commit_ || effects_.urgent;
     settle_outputs();
     release_ready();

@@ -15,6 +15,7 @@
 
 #include "broker/base/random.hpp"
 #include "broker/domain/broker_state.hpp"
+#include "broker/domain/wall_clock.hpp"
 #include "broker/storage/memory_store.hpp"
 #include "tests/sim/model.hpp"
 
@@ -116,6 +117,9 @@ private:
     void do_cancel(sim_client& who);
     void do_list(sim_client& who);
     void check_totals(sim_client& who);
+    // Compares what a queue lists as dead.
+    void check_dead(sim_client& who, const std::string& path);
+    void change_ttl(sim_client& who, const std::string& topic);
     void do_transaction(sim_client& who);
     void send_transaction(sim_client& who, pending_transaction what);
     [[nodiscard]] pending_transaction new_transaction(sim_client& who);
@@ -125,6 +129,9 @@ private:
     void finish_commit();
     void crash();
     void quiet();
+    // Nobody is there to be given what has expired: it has to end without that.
+    void rest();
+    void leave_all();
     void begin_quiet();
     void settle_all(sim_client& worker);
     // Throws violation.
@@ -160,13 +167,18 @@ private:
     void check_kept_transactions() const;
     void lose_schedules();
     void check_kept_schedules() const;
-    // Messages are to be settled, or answers are to come.
-    [[nodiscard]] bool has_open_messages() const;
+    // Messages are to be settled, or answers are to come. `in_doubt`: also those that may be done
+    // because they have expired.
+    [[nodiscard]] bool has_open_messages(bool in_doubt) const;
     [[nodiscard]] bool has_unanswered() const;
     [[nodiscard]] bool has_schedules() const;
     [[nodiscard]] domain::schedule_time any_schedule_time();
     [[nodiscard]] std::uint64_t any_schedule(const model_topic& of);
     [[nodiscard]] pending_publish any_publish(std::uint64_t count_max);
+    [[nodiscard]] std::uint64_t new_content();
+    [[nodiscard]] std::uint64_t any_ttl_ms();
+    // The settings of a queue: the same for a path in all of a run.
+    [[nodiscard]] queue_settings settings_of(std::string_view path) const;
     void trace_leases(queue_id queue, const std::vector<lease_run>& runs);
     static void append_lease(std::vector<lease_run>& runs, const held_lease& held);
     [[nodiscard]] std::string any_topic() { return random_.chance(2, 3) ? "a" : "b"; }
@@ -175,8 +187,16 @@ private:
     void note_wall_clock();
     [[nodiscard]] wall_time wall_min() const;
     [[nodiscard]] wall_time wall_max() const;
+    // The domain is called at this instant.
+    void observe_clock();
     void answer_fetch(std::size_t index);
     std::optional<domain::output> ask(sim_client& who, domain::request_body body);
+    // Has the broker tell the state of a message; the model learns from it.
+    void look_at(sim_client& who, const std::string& topic, offset_t offset);
+    // From here on it is known which of these messages have ended, until the next turn: nothing is
+    // on its way that could end one.
+    void look_at_doubts(sim_client& who, queue_id queue, const std::vector<lease_run>& runs);
+    void look_at_all_doubts(sim_client& who);
     std::string random_queue_path();
     [[nodiscard]] queue_mode mode_of(std::string_view path) const;
     model_queue& queue_at(const std::string& path);
@@ -184,7 +204,8 @@ private:
 
     world_options options_;
     base::random random_;
-    bool slow_store_;  // what is fetched takes several commits to come
+    bool slow_store_;          // what is fetched takes several commits to come
+    std::uint64_t ttl_share_;  // one in so many messages has a time to live; 0: nothing expires
     instant now_;
     storage::memory_store store_;
     std::unique_ptr<domain::broker_state> domain_;
@@ -227,6 +248,8 @@ private:
     // it slowly: its own is between these.
     duration_us ahead_min_{0};
     duration_us ahead_max_{0};
+    domain::wall_clock clock_;  // the domain's, as both are given the same
+    wall_time latest_wall_{};   // the domain's time never was beyond
     std::map<std::string, std::uint64_t> marks_;
     std::uint64_t hash_ = 0;
 };
