@@ -56,8 +56,8 @@ struct loaded_state {
     commit_number last_commit;
     std::uint64_t next_id = 1;  // of topics and queues
     wall_time retry_clock{};    // the last known reading of the clock of due times
-    // Topics, trim points, done marks, totals of schedules, queues, snapshots then deltas in order
-    // of number, producer slots; never appended, exceptions or schedules.
+    // Topics, trim points, done marks, totals of schedules, watched expiries, queues, snapshots
+    // then deltas in order of number, producer slots; never appended, exceptions or schedules.
     std::vector<mutation> mutations;
     std::vector<topic_tail> tails;
 };

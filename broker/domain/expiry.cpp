@@ -30,6 +30,7 @@ constexpr duration_us at_least_every = std::chrono::seconds(1);       // the wal
 constexpr duration_us entry_period = std::chrono::milliseconds(500);  // between looks at a chunk
 constexpr duration_us durable_again = std::chrono::minutes(1);  // what is held outlives a restart
 constexpr duration_us postponed_again = std::chrono::minutes(1);
+constexpr duration_us store_lag = std::chrono::milliseconds(10);
 constexpr duration_us next_slice = std::chrono::milliseconds(1);
 constexpr std::uint32_t fetch_limit = 256;  // entries of the index
 constexpr std::size_t read_bytes = 256 * limits::kib;
@@ -176,8 +177,11 @@ private:
         c_.emit(t_,
                 expiry_moved{.topic = of_.id, .last = last, .count = count, .from = from, .to = to},
                 false);
+        if (from != wall_never) {
+            w_.drop_entry({from, last}, c_.gathering, c_.applied());
+        }
         if (to != wall_never) {
-            w_.note_entry(c_.gathering, c_.applied(), to);
+            w_.add_entry({to, last}, c_.gathering, c_.applied());
         }
     }
 
@@ -220,12 +224,6 @@ private:
 
     void fetch_due() {
         w_.reading = true;
-        w_.missed = wall_never;
-        for (const auto& [commit, at] : w_.lately) {
-            if (commit > c_.applied()) {
-                w_.missed = std::min(w_.missed, at);
-            }
-        }
         c_.read(t_, fetch_expiring{of_.id, t_.wall + duration_us{1}, fetch_limit},
                 [&c = c_, id = of_.id](turn& later, fetch_result& result) {
                     topic* then = c.topic_by_id(id);
@@ -238,11 +236,11 @@ private:
                         w.read_again = later.now.mono + read_retry;
                         w.read_error = failed->text;
                     } else {
-                        auto& got = std::get<expiring_fetched>(result);
                         w.read_error.clear();
-                        w.next = std::min(got.next, w.missed);
-                        w.due = std::move(got.items);
-                        w.looked_at = 0;
+                        w.take(std::get<expiring_fetched>(result));
+                        if (w.due.empty() && w.next <= later.wall) {
+                            w.read_again = later.now.mono + store_lag;  // not in the store yet
+                        }
                     }
                     arm(c, *then, later.now.mono);
                 });
@@ -415,7 +413,7 @@ void note_expiring(core& c, turn& t, topic& of, const chunk& data) {
             w.indexed = true;
             c.emit(t, expiry_watched{.topic = of.id}, false);
         }
-        w.note_entry(c.gathering, c.applied(), data.first_expiry());
+        w.add_entry({data.first_expiry(), data.last_offset()}, c.gathering, c.applied());
     }
     if (!of.expiry) {
         return;
@@ -459,7 +457,7 @@ void restore_expiry(core& c, turn& t, const expiry_watched& what) {
     topic& of = *c.topic_by_id(what.topic);
     expiry_watch& w = watch_of(of);
     w.indexed = true;
-    w.next = wall_time::min();
+    w.next = wall_time{};  // not known
     w.again = what.again_from;
     w.again_until = offset_end;
     arm(c, of, t.now.mono);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,14 +17,16 @@
 
 namespace brokerd::domain {
 
+// Of an entry of the index: time, and last offset of the chunk.
+using expiring_key = std::pair<wall_time, offset_t>;
+
 struct expiry_watch {
     // ---- messages with a time to live of their own: the index in the store ----
     bool indexed = false;         // there are some, or were
     wall_time next = wall_never;  // no entry of the index is due before
-    // Entries that the store may not have yet, and the earliest of those a fetch that is on its
-    // way may miss.
-    std::vector<std::pair<commit_number, wall_time>> lately;
-    wall_time missed = wall_never;
+    // Entries that came and went with commits the store may not have yet.
+    std::map<expiring_key, commit_number> added;
+    std::map<expiring_key, commit_number> moved;
     std::vector<expiring_chunk> due;  // fetched, still to be looked at
     std::size_t looked_at = 0;        // of these
 
@@ -47,12 +50,39 @@ struct expiry_watch {
     mono_time last_look{};
     mono_time timer = mono_never;  // in core::expiry_timers
 
-    // An entry that a commit puts into the index.
-    void note_entry(commit_number commit, commit_number applied, wall_time at) {
-        std::erase_if(lately, [&](const auto& each) { return each.first <= applied; });
-        lately.emplace_back(commit, at);
-        next = std::min(next, at);
-        missed = std::min(missed, at);
+    // A commit puts an entry into the index, or takes one out.
+    void add_entry(const expiring_key& key, commit_number commit, commit_number applied) {
+        forget_applied(applied);
+        moved.erase(key);
+        added[key] = commit;
+        next = std::min(next, key.first);
+    }
+    void drop_entry(const expiring_key& key, commit_number commit, commit_number applied) {
+        forget_applied(applied);
+        added.erase(key);
+        moved[key] = commit;
+    }
+    // Takes what a fetch of the index has brought.
+    void take(expiring_fetched& got) {
+        next = got.next;
+        for (const expiring_chunk& each : got.items) {
+            added.erase({each.at, each.last});
+        }
+        std::erase_if(got.items,
+                      [&](const auto& each) { return moved.contains({each.at, each.last}); });
+        for (const auto& [key, commit] : added) {
+            next = std::min(next, key.first);  // the fetch may have missed it
+        }
+        due = std::move(got.items);
+        looked_at = 0;
+    }
+
+private:
+    void forget_applied(commit_number applied) {
+        if (!reading) {  // else what is on its way may be older
+            std::erase_if(added, [&](const auto& each) { return each.second <= applied; });
+            std::erase_if(moved, [&](const auto& each) { return each.second <= applied; });
+        }
     }
 };
 

@@ -170,6 +170,7 @@ void expire_message(core& c, turn& t, queue& q, offset_t offset, const exception
     exception_state value = before != nullptr ? *before : exception_state{};
     if (before == nullptr) {
         value.key_hash = key;
+        value.last_lease = {c.epoch, q.next_lease - 1};  // none that was given before holds
     }
     value.state = message_state::dead;
     value.due = t.wall;
