@@ -269,6 +269,14 @@ const explain_case stopped_cases[] = {
          return s.explain();
      },
      "1 message waits: the queue is paused; resume it: brokerctl queue resume t/q"},
+    {"too_old",
+     [] {
+         scene s;
+         s.h.publish_keyed("t", {{"", "x", 1000}});
+         s.idle(1s);
+         return s.explain(0);
+     },
+     "ready: its time to live is over: it is not given out any more, and done within a second"},
     {"no_consumer",
      [] {
          scene s;
@@ -748,6 +756,16 @@ const explain_case state_cases[] = {
      },
      "dead: attempt 1 of 16 rejected 0 ms ago by one@host:1; it stays until it is redriven or "
      "purged: brokerctl dead redrive t/q"},
+    {"dead_of_age",
+     [] {
+         scene s({.on_expiry = expiry_action::dead});
+         s.h.publish_keyed("t", {{"", "x", 1000}});
+         s.h.pass(1s);
+         s.idle(2s);
+         return s.explain(0);
+     },
+     "dead: its time to live was over 2 s ago; it stays until it is redriven or purged: brokerctl "
+     "dead redrive t/q"},
     {"dead_of_a_damaged_store",
      [] {
          scene s;
