@@ -325,7 +325,6 @@ TEST_F(expiry_test, a_seek_back_ends_what_has_expired_once_more) {
     h.hold_fetches = true;  // the look comes to nothing
     h.ask<codec::counted>(
         h.admin, codec::queue_seek{.queue = "t/q", .to = {.kind = position_kind::earliest}});
-    EXPECT_EQ(h.queue_info("t/q").ready, 3U);
     h.restart();
     h.pass(2s);
     EXPECT_EQ(h.queue_info("t/q").ready, 1U);

@@ -760,7 +760,7 @@ const explain_case state_cases[] = {
      [] {
          scene s({.on_expiry = expiry_action::dead});
          s.h.publish_keyed("t", {{"", "x", 1000}});
-         s.h.pass(1s);
+         s.h.pass(1100ms);
          s.idle(2s);
          return s.explain(0);
      },
