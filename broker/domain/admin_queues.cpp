@@ -176,6 +176,7 @@ void set_queue(core& c, turn& t, asker who, const codec::queue_set& what) {
             free_due(q);
         }
         c.arm(q, q.expires_at());
+        retry_postponed(c, t, q.owner);
         c.wake(q);
     }
     c.answer(t, who, q.changed, codec::ok{});

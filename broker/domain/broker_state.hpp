@@ -42,6 +42,8 @@ struct domain_options {
     std::size_t producers_max = limits::producers_max;
     std::size_t consumers_per_connection_max = limits::consumers_per_connection_default;
     std::size_t queues_per_topic_max = limits::queues_per_topic_default;
+    // After a start nobody looks for what has expired before: consumers come back for their leases.
+    duration_us expiry_grace = limits::expires_after_start_min;
 };
 
 // What a store holds, as the domain needs it to start.

@@ -85,6 +85,9 @@ outcome<std::size_t> walk_batch(byte_view bytes, std::size_t position, bool chec
 wall_time expires_at(wall_time appended, std::optional<std::uint64_t> own_ms, duration_us ttl) {
     using std::chrono::milliseconds;
     constexpr auto own_max = std::chrono::duration_cast<milliseconds>(limits::ttl_max).count();
+    if (own_ms == 0) {
+        return {};  // also while the clock is set back behind its append
+    }
     if (own_ms) {
         return *own_ms > static_cast<std::uint64_t>(own_max)
                    ? wall_never

@@ -30,7 +30,7 @@
 namespace brokerd::domain {
 
 // When a message appended at `appended` expires; `own_ms` = its own time to live, `ttl` = of those
-// without one, 0: never. Times beyond limits::ttl_max are never.
+// without one, 0: never. Times beyond limits::ttl_max are never, and 0 of its own is long ago.
 [[nodiscard]] wall_time expires_at(wall_time appended, std::optional<std::uint64_t> own_ms,
                                    duration_us ttl);
 

@@ -22,14 +22,15 @@ given give_returned(core& c, turn& t, queue& q, consumer& one, std::uint64_t cou
     if (!from.data) {
         return given::nothing;
     }
-    const auto live = live_from(c, t, q, *from.data, range);
+    const auto live = live_from(c, t, q, *from.data, range, count_max);
     if (!live) {
         return given::nothing;
     }
     if (*live == 0) {
+        keep_window(c, t, q);
         return given::some;  // to nobody; whoever is next is asked
     }
-    range.count = std::min(*live, count_max);
+    range.count = *live;
     const offset_t before = q.next_lease;
     const given result = give_range(c, t, q, one, range, from);
     range.count = q.next_lease - before;
@@ -53,15 +54,17 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
     }
     const offset_t gap =
         std::min({q.book.closed().next_member(first), q.ahead.next_member(first), q.owner.end});
-    const auto live = live_from(c, t, q, *from.data, {first, gap - first});
+    const auto live = live_from(c, t, q, *from.data, {first, gap - first}, count_max);
     if (!live) {
         return given::nothing;
     }
     if (*live == 0) {
+        q.skip_to_fresh();
+        keep_window(c, t, q);
         return given::some;
     }
     const offset_t before = q.next_lease;
-    const given result = give_range(c, t, q, one, {first, std::min(*live, count_max)}, from);
+    const given result = give_range(c, t, q, one, {first, *live}, from);
     q.next = first + (q.next_lease - before);
     keep_window(c, t, q);
     return result;

@@ -305,7 +305,7 @@ given give_waiting(core& c, turn& t, queue& q, consumer& one) {
             read_one(c, t, q, first.key, first.offset);
             continue;
         }
-        const auto live = live_from(c, t, q, *from.data, {first.offset, 1});
+        const auto live = live_from(c, t, q, *from.data, {first.offset, 1}, 1);
         if (!live) {
             return given::nothing;
         }
@@ -379,19 +379,21 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
             ++q.next;
             continue;
         }
-        const auto live = live_from(c, t, q, *from.data, {first, stop - first});
+        const auto live =
+            live_from(c, t, q, *from.data, {first, stop - first}, std::min(count_max, budget));
         if (!live) {
             return given::nothing;
         }
         if (*live == 0) {
             --budget;
+            q.next = q.book.closed().next_gap(q.next);
+            keep_chunks(c, t, q);
             continue;
         }
         if (!fits(one, from.data->record_size(first))) {
             return given::too_large;
         }
-        record_slice slice =
-            from.data->slice(first, std::min({*live, count_max, budget}), one.room_bytes());
+        record_slice slice = from.data->slice(first, *live, one.room_bytes());
         const std::uint32_t count = take_free(q, *from.data, slice);
         budget -= std::min<std::uint64_t>(budget, count + 1);
         if (count > 0) {

@@ -28,6 +28,10 @@ void request_window(core& c, turn& t, queue& q, offset_t from) {
                    return;
                }
                of->window.fetching = false;
+               if (from < of->owner.trim) {  // what was wanted has ended meanwhile
+                   c.wake(*of);
+                   return;
+               }
                if (const auto* chunks = read_chunks(c, later, *of, from, result)) {
                    of->window.add(*chunks);
                    c.wake(*of);

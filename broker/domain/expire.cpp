@@ -28,6 +28,7 @@ offset_range end_range(core& c, turn& t, queue& q, const chunk& data, offset_ran
         c.expired_to_dead += static_cast<std::uint32_t>(range.count);
     }
     q.end_ready(range);
+    c.wake(q);
     c.counters.expired_messages += range.count;
     if (!dies) {
         q.book.to_done(range);
@@ -51,6 +52,9 @@ bool may_end_some(const core& c, const queue& q) {
 swept sweep_chunk(core& c, turn& t, queue& q, const chunk& data) {
     const topic& of = q.owner;
     swept result;
+    if (!data.may_have_expired(t.wall, of.settings.ttl)) {
+        return result;
+    }
     const offset_t stop = data.end_offset();
     for (offset_t at = q.next_ready(data.base_offset()); at < stop; at = q.next_ready(at)) {
         offset_t end = at;
@@ -81,19 +85,16 @@ swept sweep_chunk(core& c, turn& t, queue& q, const chunk& data) {
 }
 
 std::optional<std::uint64_t> live_from(core& c, turn& t, queue& q, const chunk& data,
-                                       offset_range range) {
+                                       offset_range range, std::uint64_t live_max) {
     const topic& of = q.owner;
     if (!data.may_have_expired(t.wall, of.settings.ttl) ||
         base::seeded_fault(base::fault::deliver_expired)) {
-        return range.count;
+        return std::min(range.count, live_max);
     }
     const offset_t stop = std::min(range.end(), data.end_offset());
     offset_t at = range.first;
-    while (at < stop && is_over(t, of, data, at)) {
-        ++at;
-    }
-    if (at == range.first) {
-        while (at < stop && !is_over(t, of, data, at)) {
+    if (!is_over(t, of, data, at)) {
+        while (at < stop && at - range.first < live_max && !is_over(t, of, data, at)) {
             ++at;
         }
         return at - range.first;
@@ -101,6 +102,9 @@ std::optional<std::uint64_t> live_from(core& c, turn& t, queue& q, const chunk& 
     if (!may_end_some(c, q)) {
         c.arm(q, t.now.mono + with_next_commit);
         return std::nullopt;
+    }
+    while (at < stop && is_over(t, of, data, at)) {
+        ++at;
     }
     (void)end_range(c, t, q, data, {range.first, at - range.first});
     return 0;

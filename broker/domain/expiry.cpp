@@ -32,9 +32,10 @@ constexpr duration_us durable_again = std::chrono::minutes(1);  // what is held 
 constexpr duration_us postponed_again = std::chrono::minutes(1);
 constexpr duration_us store_lag = std::chrono::milliseconds(10);
 constexpr duration_us next_slice = std::chrono::milliseconds(1);
-constexpr std::uint32_t fetch_limit = 256;  // entries of the index
+constexpr std::uint32_t fetch_limit = 1024;  // entries of the index
 constexpr std::size_t read_bytes = 256 * limits::kib;
-constexpr std::uint32_t chunks_per_look = 64;
+constexpr std::uint64_t work_per_look = 20000;                    // messages, in each queue
+constexpr int looks_per_tick = 8;                                 // of different topics
 constexpr std::uint64_t expiry_reader = std::uint64_t{3} << 62U;  // its own kept iterator
 
 expiry_watch& watch_of(topic& of) {
@@ -93,7 +94,7 @@ private:
 
     // The chunk that holds the message; nullptr: it is being read, or that was enough.
     [[nodiscard]] chunk_ptr chunk_at(offset_t offset) {
-        if (++chunks_ > chunks_per_look) {
+        if (work_ >= work_per_look) {
             busy_ = true;
             return nullptr;
         }
@@ -140,14 +141,16 @@ private:
 
     // Ends what has expired in a chunk, in every queue. False: not all of it yet.
     [[nodiscard]] bool sweep(const chunk& data) {
-        held_some_ = false;
+        left_some_ = false;
+        work_ += data.count() * (of_.queues.size() + 1);
         for (const auto& [name, q] : of_.queues) {
             const swept result = sweep_chunk(c_, t_, *q, data);
             result.held.for_each([&](offset_range range) {
                 w_.held.insert(range);
-                held_some_ = true;
+                left_some_ = true;
             });
             if (result.postponed != offset_end) {
+                left_some_ = true;
                 w_.postponed = std::min(w_.postponed, result.postponed);
             }
             if (!result.complete) {
@@ -158,11 +161,15 @@ private:
         return true;
     }
 
-    // When the next of its messages with a time to live of their own expires.
-    [[nodiscard]] wall_time next_own_expiry(const chunk& data) const {
+    // When to look at the chunk again, that was swept: when the next of its messages with a time to
+    // live of their own expires; also for what was left, which a restart makes forget.
+    [[nodiscard]] wall_time next_look(const chunk& data) const {
         wall_time next = wall_never;
         if (data.first_expiry() == wall_never) {
             return next;
+        }
+        if (left_some_) {
+            next = t_.wall + durable_again;
         }
         for (offset_t at = data.base_offset(); at < data.end_offset(); ++at) {
             const wall_time expiry = data.expiry_of(at, duration_us{0});
@@ -176,7 +183,7 @@ private:
     void move_entry(offset_t last, std::uint32_t count, wall_time from, wall_time to) {
         c_.emit(t_,
                 expiry_moved{.topic = of_.id, .last = last, .count = count, .from = from, .to = to},
-                false);
+                w_.due.size() == fetch_limit);  // the next page waits for it
         if (from != wall_never) {
             w_.drop_entry({from, last}, c_.gathering, c_.applied());
         }
@@ -196,7 +203,7 @@ private:
         }
         w_.due.clear();
         w_.looked_at = 0;
-        if (w_.next > t_.wall) {
+        if (w_.next > t_.wall || w_.index_again > t_.now.mono) {
             return true;
         }
         fetch_due();
@@ -214,15 +221,12 @@ private:
         if (!data || !sweep(*data)) {
             return false;
         }
-        wall_time next = next_own_expiry(*data);
-        if (held_some_) {
-            next = std::min(next, t_.wall + durable_again);
-        }
-        move_entry(entry.last, entry.count, entry.at, next);
+        move_entry(entry.last, entry.count, entry.at, next_look(*data));
         return true;
     }
 
     void fetch_due() {
+        w_.forget_applied(c_.applied());
         w_.reading = true;
         c_.read(t_, fetch_expiring{of_.id, t_.wall + duration_us{1}, fetch_limit},
                 [&c = c_, id = of_.id](turn& later, fetch_result& result) {
@@ -239,7 +243,7 @@ private:
                         w.read_error.clear();
                         w.take(std::get<expiring_fetched>(result));
                         if (w.due.empty() && w.next <= later.wall) {
-                            w.read_again = later.now.mono + store_lag;  // not in the store yet
+                            w.index_again = later.now.mono + store_lag;
                         }
                     }
                     arm(c, *then, later.now.mono);
@@ -249,18 +253,20 @@ private:
     // ---- the topic's time to live ----
 
     [[nodiscard]] bool look_at_passed() {
-        w_.next_of_topic = wall_never;
         if (of_.settings.ttl == duration_us{0}) {
+            w_.next_of_topic = wall_never;
+        }
+        if (w_.next_of_topic > t_.wall) {
             return true;
         }
         while (true) {
             const offset_t open = next_open(of_, w_.passed);
             if (open == offset_end) {
                 w_.passed = of_.end;
+                w_.next_of_topic = wall_never;
                 return true;
             }
             w_.passed = open;
-            w_.next_of_topic = t_.wall;
             const chunk_ptr data = chunk_at(open);
             if (!data) {
                 return false;
@@ -291,7 +297,7 @@ private:
             if (!data || !sweep(*data)) {
                 return false;
             }
-            if (const wall_time next = next_own_expiry(*data); next != wall_never) {
+            if (const wall_time next = next_look(*data); next != wall_never) {
                 move_entry(data->last_offset(), data->count(), wall_never, next);
             }
             w_.again = data->end_offset();
@@ -310,7 +316,9 @@ private:
         if (w_.held_at > t_.now.mono) {
             return true;
         }
-        for (offset_t at = w_.held.front(); at != offset_end; at = w_.held.next_member(at)) {
+        for (offset_t at = w_.held.next_member(w_.held_from); at != offset_end;
+             at = w_.held.next_member(at)) {
+            w_.held_from = at;
             const offset_t run_end = w_.held.next_gap(at);
             const offset_t ready = next_ready(of_, at);
             if (ready >= run_end) {  // nothing of it has been given back
@@ -331,6 +339,7 @@ private:
             }
             at = stop;
         }
+        w_.held_from = 0;
         w_.held_at = w_.held.empty() ? mono_never : t_.now.mono + at_least_every;
         return true;
     }
@@ -350,9 +359,15 @@ private:
         if (w_.postponed == offset_end) {
             return;
         }
-        if (w_.postponed_at == mono_never) {
+        if (w_.postponed_at > t_.now.mono && w_.postponed_at != mono_never) {
+            return;
+        }
+        const bool full = std::ranges::any_of(of_.queues, [](const auto& each) {
+            return each.second->book.closed().runs() >= each.second->settings.max_runs;
+        });
+        if (w_.postponed_at == mono_never || full) {
             w_.postponed_at = t_.now.mono + postponed_again;
-        } else if (w_.postponed_at <= t_.now.mono) {
+        } else {
             w_.postponed_at = mono_never;
             expire_again(c_, t_, of_, std::exchange(w_.postponed, offset_end));
         }
@@ -374,6 +389,9 @@ private:
         if (due != wall_never) {
             arm(c_, of_, t_.now.mono + std::clamp(due - t_.wall, look_period, at_least_every));
         }
+        if (w_.index_again > t_.now.mono) {
+            arm(c_, of_, w_.index_again);
+        }
         arm(c_, of_, w_.held_at);
         arm(c_, of_, w_.postponed_at);
     }
@@ -382,15 +400,17 @@ private:
     turn& t_;
     topic& of_;
     expiry_watch& w_;
-    std::uint32_t chunks_ = 0;
+    std::uint64_t work_ = 0;
     bool busy_ = false;       // it was enough for this look
-    bool held_some_ = false;  // by the last sweep
+    bool left_some_ = false;  // by the last sweep: leased, or postponed
 };
 
 }  // namespace
 
 void look_at_expiry(core& c, turn& t) {
-    while (!c.expiry_timers.empty() && c.expiry_timers.begin()->first <= t.now.mono) {
+    for (int looks = 0; looks < looks_per_tick && !c.expiry_timers.empty() &&
+                        c.expiry_timers.begin()->first <= t.now.mono;
+         ++looks) {
         topic* of = c.topic_by_id(c.expiry_timers.begin()->second);
         c.expiry_timers.erase(c.expiry_timers.begin());
         expiry_watch& w = *of->expiry;
@@ -432,9 +452,18 @@ void note_expiring(core& c, turn& t, topic& of, const chunk& data) {
 
 void expiry_changed(core& c, turn& t, topic& of) {
     if (of.settings.ttl > duration_us{0}) {
-        watch_of(of).passed = of.trim;
+        expiry_watch& w = watch_of(of);
+        w.passed = of.trim;
+        w.next_of_topic = {};
     }
     if (of.expiry) {
+        arm(c, of, t.now.mono);
+    }
+}
+
+void retry_postponed(core& c, turn& t, topic& of) {
+    if (of.expiry && of.expiry->postponed != offset_end) {
+        of.expiry->postponed_at = t.now.mono;
         arm(c, of, t.now.mono);
     }
 }
@@ -445,6 +474,7 @@ void expire_again(core& c, turn& t, topic& of, offset_t from) {
     }
     expiry_watch& w = *of.expiry;
     w.passed = std::min(w.passed, from);
+    w.next_of_topic = {};
     if (w.indexed) {
         w.again = std::min(w.again, from);
         w.again_until = of.end;
@@ -453,14 +483,22 @@ void expire_again(core& c, turn& t, topic& of, offset_t from) {
     arm(c, of, t.now.mono);
 }
 
-void restore_expiry(core& c, turn& t, const expiry_watched& what) {
-    topic& of = *c.topic_by_id(what.topic);
+void restore_expiry(topic& of, const expiry_watched& what) {
     expiry_watch& w = watch_of(of);
     w.indexed = true;
-    w.next = wall_time{};  // not known
+    w.next = {};  // not known
     w.again = what.again_from;
     w.again_until = offset_end;
-    arm(c, of, t.now.mono);
+}
+
+void resume_expiry(core& c, turn& t, topic& of) {
+    if (of.settings.ttl > duration_us{0}) {
+        (void)watch_of(of);
+    }
+    if (of.expiry) {
+        of.expiry->passed = of.trim;
+        arm(c, of, t.now.mono + c.options.expiry_grace);
+    }
 }
 
 void forget_expiry(core& c, topic& of) {

@@ -31,21 +31,23 @@ struct expiry_watch {
     std::size_t looked_at = 0;        // of these
 
     // ---- all others: the topic's time to live ----
-    offset_t passed = 0;                   // those below have been looked at
-    wall_time next_of_topic = wall_never;  // the first of the others does not expire before
+    offset_t passed = 0;        // those below have been looked at
+    wall_time next_of_topic{};  // none of the others expires before
 
     // ---- what has to be looked at once more ----
     offset_t again = offset_end;  // from here on, as a queue has begun or gone back there; durable
     offset_t again_until = 0;
     interval_set held;                // expired while leased
     mono_time held_at = mono_never;   // when to look at them
+    offset_t held_from = 0;           // a look at them goes on here
     offset_t postponed = offset_end;  // expired, but one gap too many for the queue's max_runs
     mono_time postponed_at = mono_never;
 
     // ---- looking ----
     std::vector<chunk_ptr> window;  // read for this
     bool reading = false;
-    mono_time read_again{};  // after a failed read
+    mono_time read_again{};   // after a failed read
+    mono_time index_again{};  // the store does not have what the index holds next
     std::string read_error;
     mono_time last_look{};
     mono_time timer = mono_never;  // in core::expiry_timers
@@ -77,9 +79,10 @@ struct expiry_watch {
         looked_at = 0;
     }
 
-private:
+    // What the store has by now need not be remembered; not while a read is on its way, which may
+    // be older.
     void forget_applied(commit_number applied) {
-        if (!reading) {  // else what is on its way may be older
+        if (!reading) {
             std::erase_if(added, [&](const auto& each) { return each.second <= applied; });
             std::erase_if(moved, [&](const auto& each) { return each.second <= applied; });
         }

@@ -37,6 +37,11 @@ std::string last_ending(const question& of) {
 
 constexpr reason_row last_attempts[] = {
     {"no attempt failed", [](const question& of) { return of.known->history.empty(); }},
+    {"redriven after its time to live was over, so it does not expire again",
+     [](const question& of) {
+         return of.known->attempts == 0 &&
+                of.known->history.back().outcome == attempt_outcome::ttl_expired;
+     }},
     {"redriven with all attempts; the last one: {}",
      [](const question& of) { return of.known->attempts == 0; },
      [](const question& of) { return fill_ins{last_ending(of)}; }},

@@ -253,18 +253,33 @@ std::uint64_t count_before(const question& of) {
 
 // As far as memory knows.
 bool has_expired(const question& of) {
-    if (of.about_queue() || of.known != nullptr || !of.q.owner.expiry) {
+    if (of.about_queue() || !of.q.owner.expiry || (of.known != nullptr && of.known->ttl_lifted)) {
         return false;
     }
     const place at = find_in_memory(of.q, of.offset);
     return at.data && at.data->expiry_of(of.offset, of.q.owner.settings.ttl) <= of.t.wall;
 }
 
+std::string what_becomes(const question& of) {
+    return std::string(to_string(of.q.settings.on_expiry));
+}
+
 // ---- the table ----
 
 constexpr reason_row ways_to_wait[] = {
-    {"its time to live is over: it is not given out any more, and {} within a second", has_expired,
-     [](const question& of) { return texts{std::string(to_string(of.q.settings.on_expiry))}; }},
+    // Nobody gets it any more.
+    {"its time to live is over: it is not given out any more, and {} as soon as a consumer asks",
+     [](const question& of) { return of.known != nullptr && has_expired(of); },
+     [](const question& of) { return texts{what_becomes(of)}; }},
+    {"its time to live is over: it is not given out any more, and {} as soon as there are less "
+     "than "
+     "{} between settled messages, the queue's max_runs",
+     [](const question& of) { return has_expired(of) && of.q.is_one_run_too_many({of.offset, 1}); },
+     [](const question& of) {
+         return texts{what_becomes(of), human_count(of.q.settings.max_runs, "gap")};
+     }},
+    {"its time to live is over: it is not given out any more, and {} soon", has_expired,
+     [](const question& of) { return texts{what_becomes(of)}; }},
 
     // Nothing at all is given out.
     {"the queue is paused; resume it: brokerctl queue resume {}",

@@ -175,7 +175,10 @@ void expire_message(core& c, turn& t, queue& q, offset_t offset, const exception
     value.state = message_state::dead;
     value.due = t.wall;
     value.lease_failed = false;
-    append_attempt(value.history, {.time = t.wall, .outcome = attempt_outcome::ttl_expired});
+    append_attempt(value.history, {.time = t.wall,
+                                   .outcome = attempt_outcome::ttl_expired,
+                                   .consumer = {},
+                                   .reason = std::string(to_string(attempt_outcome::ttl_expired))});
     put_exception(c, t, q, offset, before, std::move(value));
 }
 

@@ -140,6 +140,7 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
                             .fence = q.fence});
     c.note_change(t, q, true);
     c.note_trim(q.owner);
+    expire_again(c, t, q.owner, position);
     c.wake(q);
 }
 

@@ -197,15 +197,19 @@ void look_at_expiry(core& c, turn& t);
 void note_expiring(core& c, turn& t, topic& of, const chunk& data);
 void expiry_changed(core& c, turn& t, topic& of);
 void expire_again(core& c, turn& t, topic& of, offset_t from);
-void restore_expiry(core& c, turn& t, const expiry_watched& what);
+// A queue may have room for what was one gap too many.
+void retry_postponed(core& c, turn& t, topic& of);
+void restore_expiry(topic& of, const expiry_watched& what);
+void resume_expiry(core& c, turn& t, topic& of);  // when all is restored
 void forget_expiry(core& c, topic& of);
 
 // ---- expire.cpp ----
-// For dispatch: how many of these ready messages, from the first one on, have not expired; 0: the
-// first had, and was ended with those behind it that had, too. Nothing: it has expired, but this
-// commit takes no more; the queue is looked at again with the next. `data` holds the first one.
+// For dispatch: how many of these ready messages, from the first one on, have not expired, at most
+// `live_max`; 0: the first had, and was ended with those behind it that had, too. Nothing: it has
+// expired, but this commit takes no more; the queue is looked at again with the next. `data` holds
+// the first one.
 [[nodiscard]] std::optional<std::uint64_t> live_from(core& c, turn& t, queue& q, const chunk& data,
-                                                     offset_range range);
+                                                     offset_range range, std::uint64_t live_max);
 // For dispatch of a retry whose record is known: ends it if it has expired; true if it did.
 [[nodiscard]] bool expire_retry(core& c, turn& t, queue& q, offset_t offset);
 

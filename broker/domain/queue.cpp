@@ -84,7 +84,7 @@ offset_t queue::end_of_topic() const {
 bool queue::is_one_run_too_many(offset_range range) const {
     const interval_set& closed = book.closed();
     return closed.runs() >= settings.max_runs && !closed.contains(range.end()) &&
-           (range.first == 0 || (range.first != book.floor() && !closed.contains(range.first - 1)));
+           range.first != book.floor() && (range.first == 0 || !closed.contains(range.first - 1));
 }
 
 void queue::end_ready(offset_range range) {

@@ -66,7 +66,7 @@ public:
     }
     void operator()(const queue_delta& m) { queue_of(m.queue).book.apply(m); }
     void operator()(const queue_snapshot& m) { queue_of(m.queue).book.apply(m); }
-    void operator()(const expiry_watched& m) { restore_expiry(c_, t_, m); }
+    void operator()(const expiry_watched& m) { restore_expiry(topic_of(m.topic), m); }
     void operator()(const schedule_totals& m) { restore_schedules(c_, t_, m); }
     void operator()(const producer_put& m) { c_.producers.load(m); }
     // The rest stays in the store and is read from there when it is needed.
@@ -123,7 +123,7 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
             }
         }
         c.note_trim_later(*of, t.now.mono);
-        expiry_changed(c, t, *of);
+        resume_expiry(c, t, *of);
     }
     c.producers.finish_load();
     c.epoch = broker_epoch{loaded.epoch.value() + 1};

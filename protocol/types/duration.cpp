@@ -96,6 +96,9 @@ outcome<duration_us> parse_duration(std::string_view text) {
             return refused("is too long");
         }
     } while (!rest.empty());
+    if (total == 0 && text.find_first_of("123456789") != std::string_view::npos) {
+        return refused("is shorter than a microsecond");
+    }
     return duration_us{total};
 }
 

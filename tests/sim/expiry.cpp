@@ -108,7 +108,7 @@ void world::look_at_all_doubts(sim_client& who) {
 void world::rest() {
     // Longer than any lease, as one may have been in the way when its message was looked at.
     constexpr duration_us step = 500ms;
-    constexpr int rounds = 16;
+    constexpr int rounds = 36;
     leave_all();
     turn();
     // After a start with a clock that was set back, what was to be looked at comes later.

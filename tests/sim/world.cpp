@@ -42,6 +42,7 @@ void world::note(std::string_view what, std::uint64_t number) {
 void world::start(commit_number last_durable) {
     domain::domain_options options;
     options.seed = options_.seed;
+    options.expiry_grace = random_.chance(1, 4) ? duration_us{10s} : duration_us{0};
     options.cache_bytes_max = random_.chance(1, 2) ? 512 : 64 * 1024;
     options.read_ahead_bytes = random_.chance(1, 2) ? 256 : 64 * 1024;
     auto loaded = store_.load();

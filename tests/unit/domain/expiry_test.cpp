@@ -13,6 +13,7 @@ using testing::IsEmpty;
 using testing::SizeIs;
 
 struct expiry_test : testing::Test {
+    explicit expiry_test(domain_options options = {}) : h(options) {}
     // A topic whose messages live so long unless they say otherwise, with queue q.
     void make(duration_us ttl, queue_settings settings = {}, queue_mode mode = queue_mode::shared) {
         h.ask<codec::topic_created>(h.admin,
@@ -29,6 +30,11 @@ struct expiry_test : testing::Test {
 
     const queue_settings dies{.on_expiry = expiry_action::dead};
     harness h;
+};
+
+// Memory has nothing of what is stored.
+struct expiry_backlog_test : expiry_test {
+    expiry_backlog_test() : expiry_test({.cache_bytes_max = 0, .read_ahead_bytes = 20000}) {}
 };
 
 // ---- never given out ----
@@ -263,8 +269,81 @@ TEST_F(expiry_test, what_expired_while_the_broker_was_down_ends_at_the_start) {
     h.now.mono += 1h;
     h.now.wall += 1h;
     h.restart();
-    h.pass(1s);
+    h.pass(11s);
     EXPECT_EQ(h.queue_info("t/q").ready, 0U);
+}
+
+TEST_F(expiry_test, of_a_scheduled_message_counts_from_its_append) {
+    make(0s);
+    const auto batch = make_keyed_batch({{"", "x", 1000}});
+    h.ask<publish_accepted>(
+        h.admin,
+        publish_request{
+            .topic = "t", .batch = batch, .count = 1, .later = schedule_time{.delay = 1h}});
+    h.pass(1h + 100ms);
+    EXPECT_EQ(h.queue_info("t/q").ready, 1U);
+    h.pass(2s);
+    EXPECT_EQ(h.queue_info("t/q").done, 1U);
+}
+
+// As a table that was compacted meanwhile: what lies below the trim point has no entries.
+TEST_F(expiry_test, entries_that_are_gone_wake_nobody_again) {
+    make(0s);
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q").queue;
+    publish(60000);
+    h.settle(one, q, settle_action::ack, runs_of(h.deliveries(one)));
+    h.pass(10s);
+    h.store.expiring.clear();
+    h.pass(2min);
+    EXPECT_EQ(h.state.next_deadline(), mono_never);
+}
+
+TEST_F(expiry_backlog_test, a_backlog_that_lives_is_not_read_again_and_again) {
+    make(1h);
+    h.publish_keyed("t", {{"", "own", 1800000}});
+    for (int i = 0; i < 100; ++i) {
+        h.publish("t", {std::string(10000, 'x')});
+    }
+    h.make_queue("t/late");
+    h.pass(5s);
+    const auto before = h.fetches_answered;
+    h.pass(10min);
+    EXPECT_LE(h.fetches_answered - before, 5U);
+    h.pass(1h);
+    EXPECT_EQ(h.queue_info("t/q").ready, 0U);
+    EXPECT_EQ(h.queue_info("t/late").ready, 0U);
+}
+
+TEST_F(expiry_backlog_test, an_expired_backlog_is_read_in_bounded_memory) {
+    make(0s, {}, queue_mode::keyed);
+    for (int i = 0; i < 100; ++i) {
+        h.publish_keyed("t", {{"k", std::string(10000, 'x'), 1}});
+    }
+    h.now.mono += 1s;
+    h.now.wall += 1s;
+    const auto one = h.connect();
+    h.attach(one, "t/q");
+    EXPECT_EQ(h.queue_info("t/q").done, 100U);
+}
+
+TEST_F(expiry_test, a_crash_within_a_seek_ends_what_has_expired_all_the_same) {
+    make(0s, {.backoff = 1h, .jitter_percent = 0});
+    h.ask<codec::ok>(h.admin, codec::topic_set{.topic = "t", .settings = {.keep_done = 1h}});
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q").queue;
+    h.publish_keyed("t", {{"", "a", 1000}, {"", "b"}, {"", "c"}});
+    const auto got = h.deliveries(one);
+    h.settle(one, q, settle_action::ack, {run_of(got[0]), run_of(got[2])});
+    h.settle(one, q, settle_action::nack, {run_of(got[1])});
+    h.close(one, true);
+    h.pass(1min);
+    h.restart();
+    h.hold_fetches = true;
+    h.send(h.admin, codec::queue_seek{.queue = "t/q", .to = {.kind = position_kind::earliest}});
+    h.restart();  // before the exception was read
+    h.pass(12s);
+    EXPECT_EQ(h.queue_info("t/q").ready, 1U) << "the third only; the second is retrying";
 }
 
 TEST_F(expiry_test, a_late_store_loses_no_entry) {
@@ -326,7 +405,7 @@ TEST_F(expiry_test, a_seek_back_ends_what_has_expired_once_more) {
     h.ask<codec::counted>(
         h.admin, codec::queue_seek{.queue = "t/q", .to = {.kind = position_kind::earliest}});
     h.restart();
-    h.pass(2s);
+    h.pass(12s);
     EXPECT_EQ(h.queue_info("t/q").ready, 1U);
 }
 
@@ -335,7 +414,7 @@ TEST_F(expiry_test, a_failed_read_is_tried_again_and_told) {
     publish(1000);
     h.restart();
     h.store.failing = true;
-    h.pass(2s);
+    h.pass(12s);
     EXPECT_THAT(h.state.warnings(), ElementsAre("what expires in topic t: the test says so"));
     h.store.failing = false;
     h.pass(2s);
@@ -376,6 +455,21 @@ TEST_F(expiry_test, gaps_beyond_max_runs_are_not_made_by_looks) {
     h.settle(one, q, settle_action::ack, runs_of(got));
     h.pass(2min);
     EXPECT_EQ(h.queue_info("t/q").ready, 0U);
+}
+
+TEST_F(expiry_test, gaps_beyond_max_runs_are_made_when_there_may_be_more) {
+    make(0s, {.max_runs = 10});
+    std::vector<keyed_message> messages;
+    for (int i = 0; i < 100; ++i) {
+        messages.push_back(
+            {"", "x", i % 2 == 0 ? std::optional<std::uint64_t>{1000} : std::nullopt});
+    }
+    h.publish_keyed("t", messages);
+    h.pass(5s);
+    h.restart();
+    h.ask<codec::ok>(h.admin, codec::queue_set{.queue = "t/q", .settings = {.max_runs = 1000}});
+    h.pass(2min);
+    EXPECT_EQ(h.queue_info("t/q").ready, 50U);
 }
 
 // ---- telling ----

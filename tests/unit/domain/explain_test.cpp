@@ -276,7 +276,34 @@ const explain_case stopped_cases[] = {
          s.idle(1s);
          return s.explain(0);
      },
-     "ready: its time to live is over: it is not given out any more, and done within a second"},
+     "ready: its time to live is over: it is not given out any more, and done soon"},
+    {"too_old_after_a_failure",
+     [] {
+         scene s({.backoff = 1s, .jitter_percent = 0});
+         const auto one = s.attach();
+         s.h.publish_keyed("t", {{"", "x", 2000}});
+         s.settle_all(one, settle_action::nack);
+         s.h.close(one, true);
+         s.h.pass(3s);
+         return s.explain(0);
+     },
+     "ready: attempt 1 of 16 nacked 3 s ago by one@host:1; its time to live is over: it is not "
+     "given out any more, and done as soon as a consumer asks"},
+    {"too_old_among_too_many_gaps",
+     [] {
+         scene s({.max_runs = 2});
+         s.h.publish_keyed("t", {{"", "a"},
+                                 {"", "b", 1},
+                                 {"", "c"},
+                                 {"", "d", 1},
+                                 {"", "e"},
+                                 {"", "f", 1},
+                                 {"", "g"}});
+         s.h.pass(1s);
+         return s.explain(5);
+     },
+     "ready: its time to live is over: it is not given out any more, and done as soon as there are "
+     "less than 2 gaps between settled messages, the queue's max_runs"},
     {"no_consumer",
      [] {
          scene s;
@@ -766,6 +793,16 @@ const explain_case state_cases[] = {
      },
      "dead: its time to live was over 2 s ago; it stays until it is redriven or purged: brokerctl "
      "dead redrive t/q"},
+    {"redriven_after_its_time",
+     [] {
+         scene s({.on_expiry = expiry_action::dead});
+         s.h.publish_keyed("t", {{"", "x", 1000}});
+         s.h.pass(2s);
+         s.h.ask<codec::counted>(s.h.admin, codec::dead_redrive{.queue = "t/q"});
+         return s.explain(0);
+     },
+     "ready: redriven after its time to live was over, so it does not expire again; no consumer is "
+     "attached"},
     {"dead_of_a_damaged_store",
      [] {
          scene s;

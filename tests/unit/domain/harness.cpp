@@ -421,6 +421,7 @@ void harness::answer_fetches() {
         std::vector<fetch> fetches;
         fetches.swap(out.fetches);
         for (const fetch& each : fetches) {
+            ++fetches_answered;
             state.apply(fetched{each.id, store.read(each.body)}, now, out);
             collect();
         }

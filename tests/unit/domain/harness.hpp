@@ -176,6 +176,7 @@ public:
     commit_number durable;      // in the store
     bool late_store = false;    // commits reach the store as late as they may
     bool hold_fetches = false;  // fetches wait in out.fetches
+    std::uint64_t fetches_answered = 0;
     std::optional<codec::error> last_error;
     commit_number last_depends_on;
     connection_id admin;

@@ -39,6 +39,8 @@ TEST(durations, refused) {
         EXPECT_THAT(refused.error().text, HasSubstr("is no duration; write")) << text;
     }
     EXPECT_THAT(parse_duration("7").error().text, HasSubstr("has no unit"));
+    EXPECT_THAT(parse_duration("0.5us").error().text, HasSubstr("is shorter than a microsecond"));
+    EXPECT_EQ(parse_duration("0s"), duration_us{0});
     EXPECT_THAT(parse_duration("1h30").error().text, HasSubstr("has no unit"));
     EXPECT_THAT(parse_duration("\n").error().text, HasSubstr("\\"));
 }
