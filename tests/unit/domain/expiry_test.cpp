@@ -259,7 +259,7 @@ TEST_F(expiry_test, looks_survive_a_restart) {
     EXPECT_EQ(state(0), message_state::done);
     EXPECT_EQ(state(1), message_state::ready);
     h.restart();
-    h.pass(10s);
+    h.pass(12s);
     EXPECT_EQ(state(1), message_state::done);
 }
 
@@ -328,7 +328,7 @@ TEST_F(expiry_backlog_test, an_expired_backlog_is_read_in_bounded_memory) {
 }
 
 TEST_F(expiry_test, a_crash_within_a_seek_ends_what_has_expired_all_the_same) {
-    make(0s, {.backoff = 1h, .jitter_percent = 0});
+    make(0s, {.backoff = 1h, .backoff_max = 1h, .jitter_percent = 0});
     h.ask<codec::ok>(h.admin, codec::topic_set{.topic = "t", .settings = {.keep_done = 1h}});
     const auto one = h.connect();
     const auto q = h.attach(one, "t/q").queue;

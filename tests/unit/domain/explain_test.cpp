@@ -280,8 +280,9 @@ const explain_case stopped_cases[] = {
     {"too_old_after_a_failure",
      [] {
          scene s({.backoff = 1s, .jitter_percent = 0});
-         const auto one = s.attach();
+         s.h.make_queue("t/slow");  // holds the record in the log
          s.h.publish_keyed("t", {{"", "x", 2000}});
+         const auto one = s.attach();
          s.settle_all(one, settle_action::nack);
          s.h.close(one, true);
          s.h.pass(3s);
