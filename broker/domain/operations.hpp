@@ -195,8 +195,8 @@ void expiry_changed(core& c, turn& t, topic& of);
 void expire_again(core& c, turn& t, topic& of, offset_t from);
 void restore_expiry(core& c, turn& t, const expiry_watched& what);
 void forget_expiry(core& c, topic& of);
-// For dispatch: ends the messages from `offset` on, of `data` and below `end`, that have expired and
-// are ready; returns how many live ones follow, if the first lives, else 0.
+// For dispatch: ends the messages from `offset` on, of `data` and below `end`, that have expired
+// and are ready; returns how many live ones follow, if the first lives, else 0.
 [[nodiscard]] std::uint64_t live_from(core& c, turn& t, queue& q, const chunk& data,
                                       offset_t offset, offset_t end);
 // For dispatch of a retry whose record is known: ends it if it has expired; true if it did.
@@ -221,6 +221,19 @@ void forget_applied_schedules(core& c);
 void restore_schedules(core& c, turn& t, const schedule_totals& totals);
 void list_schedules(core& c, turn& t, asker who, const codec::schedule_list& what);
 void cancel_schedules(core& c, turn& t, asker who, const codec::schedule_cancel& what);
+
+// ---- services.cpp: requests and replies ----
+void serve(core& c, turn& t, asker who, const codec::serve& what);
+void unserve(core& c, turn& t, asker who, const codec::unserve& what);
+void ask_service(core& c, turn& t, asker who, const service_request& what);
+void reply_to_request(core& c, turn& t, asker who, const service_reply& what);
+void list_services(core& c, turn& t, asker who, const codec::service_list& what);
+// Ends the requests whose time is over.
+void look_at_requests(core& c, turn& t);
+// The connection's responders get nothing new.
+void drain_services(core& c, turn& t, connection_id of);
+// The connection has gone: what it asked for and what it was to answer.
+void leave_services(core& c, turn& t, connection_id of);
 
 // ---- admin_topics.cpp ----
 void create_topic(core& c, turn& t, asker who, const codec::topic_create& what);

@@ -74,6 +74,13 @@ enum class broker_errc {
     wrong_state = 58,
     connection_not_found = 59,
     cross_shard = 60,
+    no_responder = 61,
+    responder_gone = 62,
+    deadline_exceeded = 63,
+    request_failed = 64,
+    responder_exists = 65,
+    responder_not_found = 66,
+    too_many_responders = 67,
 };
 
 /// Category "brokerd client": values are those of client_errc.
