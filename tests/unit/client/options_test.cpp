@@ -95,7 +95,7 @@ TEST(client_names, are_refused_before_they_are_sent) {
     EXPECT_TRUE(check_queue("orders.eu/billing"));
 }
 
-TEST(client_options_test, of_requests_and_of_serving_are_bounded) {
+TEST(client_options, of_requests_and_of_serving_are_bounded) {
     EXPECT_TRUE(check_options(request_options{}));
     EXPECT_TRUE(check_options(request_options{.timeout = std::chrono::milliseconds{1}}));
     EXPECT_FALSE(check_options(request_options{.timeout = std::chrono::microseconds{999}}));
