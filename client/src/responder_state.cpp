@@ -54,10 +54,7 @@ void responder_state::write(outgoing& out) {
     if (!wants_write(out.now)) {
         return;
     }
-    while (!replies_.empty()) {
-        write_reply(out, replies_.front());
-        replies_.pop_front();
-    }
+    // Leaving before the replies, or each of them would bring one more request.
     if (phase_ == phase::detached && attach_at_ <= out.now) {
         codec::serve frame;
         frame.service = setup_.service;
@@ -75,6 +72,10 @@ void responder_state::write(outgoing& out) {
             out.bytes, request_,
             codec::unserve{.responder = setup_.id, .at_once = std::exchange(abandon_due_, false)});
         phase_ = phase::leaving;
+    }
+    while (!replies_.empty()) {
+        write_reply(out, replies_.front());
+        replies_.pop_front();
     }
 }
 
