@@ -63,13 +63,12 @@ TEST_P(simulator_with_fault, finds_it) {
     FAIL() << "100 seeds ran without a violation";
 }
 
-INSTANTIATE_TEST_SUITE_P(faults, simulator_with_fault,
-                         testing::Values(base::fault::ack_before_sync,
-                                         base::fault::skip_deduplication,
-                                         base::fault::forget_lease_on_disconnect,
-                                         base::fault::forget_key_lock, base::fault::keep_schedule,
-                                         base::fault::tear_transaction,
-                                         base::fault::drop_cursor_range));
+INSTANTIATE_TEST_SUITE_P(
+    faults, simulator_with_fault,
+    testing::Values(base::fault::ack_before_sync, base::fault::skip_deduplication,
+                    base::fault::forget_lease_on_disconnect, base::fault::forget_key_lock,
+                    base::fault::keep_schedule, base::fault::tear_transaction,
+                    base::fault::hush_lost_responder, base::fault::drop_cursor_range));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
     for (std::uint64_t seed = 1000; seed < 1005; ++seed) {
@@ -100,6 +99,11 @@ TEST(simulation, reaches_what_it_is_for) {
     }
     for (const char* mark :
          {"scheduled", "schedule appended", "cancelled", "nothing to cancel", "listed"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark : {"serve", "unserve", "unserve at once", "replied", "reply to nothing",
+                             "services listed", "request: no_responder", "request: responder_gone",
+                             "request: deadline_exceeded", "request: request_failed"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
     for (const char* mark :

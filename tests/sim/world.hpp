@@ -17,6 +17,7 @@
 #include "broker/domain/broker_state.hpp"
 #include "broker/storage/memory_store.hpp"
 #include "tests/sim/model.hpp"
+#include "tests/sim/services.hpp"
 
 namespace brokerd::sim {
 
@@ -121,6 +122,8 @@ private:
     [[nodiscard]] pending_transaction new_transaction(sim_client& who);
     void add_settles(sim_client& who, pending_transaction& to);
     void add_flaw(pending_transaction& to);
+    void do_services();
+    void check_services();
     void advance();
     void finish_commit();
     void crash();
@@ -191,6 +194,7 @@ private:
     domain::effects effects_;
     std::size_t mutations_seen_ = 0;  // of effects_
     model model_;
+    service_clients services_;
 
     commit_number gathering_{1};
     commit_number durable_{0};
