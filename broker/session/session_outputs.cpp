@@ -3,6 +3,8 @@
 #include <utility>
 #include <variant>
 
+#include <fmt/format.h>
+
 #include "broker/session/session.hpp"
 #include "protocol/codec/delivery.hpp"
 #include "protocol/types/limits.hpp"
@@ -14,16 +16,40 @@ void session::output(domain::output out, session_io& io) {
         return;
     }
     if (!waiting_.empty() || io.outbox_pending + io.outbox.size() > limits::outbox_bytes_max) {
-        waiting_.push_back(std::move(out));
+        hold_back(std::move(out));
         return;
     }
     encode_output(out, io);
+}
+
+// Nothing but the number of requests bounds replies, so those that wait are counted. What waits
+// here has bytes of its own: shared ones are as large as all that was read with them.
+void session::hold_back(domain::output out) {
+    if (auto* const reply = std::get_if<domain::reply_result>(&out.body)) {
+        const std::size_t bytes = reply->record.view.size();
+        if (replies_waiting_bytes_ + bytes > limits::replies_waiting_bytes_max) {
+            out.body = codec::error{
+                .code = error_code::resource_memory,
+                .text = fmt::format("there was a reply of {} bytes, which was dropped: replies of "
+                                    "{} bytes wait for this connection to read them",
+                                    bytes, replies_waiting_bytes_)};
+        } else {
+            replies_waiting_bytes_ += bytes;
+            reply->record = copy_bytes(reply->record.view);
+        }
+    } else if (auto* const push = std::get_if<domain::request_push>(&out.body)) {
+        push->record = copy_bytes(push->record.view);
+    }
+    waiting_.push_back(std::move(out));
 }
 
 void session::pump(session_io& io) {
     while (!waiting_.empty() && io.outbox_pending + io.outbox.size() <= limits::outbox_bytes_max) {
         auto out = std::move(waiting_.front());
         waiting_.pop_front();
+        if (const auto* reply = std::get_if<domain::reply_result>(&out.body)) {
+            replies_waiting_bytes_ -= reply->record.view.size();
+        }
         encode_output(out, io);
     }
     outputs_end(io);
@@ -125,6 +151,19 @@ void session::encode_body(std::uint32_t request, const domain::read_result& body
 void session::encode_body(std::uint32_t request, domain::show_result& body, session_io& io) {
     body.message.record.view = body.record.view;
     encode_body(request, body.message, io);
+}
+
+void session::encode_body(std::uint32_t, domain::request_push& body, session_io& io) {
+    if (leaving_) {
+        return;  // its goodbye has ended the request
+    }
+    body.message.record.view = body.record.view;
+    answer(0, body.message, io);
+}
+
+void session::encode_body(std::uint32_t request, domain::reply_result& body, session_io& io) {
+    body.message.record.view = body.record.view;
+    answer(request, body.message, io);
 }
 
 template <codec::frame_message T>
