@@ -57,10 +57,12 @@ struct show_result {
     shared_bytes record;
 };
 
-// A request for a responder, with its bytes kept alive: the record of the message is empty.
+// A request for a responder, with its bytes kept alive: the record of the message is empty, and so
+// is the time that remains. It is counted when the frame is written, which may be later.
 struct request_push {
     codec::requested message;
     shared_bytes record;
+    mono_time deadline{};
 };
 // Likewise its reply, for who asked.
 struct reply_result {

@@ -46,9 +46,9 @@ void push_request(core& c, turn& t, request_token token, shared_bytes record) {
          request_push{.message = {.responder = what.with->id,
                                   .token = token,
                                   .service = what.of->name,
-                                  .requester = asker == nullptr ? std::string() : asker->name,
-                                  .remaining = what.deadline - t.now.mono},
-                      .record = std::move(record)}});
+                                  .requester = asker == nullptr ? std::string() : asker->name},
+                      .record = std::move(record),
+                      .deadline = what.deadline}});
 }
 
 // The time of a request is over. Returns the responder it was with, which has room now.

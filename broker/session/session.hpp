@@ -147,7 +147,10 @@ private:
     void give_back(const publish_window::entry& answered);
     void finish_goodbye(session_io& io);
 
-    void hold_back(domain::output out);
+    void hold_back(domain::output out, session_io& io);
+    void hold_back_reply(domain::output& out);
+    [[nodiscard]] bool hold_back_push(domain::request_push& push, session_io& io);
+    void drop_overdue_pushes(mono_time now);
     void encode_output(domain::output& out, session_io& io);
     void encode_body(std::uint32_t request, const domain::publish_accepted& body, session_io& io);
     void encode_body(std::uint32_t request, const domain::publish_refused& body, session_io& io);
@@ -189,6 +192,7 @@ private:
 
     std::deque<domain::output> waiting_;     // the outbox is full
     std::size_t replies_waiting_bytes_ = 0;  // of the replies among them
+    std::size_t pushes_waiting_bytes_ = 0;   // of the requests for responders among them
 
     mono_time opened_;
     mono_time last_received_;

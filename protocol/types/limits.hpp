@@ -128,7 +128,11 @@ inline constexpr std::size_t requests_per_connection_max = 1024;  // without an 
 inline constexpr std::size_t service_waiting_max = 1000;
 inline constexpr std::size_t service_waiting_bytes_max = 8 * mib;
 inline constexpr std::size_t services_waiting_bytes_max = 64 * mib;
+// Requests that wait for a responder to read them; the connection of one that reads too slowly is
+// closed. A deadline makes room for the next request, whether or not this one was read.
+inline constexpr std::size_t pushes_waiting_bytes_max = 32 * mib;
 // Replies that wait for a requester to read them; further ones are dropped, and it is told so.
+// One may always wait.
 inline constexpr std::size_t replies_waiting_bytes_max = 32 * mib;
 inline constexpr std::uint32_t services_page_max = 1000;  // items of one listing reply
 

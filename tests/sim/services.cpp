@@ -205,8 +205,7 @@ void service_clients::observe_push(connection_id to, const domain::request_push&
     expect(found != responders_.end(), "request {} is given to nobody", number);
     expect(waits(given) && !given.asker_gone && given.deadline > now.mono,
            "request {} is given out in another state", number);
-    expect(push.message.remaining == given.deadline - now.mono &&
-               push.message.service == given.service,
+    expect(push.deadline == given.deadline && push.message.service == given.service,
            "request {} is not given out as it is", number);
     check_turn(key, given, now);
     for (const auto& [earlier, each] : open_) {

@@ -175,7 +175,9 @@ void service_rows(std::string& out) {
           fmt::format("{} and {}", service_waiting_max, size_text(service_waiting_bytes_max)));
     fixed("requests that wait for the responders of all services",
           size_text(services_waiting_bytes_max));
-    fixed("replies that wait for a requester to read them", size_text(replies_waiting_bytes_max));
+    fixed("requests that wait for a responder to read them", size_text(pushes_waiting_bytes_max));
+    fixed("replies that wait for a requester to read them",
+          fmt::format("{}, but one", size_text(replies_waiting_bytes_max)));
 }
 
 std::string limit_table() {

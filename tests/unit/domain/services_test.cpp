@@ -122,7 +122,7 @@ TEST_F(services_test, a_request_reaches_the_responder_and_its_reply_whoever_aske
     EXPECT_EQ(got[0].message.service, "prices");
     EXPECT_EQ(got[0].message.requester, "asker@host:1");
     EXPECT_EQ(got[0].message.responder, responder_id{1});
-    EXPECT_EQ(got[0].message.remaining, duration_us{7s});
+    EXPECT_EQ(got[0].deadline, h.now.mono + 7s);
     EXPECT_EQ(payload_of(got[0].record), "apples?");
     EXPECT_THAT(
         list(),

@@ -48,7 +48,31 @@ protected:
                                              .record = copy_bytes(record)});
     }
 
+    void output_push(byte_view record, duration_us remaining) {
+        output_as(0, domain::request_push{.message = {.responder = responder_id{3},
+                                                      .token = request_token{++last_token_},
+                                                      .service = "prices"},
+                                          .record = copy_bytes(record),
+                                          .deadline = now.mono + remaining});
+    }
+    // The client takes all it is sent: what is pushed to it then.
+    std::vector<codec::requested> all_pushed() {
+        std::vector<codec::requested> found;
+        do {
+            pending = 0;
+            pump();
+            for (const auto& each : take()) {
+                if (each.type == codec::frame_type::requested) {
+                    found.push_back(codec::decode<codec::requested>(each.body).value());
+                    found.back().record = {};  // its bytes go with the frame
+                }
+            }
+        } while (machine().blocked());
+        return found;
+    }
+
     byte_buffer record_ = record_of("hello");
+    std::uint64_t last_token_ = 0;
 };
 
 TEST_F(session_of_services, a_request_is_handed_over_and_its_reply_sent) {
@@ -76,15 +100,16 @@ TEST_F(session_of_services, what_is_pushed_to_a_responder_is_the_record_as_it_ca
     output_as(0, domain::request_push{.message = {.responder = responder_id{3},
                                                   .token = request_token{9},
                                                   .service = "prices",
-                                                  .requester = "a@h:1",
-                                                  .remaining = 2s},
-                                      .record = copy_bytes(record_)});
+                                                  .requester = "a@h:1"},
+                                      .record = copy_bytes(record_),
+                                      .deadline = now.mono + 2s});
     const auto frames = take();
     ASSERT_THAT(frames, SizeIs(1));
     EXPECT_EQ(frames[0].request, 0U);
     const auto push = codec::decode<codec::requested>(frames[0].body);
     ASSERT_TRUE(push) << push.error().text;
     EXPECT_EQ(push->token, request_token{9});
+    EXPECT_EQ(push->remaining, duration_us{2s});
     EXPECT_EQ(as_text(push->record.view), as_text(record_));
     receive(8, codec::reply{.token = request_token{9}, .record = {record_}});
     const auto answer = take_request<domain::service_reply>(8);
@@ -181,6 +206,69 @@ TEST_F(session_of_services, replies_that_nobody_reads_are_bounded) {
     EXPECT_EQ(replies, fitting);
     EXPECT_EQ(dropped, 2U);
     EXPECT_EQ(machine().requests_without_reply(), 0U);
+}
+
+TEST_F(session_of_services, one_reply_of_any_size_may_wait) {
+    const auto large = record_of(std::string(limits::replies_waiting_bytes_max, 'x'));
+    pending = limits::outbox_bytes_max + 1;
+    for (std::uint32_t i = 1; i <= 2; ++i) {
+        receive(i, asking(record_));
+        commands.clear();
+    }
+    output_reply(1, large);
+    output_reply(2, record_);
+    pending = 0;
+    pump();
+    EXPECT_EQ(take().at(0).type, codec::frame_type::replied);
+    pump();
+    EXPECT_EQ(take().at(0).type, codec::frame_type::error);
+}
+
+TEST_F(session_of_services, the_time_that_remains_is_counted_when_a_push_is_written) {
+    pending = limits::outbox_bytes_max + 1;
+    output_push(record_, 1s);
+    output_push(record_, 2s);
+    pass(1s);
+    const auto pushed = all_pushed();
+    ASSERT_THAT(pushed, SizeIs(1)) << "nobody waits for the first any more";
+    EXPECT_EQ(pushed[0].token, request_token{2});
+    EXPECT_EQ(pushed[0].remaining, duration_us{1s});
+}
+
+// Each deadline makes room for one more at the engine, for as long as the connection lives.
+TEST_F(session_of_services, pushes_that_nobody_reads_go_with_their_deadlines) {
+    const auto large = record_of(std::string(limits::mib, 'x'));
+    const std::size_t many = 3 * limits::pushes_waiting_bytes_max / large.size();
+    pending = limits::outbox_bytes_max + 1;
+    for (std::size_t i = 0; i < many; ++i) {
+        output_push(large, 1ms);
+        pass(1ms);
+    }
+    output_push(record_, 5s);
+    EXPECT_FALSE(machine().closing());
+    const auto pushed = all_pushed();
+    ASSERT_THAT(pushed, SizeIs(1));
+    EXPECT_EQ(pushed[0].token, request_token{many + 1});
+    // All of it was taken off: as much may wait again.
+    pending = limits::outbox_bytes_max + 1;
+    for (std::size_t i = 0; i < limits::pushes_waiting_bytes_max / large.size(); ++i) {
+        output_push(large, 5s);
+    }
+    EXPECT_FALSE(machine().closing());
+}
+
+TEST_F(session_of_services, a_responder_that_stays_behind_is_closed) {
+    pending = limits::outbox_bytes_max + 1;
+    std::size_t pushed = 0;
+    while (!machine().closing() && pushed <= limits::pushes_waiting_bytes_max / record_.size()) {
+        output_push(record_, 5s);
+        ++pushed;
+    }
+    expect_closed(closed_reason::slow_consumer);
+    EXPECT_LT(pushed, limits::pushes_waiting_bytes_max / sizeof(domain::output))
+        << "small ones count as what they take";
+    EXPECT_EQ(take_one<codec::error>(0).code, error_code::slow_consumer);
+    EXPECT_FALSE(take_command<domain::connection_closed>().goodbye);
 }
 
 TEST_F(session_of_services, at_a_shut_down_nothing_new_begins_and_replies_are_waited_for) {
