@@ -47,6 +47,9 @@ inline constexpr std::uint32_t concurrency_max = 1024;
 // Requests that may have arrived beyond twice the prefetch, because those before are over at the
 // broker; the oldest go.
 inline constexpr std::size_t requests_spare_max = 64;
+// Requests for responders that are none any more, to be told so; who asked with further ones learns
+// it at the deadline.
+inline constexpr std::size_t requests_unserved_max = 1024;
 inline constexpr std::uint32_t service_prefetch_max = limits::service_prefetch_max;
 
 // Pause before a consumer or responder that could not be attached again tries once more.

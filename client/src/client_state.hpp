@@ -146,6 +146,7 @@ private:
     void on_transacted(const frame& what, calls& out);
     void on_requested(const frame& what, mono_time now, calls& out);
     void on_replied(const frame& what, calls& out);
+    void write_unserved(outgoing& to);
     void on_consumer_answer(consumer_state& to, const frame& what, mono_time now, calls& out);
     template <typename T>
     [[nodiscard]] std::optional<T> decoded(const frame& what);
@@ -184,6 +185,7 @@ private:
         bool released = false;
     };
     std::map<responder_id, owned_responder> responders_;
+    std::vector<request_token> unserved_;  // of requests nobody here replies to; of this connection
     std::map<std::uint64_t, std::unique_ptr<reader_state>> readers_;
     std::unordered_map<std::uint32_t, consumer_id> routes_;  // requests of consumers, in flight
 

@@ -207,8 +207,23 @@ void client_state::on_requested(const frame& what, mono_time now, calls& out) {
     const shared_bytes body = parser_->take_body();
     const auto push = decoded<codec::requested>(frame{what.type, 0, 0, body.view});
     responder_state* const to = push ? find_responder(push->responder) : nullptr;
-    if (to != nullptr && !to->on_requested(*push, body, now, out)) {
+    if (push && (to == nullptr || !to->serves())) {
+        // Whoever asked need not wait for the deadline.
+        if (unserved_.size() < client_limits::requests_unserved_max) {
+            unserved_.push_back(push->token);
+        }
+    } else if (to != nullptr && !to->on_requested(*push, body, now, out)) {
         drop("the broker passed on a damaged request");
+    }
+}
+
+void client_state::write_unserved(outgoing& to) {
+    for (const request_token each : std::exchange(unserved_, {})) {
+        codec::reply refusal;
+        refusal.token = each;
+        refusal.failed = true;
+        refusal.text = "nobody serves it here any more";
+        codec::encode_frame(to.bytes, to.ids.next(), refusal);
     }
 }
 
@@ -334,6 +349,7 @@ void client_state::on_connection_lost(const std::string& why, mono_time now, cal
     routes_.clear();
     reap_consumers();
     asks_.on_lost(out);
+    unserved_.clear();
     for (auto& [id, each] : responders_) {
         each.state->on_lost(out);
     }
@@ -351,7 +367,7 @@ bool client_state::wants_write(mono_time now) const {
     }
     return connection_.ready() &&
            (pipeline_.wants_write() || requests_.wants_write() || transactions_.wants_write() ||
-            asks_.wants_write() ||
+            asks_.wants_write() || !unserved_.empty() ||
             std::ranges::any_of(
                 responders_,
                 [now](const auto& each) { return each.second.state->wants_write(now); }) ||
@@ -376,6 +392,8 @@ void client_state::write(byte_buffer& bytes, mono_time now, calls& out) {
         for (auto& [id, each] : responders_) {
             each.state->write(to);
         }
+        reap_responders();
+        write_unserved(to);
         requests_.write(to);
         asks_.write(to, out);
         transactions_.write(to, out);

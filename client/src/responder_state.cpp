@@ -32,6 +32,7 @@ void responder_state::on_ready(const codec::hello_ok& terms, calls& out) {
 
 void responder_state::on_lost(calls& out) {
     connected_ = false;
+    late_serve_ = false;
     request_ = 0;
     request_deadline_ = mono_never;
     arrived_.clear();
@@ -46,13 +47,18 @@ bool responder_state::wants_write(mono_time now) const {
     if (!connected_) {
         return false;
     }
-    return !replies_.empty() || (phase_ == phase::detached && attach_at_ <= now) ||
+    return !replies_.empty() || late_serve_ || (phase_ == phase::detached && attach_at_ <= now) ||
            (phase_ == phase::attached && stopped_) || (phase_ == phase::leaving && abandon_due_);
 }
 
 void responder_state::write(outgoing& out) {
     if (!wants_write(out.now)) {
         return;
+    }
+    if (std::exchange(late_serve_, false)) {
+        // Nobody waits for its answer, which is an error where that serve came to nothing.
+        codec::encode_frame(out.bytes, out.ids.next(),
+                            codec::unserve{.responder = setup_.id, .at_once = true});
     }
     // Leaving before the replies, or each of them would bring one more request.
     if (phase_ == phase::detached && attach_at_ <= out.now) {
@@ -98,13 +104,14 @@ void responder_state::write_reply(outgoing& out, const sent_reply& next) const {
 mono_time responder_state::tick(mono_time now, calls& out) {
     if (phase_ == phase::attaching && request_deadline_ <= now) {
         request_ = 0;
+        late_serve_ = true;
         if (opened_) {
             fail(make_error(client_errc::timed_out,
                             "the broker did not answer the serve of service " + setup_.service +
                                 " in time"),
                  out);
         } else {
-            retry_later(now);
+            retry_later(now, out);
         }
     }
     pump(now, out);
@@ -116,9 +123,10 @@ mono_time responder_state::tick(mono_time now, calls& out) {
                                        : mono_never;
 }
 
-void responder_state::retry_later(mono_time now) {
-    phase_ = phase::detached;
+void responder_state::retry_later(mono_time now, calls& out) {
+    phase_ = stopped_ ? phase::ended : phase::detached;
     attach_at_ = now + client_limits::attach_pause;
+    pump(now, out);
 }
 
 // ---- frames
@@ -143,7 +151,7 @@ void responder_state::on_refused(const failure& why, mono_time now, calls& out) 
         phase_ = phase::ended;
         pump({}, out);
     } else if (brokerd::describe(why.code).retryable && !opened_) {
-        retry_later(now);
+        retry_later(now, out);
     } else {
         fail(make_error(why), out);
     }
@@ -154,9 +162,6 @@ bool responder_state::on_requested(const codec::requested& push, const shared_by
     const auto record = codec::check_record(push.record.view);
     if (!record || record->bytes.size() != push.record.view.size()) {
         return false;
-    }
-    if (phase_ == phase::ended) {
-        return true;
     }
     // The broker gives a new one for one whose time is over there, which is sooner than here.
     drop_overdue(now);

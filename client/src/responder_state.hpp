@@ -5,7 +5,11 @@
 //   detached --serve--> attaching --ok--> attached --unserve--> leaving --ok--> ended
 //       ^  connection lost  |               |                     |
 //       +-------------------+---------------+        lost --------+----------> ended
+//   attaching --no answer in time--> detached, or ended if it was the first serve or stop() came
 //   any --the first serve was refused--> ended
+//
+// A serve without an answer may still be carried out: an unserve follows it before anything else
+// goes, or the broker would give requests to a responder that is none.
 //
 // Invariants: a reply goes over the connection its request came over, or nowhere: whoever asked was
 // told when that was lost. Each waiter is called exactly once.
@@ -73,7 +77,11 @@ public:
     }
     void on_ok(calls& out);
     void on_refused(const failure& why, mono_time now, calls& out);
-    // False: the request is damaged. `push` points into `body`.
+    // Requests for it may come: it is attached, for all it knows.
+    [[nodiscard]] bool serves() const {
+        return phase_ == phase::attached || phase_ == phase::leaving;
+    }
+    // While it serves. False: the request is damaged. `push` points into `body`.
     [[nodiscard]] bool on_requested(const codec::requested& push, const shared_bytes& body,
                                     mono_time now, calls& out);
 
@@ -96,7 +104,8 @@ public:
     void end(const error& why, calls& out);
 
     [[nodiscard]] const std::string& service() const { return setup_.service; }
-    [[nodiscard]] bool ended() const { return phase_ == phase::ended; }
+    // Neither the broker nor the application is owed anything.
+    [[nodiscard]] bool ended() const { return phase_ == phase::ended && !late_serve_; }
 
 private:
     enum class phase : std::uint8_t { detached, attaching, attached, leaving, ended };
@@ -113,13 +122,14 @@ private:
     void drop_overdue(mono_time now);
     void pump(mono_time now, calls& out);
     void fail(const error& why, calls& out);
-    void retry_later(mono_time now);
+    void retry_later(mono_time now, calls& out);
 
     setup setup_;
     phase phase_ = phase::detached;
     bool connected_ = false;
     bool stopped_ = false;
     bool abandon_due_ = false;  // the broker is to be told not to wait for replies
+    bool late_serve_ = false;   // one was given up, the broker may carry it out; to be undone
     callback<void> opened_;
     std::optional<error> failed_;
     std::uint32_t request_ = 0;  // serve or unserve in flight

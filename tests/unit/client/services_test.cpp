@@ -103,6 +103,11 @@ protected:
     void reply(const handed_request& to, const std::string& payload) {
         state().reply(to.handle, reply_of({.payload = payload}));
     }
+    // A silence does not end the connection.
+    void without_heartbeats() {
+        peer.terms.heartbeat_ms = 0;
+        peer.terms.dead_after_ms = 0;
+    }
     void stop() {
         peer.with([&](calls& out) { state().stop(out); });
     }
@@ -183,8 +188,7 @@ TEST_F(client_services, no_more_are_sent_than_the_broker_takes) {
 }
 
 TEST_F(client_services, a_broker_that_does_not_answer_at_all_leaves_it_unknown) {
-    peer.terms.heartbeat_ms = 0;
-    peer.terms.dead_after_ms = 0;
+    without_heartbeats();
     peer.greet();
     ask_outcome& asked = ask("x", 10s);
     const auto request = peer.write_one().request;
@@ -354,6 +358,103 @@ TEST_F(client_services, only_the_first_refusal_is_an_error) {
     EXPECT_THAT(peer.write(), IsEmpty());
     peer.pass(1s);
     EXPECT_EQ(peer.write_one().type, frame_type::serve);
+}
+
+// The broker may still carry out the serve that was given up.
+TEST_F(client_services, a_serve_that_was_given_up_is_undone) {
+    without_heartbeats();
+    open();
+    peer.greet();
+    const auto late = peer.write_one();
+    peer.pass(30s);
+    ASSERT_TRUE(open_failure);
+    EXPECT_EQ(open_failure->code(), client_errc::timed_out);
+    peer.with([&](calls& out) { peer.state.release_responder(id, out); });
+    EXPECT_NE(peer.state.find_responder(id), nullptr) << "the broker does not know yet";
+    const auto undone = peer.write_one();
+    EXPECT_EQ(undone.as<codec::unserve>(), (codec::unserve{.responder = id, .at_once = true}));
+    EXPECT_EQ(peer.state.find_responder(id), nullptr);
+    peer.say(late.request, codec::ok{});
+    peer.say(undone.request, codec::ok{});
+    EXPECT_THAT(peer.write(), IsEmpty());
+}
+
+TEST_F(client_services, a_serve_that_was_given_up_is_undone_before_the_next) {
+    without_heartbeats();
+    serve();
+    peer.reconnect();
+    (void)peer.write_one();
+    peer.pass(30s);
+    EXPECT_EQ(peer.write_one().type, frame_type::unserve);
+    peer.pass(1s);
+    const auto again = peer.write_one();
+    EXPECT_EQ(again.type, frame_type::serve);
+    peer.say(again.request, codec::ok{});
+    push(7, "x");
+    EXPECT_TRUE(state().take(peer.now));
+}
+
+TEST_F(client_services, with_its_connection_a_serve_that_was_given_up_is_over) {
+    without_heartbeats();
+    open();
+    peer.greet();
+    (void)peer.write_one();
+    peer.pass(30s);
+    peer.with([&](calls& out) { peer.state.release_responder(id, out); });
+    peer.reconnect();
+    EXPECT_EQ(peer.state.find_responder(id), nullptr);
+    EXPECT_THAT(peer.write(), IsEmpty());
+}
+
+TEST_F(client_services, who_asks_for_what_nobody_serves_here_is_told) {
+    without_heartbeats();
+    serve();
+    peer.reconnect();
+    (void)peer.write_one();
+    peer.pass(30s);
+    push(7, "for the serve that was given up");
+    EXPECT_FALSE(state().take(peer.now));
+    auto frames = peer.write();
+    ASSERT_THAT(frames, SizeIs(2));
+    EXPECT_EQ(frames[0].type, frame_type::unserve);
+    const auto refusal = frames[1].as<codec::reply>();
+    EXPECT_EQ(refusal.token, request_token{7});
+    EXPECT_TRUE(refusal.failed);
+    EXPECT_THAT(refusal.text, HasSubstr("nobody serves it"));
+    id = responder_id{id.value() + 1};
+    push(8, "for one that never was");
+    EXPECT_EQ(peer.write_one().as<codec::reply>().token, request_token{8});
+    push(9, "of this connection");
+    peer.reconnect();
+    for (const auto& each : peer.write()) {
+        EXPECT_NE(each.type, frame_type::reply);
+    }
+}
+
+TEST_F(client_services, who_stops_while_it_comes_back_does_not_serve_once_more) {
+    without_heartbeats();
+    serve();
+    peer.reconnect();
+    const auto refused = peer.write_one();
+    stop();
+    EXPECT_FALSE(state().over()) << "the broker may accept it";
+    peer.refuse(refused.request, error_code::busy);
+    EXPECT_TRUE(state().over());
+    peer.pass(1s);
+    EXPECT_THAT(peer.write(), IsEmpty());
+}
+
+TEST_F(client_services, who_stops_while_the_broker_does_not_answer_does_not_serve_once_more) {
+    without_heartbeats();
+    serve();
+    peer.reconnect();
+    (void)peer.write_one();
+    stop();
+    peer.pass(30s);
+    EXPECT_TRUE(state().over());
+    EXPECT_EQ(peer.write_one().type, frame_type::unserve);
+    peer.pass(1s);
+    EXPECT_THAT(peer.write(), IsEmpty());
 }
 
 TEST_F(client_services, a_refused_responder_says_so) {
