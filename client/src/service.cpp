@@ -102,8 +102,13 @@ std::uint64_t client::serve(std::string_view service,
         // Nothing new; what has arrived is handled below.
         const std::stop_callback stop(options.stop, [&] { from.stop(); });
         std::vector<std::jthread> others;
-        for (std::uint32_t i = 1; i < options.concurrency; ++i) {
-            others.emplace_back(work);
+        try {
+            for (std::uint32_t i = 1; i < options.concurrency; ++i) {
+                others.emplace_back(work);
+            }
+        } catch (...) {
+            from.stop();  // those that run are waited for, and would go on for ever
+            throw;
         }
         work();
     }
