@@ -64,7 +64,7 @@ struct transaction_request {
 // A request for whoever answers at a service; the session has verified its record.
 struct service_request {
     std::string service;
-    duration_us timeout{0};
+    mono_time deadline{};  // its time runs from its arrival at the session
     shared_bytes record;
 };
 

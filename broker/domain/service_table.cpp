@@ -41,6 +41,11 @@ std::size_t service_table::responders_of(connection_id of) const {
     return from == members_.end() ? 0 : from->second.responders.size();
 }
 
+std::uint64_t service_table::prefetch_of(connection_id of) const {
+    const auto from = members_.find(of);
+    return from == members_.end() ? 0 : from->second.prefetch;
+}
+
 std::vector<responder*> service_table::all_responders(connection_id of) {
     std::vector<responder*> all;
     if (const auto from = members_.find(of); from != members_.end()) {
@@ -73,10 +78,11 @@ responder& service_table::add_responder(responder fresh, const std::string& serv
     if (!of) {
         of = std::make_unique<service>(service{.name = service_name});
     }
-    const auto added =
-        members_[fresh.connection].responders.emplace(fresh.id, std::make_unique<responder>());
+    member& from = members_[fresh.connection];
+    const auto added = from.responders.emplace(fresh.id, std::make_unique<responder>());
     BROKERD_ASSERT(added.second, "responder {} of connection {} is there already", fresh.id.value(),
                    fresh.connection.value());
+    from.prefetch += fresh.prefetch;
     responder& one = *added.first->second;
     one = std::move(fresh);
     one.of = of.get();
@@ -107,7 +113,9 @@ void service_table::remove_responder(responder& gone) {
         services_.erase(services_.find(of.name));
     }
     const connection_id connection = gone.connection;
-    members_.at(connection).responders.erase(gone.id);
+    member& from = members_.at(connection);
+    from.prefetch -= gone.prefetch;
+    from.responders.erase(gone.id);
     drop_if_empty(connection);
 }
 
@@ -302,6 +310,14 @@ std::optional<std::string> service_table::check_members() const {
         }
         requests += from.requests.size();
         responders += from.responders.size();
+        std::uint64_t prefetch = 0;
+        for (const auto& [number, one] : from.responders) {
+            prefetch += one->prefetch;
+        }
+        if (prefetch != from.prefetch) {
+            return fmt::format("responders of connection {} take {} requests at once, not {}",
+                               id.value(), prefetch, from.prefetch);
+        }
     }
     std::size_t attached = 0;
     for (const auto& [name, of] : services_) {

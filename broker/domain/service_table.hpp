@@ -83,6 +83,8 @@ public:
     [[nodiscard]] responder* find_responder(connection_id of, responder_id id);
     [[nodiscard]] open_request* find_request(request_token token);
     [[nodiscard]] std::size_t responders_of(connection_id of) const;
+    // Of all responders of a connection together.
+    [[nodiscard]] std::uint64_t prefetch_of(connection_id of) const;
     // Of a connection, ascending.
     [[nodiscard]] std::vector<responder*> all_responders(connection_id of);
     [[nodiscard]] std::vector<request_token> all_requests(connection_id of) const;
@@ -125,6 +127,7 @@ private:
     struct member {
         std::map<responder_id, std::unique_ptr<responder>> responders;
         std::set<request_token> requests;
+        std::uint64_t prefetch = 0;  // of its responders together
     };
 
     request_token add(open_request fresh);

@@ -3,7 +3,8 @@
 // one that is attached: where nobody is, it is refused at once. Whoever asked gets exactly one
 // answer: the reply, a failure, or why there is none.
 //
-// Nothing here is durable and no output depends on a commit: a request waits for no disk.
+// Nothing here is durable and no output depends on a commit: no request waits for one. What comes
+// while publishes fill the engine up waits in its inbox like everything else; its time runs.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -143,6 +144,15 @@ outcome<void> check_serve(core& c, asker who, const codec::serve& what) {
                                   "or use another connection",
                                   limits::responders_per_connection_max));
     }
+    const std::uint64_t taken = c.services.prefetch_of(who.connection);
+    if (taken + what.prefetch > limits::service_prefetch_per_connection_max) {
+        return refuse(
+            error_code::too_many_responders,
+            fmt::format("the responders of this connection take {} requests at once and "
+                        "may take {} in all, so there is no room for {} more; serve with "
+                        "a smaller prefetch or use another connection",
+                        taken, limits::service_prefetch_per_connection_max, what.prefetch));
+    }
     return {};
 }
 
@@ -158,8 +168,9 @@ outcome<void> check_request_size(const core& c, std::size_t bytes, const char* w
 }
 
 outcome<void> check_line(const core& c, const service& of, std::size_t bytes) {
-    const bool full = of.waiting.size() >= limits::service_waiting_max ||
-                      of.waiting_bytes + bytes > limits::service_waiting_bytes_max;
+    const bool full =
+        of.waiting.size() >= limits::service_waiting_max ||
+        (!of.waiting.empty() && of.waiting_bytes + bytes > limits::service_waiting_bytes_max);
     if (full) {
         return refuse(
             error_code::busy,
@@ -263,10 +274,20 @@ void ask_service(core& c, turn& t, asker who, const service_request& what) {
         return;
     }
     ++c.counters.requests;
+    if (what.deadline <= t.now.mono) {
+        ++c.counters.expired_requests;
+        ++(*of)->failed;
+        c.refuse(t, who,
+                 {error_code::deadline_exceeded,
+                  fmt::format("the broker was too busy to pass the request on to service {} in "
+                              "time; nothing was done",
+                              (*of)->name)});
+        return;
+    }
     open_request fresh{.connection = who.connection,
                        .request = who.request,
                        .of = *of,
-                       .deadline = t.now.mono + what.timeout,
+                       .deadline = what.deadline,
                        .bytes = what.record.view.size()};
     if (responder* const to = c.services.next_with_room(**of)) {
         push_request(c, t, c.services.add_in_progress(std::move(fresh), *to), what.record);

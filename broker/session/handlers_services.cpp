@@ -109,7 +109,7 @@ void service_request(session& of, const codec::frame& frame, session_io& io) {
         return;
     }
     domain::service_request request{.service = std::move(message->service),
-                                    .timeout = message->timeout,
+                                    .deadline = io.now.mono + message->timeout,
                                     .record = of.keep(message->record.view)};
     of.pass_on(frame.request_id, std::move(request), {answer_kind::reply, 0}, io);
 }

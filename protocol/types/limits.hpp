@@ -123,6 +123,8 @@ inline constexpr std::uint32_t service_prefetch_max = 65536;  // requests of one
 // Requests handed to one responder and not answered; one may always exceed it.
 inline constexpr std::size_t responder_bytes_max = 8 * mib;
 inline constexpr std::size_t responders_per_connection_max = 1000;
+// Of all responders of a connection: an open request costs the engine memory wherever it waits.
+inline constexpr std::uint32_t service_prefetch_per_connection_max = 65536;
 inline constexpr std::size_t requests_per_connection_max = 1024;  // without an answer
 // Requests that wait for a responder with room: of one service, and the bytes of all services.
 inline constexpr std::size_t service_waiting_max = 1000;

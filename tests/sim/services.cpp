@@ -87,7 +87,7 @@ domain::request_body service_clients::ask(connection_id who, std::uint64_t numbe
     asked.service = any_service();
     asked.deadline = now.mono + timeout;
     note_("request", number);
-    return domain::service_request{asked.service, timeout, record_of(number)};
+    return domain::service_request{asked.service, asked.deadline, record_of(number)};
 }
 
 // Of one in progress most of the time; else of any there ever was, with somebody or over.

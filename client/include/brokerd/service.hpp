@@ -47,9 +47,10 @@ struct serve_options {
     /// Handlers that run at the same time, in the blocking interface each on a thread of its own;
     /// at most 1024.
     std::uint32_t concurrency = 1;
-    /// Most requests the broker gives to this responder at once, at most 65536: those beyond
-    /// `concurrency` wait in this process, where no other responder gets them, and save the time
-    /// for the way. 0: twice `concurrency`.
+    /// Most requests the broker gives to this responder at once, at most 65536, also of all
+    /// responders of a client together (too_many_responders): those beyond `concurrency` wait in
+    /// this process, where no other responder gets them, and save the time for the way. 0: twice
+    /// `concurrency`.
     std::uint32_t prefetch = 0;
     /// Ends it: what has arrived is handled, nothing new is taken.
     std::stop_token stop{};

@@ -167,6 +167,8 @@ void service_rows(std::string& out) {
     fixed("time for the reply to a request of a service",
           fmt::format("{} to {}", time_text(request_timeout_min), time_text(request_timeout_max)));
     fixed("responders of a connection", fmt::format("{}", responders_per_connection_max));
+    fixed("requests in progress with all responders of a connection",
+          fmt::format("{}", service_prefetch_per_connection_max));
     fixed("requests in progress with a responder",
           fmt::format("{} and {}, but one", service_prefetch_max, size_text(responder_bytes_max)));
     fixed("requests of a connection without a reply",

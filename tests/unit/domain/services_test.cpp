@@ -52,7 +52,7 @@ struct services_test : testing::Test {
     }
     std::uint32_t ask(const std::string& payload, duration_us timeout = 10s,
                       const std::string& service = "prices") {
-        return h.send(asker, service_request{service, timeout, record_of(payload)});
+        return h.send(asker, service_request{service, h.now.mono + timeout, record_of(payload)});
     }
     // Requests pushed to a connection since the last call.
     std::vector<request_push> pushes(connection_id to) {
@@ -228,6 +228,17 @@ TEST_F(services_test, at_the_deadline_whoever_asked_is_told_and_the_responder_ha
     EXPECT_EQ(h.state.counters().expired_requests, 3U);
 }
 
+TEST_F(services_test, a_request_whose_time_is_over_when_the_engine_sees_it_is_not_given_out) {
+    serve(one);
+    EXPECT_EQ(outcome(ask("was in the inbox for too long", 0us)), "deadline_exceeded");
+    EXPECT_THAT(text, HasSubstr("nothing was done"));
+    EXPECT_THAT(payloads(one), IsEmpty());
+    EXPECT_EQ(h.state.counters().expired_requests, 1U);
+    EXPECT_THAT(
+        list(),
+        ElementsAre("prices: 1 responders, 0 in progress, 0 waiting, 0 answered, 1 failed"));
+}
+
 TEST_F(services_test, a_vanished_responder_is_told_at_once) {
     serve(one, 2);
     const auto first = ask("a");
@@ -400,6 +411,19 @@ TEST_F(services_test, the_bytes_of_the_line_are_bounded) {
     EXPECT_EQ(outcome(ask("x")), "busy");
 }
 
+TEST_F(services_test, one_request_of_any_size_may_wait) {
+    domain_options large;
+    large.message_bytes_max = limits::message_bytes_max;
+    h.state = broker_state(large);
+    h.restart();
+    SetUp();
+    commit_before = h.gathering;
+    serve(one);
+    ask("in progress");
+    EXPECT_EQ(outcome(ask(std::string(limits::service_waiting_bytes_max, 'x'))), "nothing");
+    EXPECT_EQ(outcome(ask("x")), "busy");
+}
+
 TEST_F(services_test, the_bytes_of_all_lines_are_bounded) {
     const std::string mib(limits::message_bytes_default - codec::record_bytes_min, 'x');
     for (std::uint32_t i = 0; i < 9; ++i) {
@@ -419,12 +443,28 @@ TEST_F(services_test, what_a_responder_may_be_is_bounded) {
     EXPECT_EQ(refused("prices", 1, 0), error_code::invalid_argument);
     EXPECT_EQ(refused("prices", 1, limits::service_prefetch_max + 1), error_code::invalid_argument);
     EXPECT_EQ(refused("a b", 1, 1), error_code::invalid_name);
-    serve(one, limits::service_prefetch_max, 1);
+    serve(one, 1, 1);
     EXPECT_EQ(refused("other", 1, 1), error_code::responder_exists);
     for (std::uint32_t i = 2; i <= limits::responders_per_connection_max; ++i) {
         serve(one, 1, i);
     }
     EXPECT_EQ(refused("prices", 5000, 1), error_code::too_many_responders);
+}
+
+TEST_F(services_test, what_the_responders_of_a_connection_take_at_once_is_bounded) {
+    const auto refused = [&](std::uint32_t id, std::uint32_t prefetch) {
+        const auto why = h.ask_refused(one, codec::serve{"prices", responder_id{id}, prefetch});
+        text = why.text;
+        return why.code;
+    };
+    serve(one, limits::service_prefetch_max, 1);
+    EXPECT_EQ(refused(2, 1), error_code::too_many_responders);
+    EXPECT_THAT(text, HasSubstr("smaller prefetch"));
+    serve(two, 1);  // of another connection
+    h.ask<codec::ok>(one, codec::unserve{responder_id{1}});
+    serve(one, limits::service_prefetch_per_connection_max - 10, 1);
+    EXPECT_EQ(refused(2, 11), error_code::too_many_responders);
+    serve(one, 10, 2);
 }
 
 TEST_F(services_test, services_are_listed_in_pages) {

@@ -79,7 +79,7 @@ TEST_F(session_of_services, a_request_is_handed_over_and_its_reply_sent) {
     receive(7, asking(record_));
     const auto passed = take_request<domain::service_request>(7);
     EXPECT_EQ(passed.service, "prices");
-    EXPECT_EQ(passed.timeout, duration_us{5s});
+    EXPECT_EQ(passed.deadline, now.mono + 5s) << "from its arrival on";
     EXPECT_EQ(as_text(passed.record.view), as_text(record_));
     const auto reply = record_of("42");
     output_reply(7, reply);
