@@ -6,6 +6,7 @@
 #include <latch>
 #include <stop_token>
 #include <thread>
+#include <utility>
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
@@ -55,6 +56,26 @@ public:
 private:
     std::stop_source stop_;
     std::future<std::uint64_t> done_;
+};
+
+// Lets handlers go on that wait for `over`: when it is told to, or at the end of the test, also
+// where an assertion or an exception ends it. To be declared behind the `served` they belong to,
+// which waits for them.
+class released_at_end {
+public:
+    explicit released_at_end(std::latch& over) : over_(over) {}
+    ~released_at_end() { now(); }
+    released_at_end(const released_at_end&) = delete;
+    released_at_end& operator=(const released_at_end&) = delete;
+    void now() {
+        if (!std::exchange(done_, true)) {
+            over_.count_down();
+        }
+    }
+
+private:
+    std::latch& over_;
+    bool done_ = false;
 };
 
 class client_services_test : public client_fixture {
@@ -146,16 +167,21 @@ TEST_F(client_services_test, nothing_of_it_waits_for_the_disk) {
 
 TEST_F(client_services_test, responders_share_the_requests) {
     client third = connected({.client_name = "responder@here:3"});
-    std::latch both{2};
+    counter arrived;
+    std::latch over{1};
     const handler together = [&](const service_request& asked) {
-        both.arrive_and_wait();  // each has one, or this takes for ever
+        arrived.add();
+        over.wait();
         return echo(asked);
     };
     served one(other, together, {.prefetch = 1});
     served two(third, together, {.prefetch = 1});
+    released_at_end handlers(over);
     wait_for_responders(2);
     auto first = with.request_async("prices", {.payload = "1"}, {.timeout = patience});
     auto second = with.request_async("prices", {.payload = "2"}, {.timeout = patience});
+    ASSERT_TRUE(arrived.reaches(2)) << "each has one";
+    handlers.now();
     EXPECT_THAT((std::vector{first.get().responder, second.get().responder}),
                 UnorderedElementsAre("responder@here:2", "responder@here:3"));
 }
@@ -177,21 +203,26 @@ TEST_F(client_services_test, each_of_many_gets_its_own_reply) {
 }
 
 TEST_F(client_services_test, at_the_deadline_whoever_asked_waits_no_longer) {
+    counter arrived;
     std::latch over{1};
     served one(other,
                [&](const service_request& asked) {
+                   arrived.add();
                    over.wait();
                    return echo(asked);
                },
                {.prefetch = 1});
+    released_at_end handlers(over);
     wait_for_responders(1);
-    auto has_it = with.request_async("prices", {}, {.timeout = 100ms});
-    auto waits = with.request_async("prices", {}, {.timeout = 50ms});
+    // So long that one is in progress when the other's time is over, also where all is slow.
+    auto has_it = with.request_async("prices", {}, {.timeout = 3s});
+    ASSERT_TRUE(arrived.reaches(1));
+    auto waits = with.request_async("prices", {}, {.timeout = 1s});
     EXPECT_EQ(code_of(std::move(waits)), broker_errc::deadline_exceeded);
     EXPECT_THAT(text, HasSubstr("nothing was done"));
     EXPECT_EQ(code_of(std::move(has_it)), broker_errc::deadline_exceeded);
     EXPECT_THAT(text, HasSubstr("may have done"));
-    over.count_down();
+    handlers.now();
     EXPECT_EQ(code_of_request(), std::error_code()) << "the late reply was dropped";
 }
 
@@ -207,12 +238,13 @@ TEST_F(client_services_test, a_lost_responder_is_told_at_once_and_comes_back) {
         }
         return echo(asked);
     });
+    released_at_end handlers(over);
     wait_for_responders(1);
     auto asked = with.request_async("prices", {.payload = "first"}, {.timeout = patience});
     ASSERT_TRUE(arrived.reaches(1));
     network.cut();
     EXPECT_EQ(code_of(std::move(asked)), broker_errc::responder_gone);
-    over.count_down();
+    handlers.now();
     wait_for_responders(1);
     EXPECT_EQ(with.request("prices", {.payload = "second"}).payload, "second");
     EXPECT_EQ(one.stop(), 2U);
@@ -230,12 +262,13 @@ TEST_F(client_services_test, a_lost_requester_does_not_know_and_leaves_nothing) 
         }
         return echo(asked);
     });
+    released_at_end handlers(over);
     wait_for_responders(1);
     auto asked = far.request_async("prices", {.payload = "lost"}, {.timeout = patience});
     ASSERT_TRUE(arrived.reaches(1));
     network.cut();
     EXPECT_EQ(code_of(std::move(asked)), client_errc::outcome_unknown);
-    over.count_down();
+    handlers.now();
     EXPECT_EQ(with.request("prices", {.payload = "next"}).payload, "next");
     EXPECT_EQ(arrived.value(), 2) << "it was not sent again";
     EXPECT_EQ(admin(with).services().at(0).in_progress, 0U);
@@ -262,17 +295,20 @@ TEST_F(client_services_test, who_stops_replies_to_what_has_arrived) {
                    return echo(asked);
                },
                {.prefetch = 3});
+    released_at_end handlers(over);
     wait_for_responders(1);
     std::vector<std::future<service_reply>> all;
     for (int i = 0; i < 3; ++i) {
         all.push_back(with.request_async("prices", {}, {.timeout = patience}));
     }
     ASSERT_TRUE(arrived.reaches(1));
+    const auto until = std::chrono::steady_clock::now() + patience;
     while (admin(with).services().at(0).in_progress < 3) {
+        ASSERT_LT(std::chrono::steady_clock::now(), until);
         std::this_thread::yield();
     }
     auto stopped = std::async(std::launch::async, [&] { return one.stop(); });
-    over.count_down();
+    handlers.now();
     for (auto& each : all) {
         EXPECT_EQ(code_of(std::move(each)), std::error_code());
     }
@@ -305,12 +341,13 @@ TEST_F(client_services_test, a_shut_down_waits_for_the_reply) {
         over.wait();
         return echo(asked);
     });
+    released_at_end handlers(over);
     wait_for_responders(1);
     auto asked = watching.request_async("prices", {.payload = "x"}, {.timeout = patience});
     ASSERT_TRUE(arrived.reaches(1));
     broker.signal(SIGTERM);
     ASSERT_TRUE(draining.reaches(1));
-    over.count_down();
+    handlers.now();
     EXPECT_EQ(asked.get().payload, "x");
     EXPECT_EQ(broker.wait(), 0);
 }
