@@ -26,13 +26,14 @@ enum class fault : std::uint8_t {
     forget_key_lock,             // domain: a key with a message in flight counts as free
     keep_schedule,               // domain: what was appended or cancelled stays scheduled on disk
     tear_transaction,            // domain: the last publish of a transaction is only answered
+    hush_lost_responder,         // domain: who waits for a lost responder is not told
     deliver_expired,             // domain: dispatch gives out what has expired
     drop_cursor_range,           // storage: some deltas of a queue lose the ranges they hold
     default_wal_recovery,        // storage: RocksDB's own recovery mode, its answer believed
     filter_active_in_recovery,   // storage: the trim filter answers before trim points are known
 };
 
-inline constexpr std::array<std::pair<fault, std::string_view>, 11> fault_names{{
+inline constexpr std::array<std::pair<fault, std::string_view>, 12> fault_names{{
     {fault::none, "none"},
     {fault::ack_before_sync, "ack_before_sync"},
     {fault::skip_deduplication, "skip_deduplication"},
@@ -40,6 +41,7 @@ inline constexpr std::array<std::pair<fault, std::string_view>, 11> fault_names{
     {fault::forget_key_lock, "forget_key_lock"},
     {fault::keep_schedule, "keep_schedule"},
     {fault::tear_transaction, "tear_transaction"},
+    {fault::hush_lost_responder, "hush_lost_responder"},
     {fault::deliver_expired, "deliver_expired"},
     {fault::drop_cursor_range, "drop_cursor_range"},
     {fault::default_wal_recovery, "default_wal_recovery"},

@@ -239,6 +239,7 @@ void close_connection(core& c, turn& t, const connection_closed& what) {
     if (from == nullptr) {
         return;
     }
+    leave_services(c, t, what.connection);
     if (what.goodbye && from->waiting_settles > 0) {
         for (const auto& [id, one] : from->consumers) {
             one->prefetch_messages = 0;

@@ -40,6 +40,8 @@ struct handle_request {
 
     void operator()(publish_request& what) const { publish(c, t, who, what); }
     void operator()(transaction_request& what) const { transact(c, t, who, std::move(what)); }
+    void operator()(service_request& what) const { ask_service(c, t, who, what); }
+    void operator()(service_reply& what) const { reply_to_request(c, t, who, what); }
     void operator()(codec::attach& what) const { attach(c, t, who, what); }
     void operator()(codec::detach& what) const { detach(c, t, who, what); }
     void operator()(codec::set_prefetch& what) const { set_prefetch(c, t, who, what); }
@@ -64,6 +66,9 @@ struct handle_request {
     void operator()(codec::consumer_list& what) const { list_consumers(c, t, who, what); }
     void operator()(codec::schedule_list& what) const { list_schedules(c, t, who, what); }
     void operator()(codec::schedule_cancel& what) const { cancel_schedules(c, t, who, what); }
+    void operator()(codec::serve& what) const { serve(c, t, who, what); }
+    void operator()(codec::unserve& what) const { unserve(c, t, who, what); }
+    void operator()(codec::service_list& what) const { list_services(c, t, who, what); }
 };
 
 struct handle_command {
@@ -74,7 +79,7 @@ struct handle_command {
         c.connections.try_emplace(what.connection).first->second.name = std::move(what.name);
     }
     void operator()(connection_closed& what) const { close_connection(c, t, what); }
-    void operator()(connection_draining& what) const { drain_connection(c, what); }
+    void operator()(connection_draining& what) const { drain_connection(c, t, what); }
     void operator()(request& what) const {
         std::visit(handle_request{c, t, {what.connection, what.id}}, what.body);
     }
@@ -147,6 +152,7 @@ mono_time broker_state::tick(instant now, effects& out) {
     look_at_timers(c, t);
     look_at_schedules(c, t);
     look_at_expiry(c, t);
+    look_at_requests(c, t);
     if (c.trim_deadline() <= now.mono) {
         trim_topics(c, t);
     }
@@ -158,7 +164,8 @@ mono_time broker_state::next_deadline() const {
     const core& c = impl_->state;
     const mono_time timer = c.timers.empty() ? mono_never : c.timers.begin()->first;
     const mono_time expiry = c.expiry_timers.empty() ? mono_never : c.expiry_timers.begin()->first;
-    return std::min({timer, expiry, c.trim_deadline(), c.waiting_until, c.schedule_deadline});
+    return std::min({timer, expiry, c.trim_deadline(), c.waiting_until, c.schedule_deadline,
+                     c.services.next_deadline()});
 }
 
 void broker_state::dispatch(instant now, effects& out) {

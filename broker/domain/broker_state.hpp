@@ -82,6 +82,11 @@ struct domain_counters {
     std::uint64_t redriven_messages = 0;
     std::uint64_t expired_messages = 0;  // whose time to live was over, in each queue
     std::uint64_t expired_queues = 0;
+    std::uint64_t requests = 0;  // to services
+    std::uint64_t replied_requests = 0;
+    std::uint64_t failed_requests = 0;
+    std::uint64_t expired_requests = 0;
+    std::uint64_t refused_requests = 0;
     std::uint64_t cached_bytes = 0;
 };
 

@@ -13,6 +13,7 @@
 #include "broker/domain/mutation.hpp"
 #include "protocol/codec/admin_messages.hpp"
 #include "protocol/codec/messages.hpp"
+#include "protocol/codec/service_messages.hpp"
 #include "protocol/codec/transaction_messages.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/ids.hpp"
@@ -29,8 +30,8 @@ struct connection_closed {
     bool goodbye = false;  // true: leases are released and count as no attempt
 };
 
-// Its consumers get nothing new from here on, also those that come later. Asks for a holds_nothing
-// as soon as none of them holds a lease.
+// Its consumers and responders get nothing new from here on, also those that come later. Asks for a
+// holds_nothing as soon as none of them holds a lease or a request.
 struct connection_draining {
     connection_id connection;
 };
@@ -60,14 +61,30 @@ struct transaction_request {
     std::vector<codec::transact_settle> settles;
 };
 
+// A request for whoever answers at a service; the session has verified its record.
+struct service_request {
+    std::string service;
+    mono_time deadline{};  // its time runs from its arrival at the session
+    shared_bytes record;
+};
+
+// What a responder says to it.
+struct service_reply {
+    request_token token;
+    bool failed = false;
+    std::string text{};     // with failed: why
+    shared_bytes record{};  // verified; without failed
+};
+
 using request_body =
-    std::variant<publish_request, transaction_request, codec::attach, codec::detach,
-                 codec::set_prefetch, codec::settle, codec::topic_create, codec::topic_list,
-                 codec::topic_set, codec::topic_remove, codec::queue_create, codec::queue_list,
-                 codec::queue_set, codec::queue_remove, codec::queue_pause, codec::queue_seek,
-                 codec::queue_purge, codec::queue_explain, codec::read, codec::message_show,
-                 codec::dead_list, codec::dead_redrive, codec::dead_purge, codec::consumer_list,
-                 codec::schedule_list, codec::schedule_cancel>;
+    std::variant<publish_request, transaction_request, service_request, service_reply,
+                 codec::attach, codec::detach, codec::set_prefetch, codec::settle,
+                 codec::topic_create, codec::topic_list, codec::topic_set, codec::topic_remove,
+                 codec::queue_create, codec::queue_list, codec::queue_set, codec::queue_remove,
+                 codec::queue_pause, codec::queue_seek, codec::queue_purge, codec::queue_explain,
+                 codec::read, codec::message_show, codec::dead_list, codec::dead_redrive,
+                 codec::dead_purge, codec::consumer_list, codec::schedule_list,
+                 codec::schedule_cancel, codec::serve, codec::unserve, codec::service_list>;
 
 struct request {
     connection_id connection;

@@ -24,6 +24,7 @@
 #include "broker/domain/effects.hpp"
 #include "broker/domain/producer_table.hpp"
 #include "broker/domain/queue.hpp"
+#include "broker/domain/service_table.hpp"
 #include "broker/domain/topic.hpp"
 #include "broker/domain/wall_clock.hpp"
 
@@ -47,7 +48,7 @@ struct connection {
     std::string name;
     std::map<consumer_id, std::unique_ptr<consumer>> consumers;
     std::uint32_t waiting_reads = 0;
-    bool draining = false;  // its consumers get nothing new, whatever prefetch they ask for
+    bool draining = false;  // consumers and responders get nothing new, whatever they ask for
     // Settles that wait for exceptions, and what waits for them in turn: a detach or a goodbye
     // would give back leases that these were sent to settle.
     std::uint32_t waiting_settles = 0;
@@ -126,6 +127,7 @@ public:
     std::unordered_map<queue_id, queue*> queues;  // only to find; never iterated
     std::map<connection_id, connection> connections;
     producer_table producers;
+    service_table services;
     chunk_cache cache;
 
     std::vector<queue*> woken;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "broker/domain/operations.hpp"
+
 namespace brokerd::domain {
 namespace {
 
@@ -15,7 +17,7 @@ bool holds_leases(const connection& one) {
 
 }  // namespace
 
-void drain_connection(core& c, const connection_draining& what) {
+void drain_connection(core& c, turn& t, const connection_draining& what) {
     connection* one = c.find_connection(what.connection);
     if (one == nullptr) {
         return;  // it has left
@@ -24,6 +26,7 @@ void drain_connection(core& c, const connection_draining& what) {
     for (const auto& [id, each] : one->consumers) {
         each->prefetch_messages = 0;
     }
+    drain_services(c, t, what.connection);
     c.draining.push_back(what.connection);
 }
 
@@ -33,7 +36,7 @@ void answer_draining(core& c, turn& t) {
         if (one == nullptr) {
             return true;  // it has left
         }
-        if (holds_leases(*one)) {
+        if (holds_leases(*one) || c.services.holds_requests(id)) {
             return false;
         }
         c.answer(t, {id, 0}, {}, holds_nothing{});

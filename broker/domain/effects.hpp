@@ -12,6 +12,7 @@
 #include "broker/domain/mutation.hpp"
 #include "protocol/codec/admin_messages.hpp"
 #include "protocol/codec/messages.hpp"
+#include "protocol/codec/service_messages.hpp"
 #include "protocol/codec/transaction_messages.hpp"
 
 namespace brokerd::domain {
@@ -56,6 +57,19 @@ struct show_result {
     shared_bytes record;
 };
 
+// A request for a responder, with its bytes kept alive: the record of the message is empty, and so
+// is the time that remains. It is counted when the frame is written, which may be later.
+struct request_push {
+    codec::requested message;
+    shared_bytes record;
+    mono_time deadline{};
+};
+// Likewise its reply, for who asked.
+struct reply_result {
+    codec::replied message;
+    shared_bytes record;
+};
+
 // The answer to connection_draining.
 struct holds_nothing {};
 
@@ -64,7 +78,7 @@ using output_body =
                  codec::error, codec::attached, codec::detached, codec::settled,
                  codec::topic_created, codec::topics, codec::queue_created, codec::queues,
                  codec::counted, codec::explained, codec::dead, codec::consumers, codec::schedules,
-                 codec::transacted, holds_nothing>;
+                 codec::transacted, codec::services, request_push, reply_result, holds_nothing>;
 
 struct output {
     connection_id connection;

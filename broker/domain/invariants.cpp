@@ -174,6 +174,9 @@ outcome<void> check_invariants(const core& c) {
             return refuse(error_code::internal, fmt::format("topic {}: {}", of->name, *wrong));
         }
     }
+    if (const auto wrong = c.services.check()) {
+        return refuse(error_code::internal, fmt::format("services: {}", *wrong));
+    }
     if (queues != c.queues.size() || c.topics.size() != c.topics_by_name.size()) {
         return refuse(error_code::internal, "names and identities do not match");
     }

@@ -233,6 +233,19 @@ void restore_schedules(core& c, turn& t, const schedule_totals& totals);
 void list_schedules(core& c, turn& t, asker who, const codec::schedule_list& what);
 void cancel_schedules(core& c, turn& t, asker who, const codec::schedule_cancel& what);
 
+// ---- services.cpp: requests and replies ----
+void serve(core& c, turn& t, asker who, const codec::serve& what);
+void unserve(core& c, turn& t, asker who, const codec::unserve& what);
+void ask_service(core& c, turn& t, asker who, const service_request& what);
+void reply_to_request(core& c, turn& t, asker who, const service_reply& what);
+void list_services(core& c, turn& t, asker who, const codec::service_list& what);
+// Ends the requests whose time is over.
+void look_at_requests(core& c, turn& t);
+// The connection's responders get nothing new.
+void drain_services(core& c, turn& t, connection_id of);
+// The connection has gone: what it asked for and what it was to answer.
+void leave_services(core& c, turn& t, connection_id of);
+
 // ---- admin_topics.cpp ----
 void create_topic(core& c, turn& t, asker who, const codec::topic_create& what);
 void set_topic(core& c, turn& t, asker who, const codec::topic_set& what);

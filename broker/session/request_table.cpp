@@ -52,18 +52,24 @@ constexpr std::array table{
     engine_request<codec::consumer_list>(),
     engine_request<codec::schedule_list>(),
     engine_request<codec::schedule_cancel>(),
+    in_open(frame_type::serve, &handlers::serve),
+    in_open(frame_type::unserve, &handlers::unserve),
+    in_open(frame_type::service_request, &handlers::service_request),
+    in_open(frame_type::reply, &handlers::reply),
+    engine_request<codec::service_list>(),
     in_open(frame_type::connection_list, &handlers::connection_list),
     in_open(frame_type::connection_close, &handlers::connection_close),
     in_open(frame_type::health, &handlers::health),
     in_open(frame_type::stats, &handlers::stats),
 };
 
-// Every request that the domain knows has its row (publish and transact have forms of their own
-// there).
+// Every request that the domain knows has its row (publish, transact, service_request and reply
+// have forms of their own there).
 template <typename Variant>
 struct covered;
 template <typename... Bodies>
-struct covered<std::variant<domain::publish_request, domain::transaction_request, Bodies...>> {
+struct covered<std::variant<domain::publish_request, domain::transaction_request,
+                            domain::service_request, domain::service_reply, Bodies...>> {
     static constexpr bool value =
         (... && (std::ranges::find(table, Bodies::type, &request_row::type) != table.end()));
 };

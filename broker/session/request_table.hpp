@@ -36,6 +36,11 @@ void publish(session& of, const codec::frame& frame, session_io& io);
 void schedule(session& of, const codec::frame& frame, session_io& io);
 // handlers_transact.cpp
 void transact(session& of, const codec::frame& frame, session_io& io);
+// handlers_services.cpp
+void serve(session& of, const codec::frame& frame, session_io& io);
+void unserve(session& of, const codec::frame& frame, session_io& io);
+void service_request(session& of, const codec::frame& frame, session_io& io);
+void reply(session& of, const codec::frame& frame, session_io& io);
 // handlers_consume.cpp
 void attach(session& of, const codec::frame& frame, session_io& io);
 void detach(session& of, const codec::frame& frame, session_io& io);
@@ -52,7 +57,8 @@ template <typename T>
 inline constexpr bool answers_at_length =
     std::is_same_v<T, codec::topic_list> || std::is_same_v<T, codec::queue_list> ||
     std::is_same_v<T, codec::consumer_list> || std::is_same_v<T, codec::dead_list> ||
-    std::is_same_v<T, codec::message_show> || std::is_same_v<T, codec::schedule_list>;
+    std::is_same_v<T, codec::message_show> || std::is_same_v<T, codec::schedule_list> ||
+    std::is_same_v<T, codec::service_list>;
 
 // Decodes and hands over to the engine, which checks the rest.
 template <codec::frame_message T>

@@ -377,8 +377,9 @@ void session::ask_what_is_held(session_io& io) {
 }
 
 bool session::drained() const {
-    return closing() || (publishes_.empty() && unanswered_.soon() == 0 && held_questions_ == 0 &&
-                         !blocked() && frame_in_progress_ == 0);
+    return closing() ||
+           (publishes_.empty() && unanswered_.soon() == 0 && unanswered_.replies() == 0 &&
+            held_questions_ == 0 && !blocked() && frame_in_progress_ == 0);
 }
 
 void session::close(closed_reason reason, session_io& io, const failure* why) {

@@ -128,6 +128,7 @@ public:
     void take_attach(std::uint32_t request, codec::attach message, session_io& io);
     void take_settle(std::uint32_t request, codec::settle message, session_io& io);
     void take_goodbye(std::uint32_t request, session_io& io);
+    [[nodiscard]] std::uint64_t requests_without_reply() const { return unanswered_.replies(); }
     void put_question(std::uint32_t request, ask::kind what, connection_id target, session_io& io);
 
 private:
@@ -146,12 +147,18 @@ private:
     void give_back(const publish_window::entry& answered);
     void finish_goodbye(session_io& io);
 
+    void hold_back(domain::output out, session_io& io);
+    void hold_back_reply(domain::output& out);
+    [[nodiscard]] bool hold_back_push(domain::request_push& push, session_io& io);
+    void drop_overdue_pushes(mono_time now);
     void encode_output(domain::output& out, session_io& io);
     void encode_body(std::uint32_t request, const domain::publish_accepted& body, session_io& io);
     void encode_body(std::uint32_t request, const domain::publish_refused& body, session_io& io);
     void encode_body(std::uint32_t request, const domain::delivery& body, session_io& io);
     void encode_body(std::uint32_t request, const domain::read_result& body, session_io& io);
     void encode_body(std::uint32_t request, domain::show_result& body, session_io& io);
+    void encode_body(std::uint32_t request, domain::request_push& body, session_io& io);
+    void encode_body(std::uint32_t request, domain::reply_result& body, session_io& io);
     void encode_body(std::uint32_t request, const codec::error& body, session_io& io);
     void encode_body(std::uint32_t request, const codec::attached& body, session_io& io);
     void encode_body(std::uint32_t request, const codec::detached& body, session_io& io);
@@ -183,7 +190,9 @@ private:
     unanswered_requests unanswered_;
     std::uint64_t held_questions_ = 0;  // asked of the engine in drain: is a lease still held?
 
-    std::deque<domain::output> waiting_;  // the outbox is full
+    std::deque<domain::output> waiting_;     // the outbox is full
+    std::size_t replies_waiting_bytes_ = 0;  // of the replies among them
+    std::size_t pushes_waiting_bytes_ = 0;   // of the requests for responders among them
 
     mono_time opened_;
     mono_time last_received_;

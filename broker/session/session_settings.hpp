@@ -35,6 +35,7 @@ inline constexpr std::uint64_t questions_unanswered_max = 32;
 
 // Feature bits this broker knows.
 inline constexpr std::uint64_t known_features =
-    codec::feature::attempt_history | codec::feature::schedules | codec::feature::transactions;
+    codec::feature::attempt_history | codec::feature::schedules | codec::feature::transactions |
+    codec::feature::services;
 
 }  // namespace brokerd::session

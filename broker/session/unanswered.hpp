@@ -21,6 +21,7 @@ enum class answer_kind : std::uint8_t {
     detach,    // soon; its ok ends a consumer
     waiting,   // of the engine, perhaps only when there is something to read
     question,  // of the server
+    reply,     // of a responder, perhaps only after the longest time there is
 };
 
 // What a request has to expect. `bytes`: what its answer may hold in memory until it is written,
@@ -71,6 +72,8 @@ public:
     }
     [[nodiscard]] std::uint64_t soon() const { return soon_; }
     [[nodiscard]] std::uint64_t questions() const { return questions_; }
+    // Bounded by who opens them: a connection that asks may be the one that is to reply.
+    [[nodiscard]] std::uint64_t replies() const { return replies_; }
 
 private:
     static constexpr unsigned kind_shift = 32;
@@ -82,12 +85,14 @@ private:
     [[nodiscard]] std::uint64_t& count_of(answer_kind kind) {
         return kind == answer_kind::waiting    ? waiting_
                : kind == answer_kind::question ? questions_
+               : kind == answer_kind::reply    ? replies_
                                                : soon_;
     }
 
     std::uint64_t soon_ = 0;
     std::uint64_t waiting_ = 0;
     std::uint64_t questions_ = 0;
+    std::uint64_t replies_ = 0;
     std::uint64_t bytes_ = 0;  // of all of them
 };
 

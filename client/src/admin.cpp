@@ -233,6 +233,11 @@ std::vector<consumer_info> admin::consumers(std::string_view queue) {
         [](const codec::consumers& reply) { return client_core::to_public_list(reply.items); });
 }
 
+std::vector<service_info> admin::services() {
+    return all_pages<codec::services>(*state_, codec::service_list{},
+                                      [](const codec::service_item& last) { return last.service; });
+}
+
 std::vector<connection_info> admin::connections() {
     return state_->ask<codec::connections>(
         codec::connection_list{}, repeat::look,

@@ -44,7 +44,15 @@ inline constexpr std::uint32_t prefetch_messages_max = limits::prefetch_messages
 inline constexpr std::uint64_t prefetch_bytes_max = limits::prefetch_bytes_max;
 inline constexpr std::uint32_t concurrency_max = 1024;
 
-// Pause before a consumer that could not be attached again tries once more.
+// Requests that may have arrived beyond twice the prefetch, because those before are over at the
+// broker; the oldest go.
+inline constexpr std::size_t requests_spare_max = 64;
+// Requests for responders that are none any more, to be told so; who asked with further ones learns
+// it at the deadline.
+inline constexpr std::size_t requests_unserved_max = 1024;
+inline constexpr std::uint32_t service_prefetch_max = limits::service_prefetch_max;
+
+// Pause before a consumer or responder that could not be attached again tries once more.
 inline constexpr auto attach_pause = 1s;
 // Longest wait the broker accepts in one read.
 inline constexpr auto read_wait_max = 30s;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "client/src/client_limits.hpp"
+#include "client/src/deadline.hpp"
 
 namespace brokerd::client_core {
 
@@ -17,7 +18,8 @@ client_state::client_state(std::string server, client_options options, std::uint
       connection_(server_, options_, random(), now),
       pipeline_(random()),
       requests_(options_.request_timeout),
-      transactions_(producer_id(random()), [this](consumer_id id) { return find_consumer(id); }) {}
+      transactions_(producer_id(random()), [this](consumer_id id) { return find_consumer(id); }),
+      asks_(options_.request_timeout) {}
 
 std::uint64_t client_state::random() {
     random_ ^= random_ << 13U;
@@ -130,6 +132,56 @@ void client_state::commit(std::shared_ptr<transaction_parts> what, callback<comm
     }
 }
 
+// ---- services
+
+std::uint64_t client_state::ask(std::string service, byte_buffer record, duration_us timeout,
+                                mono_time now, callback<service_reply> done, calls& out) {
+    if (closing_) {
+        finish<service_reply>(out, done, std::unexpected(closed_error()));
+        return 0;
+    }
+    return asks_.add(std::move(service), std::move(record), later(now, timeout), std::move(done));
+}
+
+responder_id client_state::open_responder(std::string service, std::uint32_t prefetch,
+                                          callback<void> opened, calls& out) {
+    const responder_id id(++last_responder_);
+    if (closing_) {
+        finish<void>(out, opened, std::unexpected(closed_error()));
+        return id;
+    }
+    auto fresh = std::make_unique<responder_state>(
+        responder_state::setup{.id = id,
+                               .service = std::move(service),
+                               .prefetch = prefetch,
+                               .request_timeout = options_.request_timeout},
+        std::move(opened));
+    if (connection_.ready()) {
+        fresh->on_ready(connection_.terms(), out);
+    }
+    responders_.emplace(id, owned_responder{std::move(fresh)});
+    return id;
+}
+
+responder_state* client_state::find_responder(responder_id id) {
+    const auto found = responders_.find(id);
+    return found == responders_.end() ? nullptr : found->second.state.get();
+}
+
+void client_state::release_responder(responder_id id, calls& out) {
+    if (const auto found = responders_.find(id); found != responders_.end()) {
+        found->second.released = true;
+        found->second.state->abandon(out);
+        reap_responders();
+    }
+}
+
+void client_state::reap_responders() {
+    std::erase_if(responders_, [](const auto& each) {
+        return each.second.released && each.second.state->ended();
+    });
+}
+
 // ---- consumers and readers
 
 consumer_id client_state::open_consumer(std::string queue, const consume_options& options,
@@ -225,6 +277,9 @@ void client_state::close(mono_time now, callback<void> done, calls& out) {
         each->close(out);
     }
     readers_.clear();
+    for (auto& [id, each] : responders_) {
+        each.state->stop(out);
+    }
     continue_closing(now, out);
 }
 
@@ -237,7 +292,9 @@ void client_state::abandon(mono_time now, calls& out) {
 }
 
 bool client_state::settled_down() const {
-    return pipeline_.messages_in_flight() == 0 && transactions_.empty() &&
+    return pipeline_.messages_in_flight() == 0 && transactions_.empty() && asks_.empty() &&
+           std::ranges::all_of(responders_,
+                               [](const auto& each) { return each.second.state->ended(); }) &&
            std::ranges::none_of(consumers_, [](const auto& each) {
                return each.second.state->has_unsent() || each.second.state->has_unconfirmed();
            });
@@ -276,6 +333,11 @@ void client_state::end_everything(calls& out) {
     }
     consumers_.clear();
     routes_.clear();
+    asks_.fail_all(why, out);
+    for (auto& [id, each] : responders_) {
+        each.state->end(why, out);
+    }
+    responders_.clear();
     finish_flushes(out);
 }
 
@@ -298,9 +360,14 @@ void client_state::give_up(const error& why, calls& out) {
     for (auto& [id, each] : consumers_) {
         each.state->give_up(why, unknown, out);
     }
+    asks_.fail_all(why, out);
+    for (auto& [id, each] : responders_) {
+        each.state->give_up(why, out);
+    }
     fail_connected_waiters(why, out);
     finish_flushes(out);
     reap_consumers();
+    reap_responders();
 }
 
 }  // namespace brokerd::client_core

@@ -1,5 +1,5 @@
-// Everything of a client that needs no executor: connection, publishing, requests, consumers and
-// readers, and the one place where frames go to the machine they belong to.
+// Everything of a client that needs no executor: connection, publishing, requests, consumers,
+// readers, services, and the one place where frames go to the machine they belong to.
 // Sans-I/O: bytes and events in, bytes and calls out, time as a parameter.
 //
 // Owner: the holder of core's lock; application threads and the network thread call it in turns.
@@ -27,7 +27,9 @@
 #include "client/src/publish_pipeline.hpp"
 #include "client/src/reader_state.hpp"
 #include "client/src/request_table.hpp"
+#include "client/src/responder_state.hpp"
 #include "client/src/result.hpp"
+#include "client/src/service_outbox.hpp"
 #include "client/src/transaction_outbox.hpp"
 #include "protocol/codec/frame.hpp"
 
@@ -89,6 +91,18 @@ public:
     // Carries out what `what` holds; `done` gets the outcome.
     void commit(std::shared_ptr<transaction_parts> what, callback<committed> done, calls& out);
 
+    // Asks a service; a ticket for cancel_ask().
+    std::uint64_t ask(std::string service, byte_buffer record, duration_us timeout, mono_time now,
+                      callback<service_reply> done, calls& out);
+    void cancel_ask(std::uint64_t ticket) { asks_.cancel(ticket); }
+
+    // The responder's id; `opened` is called when it is attached.
+    responder_id open_responder(std::string service, std::uint32_t prefetch, callback<void> opened,
+                                calls& out);
+    [[nodiscard]] responder_state* find_responder(responder_id id);
+    // Its last handle has gone.
+    void release_responder(responder_id id, calls& out);
+
     // The consumer's id; `opened` is called when it is attached.
     consumer_id open_consumer(std::string queue, const consume_options& options,
                               std::weak_ptr<core> owner, callback<void> opened, calls& out);
@@ -130,10 +144,14 @@ private:
     void on_answer(const frame& what, mono_time now, calls& out);
     void on_error(const frame& what, mono_time now, calls& out);
     void on_transacted(const frame& what, calls& out);
+    void on_requested(const frame& what, mono_time now, calls& out);
+    void on_replied(const frame& what, calls& out);
+    void write_unserved(outgoing& to);
     void on_consumer_answer(consumer_state& to, const frame& what, mono_time now, calls& out);
     template <typename T>
     [[nodiscard]] std::optional<T> decoded(const frame& what);
     consumer_state* consumer_of(std::uint32_t request);
+    responder_state* responder_of(std::uint32_t request);
 
     [[nodiscard]] bool fits(std::size_t record_bytes) const;
     void admit(calls& out);
@@ -146,6 +164,7 @@ private:
     [[nodiscard]] bool settled_down() const;
     void end_everything(calls& out);
     void reap_consumers();
+    void reap_responders();
     [[nodiscard]] std::uint64_t random();
 
     client_options options_;
@@ -160,6 +179,13 @@ private:
         bool released = false;  // the application has closed it
     };
     std::map<consumer_id, owned_consumer> consumers_;
+    service_outbox asks_;
+    struct owned_responder {
+        std::unique_ptr<responder_state> state;
+        bool released = false;
+    };
+    std::map<responder_id, owned_responder> responders_;
+    std::vector<request_token> unserved_;  // of requests nobody here replies to; of this connection
     std::map<std::uint64_t, std::unique_ptr<reader_state>> readers_;
     std::unordered_map<std::uint32_t, consumer_id> routes_;  // requests of consumers, in flight
 
@@ -174,6 +200,7 @@ private:
     std::vector<callback<void>> flushes_;
     std::vector<callback<void>> connected_waiters_;
     std::uint32_t last_consumer_ = 0;
+    std::uint32_t last_responder_ = 0;
     std::uint64_t last_reader_ = 0;
 
     bool told_lost_ = false;  // since the last connection

@@ -69,6 +69,7 @@ void client_state::on_bytes(byte_view piece, mono_time now, calls& out) {
     admit(out);
     finish_flushes(out);
     reap_consumers();
+    reap_responders();
     continue_closing(now, out);
 }
 
@@ -123,6 +124,10 @@ void client_state::on_greeting(const frame& what, mono_time now, calls& out) {
     transactions_.on_ready(*terms);
     for (auto& [id, each] : consumers_) {
         each.state->on_ready();
+    }
+    asks_.on_ready(*terms);
+    for (auto& [id, each] : responders_) {
+        each.state->on_ready(*terms, out);
     }
     for (callback<void>& each : std::exchange(connected_waiters_, {})) {
         finish<void>(out, each, {});
@@ -192,7 +197,33 @@ void client_state::on_push(const frame& what, mono_time now, calls& out) {
                 }
             }
             return;
+        case frame_type::requested: on_requested(what, now, out); return;
         default: on_answer(what, now, out); return;
+    }
+}
+
+void client_state::on_requested(const frame& what, mono_time now, calls& out) {
+    // The requests keep the body alive, so it is decoded where it stays.
+    const shared_bytes body = parser_->take_body();
+    const auto push = decoded<codec::requested>(frame{what.type, 0, 0, body.view});
+    responder_state* const to = push ? find_responder(push->responder) : nullptr;
+    if (push && (to == nullptr || !to->serves())) {
+        // Whoever asked need not wait for the deadline.
+        if (unserved_.size() < client_limits::requests_unserved_max) {
+            unserved_.push_back(push->token);
+        }
+    } else if (to != nullptr && !to->on_requested(*push, body, now, out)) {
+        drop("the broker passed on a damaged request");
+    }
+}
+
+void client_state::write_unserved(outgoing& to) {
+    for (const request_token each : std::exchange(unserved_, {})) {
+        codec::reply refusal;
+        refusal.token = each;
+        refusal.failed = true;
+        refusal.text = "nobody serves it here any more";
+        codec::encode_frame(to.bytes, to.ids.next(), refusal);
     }
 }
 
@@ -206,6 +237,12 @@ consumer_state* client_state::consumer_of(std::uint32_t request) {
     return find_consumer(id);
 }
 
+responder_state* client_state::responder_of(std::uint32_t request) {
+    const auto found = std::ranges::find_if(
+        responders_, [request](const auto& each) { return each.second.state->owns(request); });
+    return found == responders_.end() ? nullptr : found->second.state.get();
+}
+
 void client_state::on_answer(const frame& what, mono_time now, calls& out) {
     if (connection_.is_goodbye(what.request_id)) {
         connection_.on_goodbye_answered();
@@ -216,8 +253,21 @@ void client_state::on_answer(const frame& what, mono_time now, calls& out) {
         on_consumer_answer(*to, what, now, out);
     } else if (transactions_.owns(what.request_id)) {
         on_transacted(what, out);
+    } else if (asks_.owns(what.request_id)) {
+        on_replied(what, out);
+    } else if (responder_state* const of = responder_of(what.request_id);
+               of != nullptr && type_of(what) == frame_type::ok) {
+        of->on_ok(out);
     } else {
         requests_.on_answer(what, out);  // or, if nobody waits any more, nothing
+    }
+}
+
+void client_state::on_replied(const frame& what, calls& out) {
+    const auto reply = type_of(what) == frame_type::replied ? decoded<codec::replied>(what)
+                                                            : std::optional<codec::replied>();
+    if (!reply || !asks_.on_replied(what.request_id, *reply, out)) {
+        drop("the broker answered a request of a service with something that is no reply");
     }
 }
 
@@ -273,6 +323,10 @@ void client_state::on_error(const frame& what, mono_time now, calls& out) {
         to->on_refused(what.request_id, why, now, out);
     } else if (transactions_.owns(what.request_id)) {
         transactions_.on_refused(what.request_id, why, out);
+    } else if (asks_.owns(what.request_id)) {
+        asks_.on_refused(what.request_id, why, out);
+    } else if (responder_state* const of = responder_of(what.request_id); of != nullptr) {
+        of->on_refused(why, now, out);
     } else {
         requests_.on_answer(what, out);  // or of an answer that wanted no confirmation
     }
@@ -294,6 +348,12 @@ void client_state::on_connection_lost(const std::string& why, mono_time now, cal
     }
     routes_.clear();
     reap_consumers();
+    asks_.on_lost(out);
+    unserved_.clear();
+    for (auto& [id, each] : responders_) {
+        each.state->on_lost(out);
+    }
+    reap_responders();
     if (!was_closing && !told_lost_) {
         told_lost_ = true;
         tell(connection_event::kind::lost, text, out);
@@ -307,6 +367,10 @@ bool client_state::wants_write(mono_time now) const {
     }
     return connection_.ready() &&
            (pipeline_.wants_write() || requests_.wants_write() || transactions_.wants_write() ||
+            asks_.wants_write() || !unserved_.empty() ||
+            std::ranges::any_of(
+                responders_,
+                [now](const auto& each) { return each.second.state->wants_write(now); }) ||
             std::ranges::any_of(consumers_, [now](const auto& each) {
                 return each.second.state->wants_write(now);
             }));
@@ -325,7 +389,13 @@ void client_state::write(byte_buffer& bytes, mono_time now, calls& out) {
                 }
             }
         }
+        for (auto& [id, each] : responders_) {
+            each.state->write(to);
+        }
+        reap_responders();
+        write_unserved(to);
         requests_.write(to);
+        asks_.write(to, out);
         transactions_.write(to, out);
         pipeline_.write(to, out);
         admit(out);
@@ -346,7 +416,11 @@ mono_time client_state::tick(mono_time now, calls& out) {
         give_up(make_error(client_errc::not_connected, connection_.trouble()), out);
     }
     continue_closing(now, out);
-    mono_time next = std::min(connection_.deadline(), requests_.tick(now, out));
+    mono_time next =
+        std::min({connection_.deadline(), requests_.tick(now, out), asks_.tick(now, out)});
+    for (auto& [id, each] : responders_) {
+        next = std::min(next, each.state->tick(now, out));
+    }
     for (auto& [id, each] : consumers_) {
         next = std::min(next, each.state->tick(now, out));
     }
@@ -354,6 +428,7 @@ mono_time client_state::tick(mono_time now, calls& out) {
         next = std::min(next, each->tick(now, out));
     }
     reap_consumers();
+    reap_responders();
     const bool waits_to_close =
         closing_ && connection_.current() != connection_state::phase::closed;
     return std::min(next, waits_to_close ? close_until_ : mono_never);

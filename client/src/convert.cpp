@@ -291,6 +291,23 @@ stored_message to_stored(std::string_view topic, offset_t offset, wall_time time
     return out;
 }
 
+service_info to_public(const codec::service_item& item) {
+    return {.service = item.service,
+            .responders = item.responders,
+            .in_progress = item.in_progress,
+            .waiting = item.waiting,
+            .answered = item.answered,
+            .failed = item.failed};
+}
+
+service_reply to_reply(std::string_view responder, const codec::record_view& record) {
+    stored_message parts = to_stored({}, 0, {}, record);
+    return {.responder = std::string(responder),
+            .key = std::move(parts.key),
+            .headers = std::move(parts.headers),
+            .payload = std::move(parts.payload)};
+}
+
 result<read_page> to_page(std::string_view topic, const codec::messages& reply) {
     read_page out;
     out.first_offset = reply.first_offset;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "brokerd/admin.hpp"
+#include "brokerd/service.hpp"
 #include "brokerd/types.hpp"
 #include "client/src/result.hpp"
 #include "protocol/codec/admin_messages.hpp"
@@ -44,6 +45,9 @@ namespace brokerd::client_core {
     std::optional<std::uint64_t> of_record) noexcept;
 [[nodiscard]] stored_message to_stored(std::string_view topic, offset_t offset, wall_time time,
                                        const codec::record_view& record);
+[[nodiscard]] service_info to_public(const codec::service_item& item);
+[[nodiscard]] service_reply to_reply(std::string_view responder, const codec::record_view& record);
+
 // The messages of a reply to read. Fails with protocol_error if a record is damaged.
 [[nodiscard]] result<read_page> to_page(std::string_view topic, const codec::messages& reply);
 // The reply to a listing behind `from`.

@@ -134,6 +134,20 @@ std::optional<handed_message> core::take(consumer_id consumer, bool& over) {
         });
 }
 
+std::optional<handed_request> core::take_request(responder_id responder, bool& over) {
+    return run_locked(
+        false, [&](client_state& state, mono_time at, calls&) -> std::optional<handed_request> {
+            responder_state* const from = state.find_responder(responder);
+            over = from == nullptr;
+            if (from == nullptr) {
+                return std::nullopt;
+            }
+            std::optional<handed_request> next = from->take(at);
+            over = !next && from->over();
+            return next;
+        });
+}
+
 // ---- on the strand
 
 // Calls `what(state, now, calls)` under the lock, then makes the calls, those of other threads that

@@ -73,6 +73,9 @@ public:
     // The next message of a consumer without waiting. Nothing: `over` says whether to wait.
     [[nodiscard]] std::optional<handed_message> take(consumer_id consumer, bool& over);
 
+    // Likewise the next request of a responder.
+    [[nodiscard]] std::optional<handed_request> take_request(responder_id responder, bool& over);
+
 private:
     using tcp = transport::tcp;
     template <typename T = void>

@@ -35,11 +35,30 @@ result<void> check_queue(std::string_view queue) {
     return {};
 }
 
+result<void> check_service(std::string_view service) {
+    if (const auto valid = check_service_name(service); !valid) {
+        return std::unexpected(make_error(valid.error()));
+    }
+    return {};
+}
+
 result<void> encode_message(byte_buffer& out, std::string_view topic,
                             const outgoing_message& message) {
     if (auto valid = check_topic(topic); !valid) {
         return valid;
     }
+    return encode_reply(out, message);
+}
+
+result<void> encode_request(byte_buffer& out, std::string_view service,
+                            const outgoing_message& message) {
+    if (auto valid = check_service(service); !valid) {
+        return valid;
+    }
+    return encode_reply(out, message);
+}
+
+result<void> encode_reply(byte_buffer& out, const outgoing_message& message) {
     const result<codec::record_fields> fields = to_wire(message);
     if (!fields) {
         return std::unexpected(fields.error());

@@ -16,11 +16,17 @@ namespace brokerd::client_core {
 [[nodiscard]] result<void> encode_message(byte_buffer& out, std::string_view topic,
                                           const outgoing_message& message);
 
+// Likewise of a request of a service, and of a reply.
+[[nodiscard]] result<void> encode_request(byte_buffer& out, std::string_view service,
+                                          const outgoing_message& message);
+[[nodiscard]] result<void> encode_reply(byte_buffer& out, const outgoing_message& message);
+
 // Fails with invalid_argument: no broker would take it.
 [[nodiscard]] result<void> check_when(const std::optional<schedule_time>& when);
 
 // As failures of the broker: no need to ask it.
 [[nodiscard]] result<void> check_topic(std::string_view topic);
 [[nodiscard]] result<void> check_queue(std::string_view queue);
+[[nodiscard]] result<void> check_service(std::string_view service);
 
 }  // namespace brokerd::client_core

@@ -65,6 +65,13 @@ constexpr int public_number(error_code code) {
             BROKERD_PUBLIC(wrong_state)
             BROKERD_PUBLIC(connection_not_found)
             BROKERD_PUBLIC(cross_shard)
+            BROKERD_PUBLIC(no_responder)
+            BROKERD_PUBLIC(responder_gone)
+            BROKERD_PUBLIC(deadline_exceeded)
+            BROKERD_PUBLIC(request_failed)
+            BROKERD_PUBLIC(responder_exists)
+            BROKERD_PUBLIC(responder_not_found)
+            BROKERD_PUBLIC(too_many_responders)
 #undef BROKERD_PUBLIC
     }
     return -1;

@@ -181,4 +181,70 @@ private:
     std::uint64_t id_;
 };
 
+class core_responder {
+public:
+    core_responder(std::shared_ptr<core> owner, std::string service)
+        : owner_(std::move(owner)), service_(std::move(service)) {}
+    // What has no reply by now gets none.
+    ~core_responder() {
+        owner_->locked(
+            [&](client_state& state, mono_time, calls& out) { state.release_responder(id_, out); });
+    }
+    core_responder(const core_responder&) = delete;
+    core_responder& operator=(const core_responder&) = delete;
+
+    // To be called once.
+    void open(std::uint32_t prefetch, callback<void> opened) {
+        id_ = owner_->locked([&](client_state& state, mono_time, calls& out) {
+            return state.open_responder(service_, prefetch, std::move(opened), out);
+        });
+    }
+
+    [[nodiscard]] std::optional<handed_request> take(bool& over) {
+        return owner_->take_request(id_, over);
+    }
+
+    // Calls with the next request or nothing. Returns a ticket for cancel_wait().
+    std::uint64_t wait(callback<std::optional<handed_request>> done) {
+        using taken = std::optional<handed_request>;
+        return owner_->locked([&](client_state& state, mono_time now, calls& out) -> std::uint64_t {
+            responder_state* const from = state.find_responder(id_);
+            if (from == nullptr) {
+                finish<taken>(out, done, taken());
+                return 0;
+            }
+            return from->wait(now, std::move(done), out);
+        });
+    }
+    void cancel_wait(std::uint64_t ticket) {
+        owner_->locked([&](client_state& state, mono_time, calls&) {
+            if (responder_state* const from = state.find_responder(id_); from != nullptr) {
+                from->cancel_wait(ticket);
+            }
+        });
+    }
+
+    void reply(request_handle to, made_reply what) {
+        owner_->locked([&](client_state& state, mono_time, calls&) {
+            if (responder_state* const from = state.find_responder(id_); from != nullptr) {
+                from->reply(to, std::move(what));
+            }
+        });
+    }
+    void stop() {
+        owner_->locked([&](client_state& state, mono_time, calls& out) {
+            if (responder_state* const of = state.find_responder(id_); of != nullptr) {
+                of->stop(out);
+            }
+        });
+    }
+
+    [[nodiscard]] const std::string& service() const { return service_; }
+
+private:
+    std::shared_ptr<core> owner_;
+    std::string service_;
+    responder_id id_;
+};
+
 }  // namespace brokerd::client_core

@@ -127,4 +127,24 @@ result<void> check_options(const reader_options& options) {
     return {};
 }
 
+result<void> check_options(const request_options& options) {
+    if (options.timeout < limits::request_timeout_min ||
+        options.timeout > limits::request_timeout_max) {
+        return refuse_argument("the timeout of a request must be 1 ms to 1 h");
+    }
+    return {};
+}
+
+result<void> check_options(const serve_options& options) {
+    if (options.concurrency == 0 || options.concurrency > client_limits::concurrency_max) {
+        return refuse_argument(
+            fmt::format("concurrency must be 1 to {}", client_limits::concurrency_max));
+    }
+    if (options.prefetch > client_limits::service_prefetch_max) {
+        return refuse_argument(fmt::format("prefetch must be at most {}, 0 for twice concurrency",
+                                           client_limits::service_prefetch_max));
+    }
+    return {};
+}
+
 }  // namespace brokerd::client_core

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "brokerd/options.hpp"
+#include "brokerd/service.hpp"
 #include "client/src/result.hpp"
 
 namespace brokerd::client_core {
@@ -25,5 +26,7 @@ struct server_address {
 [[nodiscard]] result<client_options> check_options(client_options options);
 [[nodiscard]] result<void> check_options(const consume_options& options);
 [[nodiscard]] result<void> check_options(const reader_options& options);
+[[nodiscard]] result<void> check_options(const request_options& options);
+[[nodiscard]] result<void> check_options(const serve_options& options);
 
 }  // namespace brokerd::client_core

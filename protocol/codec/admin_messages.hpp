@@ -3,4 +3,5 @@
 
 #include "protocol/codec/inspection_messages.hpp"
 #include "protocol/codec/schedule_messages.hpp"
+#include "protocol/codec/service_messages.hpp"
 #include "protocol/codec/topology_messages.hpp"

@@ -104,6 +104,15 @@ enum class frame_type : std::uint8_t {
     schedule_list = 96,
     schedules = 97,
     schedule_cancel = 98,
+
+    serve = 99,
+    unserve = 100,
+    service_request = 101,
+    requested = 102,
+    reply = 103,
+    replied = 104,
+    service_list = 105,
+    services = 106,
 };
 
 // All bytes up to the end of the body: a view into the frame it was decoded from.
@@ -128,6 +137,8 @@ inline constexpr std::uint64_t attempt_history = 1;
 inline constexpr std::uint64_t schedules = 2;
 // The broker takes transact.
 inline constexpr std::uint64_t transactions = 4;
+// The broker takes serve, unserve, service_request, reply and service_list.
+inline constexpr std::uint64_t services = 8;
 }  // namespace feature
 
 struct hello {
@@ -149,7 +160,7 @@ struct hello {
                   "feature bits without which the client cannot work"},
             field{"features_offered", &hello::features_offered,
                   "feature bits the client understands: 1 attempt_history, 2 schedules, 4 "
-                  "transactions"},
+                  "transactions, 8 services"},
             field{"client_name", &hello::client_name,
                   "name@host:pid, shown by tools; at most 255 bytes"}};
     }

@@ -10,6 +10,7 @@
 
 #include "protocol/codec/admin_messages.hpp"
 #include "protocol/codec/messages.hpp"
+#include "protocol/codec/service_messages.hpp"
 #include "protocol/codec/transaction_messages.hpp"
 
 namespace brokerd::codec {
@@ -27,14 +28,16 @@ namespace brokerd::codec {
     X(consumer_list) X(consumers) X(connection_list) X(connections) X(connection_close)             \
     X(health) X(health_report) X(stats) X(stats_report)                                             \
     X(schedule_list) X(schedules) X(schedule_cancel)                                                \
-    X(transact) X(transacted)
+    X(transact) X(transacted)                                                                       \
+    X(serve) X(unserve) X(service_request) X(requested) X(reply) X(replied)                         \
+    X(service_list) X(services)
 
 // Structs that lie inside messages.
 #define BROKERD_PARTS(X)                                                                            \
     X(topic_settings) X(queue_settings) X(position) X(attempt)                                      \
     X(published_item) X(topic_item) X(queue_item) X(queue_state_item) X(dead_item)                  \
     X(consumer_item) X(connection_item) X(stat_item) X(schedule_item)                                                  \
-    X(transact_publish) X(transact_settle) X(transacted_item)
+    X(transact_publish) X(transact_settle) X(transacted_item) X(service_item)
 // clang-format on
 
 template <typename... Messages>

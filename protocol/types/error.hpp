@@ -67,7 +67,14 @@ namespace brokerd {
     X(topic_removed,         57, false, false, "the topic was removed")                             \
     X(wrong_state,           58, false, false, "the message is not in the state this needs")        \
     X(connection_not_found,  59, false, false, "no such connection")                                \
-    X(cross_shard,           60, false, false, "the operation spans more than one shard")
+    X(cross_shard,           60, false, false, "the operation spans more than one shard")           \
+    X(no_responder,          61, true,  false, "nobody answers requests of this service")           \
+    X(responder_gone,        62, false, false, "the responder left; outcome unknown")                \
+    X(deadline_exceeded,     63, false, false, "no reply came before the deadline")                 \
+    X(request_failed,        64, false, false, "the responder failed the request")                  \
+    X(responder_exists,      65, false, false, "the responder id is in use on this connection")     \
+    X(responder_not_found,   66, false, false, "no such responder on this connection")              \
+    X(too_many_responders,   67, false, false, "the connection has as many responders as it may")
 // clang-format on
 
 enum class error_code : std::uint16_t {

@@ -28,6 +28,12 @@ using connection_id = strong_id<struct connection_tag, std::uint64_t>;
 // Identity of a consumer, chosen by the client, unique within its connection.
 using consumer_id = strong_id<struct consumer_tag, std::uint32_t>;
 
+// Identity of a responder, chosen by the client, unique within its connection.
+using responder_id = strong_id<struct responder_tag, std::uint32_t>;
+
+// Names one request to its responder while the broker runs; never reused within an epoch.
+using request_token = strong_id<struct request_token_tag, std::uint64_t>;
+
 // Number of a group commit; 0 = depends on no commit.
 using commit_number = strong_id<struct commit_tag, std::uint64_t>;
 

@@ -115,6 +115,29 @@ inline constexpr auto schedule_ahead_max = 100 * 365 * 24h;
 inline constexpr std::uint32_t schedules_page_max = 1000;    // items of one listing reply
 inline constexpr std::uint32_t schedules_cancel_max = 1000;  // ids of one request
 
+// Services: requests and replies, in memory only.
+inline constexpr auto request_timeout_min = 1ms;
+inline constexpr auto request_timeout_default = 30s;  // of clients; the wire has none
+inline constexpr auto request_timeout_max = 1h;
+inline constexpr std::uint32_t service_prefetch_max = 65536;  // requests of one responder at once
+// Requests handed to one responder and not answered; one may always exceed it.
+inline constexpr std::size_t responder_bytes_max = 8 * mib;
+inline constexpr std::size_t responders_per_connection_max = 1000;
+// Of all responders of a connection: an open request costs the engine memory wherever it waits.
+inline constexpr std::uint32_t service_prefetch_per_connection_max = 65536;
+inline constexpr std::size_t requests_per_connection_max = 1024;  // without an answer
+// Requests that wait for a responder with room: of one service, and the bytes of all services.
+inline constexpr std::size_t service_waiting_max = 1000;
+inline constexpr std::size_t service_waiting_bytes_max = 8 * mib;
+inline constexpr std::size_t services_waiting_bytes_max = 64 * mib;
+// Requests that wait for a responder to read them; the connection of one that reads too slowly is
+// closed. A deadline makes room for the next request, whether or not this one was read.
+inline constexpr std::size_t pushes_waiting_bytes_max = 32 * mib;
+// Replies that wait for a requester to read them; further ones are dropped, and it is told so.
+// One may always wait.
+inline constexpr std::size_t replies_waiting_bytes_max = 32 * mib;
+inline constexpr std::uint32_t services_page_max = 1000;  // items of one listing reply
+
 // Durability.
 inline constexpr auto plain_ack_sync_max = 100ms;
 

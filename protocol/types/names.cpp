@@ -72,6 +72,10 @@ outcome<void> check_topic_name(std::string_view name) {
     return check_words(name, limits::topic_name_bytes_max, "topic");
 }
 
+outcome<void> check_service_name(std::string_view name) {
+    return check_words(name, limits::topic_name_bytes_max, "service");
+}
+
 outcome<void> check_queue_name(std::string_view name) {
     return check_words(name, limits::queue_name_bytes_max, "queue");
 }

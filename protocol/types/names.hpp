@@ -14,6 +14,8 @@ namespace brokerd {
 // Fails with invalid_name and a text that names the first thing that is wrong.
 // Topic: 1..16 words of [A-Za-z0-9_-] joined by dots, at most 255 bytes.
 [[nodiscard]] outcome<void> check_topic_name(std::string_view name);
+// Service: the same form as a topic name; no service and topic are related by their names.
+[[nodiscard]] outcome<void> check_service_name(std::string_view name);
 // Queue (the part behind the slash): the same form as a topic name.
 [[nodiscard]] outcome<void> check_queue_name(std::string_view name);
 // Client and consumer names, reasons: valid UTF-8 without control characters, at most max bytes.

@@ -52,6 +52,7 @@ class Connection:
         on_push: Callable | None = None,
         versions: tuple[int, int] = (protocol.VERSION, protocol.VERSION),
         features_required: int = 0,
+        features_offered: int = 0,
     ) -> "Connection":
         self = await cls.dial(host, port)
         self.on_push = on_push or self.on_push
@@ -63,7 +64,7 @@ class Connection:
                     version_min=versions[0],
                     version_max=versions[1],
                     features_required=features_required,
-                    features_offered=0,
+                    features_offered=features_offered,
                     client_name=name or f"python@{socket.gethostname()}:{os.getpid()}",
                 )
         except BaseException:

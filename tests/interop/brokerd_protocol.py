@@ -92,6 +92,8 @@ STRUCTS = {
     "transact_publish": "topic:string scheduled:bool due:time delay:duration batch:bytes",
     "transact_settle": "queue:u64 action:u8 delay:duration reason:string runs:list.lease_run",
     "transacted_item": "base_offset:u64",
+    "service_item": "service:string responders:u32 in_progress:u64 waiting:u64 answered:u64 "
+    "failed:u64",
     "delivered_run": "leases:lease_run append_time:time attempt:u32 records:bytes",
     "read_run": "first_offset:u64 count:u32 append_time:time records:bytes",
 }
@@ -169,8 +171,18 @@ MESSAGES = {
     "health_report": (89, "writable:bool warnings:list.string"),
     "stats": (90, ""),
     "stats_report": (91, "items:list.stat_item"),
+    "serve": (99, "service:string responder:u32 prefetch:u32"),
+    "unserve": (100, "responder:u32 at_once:bool"),
+    "service_request": (101, "service:string timeout:duration record:rest"),
+    "requested": (102, "responder:u32 token:u64 service:string requester:string "
+                  "remaining:duration record:rest"),
+    "reply": (103, "token:u64 failed:bool text:string record:rest"),
+    "replied": (104, "responder:string record:rest"),
+    "service_list": (105, "after:string limit:u32"),
+    "services": (106, "more:bool items:list.service_item"),
 }  # fmt: skip
 
+FEATURES = {"services": 8}
 ACTIONS = {"ack": 1, "nack": 2, "reject": 3, "release": 4, "extend": 5}
 POSITIONS = {"earliest": 1, "latest": 2, "offset": 3, "time": 4}
 STATES = {1: "ready", 2: "leased", 3: "retrying", 4: "dead", 5: "done"}
@@ -230,6 +242,13 @@ ERRORS = {
     58: ("wrong_state", False, False),
     59: ("connection_not_found", False, False),
     60: ("cross_shard", False, False),
+    61: ("no_responder", True, False),
+    62: ("responder_gone", False, False),
+    63: ("deadline_exceeded", False, False),
+    64: ("request_failed", False, False),
+    65: ("responder_exists", False, False),
+    66: ("responder_not_found", False, False),
+    67: ("too_many_responders", False, False),
 }
 INTERNAL = 20
 

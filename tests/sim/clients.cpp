@@ -63,6 +63,7 @@ void world::step() {
     } else if (dice < 97) {
         do_transaction(who);
     }
+    do_services();
     advance();
     if (random_.chance(1, 2)) {
         finish_commit();
@@ -338,6 +339,7 @@ void world::do_prefetch(sim_client& who) {
 void world::do_disconnect(sim_client& who) {
     const bool goodbye = random_.chance(1, 3);
     note(goodbye ? "goodbye" : "lost", who.connection.value());
+    services_.connection_closed(who.connection);
     apply(domain::connection_closed{who.connection, goodbye});
     if (goodbye) {
         await_transactions(who.connection);
@@ -544,6 +546,19 @@ void world::do_look() {
         }
     } else if (offset >= topic.trim) {
         throw violation(fmt::format("offset {} cannot be read", offset));
+    }
+}
+
+// Of any client that is there; a few at a time, so that some are in progress together.
+void world::do_services() {
+    while (services_.wants_step()) {
+        const sim_client& who = clients_[services_.any(clients_.size())];
+        if (!who.connected) {
+            continue;
+        }
+        const std::uint32_t id = next_request_++;
+        apply(domain::request{who.connection, id, services_.step(who.connection, id, now_)});
+        settle_outputs();
     }
 }
 

@@ -20,6 +20,7 @@ bool is_unfinished(const model_message& message) {
 void world::leave_all() {
     for (auto& client : clients_) {
         if (client.connected) {
+            services_.connection_closed(client.connection);
             apply(domain::connection_closed{client.connection, true});
             await_transactions(client.connection);
             model_.connection_closed(client.connection, true, now_);
@@ -103,12 +104,19 @@ bool world::has_schedules() const {
     return false;
 }
 
+// Everybody has left once: what they served and asked for has gone with them.
+void world::check_services() {
+    const auto reply = ask(clients_.front(), codec::service_list{});
+    expect(std::get<codec::services>(reply->body).items.empty(), "a service is left over");
+}
+
 void world::quiet() {
     note("quiet");
     if (ttl_share_ > 0) {
         rest();
     }
     begin_quiet();
+    check_services();
     auto& worker = clients_.front();
     // A clock that was set back by hours lets schedules wait for hours. The domain's own never
     // goes beyond the system's in steps of this length.

@@ -68,7 +68,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(base::fault::ack_before_sync, base::fault::skip_deduplication,
                     base::fault::forget_lease_on_disconnect, base::fault::forget_key_lock,
                     base::fault::keep_schedule, base::fault::tear_transaction,
-                    base::fault::deliver_expired, base::fault::drop_cursor_range));
+                    base::fault::deliver_expired, base::fault::hush_lost_responder,
+                    base::fault::drop_cursor_range));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
     for (std::uint64_t seed = 1000; seed < 1005; ++seed) {
@@ -103,6 +104,11 @@ TEST(simulation, reaches_what_it_is_for) {
     }
     for (const char* mark :
          {"scheduled", "schedule appended", "cancelled", "nothing to cancel", "listed"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark : {"serve", "unserve", "unserve at once", "replied", "reply to nothing",
+                             "services listed", "request: no_responder", "request: responder_gone",
+                             "request: deadline_exceeded", "request: request_failed"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
     for (const char* mark :

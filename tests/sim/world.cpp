@@ -19,7 +19,9 @@ world::world(world_options options)
       random_(options.seed),
       slow_store_(random_.chance(1, 4)),
       ttl_share_(3 * random_.below(3)),
-      now_{mono_time{1s}, wall_from_us(1'700'000'000'000'000)} {
+      now_{mono_time{1s}, wall_from_us(1'700'000'000'000'000)},
+      services_(options.seed,
+                [this](std::string_view what, std::uint64_t number) { note(what, number); }) {
     clients_.resize(4);
     for (std::size_t i = 0; i < clients_.size(); ++i) {
         clients_[i].producer = producer_id{1000 + i};
@@ -196,6 +198,7 @@ void world::turn() {
     learn_mutations();
     wants_commit_ = wants_commit_ || effects_.urgent;
     settle_outputs();
+    services_.turn_ended(now_);
     release_ready();
     if (auto holds = domain_->check_invariants(); !holds) {
         throw violation("invariant: " + holds.error().text);
@@ -211,6 +214,7 @@ void world::observe(const domain::output& what) {
         observe_accepted(what, *accepted);
         return;
     }
+    services_.observe(what, now_);
     observe_schedules(what);
     observe_transaction(what);
     if (const auto* refused = std::get_if<domain::publish_refused>(&what.body)) {
@@ -402,6 +406,7 @@ void world::crash() {
             client.consumers.clear();
         }
     }
+    services_.restarted();
     lose_schedules();
     transactions_.clear();
     settles_.clear();

@@ -18,6 +18,7 @@
 #include "broker/domain/wall_clock.hpp"
 #include "broker/storage/memory_store.hpp"
 #include "tests/sim/model.hpp"
+#include "tests/sim/services.hpp"
 
 namespace brokerd::sim {
 
@@ -125,6 +126,8 @@ private:
     [[nodiscard]] pending_transaction new_transaction(sim_client& who);
     void add_settles(sim_client& who, pending_transaction& to);
     void add_flaw(pending_transaction& to);
+    void do_services();
+    void check_services();
     void advance();
     void finish_commit();
     void crash();
@@ -212,6 +215,7 @@ private:
     domain::effects effects_;
     std::size_t mutations_seen_ = 0;  // of effects_
     model model_;
+    service_clients services_;
 
     commit_number gathering_{1};
     commit_number durable_{0};

@@ -138,6 +138,7 @@ void add_queue_verbs(command_line& line);
 void add_message_verbs(command_line& line);
 void add_dead_verbs(command_line& line);
 void add_schedule_verbs(command_line& line);
+void add_service_verbs(command_line& line);
 void add_consumer_verbs(command_line& line);
 void add_connection_verbs(command_line& line);
 void add_broker_verbs(command_line& line);

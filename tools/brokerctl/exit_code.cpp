@@ -30,9 +30,12 @@ exit_code exit_code_of(const error& failure) {
         failure.code() == broker_errc::invalid_argument) {
         return exit_code::usage;
     }
-    // The broker's storage failed while it did what was asked: it may be there after a restart.
-    return failure.code() == broker_errc::storage_failed ? exit_code::outcome_unknown
-                                                         : exit_code::refused;
+    // The broker's storage failed while it did what was asked: it may be there after a restart. And
+    // a responder that has not replied may have done what it was asked to.
+    const bool unknown = failure.code() == broker_errc::storage_failed ||
+                         failure.code() == broker_errc::responder_gone ||
+                         failure.code() == broker_errc::deadline_exceeded;
+    return unknown ? exit_code::outcome_unknown : exit_code::refused;
 }
 
 }  // namespace brokerd::ctl

@@ -39,6 +39,7 @@ int run(int argc, const char* const* argv, const streams& io) {
     add_message_verbs(line);
     add_dead_verbs(line);
     add_schedule_verbs(line);
+    add_service_verbs(line);
     add_consumer_verbs(line);
     add_connection_verbs(line);
     add_broker_verbs(line);

@@ -183,6 +183,15 @@ constexpr std::array stats_table{
     column{"MEANING", align::left, text_of<"help">},
 };
 
+constexpr std::array services_table{
+    column{"SERVICE", align::left, text_of<"service">},
+    column{"RESPONDERS", align::right, count_of<"responders">},
+    column{"IN_PROGRESS", align::right, count_of<"in_progress">},
+    column{"WAITING", align::right, count_of<"waiting">},
+    column{"ANSWERED", align::right, count_of<"answered">},
+    column{"FAILED", align::right, count_of<"failed">},
+};
+
 json drain_seconds(const queue_info& queue) {
     if (queue.ready == 0) {
         return 0;
@@ -465,6 +474,16 @@ json stat_row(const stat& counter) {
 
 std::span<const column> stat_columns() {
     return stats_table;
+}
+
+json service_row(const service_info& service) {
+    return {{"service", service.service},         {"responders", service.responders},
+            {"in_progress", service.in_progress}, {"waiting", service.waiting},
+            {"answered", service.answered},       {"failed", service.failed}};
+}
+
+std::span<const column> service_columns() {
+    return services_table;
 }
 
 }  // namespace brokerd::ctl

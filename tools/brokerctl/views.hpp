@@ -1,5 +1,6 @@
-// Topics, queues, consumers, connections, dead messages and schedules as JSON rows, and the tables
-// made of these rows. The member names and their order are a contract with scripts. Pure.
+// Topics, queues, consumers, connections, dead messages, schedules and services as JSON rows, and
+// the tables made of these rows. The member names and their order are a contract with scripts.
+// Pure.
 #pragma once
 
 #include <span>
@@ -39,6 +40,9 @@ namespace brokerd::ctl {
 [[nodiscard]] json schedule_row(std::string_view topic, const schedule_info& schedule,
                                 timestamp now);
 [[nodiscard]] std::span<const column> schedule_columns();
+
+[[nodiscard]] json service_row(const service_info& service);
+[[nodiscard]] std::span<const column> service_columns();
 
 // Settings with their units in the names.
 [[nodiscard]] json settings_json(const topic_options& settings);

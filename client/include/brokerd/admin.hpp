@@ -195,6 +195,17 @@ struct connection_info {
     std::uint64_t credit_bytes = 0;
 };
 
+struct service_info {
+    std::string service;
+    std::uint32_t responders = 0;
+    std::uint64_t in_progress = 0;  ///< Requests with a responder.
+    std::uint64_t waiting = 0;      ///< Requests that wait for one with room.
+    std::uint64_t answered = 0;     ///< Since the service has had responders.
+    std::uint64_t failed = 0;       ///< Likewise: with a failure, in no time, or by nobody.
+
+    bool operator==(const service_info&) const = default;
+};
+
 struct health_info {
     bool writable = false;              ///< A synced commit succeeded, publishes are accepted.
     std::vector<std::string> warnings;  ///< What a person should look at.
@@ -286,6 +297,8 @@ public:
 
     /// All consumers, or those of one queue TOPIC/QUEUE.
     [[nodiscard]] std::vector<consumer_info> consumers(std::string_view queue = {});
+    /// All services that have a responder, by name. Asking one: client::request().
+    [[nodiscard]] std::vector<service_info> services();
     [[nodiscard]] std::vector<connection_info> connections();
     /// Closes a connection of some client. Errors: connection_not_found.
     void close_connection(std::uint64_t connection);

@@ -42,6 +42,7 @@
 #include <brokerd/error.hpp>
 #include <brokerd/message.hpp>
 #include <brokerd/options.hpp>
+#include <brokerd/service.hpp>
 #include <brokerd/transaction.hpp>
 #include <brokerd/types.hpp>
 
@@ -203,6 +204,30 @@ public:
     [[nodiscard]] asio::awaitable<std::uint64_t> consume(
         std::string_view queue, const std::function<asio::awaitable<void>(message&)>& handler,
         const consume_options& options);
+
+    /// Asks a service; completes with the reply. Sent when the awaitable is awaited.
+    /// Errors: as client::request().
+    /// Cancellation: ends the wait; the request may be handled nevertheless.
+    /// Arguments: copied by the call.
+    [[nodiscard]] asio::awaitable<service_reply> request(std::string_view service,
+                                                         const outgoing_message& message);
+    [[nodiscard]] asio::awaitable<service_reply> request(std::string_view service,
+                                                         const outgoing_message& message,
+                                                         const request_options& options);
+
+    /// Replies to the requests of a service with a coroutine per request, `options.concurrency` of
+    /// them at the same time, on the executor of the awaiting coroutine; see client::serve(). The
+    /// request lives until its handler has completed. Completes with the number of requests
+    /// handled. Cancellation: as a stop request; completes after the handlers that run, which are
+    /// not cancelled. Afterwards the coroutine can be cancelled again (terminal). Arguments: copied
+    /// by the call.
+    [[nodiscard]] asio::awaitable<std::uint64_t> serve(
+        std::string_view service,
+        const std::function<asio::awaitable<outgoing_message>(const service_request&)>& handler);
+    [[nodiscard]] asio::awaitable<std::uint64_t> serve(
+        std::string_view service,
+        const std::function<asio::awaitable<outgoing_message>(const service_request&)>& handler,
+        const serve_options& options);
 
     /// Completes when the broker has accepted the consumer. Errors: as client::open_consumer().
     /// Cancellation: nothing stays attached.

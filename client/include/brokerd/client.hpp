@@ -1,5 +1,5 @@
-// The blocking interface of brokerd: connect, publish, consume, read. It runs one thread of its own
-// for the network; no Asio is needed to use it. C++20, no other library.
+// The blocking interface of brokerd: connect, publish, consume, read, ask and reply. It runs one
+// thread of its own for the network; no Asio is needed to use it. C++20, no other library.
 //
 //     auto client = brokerd::connect("127.0.0.1:4650");
 //     client.ensure_queue("orders.eu/billing", {.lease = 30s});
@@ -34,6 +34,7 @@
 #include <brokerd/error.hpp>
 #include <brokerd/message.hpp>
 #include <brokerd/options.hpp>
+#include <brokerd/service.hpp>
 #include <brokerd/transaction.hpp>
 #include <brokerd/types.hpp>
 
@@ -244,6 +245,43 @@ public:
     /// options out of bounds; outcome_unknown with `confirm`, as for consumer::close().
     std::uint64_t consume(std::string_view queue, const std::function<void(message&)>& handler,
                           const consume_options& options = {});
+
+    /// Asks a service and returns the reply of one of its responders. Requests asked at the same
+    /// time, from any threads, are pipelined; more than 1024 wait here. Nothing of it is stored,
+    /// and a request is never sent twice: whether to repeat it is for the caller to decide. Errors:
+    /// no_responder: nobody is attached; busy: too many wait there; timed_out and not_connected: it
+    /// could not be sent in time, for want of a connection the latter. Of these nothing was done.
+    /// request_failed: the responder threw, and what() has its words. deadline_exceeded: no reply
+    /// in time; the text says whether a responder had the request. responder_gone: the responder
+    /// that had it left. outcome_unknown: the connection was lost, or the client closed, before the
+    /// reply came. resource_memory: there was a reply, but too many before it were not read yet.
+    /// message_too_large, invalid_name; invalid_argument: a timeout out of bounds, or what does not
+    /// fit into a frame; feature_unsupported: the broker is too old. A time to live of the message
+    /// means nothing here.
+    service_reply request(std::string_view service, const outgoing_message& message,
+                          const request_options& options = {});
+
+    /// As request(), without waiting for the reply. Errors of the arguments come from the call, all
+    /// others from the future. A future may be dropped: the request is handled nevertheless.
+    [[nodiscard]] std::future<service_reply> request_async(std::string_view service,
+                                                           const outgoing_message& message,
+                                                           const request_options& options = {});
+
+    /// Replies to the requests of a service: with what `handler` returns; when it throws, whoever
+    /// asked gets request_failed with what() (of at most 256 bytes). Requests go to the responder
+    /// of the service that has the fewest in progress. One whose time was over before a handler was
+    /// free is not handed out.
+    /// Attaches again by itself after a loss of the connection; whoever asked was told then, and a
+    /// reply that is ready only now is dropped.
+    /// Returns the number of requests handled: when a stop was requested through `options.stop`
+    /// (what has arrived is handled and replied to before), or the client was closed. Never for
+    /// want of requests or connection. The handler runs on the calling thread and, with concurrency
+    /// above 1, on further threads; it may use the client, but not close it. Errors: invalid_name,
+    /// too_many_responders; invalid_argument: options out of bounds; feature_unsupported: the
+    /// broker is too old; timed_out.
+    std::uint64_t serve(std::string_view service,
+                        const std::function<outgoing_message(const service_request&)>& handler,
+                        const serve_options& options = {});
 
     /// Attaches a consumer to the queue `TOPIC/QUEUE`; returns when the broker has accepted it.
     /// Errors: queue_not_found, invalid_name, too_many_consumers; invalid_argument: options out of

@@ -13,7 +13,7 @@ namespace brokerd {
 enum class client_errc {
     not_connected = 1,     ///< No connection in time; nothing was done. A retry may succeed.
     closed = 2,            ///< The client, consumer or reader was closed.
-    timed_out = 3,         ///< No answer in time to a request that changes nothing.
+    timed_out = 3,         ///< No answer in time to what changes nothing, or it was not sent.
     outcome_unknown = 4,   ///< Sent, but no answer came: it may have been done or not.
     invalid_argument = 5,  ///< The argument cannot be sent to any broker; the text says why.
     cancelled = 6,         ///< The wait was cancelled by the caller.
@@ -74,6 +74,13 @@ enum class broker_errc {
     wrong_state = 58,
     connection_not_found = 59,
     cross_shard = 60,
+    no_responder = 61,
+    responder_gone = 62,
+    deadline_exceeded = 63,
+    request_failed = 64,
+    responder_exists = 65,
+    responder_not_found = 66,
+    too_many_responders = 67,
 };
 
 /// Category "brokerd client": values are those of client_errc.

@@ -158,6 +158,30 @@ std::string time_text(std::chrono::milliseconds time) {
     return time % 1s == 0ms ? fmt::format("{} s", time / 1s) : fmt::format("{} ms", time.count());
 }
 
+// Of services: each is as large as it may be.
+void service_rows(std::string& out) {
+    using namespace limits;
+    const auto fixed = [&](std::string_view what, const std::string& value) {
+        fmt::format_to(std::back_inserter(out), "| {} | {} | {} |\n", what, value, value);
+    };
+    fixed("time for the reply to a request of a service",
+          fmt::format("{} to {}", time_text(request_timeout_min), time_text(request_timeout_max)));
+    fixed("responders of a connection", fmt::format("{}", responders_per_connection_max));
+    fixed("requests in progress with all responders of a connection",
+          fmt::format("{}", service_prefetch_per_connection_max));
+    fixed("requests in progress with a responder",
+          fmt::format("{} and {}, but one", service_prefetch_max, size_text(responder_bytes_max)));
+    fixed("requests of a connection without a reply",
+          fmt::format("{}", requests_per_connection_max));
+    fixed("requests that wait for the responders of a service",
+          fmt::format("{} and {}", service_waiting_max, size_text(service_waiting_bytes_max)));
+    fixed("requests that wait for the responders of all services",
+          size_text(services_waiting_bytes_max));
+    fixed("requests that wait for a responder to read them", size_text(pushes_waiting_bytes_max));
+    fixed("replies that wait for a requester to read them",
+          fmt::format("{}, but one", size_text(replies_waiting_bytes_max)));
+}
+
 std::string limit_table() {
     using namespace limits;
     std::string out = "| what | default | hard maximum |\n|---|---|---|\n";
@@ -224,6 +248,7 @@ std::string limit_table() {
                                            size_text(read_bytes_max)));
     fixed("wait of a read", time_text(read_wait_max));
     fixed("reads of a connection that wait", count(waiting_reads_max));
+    service_rows(out);
     return out;
 }
 
@@ -316,6 +341,7 @@ std::map<std::string, std::string> blocks() {
             {"dead messages", messages_between(72, 75)},
             {"inspection messages", messages_between(80, 91)},
             {"schedule messages", messages_between(96, 98)},
+            {"service messages", messages_between(99, 106)},
             {"structs", parts()},
             {"errors", errors()},
             {"limits", limit_table()},

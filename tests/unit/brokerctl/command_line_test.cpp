@@ -58,6 +58,7 @@ TEST(command_line, every_verb_has_help_with_examples) {
         {"message", {"publish", "consume", "forward", "get", "peek", "find", "show", "tail"}},
         {"dead", {"ls", "redrive", "purge"}},
         {"schedule", {"ls", "cancel"}},
+        {"service", {"ls", "call", "answer"}},
         {"consumer", {"ls"}},
         {"connection", {"ls", "close"}},
     };
@@ -141,6 +142,10 @@ TEST(command_line, mistakes_are_usage) {
         {{"dead", "ls", "--by", "key"}, "--by"},
         {{"dead", "redrive", "a/b@1", "--reason", "x"}, "not both"},
         {{"schedule", "ls"}, "TOPIC is required"},
+        {{"service", "call"}, "SERVICE is required"},
+        {{"service", "call", "a", "--timeout", "soon"}, "--timeout"},
+        {{"service", "answer", "a"}, "either --echo or --reply"},
+        {{"service", "answer", "a", "--echo", "--reply", "x"}, "either --echo or --reply"},
         {{"schedule", "cancel", "a"}, "or give --all"},
         {{"schedule", "cancel", "a", "1", "--all"}, "not both"},
         {{"schedule", "cancel", "a", "1", "x"}, "brokerctl schedule ls TOPIC"},

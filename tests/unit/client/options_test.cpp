@@ -95,6 +95,28 @@ TEST(client_names, are_refused_before_they_are_sent) {
     EXPECT_TRUE(check_queue("orders.eu/billing"));
 }
 
+TEST(client_options, of_requests_and_of_serving_are_bounded) {
+    EXPECT_TRUE(check_options(request_options{}));
+    EXPECT_TRUE(check_options(request_options{.timeout = std::chrono::milliseconds{1}}));
+    EXPECT_FALSE(check_options(request_options{.timeout = std::chrono::microseconds{999}}));
+    EXPECT_TRUE(check_options(request_options{.timeout = std::chrono::hours{1}}));
+    EXPECT_FALSE(check_options(
+        request_options{.timeout = std::chrono::hours{1} + std::chrono::microseconds{1}}));
+    EXPECT_TRUE(check_options(serve_options{}));
+    serve_options options;
+    options.concurrency = 0;
+    EXPECT_FALSE(check_options(options));
+    options.concurrency = 1025;
+    EXPECT_FALSE(check_options(options));
+    options.concurrency = 1024;
+    options.prefetch = 65536;
+    EXPECT_TRUE(check_options(options));
+    options.prefetch = 65537;
+    EXPECT_FALSE(check_options(options));
+    EXPECT_TRUE(check_service("prices.eu"));
+    EXPECT_FALSE(check_service("prices/eu"));
+}
+
 TEST(client_reasons, are_made_acceptable) {
     EXPECT_EQ(clean_reason("card service down"), "card service down");
     EXPECT_EQ(clean_reason("two\nlines"), "two lines");

@@ -97,8 +97,9 @@ private:
     }
 
     void fill(std::string_view name, error_code& value) {
-        const auto rows = error_table();
-        value = rows[source_.number(name) % rows.size()].code;
+        // As many rows as the first version had: new ones must not change the golden files.
+        constexpr std::size_t rows_at_first = 51;
+        value = error_table()[source_.number(name) % rows_at_first].code;
     }
 
     template <typename Tag, typename Rep>

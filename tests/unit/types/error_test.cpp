@@ -39,6 +39,8 @@ TEST(error_table, numbers_on_the_wire_stay) {
     EXPECT_EQ(static_cast<int>(error_code::bad_batch), 41);
     EXPECT_EQ(static_cast<int>(error_code::lease_gone), 53);
     EXPECT_EQ(static_cast<int>(error_code::cross_shard), 60);
+    EXPECT_EQ(static_cast<int>(error_code::no_responder), 61);
+    EXPECT_EQ(static_cast<int>(error_code::too_many_responders), 67);
 }
 
 TEST(error_table, refuse_carries_code_and_text) {
