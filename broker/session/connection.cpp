@@ -258,10 +258,8 @@ mono_time connection::last_progress() const {
 
 // A peer that goes on reading gets all that was promised to it, within reason.
 mono_time connection::close_by() const {
-    const auto since = std::max(closed_at_, last_progress());
-    return writer_.pending_bytes() == 0
-               ? since + lane_.linger()
-               : std::min(since + lane::close_linger, lane_.write_until(closed_at_));
+    return lane_.ending().close_by(closed_at_, last_progress(), writer_.pending_bytes() > 0,
+                                   lane_.shared().settings.dead_after);
 }
 
 transport::awaitable<> connection::read(std::shared_ptr<connection> self) {

@@ -4,7 +4,7 @@
 // Two coroutines: read() waits for bytes and feeds the machine; write() is the one writer. When the
 // machine is closing, the writer sends what is left, as long as the peer goes on taking it, and
 // shuts its direction down; read() discards what still comes until the peer has closed too, at most
-// close_linger, so that the last frame is not lost to a reset.
+// closing_time::linger, so that the last frame is not lost to a reset.
 #pragma once
 
 #include <cstdint>

@@ -22,8 +22,6 @@ constexpr auto sweep_interval_min = 50ms;
 constexpr auto drain_sweep_interval = 5ms;
 // So late, the lane did not run for a while (the process was stopped, the machine overloaded).
 constexpr auto sweep_late_min = 1s;
-// At shut-down nobody waits long for peers that do not hang up.
-constexpr auto drain_linger = 200ms;
 
 std::string text_of(const std::exception_ptr& why) {
     try {
@@ -146,20 +144,11 @@ void lane::drain(duration_us grace, std::function<void()> done) {
         std::exchange(drained_, nullptr)();
         return;
     }
-    drain_until_ = now().mono + grace;
+    ending_.drain(now().mono + grace);
     for (const auto& [id, each] : connections_) {
         each->drain(grace);
     }
     wake_by(now().mono);
-}
-
-duration_us lane::linger() const {
-    return drain_until_ == mono_never ? duration_us{close_linger} : duration_us{drain_linger};
-}
-
-mono_time lane::write_until(mono_time closing) const {
-    return drain_until_ == mono_never ? closing + shared_.settings.dead_after
-                                      : std::max(closing, drain_until_) + drain_linger;
 }
 
 void lane::wake_by(mono_time at) {
@@ -167,8 +156,8 @@ void lane::wake_by(mono_time at) {
         return;
     }
     // Not more often than this, however many deadlines there are.
-    const duration_us pause = drain_until_ == mono_never ? duration_us{sweep_interval_min}
-                                                         : duration_us{drain_sweep_interval};
+    const duration_us pause =
+        ending_.draining() ? duration_us{drain_sweep_interval} : duration_us{sweep_interval_min};
     at = std::max(at, swept_ + pause);
     if (at >= timer_at_) {
         return;
@@ -198,7 +187,7 @@ void lane::sweep() {
     for (const auto& [id, each] : connections_) {
         wake_by(each->tick());
     }
-    if (drain_until_ != mono_never && !connections_.empty()) {
+    if (ending_.draining() && !connections_.empty()) {
         sweep_drained(swept_);
         wake_by(swept_);
     }
@@ -207,7 +196,7 @@ void lane::sweep() {
 void lane::sweep_drained(mono_time at) {
     const failure why{error_code::draining, "the broker is shutting down; connect again later"};
     for (const auto& [id, each] : connections_) {
-        if (!each->closing() && (each->drained() || at >= drain_until_)) {
+        if (!each->closing() && (each->drained() || ending_.drain_over(at))) {
             each->close(closed_reason::draining, &why);
         }
     }

@@ -18,6 +18,7 @@
 #include "broker/base/log.hpp"
 #include "broker/base/rate_limit.hpp"
 #include "broker/engine/engine.hpp"
+#include "broker/session/closing_time.hpp"
 #include "broker/session/connection.hpp"
 #include "broker/session/connection_limits.hpp"
 #include "broker/session/connection_registry.hpp"
@@ -43,9 +44,6 @@ struct server_context {
 
 class lane final : public engine::output_sink {
 public:
-    // After the peer or we said the last word; or without progress in saying it.
-    static constexpr auto close_linger = std::chrono::seconds{2};
-
     lane(server_context& shared, std::uint64_t index, std::uint64_t lanes);
     ~lane() override;
 
@@ -72,10 +70,7 @@ public:
     [[nodiscard]] instant now() const { return shared_.clock.now(); }
     void spawn(std::string name, transport::awaitable<> task);
     void wake_by(mono_time at);
-    // How long a connection that has said its last word waits for its peer to hang up.
-    [[nodiscard]] duration_us linger() const;
-    // Until when one that is closing since then may take to say it.
-    [[nodiscard]] mono_time write_until(mono_time closing) const;
+    [[nodiscard]] const closing_time& ending() const { return ending_; }
     void ended(connection_id id);
     void log_closed(const session& of, const std::string& address);
 
@@ -96,7 +91,7 @@ private:
     std::uint64_t next_id_;
     std::uint64_t lanes_;
     base::rate_limit closed_log_{10};
-    mono_time drain_until_ = mono_never;
+    closing_time ending_;
     std::function<void()> drained_;
     std::thread thread_;
 };

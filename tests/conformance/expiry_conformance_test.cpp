@@ -84,7 +84,8 @@ TYPED_TEST(expiry_conformance, one_that_never_expires_is_not_entered) {
     this->commit({this->with_ttls(0, {largest - 1, largest})});
     EXPECT_TRUE(this->all_of(orders).empty());
     this->commit({this->with_ttls(2, {largest, 0})});
-    EXPECT_EQ(this->all_of(orders), (std::vector<domain::expiring_chunk>{{at(0), 3, 2}}));
+    // 0 was over long ago, whatever the clock says.
+    EXPECT_EQ(this->all_of(orders), (std::vector<domain::expiring_chunk>{{wall_time{}, 3, 2}}));
 }
 
 TYPED_TEST(expiry_conformance, entries_come_in_order_of_time_then_offset) {

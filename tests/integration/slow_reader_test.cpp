@@ -2,7 +2,10 @@
 // off and nobody is called dead for it.
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
+#include <mutex>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -76,13 +79,26 @@ TEST_F(slow_reader_test, shut_down_waits_until_answers_are_taken) {
     EXPECT_EQ(broker().wait(), 0);
 }
 
+// One that takes nothing more, and one that goes on taking, which would need 10 s for all of it
+// (how long exactly each may take is in closing_time_test).
 TEST_F(slow_reader_test, shut_down_does_not_wait_longer_than_the_drain_time) {
     broker({"--drain", "100ms"});
     publish_something();
-    const auto slow = client("slow@here:2");
+    const auto silent = client("silent@here:2");
+    ask_for_much(*silent);
+    const auto slow = client("slow@here:3");
     ask_for_much(*slow);
-    while (state_of("slow@here:2").outbox_bytes < limits::mib) {
+    while (state_of("silent@here:2").outbox_bytes < limits::mib ||
+           state_of("slow@here:3").outbox_bytes < limits::mib) {
     }
+    std::jthread taking([&slow](const std::stop_token& stop) {
+        std::mutex mutex;
+        std::condition_variable_any stopped;
+        while (!stop.stop_requested() && slow->next()) {
+            std::unique_lock lock(mutex);
+            stopped.wait_for(lock, stop, 1s, [] { return false; });
+        }
+    });
     broker().signal(SIGTERM);
     EXPECT_EQ(broker().wait(5s), 0);
 }
