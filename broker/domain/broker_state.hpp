@@ -81,6 +81,7 @@ struct domain_counters {
     std::uint64_t dead_messages = 0;
     std::uint64_t redriven_messages = 0;
     std::uint64_t expired_messages = 0;  // whose time to live was over, in each queue
+    std::uint64_t sifted_messages = 0;   // not for a queue: its filter, or behind its end
     std::uint64_t expired_queues = 0;
     std::uint64_t requests = 0;  // to services
     std::uint64_t replied_requests = 0;

@@ -116,13 +116,18 @@ struct queue_changed {
     queue_settings settings;
     bool paused = false;
     lease_id fence;
+    offset_t unsifted = offset_end;
     bool operator==(const queue_changed&) const = default;
+    static constexpr std::size_t fields_min = 5;  // of its first version
     static constexpr auto fields() {
         return std::tuple{
-            field{"topic", &queue_changed::topic, ""}, field{"queue", &queue_changed::queue, ""},
+            field{"topic", &queue_changed::topic, ""},
+            field{"queue", &queue_changed::queue, ""},
             field{"settings", &queue_changed::settings, ""},
             field{"paused", &queue_changed::paused, ""},
-            field{"fence", &queue_changed::fence, "leases up to this one are void: moved by seek"}};
+            field{"fence", &queue_changed::fence, "leases up to this one are void: moved by seek"},
+            field{"unsifted", &queue_changed::unsifted,
+                  "from here on some may not be for the queue; may be missing: none"}};
     }
 };
 

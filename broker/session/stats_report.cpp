@@ -48,6 +48,8 @@ constexpr std::array rows{
         "dead messages made ready again"},
     row{"expired_messages_total", [](const auto& s) { return s.domain.expired_messages; },
         "messages whose time to live was over, in each queue"},
+    row{"sifted_messages_total", [](const auto& s) { return s.domain.sifted_messages; },
+        "messages done at once, as they were not for a queue: its filter, or behind its end"},
     row{"expired_queues_total", [](const auto& s) { return s.domain.expired_queues; },
         "temporary queues removed for want of a consumer"},
     row{"requests_total", [](const auto& s) { return s.domain.requests; },

@@ -40,6 +40,8 @@ queue_settings to_wire(const queue_options& options) {
     out.after_failure = static_cast<after_failure>(options.after_failure);
     out.expires = options.expires;
     out.on_expiry = static_cast<expiry_action>(options.on_expiry);
+    out.filter = options.filter;
+    out.until = options.until;
     return out;
 }
 
@@ -119,7 +121,9 @@ queue_options to_public(const queue_settings& settings) {
             .jitter_percent = settings.jitter_percent,
             .after_failure = static_cast<failure_policy>(settings.after_failure),
             .expires = settings.expires,
-            .on_expiry = static_cast<expiry_policy>(settings.on_expiry)};
+            .on_expiry = static_cast<expiry_policy>(settings.on_expiry),
+            .filter = settings.filter,
+            .until = settings.until};
 }
 
 ensured_topic to_public(const codec::topic_created& reply) {

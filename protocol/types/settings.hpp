@@ -161,6 +161,8 @@ struct queue_settings {
     brokerd::after_failure after_failure = brokerd::after_failure::block;  // keyed and single
     duration_us expires{0};  // a temporary queue goes after so long without a consumer; 0 = never
     expiry_action on_expiry = expiry_action::done;  // of messages whose time to live is over
+    std::string filter{};  // FILTER.md; messages it does not take are done at once; empty: all
+    offset_t until = 0;    // messages from this offset on are done at once; 0: none
 
     bool operator==(const queue_settings&) const = default;
     static constexpr std::size_t fields_min = 6;  // of its first version
@@ -184,7 +186,12 @@ struct queue_settings {
                   "the queue is removed after so long without a consumer; 0 or missing: never"},
             field{"on_expiry", &queue_settings::on_expiry,
                   "what a message whose time to live is over becomes: 1 done, 2 dead; may be "
-                  "missing: 1"}};
+                  "missing: 1"},
+            field{"filter", &queue_settings::filter,
+                  "FILTER.md; messages it does not take are done at once; empty or missing: takes "
+                  "all"},
+            field{"until", &queue_settings::until,
+                  "messages from this offset on are done at once; 0 or missing: none"}};
     }
 };
 

@@ -58,12 +58,12 @@ struct sample {
     int form = 1;
 };
 
-constexpr queue_settings first_queue_settings{.lease = 20s,
-                                              .attempts = 5,
-                                              .backoff = 2s,
-                                              .backoff_max = 60s,
-                                              .max_retrying = 1000,
-                                              .max_runs = 2000};
+const queue_settings first_queue_settings{.lease = 20s,
+                                          .attempts = 5,
+                                          .backoff = 2s,
+                                          .backoff_max = 60s,
+                                          .max_retrying = 1000,
+                                          .max_runs = 2000};
 
 constexpr topic_settings first_topic_settings{.keep_done = 1h, .max_message_bytes = 4096};
 

@@ -12,10 +12,10 @@
 namespace brokerd::domain::test {
 namespace {
 
-constexpr queue_settings slow_retries{.backoff = 1h, .backoff_max = 1h, .jitter_percent = 0};
-constexpr queue_settings quick_retries{.backoff = 0s, .jitter_percent = 0};
+const queue_settings slow_retries{.backoff = 1h, .backoff_max = 1h, .jitter_percent = 0};
+const queue_settings quick_retries{.backoff = 0s, .jitter_percent = 0};
 
-constexpr queue_settings with(queue_settings settings, auto queue_settings::* which, auto value) {
+queue_settings with(queue_settings settings, auto queue_settings::* which, auto value) {
     settings.*which = value;
     return settings;
 }

@@ -12,7 +12,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr queue_settings no_jitter{.backoff = 1s, .jitter_percent = 0};
+const queue_settings no_jitter{.backoff = 1s, .jitter_percent = 0};
 
 // One consumer of t/q that takes a lot.
 class keyed_queue : public testing::Test {
