@@ -11,14 +11,6 @@
 namespace brokerd::domain {
 namespace {
 
-void emit_changed(core& c, turn& t, const queue& q) {
-    c.emit(t, queue_changed{.topic = q.owner.id,
-                            .queue = q.id,
-                            .settings = q.settings,
-                            .paused = q.paused,
-                            .fence = q.fence});
-}
-
 // Who makes sure that a temporary queue exists is about to use it: its time begins anew.
 void answer_existing(core& c, turn& t, asker who, const codec::queue_create& what, queue& q) {
     if (q.mode != what.mode) {
@@ -60,6 +52,8 @@ void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
     c.arm(q, q.expires_at());
     c.note_trim(of);
     expire_again(c, t, of, start);
+    set_sieve(c, q);
+    sift_again(c, t, q, start);
     c.answer(t, who, c.gathering,
              codec::queue_created{.created = true,
                                   .topic_created = topic_is_new,
@@ -74,7 +68,32 @@ failure too_many_queues(const topic& of) {
                         of.queues.size())};
 }
 
+// As a queue has them: the filter in its canonical form.
+outcome<queue_settings> settled(const queue_settings& asked) {
+    if (auto checked = check_settings(asked); !checked) {
+        return std::unexpected(checked.error());
+    }
+    queue_settings settings = asked;
+    if (!asked.filter.empty()) {
+        auto made = filter_of_queue(asked.filter);
+        if (!made) {
+            return std::unexpected(made.error());
+        }
+        settings.filter = made->text();
+    }
+    return settings;
+}
+
 }  // namespace
+
+void emit_changed(core& c, turn& t, const queue& q) {
+    c.emit(t, queue_changed{.topic = q.owner.id,
+                            .queue = q.id,
+                            .settings = q.settings,
+                            .paused = q.paused,
+                            .fence = q.fence,
+                            .unsifted = q.sifting ? q.sifting->durable : offset_end});
+}
 
 outcome<void> check_settings(const queue_settings& s) {
     if (s.expires != duration_us{0}) {
@@ -101,18 +120,21 @@ outcome<void> check_settings(const queue_settings& s) {
     return {};
 }
 
-void create_queue(core& c, turn& t, asker who, const codec::queue_create& what) {
-    const auto path = parse_queue_path(what.queue);
+void create_queue(core& c, turn& t, asker who, const codec::queue_create& asked) {
+    const auto path = parse_queue_path(asked.queue);
     if (!path) {
         c.refuse(t, who, path.error());
         return;
     }
-    if (const auto existing = c.find_queue(what.queue)) {
-        answer_existing(c, t, who, what, **existing);
+    const auto settings = settled(asked.settings);
+    if (!settings) {
+        c.refuse(t, who, settings.error());
         return;
     }
-    if (auto checked = check_settings(what.settings); !checked) {
-        c.refuse(t, who, checked.error());
+    codec::queue_create what = asked;
+    what.settings = *settings;
+    if (const auto existing = c.find_queue(what.queue)) {
+        answer_existing(c, t, who, what, **existing);
         return;
     }
     const auto found = c.find_topic(path->topic);
@@ -159,18 +181,27 @@ void set_queue(core& c, turn& t, asker who, const codec::queue_set& what) {
         c.refuse(t, who, found.error());
         return;
     }
-    if (auto checked = check_settings(what.settings); !checked) {
-        c.refuse(t, who, checked.error());
+    auto settings = settled(what.settings);
+    if (!settings) {
+        c.refuse(t, who, settings.error());
         return;
     }
     queue& q = **found;
-    if (q.settings != what.settings) {
-        if (q.settings.expires != what.settings.expires) {
+    if (q.settings != *settings) {
+        if (q.settings.expires != settings->expires) {
             q.unused_since = t.now.mono;  // not for what was before
         }
-        q.settings = what.settings;
+        const bool takes_others =
+            q.settings.filter != settings->filter || q.settings.until != settings->until;
+        q.settings = *std::move(settings);
         q.changed = c.gathering;
+        if (takes_others) {
+            set_sieve(c, q);
+        }
         emit_changed(c, t, q);
+        if (takes_others) {
+            sift_again(c, t, q, q.book.floor());
+        }
         if (q.order) {
             q.order->keys.make_all_runnable();  // after_failure may have changed
             free_due(q);

@@ -163,6 +163,7 @@ void dispatch_shared(core& c, turn& t, queue& q) {
 
 void dispatch_queue(core& c, turn& t, queue& q) {
     const mono_time next_due = advance_schedule(c, t, q);
+    sift_backlog(c, t, q);
     if (!q.paused && !q.consumers.empty()) {
         q.order ? dispatch_ordered(c, t, q) : dispatch_shared(c, t, q);
     }

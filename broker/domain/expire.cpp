@@ -58,7 +58,8 @@ swept sweep_chunk(core& c, turn& t, queue& q, const chunk& data) {
     const offset_t stop = data.end_offset();
     for (offset_t at = q.next_ready(data.base_offset()); at < stop; at = q.next_ready(at)) {
         offset_t end = at;
-        while (end < stop && q.next_ready(end) == end && is_over(t, of, data, end)) {
+        while (end < stop && q.next_ready(end) == end && is_over(t, of, data, end) &&
+               !is_unmatched(q, data, end)) {
             ++end;
         }
         if (end == at) {
@@ -86,8 +87,9 @@ swept sweep_chunk(core& c, turn& t, queue& q, const chunk& data) {
 
 std::optional<std::uint64_t> live_from(core& c, turn& t, queue& q, const chunk& data,
                                        offset_range range, std::uint64_t live_max) {
+    range.count = sifted_from(c, t, q, data, range, live_max);
     const topic& of = q.owner;
-    if (!data.may_have_expired(t.wall, of.settings.ttl) ||
+    if (range.count == 0 || !data.may_have_expired(t.wall, of.settings.ttl) ||
         base::seeded_fault(base::fault::deliver_expired)) {
         return std::min(range.count, live_max);
     }

@@ -114,6 +114,10 @@ constexpr reason_row states_done[] = {
     {"done: it was published before the queue's first message",
      [](const question& of) { return of.offset < of.q.book.first(); }},
     {"done, removed", [](const question& of) { return of.offset < of.q.owner.trim; }},
+    {"done; the queue ends before it, at {}",
+     [](const question& of) { return of.q.sifting && of.offset >= of.q.sifting->until; },
+     [](const question& of) { return fill_ins{fmt::format("{}", of.q.sifting->until)}; }},
+    {"done; the queue's filter does not take it", is_not_taken},
     {"done", [](const question&) { return true; }},
 };
 
@@ -173,6 +177,9 @@ constexpr reason_row ways_to_idle[] = {
      [](const question& of) {
          return fill_ins{human_count(of.q.dead(), "dead message"), of.q.path()};
      }},
+    {"empty, and at its end: messages from {} on are not for it",
+     [](const question& of) { return of.q.sifting && of.q.sifting->until <= of.q.owner.end; },
+     [](const question& of) { return fill_ins{fmt::format("{}", of.q.sifting->until)}; }},
     {"empty; what is scheduled for its topic is due, but the disk has no room for it: free some",
      [](const question& of) {
          return some_scheduled(of) && of.c.schedules_held && scheduled_due(of);

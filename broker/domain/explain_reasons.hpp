@@ -38,6 +38,8 @@ struct reason_row {
 // none of them holds.
 extern const std::span<const reason_row> reasons_to_wait;
 // `worker@host:7 for 12 s more, attempt 1 of 16`; the message is leased.
+// A message in memory that the filter of the queue does not take, or that lies behind its end.
+[[nodiscard]] bool is_not_taken(const question& of);
 [[nodiscard]] std::string lease_text(const question& of, const lease_span& span);
 // Those that may be given messages: all but the ones that stand by.
 [[nodiscard]] std::span<consumer* const> active_consumers(const queue& q);

@@ -264,6 +264,19 @@ std::string what_becomes(const question& of) {
     return std::string(to_string(of.q.settings.on_expiry));
 }
 
+// ---- filter and end of the queue ----
+
+bool is_unsifted(const question& of) {
+    return !of.about_queue() && of.known == nullptr && of.q.sifting &&
+           of.q.sifting->unsifted.contains(of.offset) && of.q.sifting->at != offset_end;
+}
+
+// One gap too many, until some have closed.
+bool is_left(const question& of) {
+    return !of.about_queue() && of.known == nullptr && of.q.sifting &&
+           of.q.sifting->unsifted.contains(of.offset) && of.q.sifting->at == offset_end;
+}
+
 // ---- the table ----
 
 constexpr reason_row ways_to_wait[] = {
@@ -280,6 +293,12 @@ constexpr reason_row ways_to_wait[] = {
      }},
     {"its time to live is over: it is not given out any more, and {} soon", has_expired,
      [](const question& of) { return texts{what_becomes(of)}; }},
+
+    {"it is not for the queue: it is not given out, and done as soon as there are far less than "
+     "{} between settled messages, the queue's max_runs",
+     [](const question& of) { return is_left(of) && is_not_taken(of); },
+     [](const question& of) { return texts{human_count(of.q.settings.max_runs, "gap")}; }},
+    {"the queue's filter has not been asked yet whether it is for it", is_unsifted},
 
     // Nothing at all is given out.
     {"the queue is paused; resume it: brokerctl queue resume {}",
@@ -411,6 +430,11 @@ const std::span<const reason_row> reasons_to_wait = ways_to_wait;
 std::string lease_text(const question& of, const lease_span& span) {
     return fmt::format("{} for {} more, attempt {} of {}", span.holder->name,
                        human(span.deadline - of.t.now.mono), span.attempt, of.q.settings.attempts);
+}
+
+bool is_not_taken(const question& of) {
+    const place at = find_in_memory(of.q, of.offset);
+    return at.data && of.q.sifting && !of.q.sifting->takes(*at.data, of.offset);
 }
 
 std::span<consumer* const> active_consumers(const queue& q) {

@@ -40,6 +40,7 @@ void end_move(core& c, turn& t, queue& q, const pending_move& move) {
     q.moving = false;
     if (move.seek) {
         expire_again(c, t, q.owner, move.position);
+        sift_again(c, t, q, move.position);
     }
     q.book.release_floor();
     if (q.book.dirty()) {
@@ -133,14 +134,11 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
     q.book.move_to(position, q.owner.end);
     q.next = position;
     q.changed = c.gathering;
-    c.emit(t, queue_changed{.topic = q.owner.id,
-                            .queue = q.id,
-                            .settings = q.settings,
-                            .paused = q.paused,
-                            .fence = q.fence});
+    emit_changed(c, t, q);
     c.note_change(t, q, true);
     c.note_trim(q.owner);
     expire_again(c, t, q.owner, position);
+    sift_again(c, t, q, position);
     c.wake(q);
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "broker/domain/core.hpp"
+#include "protocol/filter/filter.hpp"
 
 namespace brokerd::domain {
 
@@ -204,14 +205,34 @@ void resume_expiry(core& c, turn& t, topic& of);  // when all is restored
 void forget_expiry(core& c, topic& of);
 
 // ---- expire.cpp ----
-// For dispatch: how many of these ready messages, from the first one on, have not expired, at most
-// `live_max`; 0: the first had, and was ended with those behind it that had, too. Nothing: it has
-// expired, but this commit takes no more; the queue is looked at again with the next. `data` holds
-// the first one.
+// For dispatch: how many of these ready messages, from the first one on, are for the queue and have
+// not expired, at most `live_max`; 0: the first is not or had, and was ended with those behind it
+// that went the same way. Nothing: it has expired, but this commit takes no more; the queue is
+// looked at again with the next. `data` holds the first one.
 [[nodiscard]] std::optional<std::uint64_t> live_from(core& c, turn& t, queue& q, const chunk& data,
                                                      offset_range range, std::uint64_t live_max);
 // For dispatch of a retry whose record is known: ends it if it has expired; true if it did.
 [[nodiscard]] bool expire_retry(core& c, turn& t, queue& q, offset_t offset);
+
+// ---- sift.cpp: what is for a queue ----
+// The filter of a queue from its text; invalid_setting if it is none.
+[[nodiscard]] outcome<filters::filter> filter_of_queue(std::string_view text);
+// The queue's settings are new.
+void set_sieve(core& c, queue& q);
+// A chunk was sealed. A queue begins or goes back, or its filter has changed: what is ready from
+// `from` on is looked at again.
+void sift_appended(core& c, turn& t, topic& of, const chunk& data);
+void sift_again(core& c, turn& t, queue& q, offset_t from);
+// Looks at some of what is left to look at.
+void sift_backlog(core& c, turn& t, queue& q);
+// For dispatch: how many of these ready messages, from the first one on, are for the queue, about
+// `count_max`; 0: the first was not, and was ended with those behind it that were not. `data` holds
+// the first one.
+[[nodiscard]] std::uint64_t sifted_from(core& c, turn& t, queue& q, const chunk& data,
+                                        offset_range range, std::uint64_t count_max);
+// A ready message that was not looked at yet, and is not for the queue.
+[[nodiscard]] bool is_unmatched(const queue& q, const chunk& data, offset_t offset);
+void restore_sieve(core& c, turn& t, queue& q);
 
 // ---- trim.cpp ----
 // Moves the trim points that may move; core::trim_deadline says when to look again.
@@ -262,6 +283,8 @@ void pause_queue(core& c, turn& t, asker who, const codec::queue_pause& what);
 // A temporary queue that had no consumer for long enough goes. True if it did: `q` is gone then.
 [[nodiscard]] bool remove_if_expired(core& c, turn& t, queue& q);
 [[nodiscard]] outcome<void> check_settings(const queue_settings& settings);
+// Tells the store what the queue is like now.
+void emit_changed(core& c, turn& t, const queue& q);
 // Takes a queue and everything that points to it out of memory.
 void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& text);
 

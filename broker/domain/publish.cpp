@@ -167,6 +167,7 @@ void seal_chunk(core& c, turn& t, topic& of) {
     c.cache.add(of.tail, data, c.gathering);
     c.emit(t, appended{data});
     note_expiring(c, t, of, *data);
+    sift_appended(c, t, of, *data);
     for (const auto& [name, q] : of.queues) {
         c.wake(*q);
     }

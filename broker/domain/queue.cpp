@@ -77,6 +77,23 @@ offset_t queue::next_ready(offset_t from) const {
     return order ? std::min(found, order->skipped.next_member(from)) : found;
 }
 
+std::optional<offset_range> queue::next_ready_run(offset_t from) const {
+    const offset_t first = next_ready(from);
+    if (first == offset_end) {
+        return std::nullopt;
+    }
+    offset_t stop = owner.end;
+    if (returned.contains(first)) {
+        stop = returned.next_gap(first);
+    } else if (order && order->skipped.contains(first)) {
+        stop = order->skipped.next_gap(first);
+    } else {
+        stop = std::min({stop, book.closed().next_member(first), ahead.next_member(first),
+                         returned.next_member(first)});
+    }
+    return offset_range{first, stop - first};
+}
+
 offset_t queue::end_of_topic() const {
     return owner.end;
 }

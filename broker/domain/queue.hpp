@@ -24,6 +24,7 @@
 #include <map>
 #include <memory>
 #include <memory_resource>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,6 +38,7 @@
 #include "broker/domain/rate_meter.hpp"
 #include "broker/domain/read_window.hpp"
 #include "broker/domain/retry_schedule.hpp"
+#include "broker/domain/sieve.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/ids.hpp"
 #include "protocol/types/settings.hpp"
@@ -106,6 +108,7 @@ public:
     consumer* reserved_for_alone = nullptr;  // gets nothing until it can take from alone_due
 
     const std::unique_ptr<ordering> order;  // modes keyed and single only
+    std::unique_ptr<sieve> sifting;         // none: all messages are for it
 
     // ---- bookkeeping ----
     mono_time unused_since{};       // without a consumer; matters while there is none
@@ -146,6 +149,9 @@ public:
     // The first message from `from` on that is ready and has never failed; offset_end: there is
     // none.
     [[nodiscard]] offset_t next_ready(offset_t from) const;
+    // These and its neighbours that are so for the same reason: all of them fresh, or returned, or
+    // skipped.
+    [[nodiscard]] std::optional<offset_range> next_ready_run(offset_t from) const;
     // The first one from `from` on that is neither done nor retrying nor dead.
     [[nodiscard]] offset_t next_open(offset_t from) const {
         const offset_t open = book.closed().next_gap(std::max(from, book.floor()));

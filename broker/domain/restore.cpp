@@ -47,6 +47,11 @@ public:
         q.settings = m.settings;
         q.paused = m.paused;
         q.fence = m.fence;
+        q.sifting.reset();
+        if (m.unsifted != offset_end) {
+            q.sifting = std::make_unique<sieve>(std::nullopt, offset_end, c_.window_bytes);
+            q.sifting->durable = m.unsifted;
+        }
     }
     void operator()(const queue_removed& m) {
         queue& q = queue_of(m.queue);
@@ -113,6 +118,7 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);
             q->next = q->book.floor();
+            restore_sieve(c, t, *q);
             // Clients may take some time to find the broker again.
             q->unused_since =
                 t.now.mono +
