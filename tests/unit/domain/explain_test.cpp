@@ -157,6 +157,15 @@ const explain_case queue_cases[] = {
          return s.explain();
      },
      "empty but for 1 dead message: see brokerctl dead ls t/q"},
+    {"empty_at_its_end",
+     [] {
+         scene s({.until = 1});
+         s.h.make_queue("t/slow");
+         s.publish(2);
+         s.settle_all(s.attach(), settle_action::ack);
+         return s.explain();
+     },
+     "empty, and at its end: messages from 1 on are not for it"},
     {"empty_but_scheduled",
      [] {
          scene s;
@@ -305,6 +314,24 @@ const explain_case stopped_cases[] = {
      },
      "ready: its time to live is over: it is not given out any more, and done as soon as there are "
      "less than 2 gaps between settled messages, the queue's max_runs"},
+    {"not_for_it_among_too_many_gaps",
+     [] {
+         scene s({.max_runs = 1, .filter = "key = 'a'"});
+         s.publish_keys({"a", "b", "a", "b", "a"});
+         return s.explain(3);
+     },
+     "ready: it is not for the queue: it is not given out, and done as soon as there are far less "
+     "than 1 gap between settled messages, the queue's max_runs"},
+    {"not_looked_at_yet",
+     [] {
+         backlog_scene s;
+         s.publish_keys({"a", "b"});
+         s.h.hold_fetches = true;
+         s.h.ask<codec::ok>(s.h.admin,
+                            codec::queue_set{.queue = "t/q", .settings = {.filter = "key = 'a'"}});
+         return s.explain_beside_reads(1);
+     },
+     "ready: the queue's filter has not been asked yet whether it is for it"},
     {"no_consumer",
      [] {
          scene s;
@@ -823,6 +850,21 @@ const explain_case state_cases[] = {
          return s.explain(0);
      },
      "done"},
+    {"done_behind_the_end",
+     [] {
+         scene s({.until = 1});
+         s.publish(2);
+         return s.explain(1);
+     },
+     "done; the queue ends before it, at 1"},
+    {"done_by_the_filter",
+     [] {
+         scene s({.filter = "key = 'a'"});
+         s.h.make_queue("t/slow");
+         s.publish_keys({"b"});
+         return s.explain(0);
+     },
+     "done; the queue's filter does not take it"},
     {"done_and_removed",
      [] {
          scene s;
