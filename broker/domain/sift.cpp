@@ -21,10 +21,11 @@
 namespace brokerd::domain {
 namespace {
 
-constexpr std::size_t read_bytes = 256 * limits::kib;
-constexpr std::size_t windows_per_cache = 4;     // read windows may take this many times the cache
-constexpr std::uint64_t work_per_slice = 20000;  // messages
-constexpr duration_us next_slice = std::chrono::milliseconds(1);
+constexpr std::size_t sift_read_bytes = 256 * limits::kib;
+constexpr std::size_t sift_windows_per_cache =
+    4;  // read windows may take this many times the cache
+constexpr std::uint64_t sift_work_per_slice = 20000;  // messages
+constexpr duration_us sift_pause = std::chrono::milliseconds(1);
 constexpr std::uint64_t sift_reader = std::uint64_t{1} << 61U;  // its own kept iterator
 
 void end_unmatched(core& c, turn& t, queue& q, offset_range range) {
@@ -95,7 +96,7 @@ public:
     walk(core& c, turn& t, queue& q) : c_(c), t_(t), q_(q), s_(*q.sifting) {}
 
     void run() {
-        while (work_ < work_per_slice) {
+        while (work_ < sift_work_per_slice) {
             const offset_t at = next();
             if (at == offset_end) {
                 end_pass();
@@ -114,7 +115,7 @@ public:
             s_.at = data->end_offset();
             s_.window.drop_below(s_.at);
         }
-        c_.arm(q_, t_.now.mono + next_slice);
+        c_.arm(q_, t_.now.mono + sift_pause);
     }
 
 private:
@@ -149,24 +150,25 @@ private:
             return *data;
         }
         s_.reading = true;
-        const bool much = c_.window_bytes > windows_per_cache * c_.options.cache_bytes_max;
-        c_.read(t_,
-                fetch_log{q_.owner.id, offset, much ? 0 : read_bytes, q_.id.value() | sift_reader},
-                [&c = c_, id = q_.id, offset](turn& later, fetch_result& result) {
-                    queue* of = c.queue_by_id(id);
-                    if (of == nullptr || !of->sifting) {
-                        return;
-                    }
-                    of->sifting->reading = false;
-                    if (offset < of->owner.trim) {  // what was wanted has ended meanwhile
-                        c.wake(*of);
-                        return;
-                    }
-                    if (const auto* chunks = read_chunks(c, later, *of, offset, result)) {
-                        of->sifting->window.add(*chunks);
-                        c.wake(*of);
-                    }
-                });
+        const bool much = c_.window_bytes > sift_windows_per_cache * c_.options.cache_bytes_max;
+        c_.read(
+            t_,
+            fetch_log{q_.owner.id, offset, much ? 0 : sift_read_bytes, q_.id.value() | sift_reader},
+            [&c = c_, id = q_.id, offset](turn& later, fetch_result& result) {
+                queue* of = c.queue_by_id(id);
+                if (of == nullptr || !of->sifting) {
+                    return;
+                }
+                of->sifting->reading = false;
+                if (offset < of->owner.trim) {  // what was wanted has ended meanwhile
+                    c.wake(*of);
+                    return;
+                }
+                if (const auto* chunks = read_chunks(c, later, *of, offset, result)) {
+                    of->sifting->window.add(*chunks);
+                    c.wake(*of);
+                }
+            });
         return nullptr;
     }
 
@@ -311,7 +313,7 @@ void restore_sieve(core& c, turn& t, queue& q) {
     if (from < q.owner.end) {
         q.sifting->unsifted.insert({from, q.owner.end - from});
         q.sifting->at = 0;
-        c.arm(q, t.now.mono + next_slice);
+        c.arm(q, t.now.mono + sift_pause);
     }
 }
 

@@ -43,8 +43,8 @@ result<byte_buffer> encode(std::string_view service, const outgoing_message& mes
 }
 
 asio::awaitable<service_reply> ask(std::shared_ptr<core> of, std::string service,
-                                   result<byte_buffer> encoded, request_options options) {
-    byte_buffer record = value_or_throw(std::move(encoded));
+                                   result<byte_buffer> request, request_options options) {
+    byte_buffer record = value_or_throw(std::move(request));
     auto start = [&](callback<service_reply> done) -> cancel_hook {
         const std::uint64_t ticket =
             of->locked([&](client_state& state, mono_time now, calls& out) {

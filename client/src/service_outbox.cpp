@@ -15,7 +15,7 @@
 namespace brokerd::client_core {
 namespace {
 
-error outcome_unknown(const std::string& text) {
+error request_outcome_unknown(const std::string& text) {
     return make_error(client_errc::outcome_unknown, text);
 }
 
@@ -53,7 +53,7 @@ void service_outbox::on_lost(calls& out) {
     for (auto& [request, each] : std::exchange(sent_, {})) {
         finish<service_reply>(
             out, each.done,
-            std::unexpected(outcome_unknown(
+            std::unexpected(request_outcome_unknown(
                 fmt::format("the connection was lost before service {} replied: the request may "
                             "have been handled or not",
                             each.service))));
@@ -163,7 +163,7 @@ mono_time service_outbox::tick(mono_time now, calls& out) {
         }
         finish<service_reply>(
             out, of.done,
-            std::unexpected(outcome_unknown(fmt::format(
+            std::unexpected(request_outcome_unknown(fmt::format(
                 "the broker said nothing of a request of service {} in time", of.service))));
         each = sent_.erase(each);
     }
@@ -172,7 +172,8 @@ mono_time service_outbox::tick(mono_time now, calls& out) {
 
 void service_outbox::fail_all(const error& unsent, calls& out) {
     for (auto& [request, each] : std::exchange(sent_, {})) {
-        finish<service_reply>(out, each.done, std::unexpected(outcome_unknown(unsent.what())));
+        finish<service_reply>(out, each.done,
+                              std::unexpected(request_outcome_unknown(unsent.what())));
     }
     for (auto& [ticket, each] : std::exchange(waiting_, {})) {
         finish<service_reply>(out, each.done, std::unexpected(unsent));
