@@ -437,10 +437,11 @@ void append_struct(byte_buffer& out, const T& value) {
     wire_fields<T>::put(out.data() + start, value);
 }
 
-// Reads what append_struct wrote; the reader stands behind it afterwards. False: reader.problem().
+// Reads what append_struct wrote, also an older one if nothing follows it; the reader stands behind
+// it afterwards. False: reader.problem().
 template <described T>
 [[nodiscard]] bool read_struct(wire_reader& reader, T& value) {
-    return wire_fields<T>::get(reader, value);
+    return wire_fields<T>::get_whole(reader, value);
 }
 
 }  // namespace brokerd::codec

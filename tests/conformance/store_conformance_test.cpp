@@ -1,10 +1,12 @@
 // What every store does, tested on each of them.
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "broker/storage/commit_log.hpp"
 #include "broker/storage/memory_store.hpp"
+#include "protocol/types/limits.hpp"
 #include "tests/conformance/store_subjects.hpp"
 #include "tests/unit/storage/random_workload.hpp"
 #include "tests/unit/storage/storage_fixtures.hpp"
@@ -90,6 +92,29 @@ TYPED_TEST(store_conformance, loads_topics_before_their_queues_and_remembers_epo
                                                  domain::trimmed{orders, 0},
                                                  new_queue(orders, billing, "billing"), paused};
     EXPECT_EQ(state.mutations, expected);
+}
+
+TYPED_TEST(store_conformance, remembers_what_a_queue_takes_and_from_where_on_to_look) {
+    domain::queue_created created = new_queue(orders, billing, "billing");
+    created.settings.filter = std::string(limits::filter_bytes_max, 'f');
+    created.settings.until = 900;
+    domain::queue_changed changed{orders, billing, created.settings, false, {}, 17};
+    const auto holds = [&](const std::vector<domain::mutation>& expected) {
+        EXPECT_EQ(this->load().mutations, expected);
+        this->subject_.restart();
+        EXPECT_EQ(this->load().mutations, expected);
+        this->subject_.crash();
+        EXPECT_EQ(this->load().mutations, expected);
+    };
+    this->commit({new_topic(orders, "orders"), created});
+    holds({new_topic(orders, "orders"), created});
+    this->commit({changed});
+    holds({new_topic(orders, "orders"), created, changed});
+    changed.settings.filter.clear();
+    changed.settings.until = offset_end - 1;
+    changed.unsifted = offset_end;
+    this->commit({changed});
+    holds({new_topic(orders, "orders"), created, changed});
 }
 
 TYPED_TEST(store_conformance, remembers_the_retry_clock_and_the_newest_done_marks) {

@@ -9,7 +9,7 @@ from brokerd_client import Client, Published
 from brokerd_connection import Connection, ConnectionLost
 from brokerd_protocol import ACTIONS, DEFAULT_DELAY, FEATURES, ON_EXPIRY, OUTCOMES, SECOND, STATES
 from brokerd_protocol import BrokerError, LeaseRun, Message, decode_record, encode_record
-from interop_case import LATER_QUEUE_SETTINGS, TOPIC_SETTINGS, InteropCase
+from interop_case import LATER_QUEUE_SETTINGS, QUEUE_SETTINGS, TOPIC_SETTINGS, InteropCase
 
 
 class Publishing(InteropCase):
@@ -159,6 +159,116 @@ class TimesToLive(InteropCase):
         await self.until(client, leased=1, done=1)
         consumer.settle("release", first)
         await self.until(client, done=2)
+
+
+class Filters(InteropCase):
+    """Queues that only a part of their topic is for."""
+
+    async def create_filtered(self, client: Client, filter: str, until: int = 0):
+        settings = QUEUE_SETTINGS | LATER_QUEUE_SETTINGS | {"filter": filter, "until": until}
+        return await client.create_queue(self.queue, settings)
+
+    async def keep(self, client: Client) -> None:
+        """Makes the topic, to keep what its queues are done with."""
+        await client.create_topic(self.topic, TOPIC_SETTINGS | {"keep_done": 3600 * SECOND})
+
+    async def publish_types(self, client: Client, *types: str) -> None:
+        sent = [Message(each.encode(), headers=[("type", each)]) for each in types]
+        await client.publish(self.topic, *sent)
+
+    async def change(self, client: Client, **changes) -> None:
+        settings = vars((await self.queue_item(client)).settings) | changes
+        await client.request("queue_set", queue=self.queue, settings=settings)
+
+    async def expect_only(self, client: Client, offsets: list[int], done: int) -> None:
+        """Takes and acks these; then the queue is done with so many, and nothing else came."""
+        consumer = await client.consume(self.queue)
+        received = [await consumer.get() for _ in offsets]
+        self.assertEqual([delivery.offset for delivery in received], offsets)
+        self.assertEqual({delivery.attempt for delivery in received}, {1})
+        settled = await consumer.confirm("ack", *received)
+        self.assertEqual(settled.accepted, len(offsets))
+        await self.until(client, done=done)
+        self.assertEqual(consumer.held, {})
+
+    async def test_only_what_the_filter_takes_comes_and_only_up_to_the_end(self):
+        client = await self.connect()
+        await self.create_filtered(client, "header.type = 'order'", until=5)
+        await self.publish_types(client, "order", "offer", "order")
+        await self.publish_types(client, "offer", "order", "order")
+        await self.until(client, ready=3, done=3)
+        await self.expect_only(client, [0, 2, 4], done=6)
+
+    async def test_other_queues_get_everything(self):
+        client = await self.connect()
+        await self.create_filtered(client, "header.type = 'order'")
+        filtered, self.queue = self.queue, self.topic + "/all"
+        await self.create_filtered(client, "")
+        await self.publish_types(client, "offer", "order")
+        await self.until(client, ready=2)
+        await self.expect_only(client, [0, 1], done=2)
+        self.queue = filtered
+        await self.expect_only(client, [1], done=2)
+
+    async def test_what_was_there_before_the_queue_is_looked_at(self):
+        client = await self.connect()
+        await self.keep(client)
+        await self.publish_types(client, *["order", "offer", "offer"] * 10)
+        await self.create_filtered(client, "header.type = 'order' and size < 1KiB", until=20)
+        await self.expect_only(client, list(range(0, 20, 3)), done=30)
+
+    async def test_a_changed_filter_is_that_of_what_is_ready(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.publish_types(client, "order", "offer", "order", "offer", "offer")
+        await self.until(client, ready=5)
+        await self.change(client, filter="not header.type = 'order'", until=4)
+        await self.until(client, ready=2, done=3)
+        await self.change(client, filter="", until=0)
+        await self.publish_types(client, "order")
+        await self.expect_only(client, [1, 3, 5], done=6)
+
+    async def test_it_is_given_back_as_written_out_in_full(self):
+        client = await self.connect()
+        created = await self.create_filtered(client, ' HEADER.type="order"', until=9)
+        self.assertEqual(created.settings.filter, "header.type = 'order'")
+        settings = (await self.queue_item(client)).settings
+        self.assertEqual((settings.filter, settings.until), ("header.type = 'order'", 9))
+        same = await self.create_filtered(client, "(header.type='order')", until=9)
+        self.assertEqual((same.created, same.differing), (False, []))
+        other = await self.create_filtered(client, "header.type = 'offer'", until=9)
+        self.assertEqual(other.differing, ["filter"])
+        other = await self.create_filtered(client, "header.type = 'order'")
+        self.assertEqual(other.differing, ["until"])
+        self.assertEqual(other.settings, settings)
+
+    async def test_a_filter_that_cannot_be_is_refused(self):
+        client = await self.connect()
+        refused = {
+            "header.type =": r"^filter, column \d+: ",
+            "no_such_field = 1": r"^filter, column \d+: ",
+            "key = 'a' and age > 1h": r"\bfilter uses age\b",
+            "attempts > 1": r"\battempts\b",
+            "key != '" + 4096 * "x" + "'": "filter",
+        }
+        for text, why in refused.items():
+            with self.subTest(create=text[:40]):
+                error = await self.refusal(self.create_filtered(client, text))
+                self.assertRegex(error.text, why)
+        self.assertTrue((await self.create_filtered(client, "has key")).created)
+        for text, why in refused.items():
+            with self.subTest(set=text[:40]):
+                error = await self.refusal(self.change(client, filter=text))
+                self.assertRegex(error.text, why)
+        self.assertEqual((await self.queue_item(client)).settings.filter, "has key")
+        await client.request("ping")
+        self.assertEqual(client.connects, 1)
+
+    async def refusal(self, asked) -> BrokerError:
+        with self.assertRaises(BrokerError) as raised:
+            await asked
+        self.assertEqual(raised.exception.name, "invalid_setting", raised.exception.text)
+        return raised.exception
 
 
 class Settling(InteropCase):

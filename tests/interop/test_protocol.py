@@ -88,7 +88,9 @@ class GoldenFiles(unittest.TestCase):
         files |= {path.stem: path for path in earlier if path.stem in protocol.MESSAGES}
         self.assertGreaterEqual(files.keys(), protocol.MESSAGES.keys())
         known = [(name, files[name]) for name in protocol.MESSAGES]
-        known += [(path.stem.split(".")[0], path) for path in earlier if "." in path.stem]
+        later = [(path.stem.split(".")[0], path) for path in earlier if "." in path.stem]
+        newest = sorted({name for name, _ in later})
+        known += later + [(name, GOLDEN / f"{name}.v1.hex") for name in newest]
         for name, path in known:
             with self.subTest(path.name):
                 data = golden_bytes(path)

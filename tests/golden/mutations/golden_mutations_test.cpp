@@ -74,6 +74,13 @@ queue_settings second_queue_settings() {
     return settings;
 }
 
+queue_settings third_queue_settings() {
+    queue_settings settings = second_queue_settings();
+    settings.expires = 45s;
+    settings.on_expiry = expiry_action::dead;
+    return settings;
+}
+
 // What is not written any more, and what it means.
 std::vector<sample> earlier_samples() {
     return {
@@ -90,6 +97,13 @@ std::vector<sample> earlier_samples() {
         {"queue_changed",
          queue_changed{topic, queue, second_queue_settings(), true, lease_id{broker_epoch{4}, 11}},
          2},
+        {"queue_created",
+         queue_created{topic, queue, "billing", queue_mode::keyed, third_queue_settings(), 17,
+                       then},
+         3},
+        {"queue_changed",
+         queue_changed{topic, queue, third_queue_settings(), true, lease_id{broker_epoch{4}, 11}},
+         3},
         {"exception_put", exception_put{topic, queue, 7, then + 1s, sample_exception()}},
     };
 }
@@ -97,9 +111,9 @@ std::vector<sample> earlier_samples() {
 std::vector<sample> samples() {
     topic_settings topic_settings = first_topic_settings;
     topic_settings.ttl = 90s;
-    queue_settings queue_settings = second_queue_settings();
-    queue_settings.expires = 45s;
-    queue_settings.on_expiry = expiry_action::dead;
+    queue_settings queue_settings = third_queue_settings();
+    queue_settings.filter = "header.country in ('DE', 'AT')";
+    queue_settings.until = 90'000;
     exception_state exception = sample_exception();
     exception.ttl_lifted = true;
     const std::vector<state_run> runs = {{message_state::retrying, 7, 1},
@@ -112,9 +126,9 @@ std::vector<sample> samples() {
         {"topic_changed", topic_changed{topic, topic_settings}, 2},
         {"topic_removed", topic_removed{topic}},
         {"queue_created",
-         queue_created{topic, queue, "billing", queue_mode::keyed, queue_settings, 17, then}, 3},
+         queue_created{topic, queue, "billing", queue_mode::keyed, queue_settings, 17, then}, 4},
         {"queue_changed",
-         queue_changed{topic, queue, queue_settings, true, lease_id{broker_epoch{4}, 11}}, 3},
+         queue_changed{topic, queue, queue_settings, true, lease_id{broker_epoch{4}, 11}, 640}, 4},
         {"queue_removed", queue_removed{topic, queue}},
         {"appended", appended{sample_chunk()}},
         {"trimmed", trimmed{topic, 500}},
@@ -194,6 +208,22 @@ TEST(mutation, a_truncated_or_foreign_batch_is_refused) {
         bytes[0] = std::byte{1};
         bytes[1] = std::byte{200};
         EXPECT_FALSE(decode_batch(bytes)) << "unknown kind";
+    }
+}
+
+// Its first version knew no mark: everything had been looked at.
+TEST(mutation, a_change_of_a_queue_may_lack_its_last_field_as_a_whole) {
+    const queue_changed value{topic, queue, {}, true, lease_id{broker_epoch{4}, 11}, 640};
+    byte_buffer whole;
+    encode_body(whole, value);
+    for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
+        const auto read = decode_body(mutation_kind::queue_changed, byte_view{whole}.first(bytes));
+        ASSERT_EQ(read.has_value(), bytes == whole.size() - sizeof(offset_t)) << bytes;
+        if (read) {
+            queue_changed before = value;
+            before.unsifted = offset_end;
+            EXPECT_EQ(*read, mutation{before});
+        }
     }
 }
 

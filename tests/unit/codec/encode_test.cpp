@@ -2,7 +2,12 @@
 // bytes too many; and the rules of single wire types, each with the bytes that break it.
 #include "protocol/codec/encode.hpp"
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <map>
 #include <string>
+#include <type_traits>
 
 #include <gtest/gtest.h>
 
@@ -12,6 +17,8 @@
 
 namespace brokerd::codec {
 namespace {
+
+using namespace std::chrono_literals;
 
 template <typename Message>
 byte_buffer body_of(const Message& message) {
@@ -242,31 +249,81 @@ TEST(encode, publish_by_hand_is_publish_by_description) {
     EXPECT_EQ(by_hand, described_bytes);
 }
 
-// A struct that grew is read as an older writer left it, but not cut within a field.
-TEST(encode, a_struct_may_end_where_its_first_version_did) {
-    const queue_set grown{"t/q", {.attempts = 3, .jitter_percent = 7}};
-    byte_buffer body;
-    append_struct(body, grown);
-    const std::size_t on_expiry_bytes = 1;
-    const std::size_t expires_bytes = sizeof(std::int64_t) + on_expiry_bytes;
-    const std::size_t new_bytes = sizeof(std::uint32_t) + 1 + expires_bytes;
-    const std::size_t length_at = sizeof(std::uint16_t) + 3;
-    const auto cut = [&](std::size_t bytes) {
-        byte_buffer shorter(body.begin(), body.end() - static_cast<std::ptrdiff_t>(bytes));
-        const auto length = load_le<std::uint16_t>(shorter.data() + length_at);
-        store_le(shorter.data() + length_at, static_cast<std::uint16_t>(length - bytes));
-        return decode<queue_set>(shorter);
+// The settings of a queue as each version wrote them, by their bytes, and what they mean.
+std::map<std::size_t, queue_settings> versions_of_queue_settings() {
+    queue_settings settings{.attempts = 3};
+    std::size_t bytes =
+        2 * sizeof(std::uint64_t) + sizeof(std::uint32_t) + 3 * sizeof(std::int64_t);
+    std::map<std::size_t, queue_settings> versions{{bytes, settings}};
+    const auto grow = [&](auto queue_settings::* field, auto value, std::size_t field_bytes) {
+        settings.*field = value;
+        versions[bytes += field_bytes] = settings;
     };
-    const auto first_version = cut(new_bytes);
-    ASSERT_TRUE(first_version) << first_version.error().text;
-    EXPECT_EQ(first_version->settings, (queue_settings{.attempts = 3}));
-    for (const std::size_t left_out : {on_expiry_bytes, expires_bytes, expires_bytes + 1}) {
-        const auto between = cut(left_out);
-        ASSERT_TRUE(between) << between.error().text;
-        EXPECT_EQ(between->settings.jitter_percent, 7U);
+    grow(&queue_settings::jitter_percent, 7U, sizeof(std::uint32_t));
+    grow(&queue_settings::after_failure, after_failure::skip, 1);
+    grow(&queue_settings::expires, 9s, sizeof(std::int64_t));
+    grow(&queue_settings::on_expiry, expiry_action::dead, 1);
+    grow(&queue_settings::filter, "key = 'a'", sizeof(std::uint16_t) + 9);
+    grow(&queue_settings::until, 77U, sizeof(std::uint64_t));
+    return versions;
+}
+
+// A struct that grew is read as an older writer left it, but not cut within a field; what a newer
+// one put behind it is skipped.
+TEST(encode, a_struct_may_end_where_an_earlier_version_did) {
+    const auto versions = versions_of_queue_settings();
+    const auto& [newest_bytes, newest] = *versions.rbegin();
+    const byte_buffer whole = body_of(queue_set{"t/q", newest});
+    const std::size_t head_bytes = sizeof(std::uint16_t) + 3;
+    const std::size_t settings_at = head_bytes + sizeof(std::uint16_t);
+    ASSERT_EQ(whole.size(), settings_at + newest_bytes);
+    for (std::size_t bytes = 0; bytes <= newest_bytes + 20; ++bytes) {
+        byte_buffer body = whole;
+        body.resize(settings_at + bytes, std::byte{0xEE});
+        store_le(body.data() + head_bytes, static_cast<std::uint16_t>(bytes));
+        const auto read = decode<queue_set>(body);
+        const auto meant = versions.find(std::min(bytes, newest_bytes));
+        ASSERT_EQ(read.has_value(), meant != versions.end()) << bytes;
+        if (read) {
+            EXPECT_EQ(read->settings, meant->second) << bytes;
+        }
     }
-    EXPECT_FALSE(cut(expires_bytes + 2)) << "within a field";
-    EXPECT_FALSE(cut(new_bytes + 8)) << "before the end of the first version";
+}
+
+TEST(encode, a_filter_ends_within_its_settings) {
+    const queue_settings settings{.filter = "key = 'a'", .until = 77};
+    byte_buffer body = body_of(queue_set{"t/q", settings});
+    const std::size_t filter_bytes = settings.filter.size();
+    const std::size_t behind_bytes = sizeof(offset_t);
+    const std::size_t length_at = body.size() - behind_bytes - filter_bytes - sizeof(std::uint16_t);
+    ASSERT_EQ(load_le<std::uint16_t>(body.data() + length_at), filter_bytes);
+    const auto text_with = [&](std::size_t length) {
+        store_le(body.data() + length_at, static_cast<std::uint16_t>(length));
+        return refused<queue_set>(body).text;
+    };
+    EXPECT_EQ(text_with(filter_bytes + 1), "queue_set.settings.until: the body ends inside it");
+    for (const std::size_t length : {filter_bytes + behind_bytes + 1, std::size_t{0xFFFF}}) {
+        EXPECT_EQ(text_with(length),
+                  "queue_set.settings.filter: its length is larger than what is left of the body");
+    }
+}
+
+// Its limit is far below; of what is beyond the length of the settings nothing else may be read.
+TEST(encode, a_filter_too_long_for_its_settings_is_refused) {
+    const auto comes_back = [](const auto& value) {
+        const auto decoded = decode<std::remove_cvref_t<decltype(value)>>(body_of(value));
+        EXPECT_TRUE(!decoded || *decoded == value);
+        return decoded.has_value();
+    };
+    constexpr std::size_t largest = 0xFFFF;
+    const std::size_t others = wire_fields<queue_settings>::size({});
+    for (std::size_t bytes = largest - 2 * others; bytes <= largest + 3; ++bytes) {
+        const queue_settings settings{.filter = std::string(bytes, 'x')};
+        const bool fits = others + bytes <= largest;
+        EXPECT_EQ(comes_back(queue_set{"t/q", settings}), fits) << bytes;
+        EXPECT_EQ(comes_back(queue_create{.queue = "t/q", .settings = settings, .start = {}}), fits)
+            << bytes;
+    }
 }
 
 TEST(encode, settings_without_a_time_to_live_are_read_as_before) {
@@ -285,8 +342,9 @@ TEST(encode, what_becomes_of_the_expired_is_one_of_two) {
     byte_buffer body =
         body_of(queue_set{.queue = "t/q", .settings = {.on_expiry = expiry_action::dead}});
     EXPECT_EQ(decode<queue_set>(body)->settings.on_expiry, expiry_action::dead);
+    const std::size_t behind_bytes = sizeof(std::uint16_t) + sizeof(offset_t);  // filter, until
     for (const int unknown : {0, 3, 255}) {
-        body.back() = static_cast<std::byte>(unknown);
+        body[body.size() - behind_bytes - 1] = static_cast<std::byte>(unknown);
         EXPECT_EQ(refused<queue_set>(body).text,
                   "queue_set.settings.on_expiry: its value is not known");
     }
@@ -301,6 +359,19 @@ TEST(encode, described_structs_of_others) {
     ASSERT_TRUE(read_struct(reader, back));
     EXPECT_TRUE(reader.empty());
     EXPECT_EQ(back, settings);
+}
+
+TEST(encode, described_structs_of_others_may_end_where_an_earlier_version_did) {
+    const auto versions = versions_of_queue_settings();
+    byte_buffer whole;
+    append_struct(whole, versions.rbegin()->second);
+    for (std::size_t bytes = 0; bytes <= whole.size(); ++bytes) {
+        wire_reader reader(byte_view(whole).first(bytes));
+        queue_settings back;
+        const auto meant = versions.find(bytes);
+        ASSERT_EQ(read_struct(reader, back), meant != versions.end()) << bytes;
+        EXPECT_TRUE(meant == versions.end() || back == meant->second) << bytes;
+    }
 }
 
 }  // namespace

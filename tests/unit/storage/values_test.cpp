@@ -63,6 +63,12 @@ void for_each_value(const Visit& visit) {
                        topic_id{1}, queue_id{2}, "billing", queue_mode::shared, {}, 4, at(2)});
     visit("queue_settings",
           domain::queue_changed{topic_id{1}, queue_id{2}, {}, true, {broker_epoch{3}, 8}});
+    const queue_settings takes_some{.filter = "key = 'a'", .until = 99};
+    visit("queue_with_filter", domain::queue_created{topic_id{1}, queue_id{2}, "billing",
+                                                     queue_mode::shared, takes_some, 4, at(2)});
+    visit(
+        "queue_settings_unsifted",
+        domain::queue_changed{topic_id{1}, queue_id{2}, takes_some, true, {broker_epoch{3}, 8}, 7});
     domain::exception_state exception;
     exception.state = message_state::dead;
     exception.due = at(5);
@@ -130,6 +136,9 @@ TEST(values, are_refused_when_truncated_or_of_an_unknown_version) {
             }
             if (name == "exception" && size == bytes.size() - 1) {
                 break;  // it ended there before it could be lifted out of its time to live
+            }
+            if (name.starts_with("queue_settings") && size == bytes.size() - sizeof(offset_t)) {
+                continue;  // it ended there before queues had filters
             }
             EXPECT_FALSE(decode_value(std::string_view(bytes).substr(0, size), read))
                 << name << " cut to " << size;
