@@ -58,14 +58,15 @@ responder* end_overdue(core& c, turn& t, request_token token) {
     ++c.counters.expired_requests;
     const std::string& name = ended.of->name;
     refuse_asker(c, t, ended,
-                 {error_code::deadline_exceeded,
-                  ended.with == nullptr
-                      ? fmt::format("no responder of service {} had room for the request in time; "
-                                    "nothing was done",
-                                    name)
-                      : fmt::format("responder {} of service {} did not reply in time; it may have "
-                                    "done what was asked, or still do it",
-                                    ended.with->name, name)});
+                 ended.with == nullptr
+                     ? failure{error_code::busy,
+                               fmt::format("no responder of service {} had room for the request in "
+                                           "time; nothing was done",
+                                           name)}
+                     : failure{error_code::deadline_exceeded,
+                               fmt::format("responder {} of service {} did not reply in time; it "
+                                           "may have done what was asked, or still do it",
+                                           ended.with->name, name)});
     return ended.with;
 }
 
@@ -278,7 +279,7 @@ void ask_service(core& c, turn& t, asker who, const service_request& what) {
         ++c.counters.expired_requests;
         ++(*of)->failed;
         c.refuse(t, who,
-                 {error_code::deadline_exceeded,
+                 {error_code::busy,
                   fmt::format("the broker was too busy to pass the request on to service {} in "
                               "time; nothing was done",
                               (*of)->name)});

@@ -49,7 +49,7 @@ void session::hold_back_reply(domain::output& out) {
     if (replies_waiting_bytes_ > 0 &&
         replies_waiting_bytes_ + bytes > limits::replies_waiting_bytes_max) {
         out.body = codec::error{
-            .code = error_code::resource_memory,
+            .code = error_code::reply_dropped,
             .text = fmt::format("there was a reply of {} bytes, which was dropped: replies of "
                                 "{} bytes wait for this connection to read them",
                                 bytes, replies_waiting_bytes_)};

@@ -61,7 +61,7 @@ constexpr std::array rows{
     row{"expired_requests_total", [](const auto& s) { return s.domain.expired_requests; },
         "requests without a reply in time"},
     row{"refused_requests_total", [](const auto& s) { return s.domain.refused_requests; },
-        "requests that nobody was there for, or that had no room to wait"},
+        "requests not taken: nobody was there, no room to wait, too large, no valid name"},
     row{"cached_bytes", [](const auto& s) { return s.domain.cached_bytes; },
         "recent messages kept in memory"},
     row{"commits_total", [](const auto& s) { return s.commits; }, "group commits"},

@@ -74,7 +74,8 @@ namespace brokerd {
     X(request_failed,        64, false, false, "the responder failed the request")                  \
     X(responder_exists,      65, false, false, "the responder id is in use on this connection")     \
     X(responder_not_found,   66, false, false, "no such responder on this connection")              \
-    X(too_many_responders,   67, false, false, "the connection has as many responders as it may")
+    X(too_many_responders,   67, false, false, "the connection has as many responders as it may")   \
+    X(reply_dropped,         68, false, false, "there was a reply, but no room for it")
 // clang-format on
 
 enum class error_code : std::uint16_t {

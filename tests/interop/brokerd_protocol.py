@@ -249,6 +249,7 @@ ERRORS = {
     65: ("responder_exists", False, False),
     66: ("responder_not_found", False, False),
     67: ("too_many_responders", False, False),
+    68: ("reply_dropped", False, False),
 }
 INTERNAL = 20
 

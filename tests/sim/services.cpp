@@ -276,6 +276,9 @@ void service_clients::observe_error(const domain::output& what, const codec::err
         case error_code::deadline_exceeded:
             right = !ended.replied && !ended.responder_gone && ended.deadline <= now.mono;
             break;
+        case error_code::busy:  // for all of its time; nobody had it
+            right = waits(ended) && ended.deadline <= now.mono;
+            break;
         default: break;
     }
     expect(right, "request {} ends with {} for no reason", what.request, why.text);

@@ -34,7 +34,8 @@ exit_code exit_code_of(const error& failure) {
     // a responder that has not replied may have done what it was asked to.
     const bool unknown = failure.code() == broker_errc::storage_failed ||
                          failure.code() == broker_errc::responder_gone ||
-                         failure.code() == broker_errc::deadline_exceeded;
+                         failure.code() == broker_errc::deadline_exceeded ||
+                         failure.code() == broker_errc::reply_dropped;
     return unknown ? exit_code::outcome_unknown : exit_code::refused;
 }
 

@@ -81,6 +81,7 @@ enum class broker_errc {
     responder_exists = 65,
     responder_not_found = 66,
     too_many_responders = 67,
+    reply_dropped = 68,
 };
 
 /// Category "brokerd client": values are those of client_errc.

@@ -214,7 +214,7 @@ TEST_F(services_test, at_the_deadline_whoever_asked_is_told_and_the_responder_ha
     EXPECT_EQ(outcome(second), "nothing");
     const auto waiting = ask("d", 500ms);
     h.pass(500ms);
-    EXPECT_EQ(outcome(waiting), "deadline_exceeded");
+    EXPECT_EQ(outcome(waiting), "busy");
     EXPECT_THAT(text, HasSubstr("nothing was done"));
     h.pass(500ms);
     EXPECT_EQ(outcome(second), "deadline_exceeded");
@@ -230,7 +230,7 @@ TEST_F(services_test, at_the_deadline_whoever_asked_is_told_and_the_responder_ha
 
 TEST_F(services_test, a_request_whose_time_is_over_when_the_engine_sees_it_is_not_given_out) {
     serve(one);
-    EXPECT_EQ(outcome(ask("was in the inbox for too long", 0us)), "deadline_exceeded");
+    EXPECT_EQ(outcome(ask("was in the inbox for too long", 0us)), "busy");
     EXPECT_THAT(text, HasSubstr("nothing was done"));
     EXPECT_THAT(payloads(one), IsEmpty());
     EXPECT_EQ(h.state.counters().expired_requests, 1U);
