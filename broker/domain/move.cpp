@@ -143,8 +143,9 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
 }
 
 void seek_to(core& c, turn& t, asker who, queue& q, offset_t position, bool dry_run) {
-    const std::uint64_t ready_afterwards =
-        q.owner.end - position - q.book.dead().count_in(position, q.owner.end);
+    const offset_t end =
+        std::max(q.sifting ? std::min(q.owner.end, q.sifting->until) : q.owner.end, position);
+    const std::uint64_t ready_afterwards = end - position - q.book.dead().count_in(position, end);
     if (dry_run) {
         c.answer(t, who, {},
                  codec::counted{.messages = ready_afterwards, .position = position, .more = false});

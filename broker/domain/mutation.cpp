@@ -300,6 +300,12 @@ struct payload_size {
         }
         return bytes;
     }
+    std::size_t operator()(const queue_created& m) const {
+        return other_bytes + m.settings.filter.size();
+    }
+    std::size_t operator()(const queue_changed& m) const {
+        return other_bytes + m.settings.filter.size();
+    }
     std::size_t operator()(const auto&) const { return other_bytes; }
 };
 
