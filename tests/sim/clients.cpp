@@ -18,12 +18,18 @@ byte_buffer make_batch(const std::vector<std::uint64_t>& contents, producer_id p
                        std::uint64_t first_sequence) {
     codec::batch_builder builder;
     for (const std::uint64_t content : contents) {
-        std::byte payload[8];
-        store_le(payload, content);
+        byte_buffer payload(size_of_content(content));
+        store_le(payload.data(), content);
         const auto number = key_of_content(content);
         const std::string key = "k" + std::to_string(number.value_or(0));
+        const auto kind = header_of_content(content);
+        const std::string header = "h" + std::to_string(kind.value_or(0));
+        std::vector<codec::header_view> headers;
+        if (kind) {
+            headers.emplace_back("h", header);
+        }
         builder.add({.key = number ? std::optional<std::string_view>(key) : std::nullopt,
-                     .headers = {},
+                     .headers = std::move(headers),
                      .payload = payload,
                      .ttl_ms = ttl_ms_of_content(content)});
     }
@@ -88,29 +94,7 @@ void world::connect(sim_client& who) {
     settle_outputs();
     if (model_.state.topics.size() < 2 || random_.chance(1, 20)) {
         for (const char* path : {"a/one", "a/two", "b/one"}) {
-            codec::queue_create create;
-            create.queue = path;
-            create.settings = settings_of(path);
-            create.mode = mode_of(path);
-            create.create_topic = true;
-            const auto reply = ask(who, create);
-            const auto* created = std::get_if<codec::queue_created>(&reply->body);
-            if (created == nullptr) {
-                throw violation(fmt::format("{} could not be created", path));
-            }
-            const auto parsed = parse_queue_path(path);
-            if (created->topic_created) {
-                codec::topic_list list;
-                list.topic = parsed->topic;
-                const auto listed = ask(who, list);
-                model_.topic_created(parsed->topic,
-                                     std::get<codec::topics>(listed->body).items.at(0).topic);
-            }
-            if (created->created) {
-                note("queue created");
-                model_.queue_created(parsed->topic, parsed->queue, created->queue, create.mode,
-                                     create.settings, model_.state.topics.at(parsed->topic).trim);
-            }
+            make_queue(who, path);
         }
     }
 }
@@ -130,6 +114,10 @@ queue_settings world::settings_of(std::string_view path) const {
     settings.after_failure = options_.seed % 2 == 0 ? after_failure::block : after_failure::skip;
     const auto dice = (options_.seed / 5 + std::hash<std::string_view>{}(path) / 4) % 2;
     settings.on_expiry = dice == 0 ? expiry_action::done : expiry_action::dead;
+    constexpr std::uint64_t few_gaps = 2;
+    if (filters_ && (options_.seed / 7 + std::hash<std::string_view>{}(path) / 16) % 3 == 0) {
+        settings.max_runs = few_gaps;
+    }
     return settings;
 }
 
@@ -378,6 +366,10 @@ void world::do_admin() {
     // decided meanwhile.
     await_transactions();
     const std::string path = random_queue_path();
+    if (filters_ && sieve_random_.chance(1, 4)) {
+        change_sieve(*who, path);
+        return;
+    }
     const auto parsed = parse_queue_path(path);
     auto& queue = queue_at(path);
     const auto forget_confirmed = [&] {
@@ -423,7 +415,13 @@ void world::do_admin() {
         request.limit = static_cast<std::uint32_t>(random_.below(4));
         for (bool more = true; more;) {
             request.from = which.from;
-            const auto answer = counted(ask(*who, request));
+            const auto reply = ask(*who, request);
+            const auto* busy = std::get_if<codec::error>(&reply->body);
+            if (busy != nullptr && busy->code == error_code::busy && !queue.sifts_at_once()) {
+                note("too many gaps", which.from);
+                return;
+            }
+            const auto answer = counted(reply);
             // The last slice looked at everything there is.
             const offset_t until = answer.more ? answer.position : offset_end;
             if (answer.more && answer.position <= which.from) {
@@ -460,6 +458,9 @@ void world::do_admin() {
             seek.to.offset =
                 random_.below(model_.state.topics.at(parsed->topic).contents.size() + 2);
             forget_confirmed();
+            if (!queue.sieves.back().takes_all()) {
+                note("seek filtered", seek.to.offset);
+            }
             model_.hold_deaths();
             const auto answer = counted(ask(*who, seek));
             same("seek", answer.messages,
@@ -491,14 +492,7 @@ void world::do_admin() {
                 std::erase_if(client.consumers,
                               [&](const auto& entry) { return entry.second.first == path; });
             }
-            codec::queue_create create;
-            create.queue = path;
-            create.settings = settings_of(path);
-            create.mode = mode_of(path);
-            const auto reply = ask(*who, create);
-            model_.queue_created(parsed->topic, parsed->queue,
-                                 std::get<codec::queue_created>(reply->body).queue, create.mode,
-                                 create.settings, model_.state.topics.at(parsed->topic).trim);
+            make_queue(*who, path);
             break;
         }
     }

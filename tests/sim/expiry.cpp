@@ -56,8 +56,10 @@ void world::change_ttl(sim_client& who, const std::string& topic) {
 void world::look_at(sim_client& who, const std::string& topic, offset_t offset) {
     const auto shown = ask(who, codec::message_show{topic, offset});
     if (const auto* result = std::get_if<domain::show_result>(&shown->body)) {
-        if (model_.check_shown(topic, offset, result->message, now_)) {
-            note("done of age", offset);
+        switch (model_.check_shown(topic, offset, result->message, now_)) {
+            case ended_by::age: note("done of age", offset); break;
+            case ended_by::sieve: note("sifted later", offset); break;
+            case ended_by::nothing: break;
         }
     }
 }
@@ -133,12 +135,20 @@ void world::rest() {
         look_at(who, each.topic, each.offset);
         const auto& queue = model_.state.topics.at(each.topic).queues.at(each.queue);
         const message_state state = queue.messages.at(each.offset).state;
-        expect(behind || state == message_state::done || state == message_state::dead,
-               "{}/{}@{} is still {} though it was at rest for {} s: {}", each.topic, each.queue,
-               each.offset, to_string(state), std::chrono::seconds(rounds * step / 1s).count(),
-               model_.describe(queue.id, each.offset));
+        expect(
+            (behind && each.of_age) || state == message_state::done || state == message_state::dead,
+            "{}/{}@{} is still {} though it was at rest for {} s: {}", each.topic, each.queue,
+            each.offset, to_string(state), std::chrono::seconds(rounds * step / 1s).count(),
+            model_.describe(queue.id, each.offset));
     }
-    note(behind ? "rested behind" : "rested", overdue.size());
+    const auto aged =
+        static_cast<std::uint64_t>(std::ranges::count(overdue, true, &overdue_message::of_age));
+    if (aged > 0) {
+        note(behind ? "rested behind" : "rested", aged);
+    }
+    if (aged < overdue.size()) {
+        note("sifted at rest", overdue.size() - aged);
+    }
 }
 
 }  // namespace brokerd::sim

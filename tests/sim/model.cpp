@@ -1,6 +1,6 @@
 // The rules of the model, one small function per fact: topics, queues, and what must hold. Those of
 // leases are in model_leases.cpp, those of schedules in model_schedules.cpp, those of times to live
-// in model_expiry.cpp.
+// in model_expiry.cpp, those of filters in model_filter.cpp.
 #include "tests/sim/model.hpp"
 
 #include <algorithm>
@@ -44,15 +44,22 @@ void model::topic_created(const std::string& topic, topic_id id) {
 }
 
 void model::queue_created(const std::string& topic, const std::string& queue, queue_id id,
-                          queue_mode mode, const queue_settings& settings, offset_t start) {
+                          queue_mode mode, const queue_settings& settings, const model_sieve& sieve,
+                          const position& start) {
     auto& of = state.topics.at(topic);
     model_queue made;
     made.id = id;
     made.mode = mode;
     made.settings = settings;
-    made.start = start;
-    for (offset_t offset = start; offset < of.end; ++offset) {
-        made.messages[offset] = {};
+    made.sieves = {sieve};
+    made.start = start.kind == position_kind::latest   ? of.end
+                 : start.kind == position_kind::offset ? std::clamp(start.offset, of.trim, of.end)
+                                                       : of.trim;
+    for (offset_t offset = made.start; offset < of.end; ++offset) {
+        model_message& message = made.messages[offset];
+        if (made.ends_before(offset)) {
+            sift(made, message);  // the others are looked at later
+        }
     }
     of.queues[queue] = std::move(made);
     release_deaths();
@@ -189,13 +196,18 @@ model_count model::sought(const std::string& topic, const std::string& name, off
         if (message.state == message_state::dead) {
             continue;
         }
+        const bool failed = message.excepted;
         message = {.state = offset < position ? message_state::done : message_state::ready};
+        // What had failed is moved one by one, and may be looked at later.
+        if (offset >= position && !failed && queue.ends_before(offset)) {
+            sift(queue, message);
+        }
     }
     queue.fence = std::max(queue.newest, lease_id{epoch, 0});
     model_count ready;
     for (const auto& [offset, message] : queue.messages) {
         if (message.state == message_state::ready) {
-            ready.least += has_expired(of, offset, message) ? 0U : 1U;
+            ready.least += is_in_doubt(of, queue, offset, message) ? 0U : 1U;
             ++ready.most;
         }
     }
@@ -291,13 +303,14 @@ void model::check_counts(const codec::queue_item& item, instant now) const {
           exactly(waiting + done));
     check("ready", item.ready, {least, most});
     expect(item.paused == queue.paused, "{}/{} is paused or not", item.topic, item.queue);
+    check_sieve(item.topic, item.queue, item.settings);
 }
 
-bool model::check_shown(const std::string& topic, offset_t offset, const codec::shown& shown,
-                        instant now) {
+ended_by model::check_shown(const std::string& topic, offset_t offset, const codec::shown& shown,
+                            instant now) {
     auto& of = state.topics.at(topic);
     expect(shown.queues.size() == of.queues.size(), "show {}@{} misses a queue", topic, offset);
-    bool ended = false;
+    ended_by ended = ended_by::nothing;
     for (const auto& item : shown.queues) {
         auto& queue = of.queues.at(item.queue);
         const auto at = queue.messages.find(offset);
@@ -309,8 +322,8 @@ bool model::check_shown(const std::string& topic, offset_t offset, const codec::
         }
         model_message& message = at->second;
         if (item.state == message_state::done && may_have_ended(of, queue, offset, message)) {
+            ended = may_be_sifted(of, queue, offset, message) ? ended_by::sieve : ended_by::age;
             message = {.state = message_state::done};
-            ended = true;
             continue;
         }
         auto wanted = message.state;
@@ -324,9 +337,9 @@ bool model::check_shown(const std::string& topic, offset_t offset, const codec::
                    topic, offset, item.queue, (now.mono - message.due_max).count());
             message.due_min = std::max(message.due_min, now.mono + duration_us{1});
         }
-        expect(item.state == wanted, "show {}@{}: {} in {}, the model says {}; it {}", topic,
+        expect(item.state == wanted, "show {}@{}: {} in {}, the model says {}; it {} and {}", topic,
                offset, to_string(item.state), item.queue, to_string(wanted),
-               age(of, offset, message));
+               age(of, offset, message), sieve_text(of, queue, offset, message));
         message.perhaps_done = false;
         if (wanted == message_state::done) {
             continue;
@@ -401,6 +414,7 @@ std::string model::describe(queue_id id, offset_t offset) {
     text += message.perhaps_done ? ", perhaps done" : "";
     if (const auto* owner = owner_of(id)) {
         text += ", " + age(owner->second, offset, message);
+        text += ", " + sieve_text(owner->second, *queue, offset, message);
     }
     for (const auto outcome : message.history) {
         text += fmt::format(" {}", to_string(outcome));

@@ -23,6 +23,7 @@
 #include "protocol/types/ids.hpp"
 #include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
+#include "tests/sim/model_filter.hpp"
 
 namespace brokerd::sim {
 
@@ -55,10 +56,12 @@ struct model_message {
     mono_time deadline{};
     mono_time due_min{};
     mono_time due_max{};
-    duration_us wait_max{0};    // of the last failure
-    bool lifted = false;        // redriven: its time to live does not count any more
-    bool perhaps_done = false;  // it expired while it waited for a consumer
-    bool died_of_age = false;   // and no lease has ended since it was redriven
+    duration_us wait_max{0};  // of the last failure
+    bool lifted = false;      // redriven: its time to live does not count any more
+    bool perhaps_done =
+        false;                 // it expired while it waited for a consumer, or is not for the queue
+    bool spared = false;       // was given out, or failed, since the filter last concerned it
+    bool died_of_age = false;  // and no lease has ended since it was redriven
 
     void wait(instant now, duration_us min, duration_us max) {
         due_min = now.mono + min;
@@ -94,10 +97,18 @@ struct model_queue {
     bool paused = false;
     lease_id fence{};
     lease_id newest{};  // of all leases given
+    // What is for it: one of these. More than one while a change is not acknowledged.
+    std::vector<model_sieve> sieves{model_sieve{}};
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> outcomes;  // of settles
     std::map<offset_t, model_message> messages;  // every offset from start on
 
     [[nodiscard]] std::uint64_t count(message_state state) const;
+    // Whether a message that was never given out is for it.
+    [[nodiscard]] bool may_take(const model_record& of) const;
+    [[nodiscard]] bool must_take(const model_record& of) const;
+    [[nodiscard]] bool ends_before(offset_t offset) const;
+    // There may be as many gaps between done messages as that makes; else some wait.
+    [[nodiscard]] bool sifts_at_once() const { return settings.max_runs == limits::runs_default; }
 };
 
 enum class schedule_fate : std::uint8_t { scheduled, appended, cancelled };
@@ -187,6 +198,17 @@ inline constexpr unsigned ttl_shift = 32;
     return ttl_ms == 0 ? std::nullopt : std::optional{ttl_ms};
 }
 
+// It has one header, `h`, or none.
+[[nodiscard]] constexpr std::optional<std::uint64_t> header_of_content(std::uint64_t content) {
+    return content % 5 == 4 ? std::nullopt : std::optional{content % 5 % 3};
+}
+
+// Bytes of its payload.
+inline constexpr std::uint64_t payload_bytes_min = 8;
+[[nodiscard]] constexpr std::uint64_t size_of_content(std::uint64_t content) {
+    return payload_bytes_min + content % 4;
+}
+
 // How many messages something concerns: not known exactly as long as some may have ended.
 struct model_count {
     std::uint64_t least = 0;
@@ -198,11 +220,21 @@ struct model_count {
     }
 };
 
-// A message that never failed and waits in a queue though it has expired.
+// A message that never failed and waits in a queue though it has expired or is not for the queue.
 struct overdue_message {
     std::string topic;
     std::string queue;
     offset_t offset = 0;
+    bool of_age = false;
+};
+
+// Why a message turned out to be done.
+enum class ended_by : std::uint8_t { nothing, age, sieve };
+
+// Deliveries that are right only for what was before.
+struct odd_deliveries {
+    std::uint64_t redriven = 0;  // expired since
+    std::uint64_t spared = 0;    // not for the queue any more
 };
 
 // A filter that the broker reads as text, and what it means.
@@ -227,7 +259,8 @@ public:
     // ---- what the world does ----
     void topic_created(const std::string& topic, topic_id id);
     void queue_created(const std::string& topic, const std::string& queue, queue_id id,
-                       queue_mode mode, const queue_settings& settings, offset_t start);
+                       queue_mode mode, const queue_settings& settings, const model_sieve& sieve,
+                       const position& start);
     void queue_removed(const std::string& topic, const std::string& queue);
     void attached(holder who, model_consumer what);
     void detached(holder who, instant now);
@@ -266,9 +299,8 @@ public:
     std::uint64_t sealed(const domain::chunk& data, wall_time latest);
     // A commit was cut: all that was accepted is in its chunks.
     void cut();
-    // Returns how many of them had expired and were given out because they were redriven.
-    std::uint64_t delivered(connection_id connection, consumer_id consumer,
-                            const domain::record_run& run, instant now);
+    odd_deliveries delivered(connection_id connection, consumer_id consumer,
+                             const domain::record_run& run, instant now);
     void expire(instant now);
     void trimmed(topic_id topic, offset_t first);
     // Returns how many are ready afterwards.
@@ -301,11 +333,27 @@ public:
                                       offset_t offset, const model_message& message) const;
     [[nodiscard]] std::vector<overdue_message> overdue() const;
 
+    // ---- filters and ends of queues ----
+    // It is asked for, and takes effect at once or later.
+    void sieve_changing(const std::string& topic, const std::string& queue, model_sieve what);
+    // What was asked for last was acknowledged.
+    void sieve_changed(const std::string& topic, const std::string& queue);
+    [[nodiscard]] bool is_changed_by(const std::string& topic, const std::string& queue,
+                                     const model_sieve& what) const;
+    // How many messages were done at once, as they were not for their queue.
+    [[nodiscard]] std::uint64_t sifted_at_once() const { return sifted_at_once_; }
+    // What is told of the filter and the end in force.
+    void check_sieve(const std::string& topic, const std::string& queue,
+                     const queue_settings& told) const;
+    // The answer when a queue that exists was to be created with these.
+    void check_existing(const std::string& topic, const std::string& queue,
+                        const model_sieve& asked, const codec::queue_created& told) const;
+
     // ---- what must hold ----
     void check_counts(const codec::queue_item& item, instant now) const;
-    // Learns from it when a retry is due and what has ended; returns whether something had.
-    bool check_shown(const std::string& topic, offset_t offset, const codec::shown& shown,
-                     instant now);
+    // Learns from it when a retry is due and what has ended; returns why, if something had.
+    ended_by check_shown(const std::string& topic, offset_t offset, const codec::shown& shown,
+                         instant now);
     void check_dead(const std::string& topic, const std::string& queue,
                     const codec::dead& page) const;
 
@@ -357,16 +405,30 @@ private:
                                   const model_message& message) const;
     [[nodiscard]] bool has_expired(const model_topic& topic, offset_t offset,
                                    const model_message& message) const;
-    [[nodiscard]] bool is_in_doubt(const model_topic& topic, offset_t offset,
-                                   const model_message& message) const;
-    // Those that have expired may have ended, from now on also if time is set back or they get
-    // longer to live.
+    [[nodiscard]] bool is_in_doubt(const model_topic& topic, const model_queue& queue,
+                                   offset_t offset, const model_message& message) const;
+    // Those that have expired, or are not for their queue, may have ended, from now on also if time
+    // is set back, they get longer to live or the filter changes.
     void note_expired();
+    [[nodiscard]] static model_record record_of(const model_topic& topic, offset_t offset);
+    // Whether it may be given out, as far as the filter is concerned.
+    [[nodiscard]] static bool may_be_for(const model_topic& topic, const model_queue& queue,
+                                         offset_t offset, const model_message& message);
+    // Whether it may be done at any time because it is not for the queue.
+    [[nodiscard]] static bool may_be_sifted(const model_topic& topic, const model_queue& queue,
+                                            offset_t offset, const model_message& message);
+    [[nodiscard]] static std::string sieve_text(const model_topic& topic, const model_queue& queue,
+                                                offset_t offset, const model_message& message);
+    // A message that is ready ends where it is not for the queue and that needs no look.
+    void sift(const model_queue& queue, model_message& message);
+    // The message is new in the queue, at the end of the topic.
+    void appended_to(const model_topic& topic, model_queue& queue, offset_t offset);
     void release_deaths();
 
     // Of queues that are not known yet, or are being moved.
     std::vector<std::pair<queue_id, offset_t>> deaths_;
     bool deaths_held_ = false;
+    std::uint64_t sifted_at_once_ = 0;
     // The newest instant that the domain was given, and its wall time then.
     instant now_{};
     wall_time wall_{};

@@ -40,12 +40,15 @@ std::string model::age(const model_topic& topic, offset_t offset,
 
 bool model::may_have_ended(const model_topic& topic, const model_queue& queue, offset_t offset,
                            const model_message& message) const {
-    return queue.settings.on_expiry == expiry_action::done && is_in_doubt(topic, offset, message);
+    return queue.settings.on_expiry == expiry_action::done
+               ? is_in_doubt(topic, queue, offset, message)
+               : message.perhaps_done || may_be_sifted(topic, queue, offset, message);
 }
 
-bool model::is_in_doubt(const model_topic& topic, offset_t offset,
+bool model::is_in_doubt(const model_topic& topic, const model_queue& queue, offset_t offset,
                         const model_message& message) const {
-    return message.perhaps_done || (message.may_wait(now_) && has_expired(topic, offset, message));
+    return message.perhaps_done || may_be_sifted(topic, queue, offset, message) ||
+           (message.may_wait(now_) && has_expired(topic, offset, message));
 }
 
 void model::note_expired() {
@@ -90,8 +93,13 @@ void model::died_of_age(queue_id id, offset_t offset) {
            offset, to_string(message.state), age(topic, offset, message));
     expect(has_expired(topic, offset, message), "offset {} was made dead as expired, but it {}",
            offset, age(topic, offset, message));
+    expect(may_be_for(topic, queue, offset, message),
+           "offset {} was made dead as expired, but it {}", offset,
+           sieve_text(topic, queue, offset, message));
     message.state = message_state::dead;
     message.excepted = true;
+    message.perhaps_done = false;
+    message.spared = true;
     message.lease_failed = false;
     message.history.push_back(attempt_outcome::ttl_expired);
     message.died_of_age = true;
@@ -108,9 +116,9 @@ bool model::is_in_doubt(queue_id id, offset_t offset) {
     if (owner == nullptr) {
         return false;
     }
-    const auto& messages = find(id)->messages;
-    const auto at = messages.find(offset);
-    return at != messages.end() && is_in_doubt(owner->second, offset, at->second);
+    const model_queue& queue = *find(id);
+    const auto at = queue.messages.find(offset);
+    return at != queue.messages.end() && is_in_doubt(owner->second, queue, offset, at->second);
 }
 
 bool model::is_worth_unknown(queue_id id, offset_t offset) {
@@ -128,8 +136,12 @@ std::vector<overdue_message> model::overdue() const {
     for (const auto& [name, topic] : state.topics) {
         for (const auto& [queue_name, queue] : topic.queues) {
             for (const auto& [offset, message] : queue.messages) {
-                if (message.state == message_state::ready && has_expired(topic, offset, message)) {
-                    found.push_back({name, queue_name, offset});
+                if (message.state != message_state::ready || !queue.sifts_at_once()) {
+                    continue;  // where gaps are few, some have to wait
+                }
+                const bool stays = may_be_for(topic, queue, offset, message);
+                if (!stays || has_expired(topic, offset, message)) {
+                    found.push_back({name, queue_name, offset, stays});
                 }
             }
         }

@@ -116,6 +116,7 @@ bool model::taken_up(model_queue& queue, model_message& message, lease_id lease,
     message.by = by;
     message.returned = true;
     message.perhaps_done = false;
+    message.spared = true;
     message.deadline = now.mono + queue.settings.lease;
     return true;
 }
@@ -129,6 +130,7 @@ void model::fail_lease(model_queue& queue, model_message& message, attempt_outco
     message.lease_failed = true;
     message.returned = true;
     message.perhaps_done = false;
+    message.spared = true;
     message.died_of_age = false;
     if (outcome == attempt_outcome::rejected || message.failed >= queue.settings.attempts) {
         message.state = message_state::dead;
@@ -158,8 +160,8 @@ void model::release(model_message& message, instant now) {
     message.wait(now, duration_us{0}, duration_us{0});
 }
 
-std::uint64_t model::delivered(connection_id connection, consumer_id id,
-                               const domain::record_run& run, instant now) {
+odd_deliveries model::delivered(connection_id connection, consumer_id id,
+                                const domain::record_run& run, instant now) {
     const holder who{connection, id};
     const auto at = consumers.find(who);
     expect(at != consumers.end(), "a delivery to a consumer that is not attached");
@@ -167,7 +169,7 @@ std::uint64_t model::delivered(connection_id connection, consumer_id id,
     auto& queue = topic.queues.at(at->second.queue);
     expect(!queue.paused, "a delivery from a paused queue");
     byte_view rest = run.records.view;
-    std::uint64_t redriven = 0;
+    odd_deliveries odd;
     for (std::uint32_t i = 0; i < run.leases.count; ++i) {
         const offset_t offset = run.leases.first_offset + i;
         const std::size_t size = codec::record_size_at(rest);
@@ -179,11 +181,12 @@ std::uint64_t model::delivered(connection_id connection, consumer_id id,
                to_us(topic.appended.at(offset)), to_us(run.append_time));
         model_message aged = queue.messages.at(offset);
         aged.lifted = false;
-        redriven += has_expired(topic, offset, aged) ? 1U : 0U;
+        odd.redriven += has_expired(topic, offset, aged) ? 1U : 0U;
+        odd.spared += queue.may_take(record_of(topic, offset)) ? 0U : 1U;
         rest = rest.subspan(size);
     }
     expect(rest.empty(), "a delivery holds more bytes than its records");
-    return redriven;
+    return odd;
 }
 
 void model::check_order(const model_topic& topic, const model_queue& queue, offset_t offset) const {
@@ -191,7 +194,7 @@ void model::check_order(const model_topic& topic, const model_queue& queue, offs
     const auto key = [&](offset_t of) { return key_of_content(topic.contents.at(of)); };
     const bool keyless = queue.mode == queue_mode::keyed && !key(offset);
     for (const auto& [at, other] : queue.messages) {
-        if (is_in_doubt(topic, at, other)) {
+        if (is_in_doubt(topic, queue, at, other)) {
             continue;  // it is passed over, or has ended
         }
         const bool before = at < offset;
@@ -224,6 +227,8 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
            to_string(message.state), (message.due_min - now.mono).count());
     expect(!has_expired(topic, offset, message), "offset {} was delivered, but it {}", offset,
            age(topic, offset, message));
+    expect(may_be_for(topic, queue, offset, message), "offset {} was delivered, but it {}", offset,
+           sieve_text(topic, queue, offset, message));
     expect(attempt == message.failed + 1, "offset {}: attempt {}, expected {}", offset, attempt,
            message.failed + 1);
     expect(lease.epoch == epoch, "offset {} has a lease of epoch {}", offset, lease.epoch.value());
@@ -251,6 +256,7 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
     message.by = who;
     message.returned = true;
     message.perhaps_done = false;
+    message.spared = true;
     message.deadline = now.mono + queue.settings.lease;
 }
 

@@ -72,7 +72,7 @@ std::uint64_t model::sealed(const domain::chunk& data, wall_time latest) {
     for (; topic.end < end; ++topic.end) {
         for (auto& [queue_name, queue] : topic.queues) {
             if (topic.end >= queue.start) {
-                queue.messages[topic.end] = {};
+                appended_to(topic, queue, topic.end);
             }
         }
     }

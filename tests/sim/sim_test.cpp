@@ -68,8 +68,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(base::fault::ack_before_sync, base::fault::skip_deduplication,
                     base::fault::forget_lease_on_disconnect, base::fault::forget_key_lock,
                     base::fault::keep_schedule, base::fault::tear_transaction,
-                    base::fault::deliver_expired, base::fault::hush_lost_responder,
-                    base::fault::drop_cursor_range));
+                    base::fault::deliver_expired, base::fault::deliver_unmatched,
+                    base::fault::hush_lost_responder, base::fault::drop_cursor_range));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
     for (std::uint64_t seed = 1000; seed < 1005; ++seed) {
@@ -100,6 +100,11 @@ TEST(simulation, reaches_what_it_is_for) {
     }
     for (const char* mark :
          {"ttl", "dead of age", "done of age", "deliver redriven", "doubt", "rested"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark :
+         {"filtered", "filter changed", "filter taken away", "filter the same", "filter refused",
+          "seek filtered", "sifted at once", "sifted later", "sifted at rest", "deliver spared"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
     for (const char* mark :

@@ -1,5 +1,6 @@
 // The machinery of the world: turns, commits, crashes, the way of outputs. The clients' steps are
-// in clients.cpp, schedules.cpp, transactions.cpp and expiry.cpp, the end is in quiet.cpp.
+// in clients.cpp, filters.cpp, schedules.cpp, transactions.cpp and expiry.cpp, the end is in
+// quiet.cpp.
 #include "tests/sim/world.hpp"
 
 #include <algorithm>
@@ -19,6 +20,8 @@ world::world(world_options options)
       random_(options.seed),
       slow_store_(random_.chance(1, 4)),
       ttl_share_(3 * random_.below(3)),
+      sieve_random_(~options.seed),
+      filters_(sieve_random_.chance(1, 3)),
       now_{mono_time{1s}, wall_from_us(1'700'000'000'000'000)},
       services_(options.seed,
                 [this](std::string_view what, std::uint64_t number) { note(what, number); }) {
@@ -90,8 +93,12 @@ void world::learn_mutations() {
     for (; mutations_seen_ < effects_.mutations.size(); ++mutations_seen_) {
         const auto& mutation = effects_.mutations[mutations_seen_];
         if (const auto* chunk = std::get_if<domain::appended>(&mutation)) {
+            const std::uint64_t sifted = model_.sifted_at_once();
             for (auto left = model_.sealed(*chunk->data, wall_max()); left > 0; --left) {
                 note("schedule appended", chunk->data->base_offset());
+            }
+            if (model_.sifted_at_once() > sifted) {
+                note("sifted at once", model_.sifted_at_once() - sifted);
             }
         } else if (const auto* put = std::get_if<domain::exception_put>(&mutation)) {
             if (options_.trace) {
@@ -163,8 +170,13 @@ void world::settle_outputs() {
                              [](const given& each) { return each.run->leases.first_lease; });
     for (const auto& each : deliveries) {
         note(each.run->attempt == 1 ? "deliver" : "redeliver", each.run->leases.first_offset);
-        if (model_.delivered(each.connection, each.consumer, *each.run, now_) > 0) {
+        const odd_deliveries odd =
+            model_.delivered(each.connection, each.consumer, *each.run, now_);
+        if (odd.redriven > 0) {
             note("deliver redriven", each.run->leases.first_offset);
+        }
+        if (odd.spared > 0) {
+            note("deliver spared", each.run->leases.first_offset);
         }
     }
     std::ranges::move(outputs, std::back_inserter(waiting_));

@@ -121,6 +121,10 @@ private:
     // Compares what a queue lists as dead.
     void check_dead(sim_client& who, const std::string& path);
     void change_ttl(sim_client& who, const std::string& topic);
+    // Creates a queue, perhaps with a filter, or makes sure that there is one.
+    void make_queue(sim_client& who, const std::string& path);
+    void change_sieve(sim_client& who, const std::string& path);
+    void try_bad_filter(sim_client& who, const std::string& path);
     void do_transaction(sim_client& who);
     void send_transaction(sim_client& who, pending_transaction what);
     [[nodiscard]] pending_transaction new_transaction(sim_client& who);
@@ -132,11 +136,13 @@ private:
     void finish_commit();
     void crash();
     void quiet();
-    // Nobody is there to be given what has expired: it has to end without that.
+    // Nobody is there to be given what has expired or is not for a queue: it has to end without.
     void rest();
     void leave_all();
     void begin_quiet();
     void settle_all(sim_client& worker);
+    // What is done is not kept.
+    void check_trim();
     // Throws violation.
     void explain_unrest();
 
@@ -180,8 +186,14 @@ private:
     [[nodiscard]] pending_publish any_publish(std::uint64_t count_max);
     [[nodiscard]] std::uint64_t new_content();
     [[nodiscard]] std::uint64_t any_ttl_ms();
-    // The settings of a queue: the same for a path in all of a run.
+    // The settings of a queue but for filter and end: the same for a path in all of a run.
     [[nodiscard]] queue_settings settings_of(std::string_view path) const;
+    // With filter and end, spelled in one way or another.
+    [[nodiscard]] queue_settings settings_with(std::string_view path, const model_sieve& what);
+    [[nodiscard]] offset_t near_end(offset_t end);
+    [[nodiscard]] model_term any_term(offset_t end);
+    [[nodiscard]] model_sieve any_sieve(offset_t end);
+    [[nodiscard]] position any_start(offset_t end);
     void trace_leases(queue_id queue, const std::vector<lease_run>& runs);
     static void append_lease(std::vector<lease_run>& runs, const held_lease& held);
     [[nodiscard]] std::string any_topic() { return random_.chance(2, 3) ? "a" : "b"; }
@@ -209,6 +221,8 @@ private:
     base::random random_;
     bool slow_store_;          // what is fetched takes several commits to come
     std::uint64_t ttl_share_;  // one in so many messages has a time to live; 0: nothing expires
+    base::random sieve_random_;
+    bool filters_;  // queues have filters and ends now and then
     instant now_;
     storage::memory_store store_;
     std::unique_ptr<domain::broker_state> domain_;
