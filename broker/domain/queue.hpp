@@ -172,10 +172,12 @@ public:
         return book.retrying().count() >= settings.max_retrying;
     }
     // A gap below `next` is leased or ready again, so that it closes by and by. Other gaps (a seek,
-    // a restart, a purge of some) are no reason to give out nothing.
+    // a restart, a purge of some, what was given back before the cursor came by) are no reason to
+    // give out nothing.
     [[nodiscard]] bool too_many_runs() const {
-        const std::size_t gaps =
-            leases.spans() + returned.runs() + (order ? order->skipped.runs() : 0);
+        const bool given_by_cursor = returned.empty() || returned.front() >= next;
+        const std::size_t gaps = leases.spans() + (given_by_cursor ? 0 : returned.runs()) +
+                                 (order ? order->skipped.runs() : 0);
         return std::min(book.closed().runs(), gaps) >= settings.max_runs;
     }
 

@@ -150,6 +150,7 @@ void finish_move(core& c, turn& t, topic& of, const trim_move& move) {
         }
     }
     if (target <= of.trim) {
+        c.note_trim_later(of, t.now.mono + trim_period);  // nothing else may ever move
         return;
     }
     for (const auto& [id, loaded] : move.exceptions) {

@@ -35,6 +35,9 @@ public:
     wall_time observe(instant now) {
         const duration_us drift = offset_of(now) - offset_;
         const duration_us elapsed = now.mono - last_;
+        if (behind_ != duration_us{0} && elapsed <= duration_us{0}) {
+            return wall_time{now.mono.time_since_epoch() + offset_};  // one instant, one time
+        }
         last_ = std::max(last_, now.mono);
         if (drift <= step_max && drift >= -step_max) {
             offset_ += drift;
