@@ -70,7 +70,7 @@ STRUCTS = {
     "topic_settings": "keep_done:duration max_message_bytes:u64 ttl?:duration",
     "queue_settings": "lease:duration attempts:u32 backoff:duration backoff_max:duration "
     "max_retrying:u64 max_runs:u64 jitter_percent?:u32 after_failure?:u8 expires?:duration "
-    "on_expiry?:u8",
+    "on_expiry?:u8 filter?:string until?:u64",
     "position": "kind:u8 offset:u64 time:time",
     "attempt": "time:time outcome:u8 consumer:string reason:string",
     "published_item": "request:u32 base_offset:u64 level:u8 duplicate:bool",

@@ -21,7 +21,9 @@ QUEUE_SETTINGS = dict(
     max_runs=100_000,
 )
 # Those that may be missing, as they are then; all of them, to set the last.
-LATER_QUEUE_SETTINGS = dict(jitter_percent=20, after_failure=1, expires=0, on_expiry=1)
+LATER_QUEUE_SETTINGS = dict(
+    jitter_percent=20, after_failure=1, expires=0, on_expiry=1, filter="", until=0
+)
 
 
 def _with_deadline(test):

@@ -9,7 +9,7 @@ from brokerd_client import Client, Published
 from brokerd_connection import Connection, ConnectionLost
 from brokerd_protocol import ACTIONS, DEFAULT_DELAY, FEATURES, ON_EXPIRY, OUTCOMES, SECOND, STATES
 from brokerd_protocol import BrokerError, LeaseRun, Message, decode_record, encode_record
-from interop_case import LATER_QUEUE_SETTINGS, TOPIC_SETTINGS, InteropCase
+from interop_case import LATER_QUEUE_SETTINGS, QUEUE_SETTINGS, TOPIC_SETTINGS, InteropCase
 
 
 class Publishing(InteropCase):
@@ -159,6 +159,72 @@ class TimesToLive(InteropCase):
         await self.until(client, leased=1, done=1)
         consumer.settle("release", first)
         await self.until(client, done=2)
+
+
+class FiltersAndEnds(InteropCase):
+    FILTER = "header.country = 'DE'"
+
+    async def create_with(self, client: Client, **settings):
+        await client.create_topic(self.topic, TOPIC_SETTINGS)
+        return await client.create_queue(
+            self.queue, QUEUE_SETTINGS | LATER_QUEUE_SETTINGS | settings
+        )
+
+    async def publish_from(self, client: Client, *countries: str) -> None:
+        messages = [Message(c.encode(), headers=[("country", c)]) for c in countries]
+        await client.publish(self.topic, *messages)
+
+    async def test_what_the_filter_does_not_take_is_done(self):
+        client = await self.connect()
+        await self.create_with(client, filter=self.FILTER)
+        await self.publish_from(client, "AT", "DE", "CH")
+        self.assertEqual(await self.counts(client), {"ready": 1, "done": 2})
+        consumer = await client.consume(self.queue)
+        delivery = await consumer.get()
+        self.assertEqual((delivery.offset, delivery.message.payload), (1, b"DE"))
+        self.assertEqual(STATES[(await self.state(client, 2)).state], "done")
+
+    async def test_what_lies_behind_the_end_is_done(self):
+        client = await self.connect()
+        await self.create_with(client, until=2)
+        await self.publish_from(client, "AT", "DE", "CH")
+        self.assertEqual(await self.counts(client), {"ready": 2, "done": 1})
+
+    async def test_what_was_there_before_is_looked_at(self):
+        client = await self.connect()
+        await client.create_topic(self.topic, TOPIC_SETTINGS)
+        await self.publish_from(client, "AT", "DE", "CH", "DE", "DE")
+        await self.create_with(client, filter=self.FILTER, until=4)
+        await self.until(client, ready=2, done=3)
+
+    async def test_a_change_leaves_what_was_given_out(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.publish_from(client, "AT", "CH", "DE")
+        consumer = await client.consume(self.queue, prefetch_messages=1)
+        first = await consumer.get()
+        settings = vars((await self.queue_item(client)).settings) | {"filter": self.FILTER}
+        await client.request("queue_set", queue=self.queue, settings=settings)
+        await self.until(client, leased=1, ready=1, done=1)
+        self.assertEqual((await consumer.confirm("ack", first)).accepted, 1)
+        self.assertEqual((await consumer.get()).message.payload, b"DE")
+
+    async def test_the_filter_comes_back_in_its_one_form(self):
+        client = await self.connect()
+        created = await self.create_with(client, filter='HEADER.country="DE"')
+        self.assertEqual(created.settings.filter, self.FILTER)
+        again = await self.create_with(client, filter="((header.country = 'DE'))")
+        self.assertEqual(again.differing, [])
+        other = await self.create_with(client, filter="has key", until=7)
+        self.assertEqual(other.differing, ["filter", "until"])
+
+    async def test_a_filter_that_cannot_be_is_refused(self):
+        client = await self.connect()
+        for text, why in [("colour = 'red'", "filter, column 1: "), ("age > 1d", "uses age")]:
+            with self.assertRaises(BrokerError) as raised:
+                await self.create_with(client, filter=text)
+            self.assertEqual(raised.exception.name, "invalid_setting")
+            self.assertIn(why, raised.exception.text)
 
 
 class Settling(InteropCase):
