@@ -43,6 +43,22 @@ void queue_filter::add_to(CLI::App& app) {
         form, "Only those it matches, such as \"attempts >= 3 and reason like '*timeout*'\"");
 }
 
+void add_subscription_filter(CLI::App& app, std::optional<std::string>& target) {
+    add_value(
+        app, "--filter", target,
+        [](std::string_view given) -> parsed<std::string> {
+            if (given.empty()) {
+                return std::string();
+            }
+            auto made = parse_filter(given);
+            return made ? parsed<std::string>(made->text()) : std::unexpected(made.error());
+        },
+        form,
+        "Which messages are for it, by offset, time, size, key and headers, such as "
+        "\"header.country "
+        "in ('DE', 'AT')\"; the others are done at once. '': all");
+}
+
 void topic_filter::add_to(CLI::App& app) {
     add_value(app, "--filter", filter_, parse_topic_filter, form,
               "Only those it matches, such as \"header.country in ('DE', 'AT') and size > 1KiB\"");

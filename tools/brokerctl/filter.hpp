@@ -18,6 +18,10 @@ struct queue_filter {
     void add_to(CLI::App& app);
 };
 
+// The setting of a queue: which messages are for it. Written as the broker gives it back; empty:
+// all. Which fields it may use says the broker.
+void add_subscription_filter(CLI::App& app, std::optional<std::string>& target);
+
 // Of messages of a topic: looked at here. It cannot ask for what only a queue knows.
 class topic_filter {
 public:

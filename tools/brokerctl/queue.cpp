@@ -35,17 +35,51 @@ exit_code list_queues(context& ctx, const list_queues_options& options) {
 struct create_queue_options {
     std::string queue;
     std::optional<log_position> from;
+    std::optional<log_position> until;
     std::optional<delivery_mode> mode;
     queue_changes settings;
 };
 
+// Whether nothing can lie between the two, whatever the topic holds.
+bool nothing_between(const log_position& from, const log_position& until) {
+    using kind = log_position::kind;
+    return from.which() == until.which() &&
+           ((from.which() == kind::offset && from.offset() >= until.offset()) ||
+            (from.which() == kind::time && from.time() >= until.time()));
+}
+
+// A time is the offset of the first message at or after it, as for --from; where there is none, of
+// the next one to come, as the time has passed.
+std::uint64_t end_offset(context& ctx, const std::string& topic, const log_position& until) {
+    if (until.which() == log_position::kind::offset) {
+        return until.offset();
+    }
+    const auto page = ctx.admin().read(topic, until, {.messages_max = 1});
+    const auto end = page.messages.empty() ? page.next_offset : page.messages.front().offset;
+    if (end <= page.first_offset) {
+        throw refusal(
+            fmt::format("no queue can end at {}@{}, as there is nothing before it; without --until "
+                        "a queue has no end",
+                        topic, end));
+    }
+    return end;
+}
+
 exit_code create_queue(context& ctx, const create_queue_options& options) {
+    if (options.from && options.until && nothing_between(*options.from, *options.until)) {
+        throw usage_error("--from is not before --until, so the queue would get nothing");
+    }
+    queue_changes changes = options.settings;
+    if (options.until) {
+        changes.until =
+            end_offset(ctx, std::string(split_queue(options.queue).first), *options.until);
+    }
     queue_options settings;
-    options.settings.apply_to(settings);
+    changes.apply_to(settings);
     const auto answer = ctx.broker().ensure_queue(options.queue, settings,
                                                   options.from.value_or(log_position::earliest()),
                                                   options.mode.value_or(delivery_mode::shared));
-    if (const auto conflict = options.settings.conflict(answer.settings); !conflict.empty()) {
+    if (const auto conflict = changes.conflict(answer.settings); !conflict.empty()) {
         throw refusal(fmt::format("queue {0} exists with {1}; 'brokerctl queue set {0}' changes it",
                                   options.queue, conflict));
     }
@@ -211,22 +245,34 @@ void add_settings_verbs(command_line& line, CLI::App& noun) {
                        "  brokerctl queue create orders/mail --lease 2min --attempts 5 --from "
                        "latest\n"
                        "  brokerctl queue create orders/stock --mode keyed\n"
-                       "  brokerctl queue create prices/audit --on-expiry dead\n"},
+                       "  brokerctl queue create prices/audit --on-expiry dead\n"
+                       "  brokerctl queue create orders/german --filter \"header.country = 'DE'\"\n"
+                       "  brokerctl queue create orders/again --from -2d --until -1d\n"},
                       create_queue);
     add_name(create_verb.app, "TOPIC/QUEUE", create_verb.options.queue, "Its name");
     add_position(create_verb.app, "--from", create_verb.options.from,
                  "First message of a new queue (default earliest)");
+    add_value(
+        create_verb.app, "--until", create_verb.options.until,
+        [](std::string_view text) { return parse_end(text, wall_now()); }, "POSITION",
+        "Where it ends, messages from there on are not for it: latest (it gets what is there now), "
+        "an offset, a time that has passed (2026-03-01T12:00:00Z) or -10min (default: no end)");
     add_choice(create_verb.app, "--mode", create_verb.options.mode, delivery_modes,
                "Which order it keeps: none, that of each key, that of all messages (default "
                "shared)");
     create_verb.options.settings.add_to(create_verb.app);
 
-    auto set_verb = line.add_verb(noun,
-                                  {"set", "Change settings of a queue; the others stay.",
-                                   "  brokerctl queue set orders/billing --lease 2min\n"},
-                                  set_queue);
+    auto set_verb =
+        line.add_verb(noun,
+                      {"set", "Change settings of a queue; the others stay.",
+                       "  brokerctl queue set orders/billing --lease 2min\n"
+                       "  brokerctl queue set orders/billing --filter \"size < 64KiB\"\n"
+                       "  brokerctl queue set orders/billing --filter '' --until 0\n"},
+                      set_queue);
     add_name(set_verb.app, "TOPIC/QUEUE", set_verb.options.queue, "Its name");
     set_verb.options.settings.add_to(set_verb.app);
+    add_value(set_verb.app, "--until", set_verb.options.settings.until, parse_offset, "OFFSET",
+              "Where it ends, messages from there on are not for it; 0: no end");
 }
 
 void add_moving_verbs(command_line& line, CLI::App& noun) {

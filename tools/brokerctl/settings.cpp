@@ -5,6 +5,8 @@
 
 #include "protocol/types/duration.hpp"
 #include "tools/brokerctl/command_line.hpp"
+#include "tools/brokerctl/filter.hpp"
+#include "tools/brokerctl/text.hpp"
 #include "tools/brokerctl/units.hpp"
 
 namespace brokerd::ctl {
@@ -16,6 +18,14 @@ std::string plain(std::uint64_t value) {
 
 std::string percent(std::uint32_t value) {
     return fmt::format("{}%", value);
+}
+
+std::string quoted(std::string_view filter) {
+    return filter.empty() ? "none" : fmt::format("\"{}\"", terminal_text(filter));
+}
+
+std::string number_or_none(std::uint64_t value) {
+    return value == 0 ? "none" : plain(value);
 }
 
 template <typename Policy>
@@ -43,6 +53,8 @@ void each(const queue_changes& given, Settings& settings, Visit visit) {
     visit("after-failure", given.after_failure, settings.after_failure, word<failure_policy>);
     visit("expires", given.expires, settings.expires, format_duration);
     visit("on-expiry", given.on_expiry, settings.on_expiry, word<expiry_policy>);
+    visit("filter", given.filter, settings.filter, quoted);
+    visit("until", given.until, settings.until, number_or_none);
 }
 
 template <typename Changes, typename Settings>
@@ -120,6 +132,7 @@ void queue_changes::add_to(CLI::App& app) {
                  "A temporary queue goes after so long without a consumer, 1s to 365d; 0: never");
     add_choice(app, "--on-expiry", on_expiry, expiry_policies,
                "What a message becomes whose time to live is over");
+    add_subscription_filter(app, filter);
 }
 
 void queue_changes::apply_to(queue_options& settings) const {

@@ -38,7 +38,10 @@ struct queue_changes {
     std::optional<failure_policy> after_failure;
     std::optional<std::chrono::microseconds> expires;
     std::optional<expiry_policy> on_expiry;
+    std::optional<std::string> filter;   // as the broker writes it; empty: none
+    std::optional<std::uint64_t> until;  // 0: none
 
+    // All but --until, as the verbs take different things for it.
     void add_to(CLI::App& app);
     [[nodiscard]] bool empty() const { return text().empty(); }
     void apply_to(queue_options& settings) const;

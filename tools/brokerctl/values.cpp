@@ -157,8 +157,7 @@ parsed<log_position> parse_position(std::string_view text, timestamp now) {
     if (text == "latest") {
         return log_position::latest();
     }
-    const auto digits = text.starts_with('@') ? text.substr(1) : text;
-    if (const auto offset = whole_number<std::uint64_t>(digits)) {
+    if (const auto offset = parse_offset(text)) {
         return log_position::at_offset(*offset);
     }
     if (const auto time = parse_time(text, now)) {
@@ -168,6 +167,31 @@ parsed<log_position> parse_position(std::string_view text, timestamp now) {
         fmt::format("\"{}\" is no position; write earliest, latest, an offset, a time such as "
                     "2026-03-01T12:00:00Z, or -10min",
                     text));
+}
+
+parsed<log_position> parse_end(std::string_view text, timestamp now) {
+    const auto end = parse_position(text, now);
+    if (!end || *end == log_position::earliest() || *end == log_position::at_offset(0)) {
+        return std::unexpected(fmt::format(
+            "\"{}\" is no end{}; write latest, an offset, a time such as 2026-03-01T12:00:00Z, or "
+            "-10min",
+            text, end ? ", as there is nothing before it" : ""));
+    }
+    if (end->which() == log_position::kind::time && end->time() > now) {
+        return std::unexpected(
+            fmt::format("\"{}\" is still to come; a queue can end at an offset or at a time that "
+                        "has passed",
+                        text));
+    }
+    return end;
+}
+
+parsed<std::uint64_t> parse_offset(std::string_view text) {
+    if (const auto offset =
+            whole_number<std::uint64_t>(text.starts_with('@') ? text.substr(1) : text)) {
+        return *offset;
+    }
+    return std::unexpected(fmt::format("\"{}\" is no offset; write a number", text));
 }
 
 parsed<address> parse_address(std::string_view text) {

@@ -44,6 +44,12 @@ using parsed = std::expected<T, std::string>;
 // `earliest`, `latest`, an offset (`812` or `@812`) or a time as in parse_time.
 [[nodiscard]] parsed<log_position> parse_position(std::string_view text, timestamp now);
 
+// Where a queue ends: `latest`, an offset from 1 on, or a time, which must not lie behind `now`.
+[[nodiscard]] parsed<log_position> parse_end(std::string_view text, timestamp now);
+
+// `812` or `@812`; 0 is one, too.
+[[nodiscard]] parsed<std::uint64_t> parse_offset(std::string_view text);
+
 // `TOPIC@OFFSET`. Names are not checked here: the broker does it, for every client.
 [[nodiscard]] parsed<address> parse_address(std::string_view text);
 

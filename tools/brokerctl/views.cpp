@@ -261,7 +261,9 @@ json settings_json(const queue_options& settings) {
             {"jitter_percent", settings.jitter_percent},
             {"after_failure", to_string(settings.after_failure)},
             {"expires_seconds", number_json(seconds_of(settings.expires))},
-            {"on_expiry", to_string(settings.on_expiry)}};
+            {"on_expiry", to_string(settings.on_expiry)},
+            {"filter", settings.filter},
+            {"until", settings.until}};
 }
 
 json topic_row(const topic_info& topic) {
@@ -389,6 +391,12 @@ std::string queue_details_text(const queue_info& queue, timestamp now, bool colo
             detail{"expires", format_duration(settings.expires) + " without a consumer"});
     }
     details.push_back(detail{"on-expiry", std::string(to_string(settings.on_expiry))});
+    if (!settings.filter.empty()) {
+        details.push_back(detail{"filter", terminal_text(settings.filter)});
+    }
+    if (settings.until != 0) {
+        details.push_back(detail{"until", fmt::format("{}@{}", queue.topic, settings.until)});
+    }
     return render_details(details, colours);
 }
 

@@ -73,7 +73,7 @@ enum class delivery_state : std::uint8_t {
     leased = 2,    ///< A consumer holds it.
     retrying = 3,  ///< An attempt failed; waits for its due time.
     dead = 4,      ///< Attempts used up, rejected, or expired (queue_options::on_expiry).
-    done = 5,      ///< Acknowledged, purged, sought past or expired.
+    done = 5,      ///< Acknowledged, purged, sought past, expired, or not for the queue.
 };
 /// "ready", "leased", ...
 [[nodiscard]] std::string_view to_string(delivery_state state) noexcept;

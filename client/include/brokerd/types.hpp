@@ -221,7 +221,7 @@ struct queue_options {
     /// Which messages are for the queue, in the language of FILTER.md: of offset, time, size, key
     /// and headers. All others are done at once. Empty: all are for it. Changed while running it
     /// applies to what is ready, not to what was given out before.
-    std::string filter;
+    std::string filter{};
     /// Messages from this offset on are not for the queue: it ends there. 0: it has no end.
     std::uint64_t until = 0;
 

@@ -44,7 +44,9 @@ TEST(settings, all_settings_of_a_queue) {
                                 .jitter_percent = 0,
                                 .after_failure = failure_policy::skip,
                                 .expires = 1h,
-                                .on_expiry = expiry_policy::dead};
+                                .on_expiry = expiry_policy::dead,
+                                .filter = "has key",
+                                .until = 812};
     queue_options settings;
     changes.apply_to(settings);
     EXPECT_EQ(settings, (queue_options{.lease = 2min,
@@ -56,11 +58,32 @@ TEST(settings, all_settings_of_a_queue) {
                                        .jitter_percent = 0,
                                        .after_failure = failure_policy::skip,
                                        .expires = 1h,
-                                       .on_expiry = expiry_policy::dead}));
+                                       .on_expiry = expiry_policy::dead,
+                                       .filter = "has key",
+                                       .until = 812}));
     EXPECT_EQ(changes.text(),
               "lease 2min, attempts 5, backoff 100ms, backoff-max 1h, max-retrying 10, "
-              "max-runs 20, jitter 0%, after-failure skip, expires 1h, on-expiry dead");
+              "max-runs 20, jitter 0%, after-failure skip, expires 1h, on-expiry dead, "
+              "filter \"has key\", until 812");
     EXPECT_EQ(changes.conflict(settings), "");
+}
+
+TEST(settings, no_filter_and_no_end_are_values_too) {
+    queue_changes none;
+    none.filter = "";
+    none.until = 0;
+    EXPECT_FALSE(none.empty());
+    EXPECT_EQ(none.text(), "filter none, until none");
+    queue_options settings{.filter = "header.country = 'DE'", .until = 812};
+    EXPECT_EQ(none.conflict(settings),
+              "filter \"header.country = 'DE'\", not none; until 812, not none");
+    none.apply_to(settings);
+    EXPECT_EQ(settings, queue_options{});
+
+    queue_changes other;
+    other.filter = "has key";
+    EXPECT_EQ(other.conflict(settings), "filter none, not \"has key\"");
+    EXPECT_EQ(queue_changes{}.conflict({.filter = "has key", .until = 1}), "");
 }
 
 TEST(settings, only_what_is_given_can_conflict) {

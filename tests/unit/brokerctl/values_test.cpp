@@ -96,6 +96,36 @@ TEST(positions, forms) {
     EXPECT_FALSE(parse_position("first", now));
 }
 
+TEST(positions, ends_of_queues) {
+    EXPECT_EQ(parse_end("latest", now), log_position::latest());
+    EXPECT_EQ(parse_end("812", now), log_position::at_offset(812));
+    EXPECT_EQ(parse_end("@1", now), log_position::at_offset(1));
+    EXPECT_EQ(parse_end("-1h", now), log_position::at_time(now - 1h));
+    EXPECT_EQ(parse_end("now", now), log_position::at_time(now));
+    EXPECT_EQ(parse_end("2026-03-01T12:00:00Z", now), log_position::at_time(now));
+    for (const auto* text : {"2026-03-01T12:00:00.000001Z", "2999-01-01T00:00:00Z"}) {
+        EXPECT_THAT(parse_end(text, now).error(),
+                    HasSubstr("is still to come; a queue can end at an offset or at a time that "
+                              "has passed"));
+    }
+    // 0 would mean no end.
+    for (const auto* text : {"0", "@0", "earliest"}) {
+        EXPECT_THAT(parse_end(text, now).error(), HasSubstr("nothing before it"));
+    }
+    for (const auto* text : {"", "first", "-1", "1h", "tomorrow"}) {
+        EXPECT_THAT(parse_end(text, now).error(), HasSubstr("is no end; write")) << text;
+    }
+}
+
+TEST(offsets, forms) {
+    EXPECT_EQ(parse_offset("0"), 0U);
+    EXPECT_EQ(parse_offset("@812"), 812U);
+    EXPECT_EQ(parse_offset("18446744073709551615"), UINT64_MAX);
+    for (const auto* text : {"", "@", "@@1", "-1", "1h", "latest", "18446744073709551616"}) {
+        EXPECT_FALSE(parse_offset(text)) << text;
+    }
+}
+
 TEST(addresses, forms) {
     EXPECT_EQ(parse_address("orders.eu@812"), (address{"orders.eu", 812}));
     for (const auto* text : {"orders", "orders@", "@812", "orders@-1", "orders@8x", ""}) {

@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 std::vector<std::string> members(const json& row) {
     std::vector<std::string> names;
@@ -105,6 +106,28 @@ TEST(queue_view, details_name_settings_as_the_options_do) {
     EXPECT_EQ(details["settings"]["lease_seconds"], 30);
     EXPECT_EQ(details["settings"]["backoff_max_seconds"], 600);
     EXPECT_EQ(details["settings"]["on_expiry"], "done");
+}
+
+TEST(queue_view, details_have_filter_and_end_of_a_queue_with_one) {
+    auto queue = busy_queue();
+    EXPECT_THAT(queue_details_text(queue, now, false),
+                AllOf(Not(HasSubstr("filter")), Not(HasSubstr("until"))));
+    EXPECT_EQ(queue_details(queue, now)["settings"]["filter"], "");
+    EXPECT_EQ(queue_details(queue, now)["settings"]["until"], 0);
+    queue.settings.filter = "header.country = 'DE'";
+    queue.settings.until = 812;
+    EXPECT_THAT(queue_details_text(queue, now, false),
+                AllOf(HasSubstr("filter        header.country = 'DE'\n"),
+                      HasSubstr("until         orders@812\n")));
+    EXPECT_EQ(queue_details(queue, now)["settings"]["filter"], "header.country = 'DE'");
+    EXPECT_EQ(queue_details(queue, now)["settings"]["until"], 812);
+}
+
+TEST(queue_view, settings_of_the_contract) {
+    EXPECT_THAT(members(settings_json(queue_options{})),
+                ElementsAre("lease_seconds", "attempts", "backoff_seconds", "backoff_max_seconds",
+                            "max_retrying", "max_runs", "jitter_percent", "after_failure",
+                            "expires_seconds", "on_expiry", "filter", "until"));
 }
 
 TEST(topic_view, members_of_the_contract) {
