@@ -28,7 +28,7 @@ namespace {
 constexpr duration_us look_period = std::chrono::milliseconds(200);   // of one topic, if not busy
 constexpr duration_us at_least_every = std::chrono::seconds(1);       // the wall clock may be set
 constexpr duration_us entry_period = std::chrono::milliseconds(500);  // between looks at a chunk
-constexpr duration_us durable_again = std::chrono::seconds(5);   // what is held outlives a restart
+constexpr duration_us durable_again = std::chrono::seconds(5);  // what is held outlives a restart
 constexpr duration_us postponed_again = std::chrono::minutes(1);
 constexpr duration_us store_lag = std::chrono::milliseconds(10);
 constexpr duration_us next_slice = std::chrono::milliseconds(1);

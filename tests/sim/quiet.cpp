@@ -156,7 +156,14 @@ void world::check_trim() {
     // A move of the trim point takes some hundred exceptions with it, and it moves once a second.
     constexpr duration_us step = 500ms;
     constexpr int rounds = 40;
-    const auto is_trimmed = [](const auto& each) { return each.second.trim == each.second.end; };
+    // The last exceptions are copied out of the log once later commits have been made.
+    const auto is_trimmed = [](const auto& each) {
+        const model_topic& topic = each.second;
+        return topic.trim == topic.end || std::ranges::any_of(topic.queues, [&](const auto& queue) {
+                   const auto first = queue.second.messages.find(topic.trim);
+                   return first != queue.second.messages.end() && first->second.excepted;
+               });
+    };
     for (int round = 0; round < rounds && !std::ranges::all_of(model_.state.topics, is_trimmed);
          ++round) {
         now_.mono += step;
@@ -168,9 +175,9 @@ void world::check_trim() {
             answer_fetch(0);
         }
     }
-    for (const auto& [name, topic] : model_.state.topics) {
-        expect(topic.trim == topic.end, "{} is kept from {} to {} though every queue is done", name,
-               topic.trim, topic.end);
+    for (const auto& each : model_.state.topics) {
+        expect(is_trimmed(each), "{} is kept from {} to {} though every queue is done", each.first,
+               each.second.trim, each.second.end);
     }
 }
 

@@ -215,6 +215,24 @@ TEST_F(keyed_queue, a_lease_held_over_a_restart_holds_its_key) {
     EXPECT_THAT(offsets_of(h.deliveries(back)), ElementsAre(1));
 }
 
+TEST_F(keyed_queue, what_is_given_back_before_the_cursor_came_by_is_no_gap) {
+    h.publish_keyed("t", {{"a"}, {"b"}, {"c"}, {"d"}, {"e"}});
+    const auto got = take();
+    ASSERT_THAT(got, SizeIs(5));
+    ack(got[1]);
+    ack(got[3]);
+    auto settings = no_jitter;
+    settings.max_runs = 2;
+    h.ask<codec::ok>(h.admin, codec::queue_set{"t/q", settings});
+    h.restart();
+    const auto back = h.connect("one@host:1");
+    const std::vector<lease_run> held{run_of(got[0]), run_of(got[2]), run_of(got[4])};
+    q = h.attach(back, "t/q", 100, held).queue;
+    ASSERT_EQ(h.queue_info("t/q").leased, 3U);
+    h.settle(back, q, settle_action::release, held);
+    EXPECT_THAT(offsets_of(h.deliveries(back)), ElementsAre(0, 2, 4));
+}
+
 TEST_F(keyed_queue, a_late_ack_after_a_restart_holds_for_a_message_the_cursor_has_passed) {
     h.publish_keyed("t", {{"a"}, {"a"}});
     auto got = take();

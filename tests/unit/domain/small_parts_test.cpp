@@ -49,6 +49,20 @@ TEST(wall_clock, follows_small_steps_at_once_and_large_ones_slowly) {
     EXPECT_EQ(clock.behind(), 0s);
 }
 
+// Else what is appended and given out at one instant could be older than it is.
+TEST(wall_clock, is_the_same_however_often_it_is_asked_at_one_instant) {
+    wall_clock clock;
+    const auto at = [](duration_us mono, duration_us wall) {
+        return instant{mono_time{mono}, wall_time{wall}};
+    };
+    clock.start(at(0s, 1000s), {});
+    const auto far = at(300s, 1300s + 85s);  // followed by 30 s, which leaves 55 s
+    const wall_time first = clock.observe(far);
+    EXPECT_EQ(first, wall_time{1330s});
+    EXPECT_EQ(clock.observe(far), first);
+    EXPECT_EQ(clock.observe(at(300s + 1us, 1385s + 1us)), wall_time{1385s + 1us});
+}
+
 TEST(wall_clock, due_times_run_on_monotonic_time_from_the_latest_time_known) {
     wall_clock clock;
     clock.start({mono_time{5s}, noon}, noon + 1h);  // the clock was set back while we were down
