@@ -42,7 +42,10 @@ struct ask_outcome {
 
 class client_services : public testing::Test {
 protected:
-    client_services() { peer.terms.features |= codec::feature::services; }
+    explicit client_services(client_options options = scripted_peer::quick_options())
+        : peer(std::move(options)) {
+        peer.terms.features |= codec::feature::services;
+    }
 
     // The outcome stays valid as long as the test.
     ask_outcome& ask(const std::string& payload = "apples?", duration_us timeout = 10s) {
@@ -185,6 +188,66 @@ TEST_F(client_services, no_more_are_sent_than_the_broker_takes) {
     EXPECT_EQ(payload_of(next.as<codec::service_request>().record.view), "beyond");
     say_replied(next.request, "ok");
     EXPECT_TRUE(beyond.reply);
+}
+
+class client_service_bounds : public client_services {
+protected:
+    client_service_bounds() : client_services(small()) {}
+    static client_options small() {
+        client_options options = scripted_peer::quick_options();
+        options.in_flight_messages = 3;
+        options.in_flight_bytes = 1000;
+        return options;
+    }
+};
+
+TEST_F(client_service_bounds, too_many_that_wait_fail_at_once) {
+    ask_outcome& first = ask("1", 1s);
+    ask_outcome& second = ask("2");
+    ask_outcome& third = ask("3");
+    ask_outcome& beyond = ask("4");
+    EXPECT_TRUE(first.open());
+    EXPECT_EQ(beyond.code(), client_errc::timed_out);
+    EXPECT_TRUE(beyond.failure->retryable());
+    EXPECT_THAT(beyond.failure->what(), HasSubstr("nothing was done"));
+    peer.pass(1s);
+    EXPECT_FALSE(first.open());
+    EXPECT_TRUE(ask("5").open()) << "one that is over makes room";
+    EXPECT_FALSE(ask("6").open());
+    peer.state.cancel_ask(second.ticket);
+    EXPECT_TRUE(ask("7").open()) << "one that is cancelled makes room";
+    EXPECT_FALSE(ask("8").open());
+    peer.greet();
+    EXPECT_THAT(peer.write(), SizeIs(3));
+    EXPECT_TRUE(third.open());
+    EXPECT_TRUE(ask("9").open()) << "those that were sent make room";
+}
+
+TEST_F(client_service_bounds, too_many_bytes_that_wait_fail_at_once) {
+    ask_outcome& large = ask(std::string(5000, 'x'), 1s);
+    EXPECT_TRUE(large.open()) << "one is always allowed";
+    EXPECT_EQ(ask("small").code(), client_errc::timed_out);
+    peer.pass(1s);
+    EXPECT_FALSE(large.open());
+    EXPECT_TRUE(ask(std::string(500, 'x')).open());
+    EXPECT_FALSE(ask(std::string(500, 'x')).open());
+    EXPECT_TRUE(ask("small").open());
+}
+
+TEST_F(client_services, those_that_wait_end_at_their_deadlines) {
+    ask_outcome& last = ask("1", 3s);
+    ask_outcome& first = ask("2", 1s);
+    ask_outcome& middle = ask("3", 2s);
+    peer.pass(0s);
+    EXPECT_EQ(peer.next_tick, peer.now + 1s);
+    peer.pass(1s);
+    EXPECT_FALSE(first.open());
+    EXPECT_EQ(peer.next_tick, peer.now + 1s);
+    peer.pass(1s);
+    EXPECT_FALSE(middle.open());
+    EXPECT_TRUE(last.open());
+    peer.pass(1s);
+    EXPECT_FALSE(last.open());
 }
 
 TEST_F(client_services, a_broker_that_does_not_answer_at_all_leaves_it_unknown) {
