@@ -12,6 +12,17 @@
 #include "protocol/codec/record.hpp"
 
 namespace brokerd::client_core {
+namespace {
+
+// Up to the first whose time is not over: what comes behind it is looked at in its turn.
+template <typename T>
+void skip_overdue(std::deque<T>& from, mono_time now) {
+    while (!from.empty() && from.front().deadline <= now) {
+        from.pop_front();
+    }
+}
+
+}  // namespace
 
 responder_state::responder_state(setup what, callback<void> opened)
     : setup_(std::move(what)), opened_(std::move(opened)) {}
@@ -163,13 +174,7 @@ bool responder_state::on_requested(const codec::requested& push, const shared_by
     if (!record || record->bytes.size() != push.record.view.size()) {
         return false;
     }
-    // The broker gives a new one for one whose time is over there, which is sooner than here.
-    drop_overdue(now);
-    const std::size_t arrived_max =
-        std::size_t{2} * setup_.prefetch + client_limits::requests_spare_max;
-    if (arrived_.size() >= arrived_max) {
-        arrived_.pop_front();
-    }
+    make_room(now);
     arrived_.push_back({.handle = {push.token, connection_},
                         .requester = push.requester,
                         .deadline = later(now, std::max<duration_us>(push.remaining, {})),
@@ -181,19 +186,29 @@ bool responder_state::on_requested(const codec::requested& push, const shared_by
 
 // ---- the application
 
-void responder_state::drop_overdue(mono_time now) {
+// The broker gives a new one for one whose time is over there, which is sooner than here. So when
+// there are too many, those that end first are over, or as good as.
+void responder_state::make_room(mono_time now) {
+    const std::size_t arrived_max =
+        std::size_t{2} * setup_.prefetch + client_limits::requests_spare_max;
+    skip_overdue(arrived_, now);
+    if (arrived_.size() < arrived_max) {
+        return;
+    }
     std::erase_if(arrived_, [&](const handed_request& each) { return each.deadline <= now; });
+    if (arrived_.size() >= arrived_max) {
+        arrived_.erase(std::ranges::min_element(arrived_, {}, &handed_request::deadline));
+    }
 }
 
 std::optional<handed_request> responder_state::take(mono_time now) {
-    while (!arrived_.empty()) {
-        handed_request next = std::move(arrived_.front());
-        arrived_.pop_front();
-        if (next.deadline > now) {
-            return next;
-        }
+    skip_overdue(arrived_, now);
+    if (arrived_.empty()) {
+        return std::nullopt;
     }
-    return std::nullopt;
+    handed_request next = std::move(arrived_.front());
+    arrived_.pop_front();
+    return next;
 }
 
 std::uint64_t responder_state::wait(mono_time now, callback<std::optional<handed_request>> done,

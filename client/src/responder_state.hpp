@@ -119,7 +119,7 @@ private:
     };
 
     void write_reply(outgoing& out, const sent_reply& next) const;
-    void drop_overdue(mono_time now);
+    void make_room(mono_time now);
     void pump(mono_time now, calls& out);
     void fail(const error& why, calls& out);
     void retry_later(mono_time now, calls& out);

@@ -607,5 +607,31 @@ TEST_F(client_services, what_arrives_is_bounded) {
     EXPECT_EQ(state().take(peer.now)->handle.token, request_token{2}) << "the oldest went";
 }
 
+TEST_F(client_services, what_goes_for_want_of_room_is_what_ends_first) {
+    serve();
+    const std::size_t most = 8 + client_limits::requests_spare_max;
+    push(1, "long", 1h);
+    push(2, "short", 1s);
+    push(3, "middle", 2s);
+    push(4, "middle", 2s);
+    for (std::uint64_t token = 5; token <= most + 1; ++token) {
+        push(token, "x", 10s);
+    }
+    peer.pass(2s);
+    push(100, "x", 10s);
+    push(101, "x", 10s);
+    std::vector<request_token> left;
+    while (const auto next = state().take(peer.now)) {
+        left.push_back(next->handle.token);
+    }
+    std::vector<request_token> expected{request_token{1}};
+    for (std::uint64_t token = 5; token <= most + 1; ++token) {
+        expected.emplace_back(token);
+    }
+    expected.emplace_back(100);
+    expected.emplace_back(101);
+    EXPECT_EQ(left, expected) << "2 for want of room, then 3 and 4, whose time was over";
+}
+
 }  // namespace
 }  // namespace brokerd::client_core
