@@ -104,7 +104,7 @@ protected:
     }
     [[nodiscard]] responder_state& state() { return *peer.state.find_responder(id); }
     void reply(const handed_request& to, const std::string& payload) {
-        state().reply(to.handle, reply_of({.payload = payload}));
+        state().reply(to.handle, reply_of({.payload = payload}), peer.now);
     }
     // A silence does not end the connection.
     void without_heartbeats() {
@@ -357,7 +357,7 @@ TEST_F(client_services, what_a_handler_throws_fails_the_request) {
     EXPECT_THAT(unsendable.text, HasSubstr("cannot be sent"));
     serve();
     push(7, "x");
-    state().reply(state().take(peer.now)->handle, failed);
+    state().reply(state().take(peer.now)->handle, failed, peer.now);
     const auto frame = peer.write_one();
     const auto answer = frame.as<codec::reply>();
     EXPECT_TRUE(answer.failed);
@@ -372,6 +372,36 @@ TEST_F(client_services, a_reply_that_does_not_fit_into_a_frame_fails_the_request
     reply(*state().take(peer.now), std::string(1000, 'x'));
     const auto frame = peer.write_one();
     EXPECT_TRUE(frame.as<codec::reply>().failed);
+}
+
+TEST_F(client_services, a_reply_that_nobody_waits_for_any_more_is_not_sent) {
+    serve();
+    push(7, "late", 1s);
+    push(8, "late to be sent", 2s);
+    push(9, "in time", 10s);
+    const auto first = state().take(peer.now);
+    const auto second = state().take(peer.now);
+    const auto third = state().take(peer.now);
+    peer.pass(1s);
+    reply(*first, "1");
+    EXPECT_THAT(peer.write(), IsEmpty());
+    reply(*third, "3");
+    reply(*second, "2");
+    peer.pass(1s);
+    EXPECT_EQ(peer.write_one().as<codec::reply>().token, request_token{9});
+}
+
+TEST_F(client_services, replies_go_a_write_at_a_time) {
+    serve();
+    push(7, "x");
+    push(8, "x");
+    reply(*state().take(peer.now), std::string(client_limits::write_bytes_max, 'x'));
+    reply(*state().take(peer.now), "42");
+    byte_buffer bytes;
+    peer.with([&](calls& out) { peer.state.write(bytes, peer.now, out); });
+    EXPECT_GT(bytes.size(), client_limits::write_bytes_max);
+    EXPECT_TRUE(peer.state.wants_write(peer.now));
+    EXPECT_EQ(peer.write_one().as<codec::reply>().token, request_token{8});
 }
 
 TEST_F(client_services, who_waits_gets_the_next_request) {
