@@ -45,7 +45,7 @@ inline constexpr std::uint64_t prefetch_bytes_max = limits::prefetch_bytes_max;
 inline constexpr std::uint32_t concurrency_max = 1024;
 
 // Requests that may have arrived beyond twice the prefetch, because those before are over at the
-// broker; the oldest go.
+// broker; those with the earliest deadlines go.
 inline constexpr std::size_t requests_spare_max = 64;
 // Requests for responders that are none any more, to be told so; who asked with further ones learns
 // it at the deadline.

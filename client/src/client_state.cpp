@@ -19,7 +19,7 @@ client_state::client_state(std::string server, client_options options, std::uint
       pipeline_(random()),
       requests_(options_.request_timeout),
       transactions_(producer_id(random()), [this](consumer_id id) { return find_consumer(id); }),
-      asks_(options_.request_timeout) {}
+      asks_(options_) {}
 
 std::uint64_t client_state::random() {
     random_ ^= random_ << 13U;
@@ -140,7 +140,8 @@ std::uint64_t client_state::ask(std::string service, byte_buffer record, duratio
         finish<service_reply>(out, done, std::unexpected(closed_error()));
         return 0;
     }
-    return asks_.add(std::move(service), std::move(record), later(now, timeout), std::move(done));
+    return asks_.add(std::move(service), std::move(record), later(now, timeout), std::move(done),
+                     out);
 }
 
 responder_id client_state::open_responder(std::string service, std::uint32_t prefetch,

@@ -7,7 +7,8 @@
 //
 // Invariants: on_connection_lost() is the one place where the fate of all that was in flight is
 // decided, once per loss. What was handed in is bounded by client_options::in_flight_*; who comes
-// beyond waits in waiting_, one message each.
+// beyond waits in waiting_, one message each. The requests of services that wait have the same
+// bounds of their own; those beyond fail.
 #pragma once
 
 #include <cstdint>

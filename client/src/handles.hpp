@@ -225,9 +225,9 @@ public:
     }
 
     void reply(request_handle to, made_reply what) {
-        owner_->locked([&](client_state& state, mono_time, calls&) {
+        owner_->locked([&](client_state& state, mono_time now, calls&) {
             if (responder_state* const from = state.find_responder(id_); from != nullptr) {
-                from->reply(to, std::move(what));
+                from->reply(to, std::move(what), now);
             }
         });
     }

@@ -12,6 +12,17 @@
 #include "protocol/codec/record.hpp"
 
 namespace brokerd::client_core {
+namespace {
+
+// Up to the first whose time is not over: what comes behind it is looked at in its turn.
+template <typename T>
+void skip_overdue(std::deque<T>& from, mono_time now) {
+    while (!from.empty() && from.front().handle.deadline <= now) {
+        from.pop_front();
+    }
+}
+
+}  // namespace
 
 responder_state::responder_state(setup what, callback<void> opened)
     : setup_(std::move(what)), opened_(std::move(opened)) {}
@@ -79,21 +90,23 @@ void responder_state::write(outgoing& out) {
             codec::unserve{.responder = setup_.id, .at_once = std::exchange(abandon_due_, false)});
         phase_ = phase::leaving;
     }
-    while (!replies_.empty()) {
+    skip_overdue(replies_, out.now);
+    while (!replies_.empty() && out.bytes.size() < client_limits::write_bytes_max) {
         write_reply(out, replies_.front());
         replies_.pop_front();
+        skip_overdue(replies_, out.now);
     }
 }
 
 void responder_state::write_reply(outgoing& out, const sent_reply& next) const {
     codec::reply frame;
-    frame.token = next.token;
+    frame.token = next.handle.token;
     frame.failed = next.what.failed;
     frame.text = next.what.text;
     frame.record.view = next.what.record;
     if (const std::size_t bytes = codec::body_size(frame); bytes > frame_bytes_max_) {
         frame = {};
-        frame.token = next.token;
+        frame.token = next.handle.token;
         frame.failed = true;
         frame.text = fmt::format("the reply of {} bytes does not fit into a frame of {} bytes",
                                  bytes, frame_bytes_max_);
@@ -163,16 +176,10 @@ bool responder_state::on_requested(const codec::requested& push, const shared_by
     if (!record || record->bytes.size() != push.record.view.size()) {
         return false;
     }
-    // The broker gives a new one for one whose time is over there, which is sooner than here.
-    drop_overdue(now);
-    const std::size_t arrived_max =
-        std::size_t{2} * setup_.prefetch + client_limits::requests_spare_max;
-    if (arrived_.size() >= arrived_max) {
-        arrived_.pop_front();
-    }
-    arrived_.push_back({.handle = {push.token, connection_},
+    make_room(now);
+    const mono_time deadline = later(now, std::max<duration_us>(push.remaining, {}));
+    arrived_.push_back({.handle = {push.token, connection_, deadline},
                         .requester = push.requester,
-                        .deadline = later(now, std::max<duration_us>(push.remaining, {})),
                         .body = body,
                         .record = push.record.view});
     pump(now, out);
@@ -181,19 +188,30 @@ bool responder_state::on_requested(const codec::requested& push, const shared_by
 
 // ---- the application
 
-void responder_state::drop_overdue(mono_time now) {
-    std::erase_if(arrived_, [&](const handed_request& each) { return each.deadline <= now; });
+// The broker gives a new one for one whose time is over there, which is sooner than here. So when
+// there are too many, those that end first are over, or as good as.
+void responder_state::make_room(mono_time now) {
+    const std::size_t arrived_max =
+        std::size_t{2} * setup_.prefetch + client_limits::requests_spare_max;
+    skip_overdue(arrived_, now);
+    if (arrived_.size() < arrived_max) {
+        return;
+    }
+    const auto deadline = [](const handed_request& each) { return each.handle.deadline; };
+    std::erase_if(arrived_, [&](const handed_request& each) { return deadline(each) <= now; });
+    if (arrived_.size() >= arrived_max) {
+        arrived_.erase(std::ranges::min_element(arrived_, {}, deadline));
+    }
 }
 
 std::optional<handed_request> responder_state::take(mono_time now) {
-    while (!arrived_.empty()) {
-        handed_request next = std::move(arrived_.front());
-        arrived_.pop_front();
-        if (next.deadline > now) {
-            return next;
-        }
+    skip_overdue(arrived_, now);
+    if (arrived_.empty()) {
+        return std::nullopt;
     }
-    return std::nullopt;
+    handed_request next = std::move(arrived_.front());
+    arrived_.pop_front();
+    return next;
 }
 
 std::uint64_t responder_state::wait(mono_time now, callback<std::optional<handed_request>> done,
@@ -225,9 +243,10 @@ void responder_state::pump(mono_time now, calls& out) {
     }
 }
 
-void responder_state::reply(request_handle to, made_reply what) {
-    if (connected_ && to.connection == connection_) {
-        replies_.push_back({to.token, std::move(what)});
+void responder_state::reply(request_handle to, made_reply what, mono_time now) {
+    skip_overdue(replies_, now);  // as long as the connection takes nothing
+    if (connected_ && to.connection == connection_ && to.deadline > now) {
+        replies_.push_back({to, std::move(what)});
     }
 }
 

@@ -12,7 +12,7 @@
 // goes, or the broker would give requests to a responder that is none.
 //
 // Invariants: a reply goes over the connection its request came over, or nowhere: whoever asked was
-// told when that was lost. Each waiter is called exactly once.
+// told when that was lost; and not after its deadline. Each waiter is called exactly once.
 #pragma once
 
 #include <cstdint>
@@ -34,13 +34,13 @@ namespace brokerd::client_core {
 struct request_handle {
     request_token token;
     std::uint64_t connection = 0;
+    mono_time deadline{};  // nobody waits for the reply any more
 };
 
 // A request taken to be handled.
 struct handed_request {
     request_handle handle;
     std::string requester;
-    mono_time deadline{};
     shared_bytes body;  // keeps `record` alive
     byte_view record;   // verified
 };
@@ -93,7 +93,7 @@ public:
     // Calls with the next request, or with nothing when no more will come.
     std::uint64_t wait(mono_time now, callback<std::optional<handed_request>> done, calls& out);
     void cancel_wait(std::uint64_t ticket);
-    void reply(request_handle to, made_reply what);
+    void reply(request_handle to, made_reply what, mono_time now);
     // Takes nothing new; what has arrived is to be handled.
     void stop(calls& out);
     // As stop(), when nobody handles any more: what has arrived ends without a reply.
@@ -114,12 +114,12 @@ private:
         callback<std::optional<handed_request>> done;
     };
     struct sent_reply {
-        request_token token;
+        request_handle handle;
         made_reply what;
     };
 
     void write_reply(outgoing& out, const sent_reply& next) const;
-    void drop_overdue(mono_time now);
+    void make_room(mono_time now);
     void pump(mono_time now, calls& out);
     void fail(const error& why, calls& out);
     void retry_later(mono_time now, calls& out);

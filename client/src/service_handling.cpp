@@ -20,7 +20,8 @@ service_request to_public(const std::string& service, const handed_request& take
             .key = std::move(parts.key),
             .headers = std::move(parts.headers),
             .payload = std::move(parts.payload),
-            .deadline = std::chrono::steady_clock::time_point(taken.deadline.time_since_epoch())};
+            .deadline =
+                std::chrono::steady_clock::time_point(taken.handle.deadline.time_since_epoch())};
 }
 
 made_reply reply_of(const outgoing_message& returned) {

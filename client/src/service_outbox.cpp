@@ -22,16 +22,42 @@ error request_outcome_unknown(const std::string& text) {
 }  // namespace
 
 std::uint64_t service_outbox::add(std::string service, byte_buffer record, mono_time deadline,
-                                  callback<service_reply> done) {
+                                  callback<service_reply> done, calls& out) {
+    if (!fits(record.size())) {
+        finish<service_reply>(
+            out, done,
+            std::unexpected(make_error(
+                client_errc::timed_out,
+                fmt::format("too many requests wait to be sent for one more, of service {}; "
+                            "nothing was done; wait for replies, or raise in_flight_messages and "
+                            "in_flight_bytes",
+                            service))));
+        return 0;
+    }
     const std::uint64_t ticket = ++last_ticket_;
-    look_at_ = std::min(look_at_, deadline);
+    waiting_until_.emplace(deadline, ticket);
+    waiting_bytes_ += record.size();
     waiting_.emplace(
         ticket, entry{ticket, std::move(service), std::move(record), deadline, std::move(done)});
     return ticket;
 }
 
+bool service_outbox::fits(std::size_t record_bytes) const {
+    return waiting_.empty() ||
+           (waiting_.size() < waiting_max_ && waiting_bytes_ + record_bytes <= waiting_bytes_max_);
+}
+
+// `ticket` is of one that waits.
+service_outbox::entry service_outbox::take_waiting(std::uint64_t ticket) {
+    entry taken = std::move(waiting_.extract(ticket).mapped());
+    waiting_until_.erase({taken.deadline, ticket});
+    waiting_bytes_ -= taken.record.size();
+    return taken;
+}
+
 void service_outbox::cancel(std::uint64_t ticket) {
-    if (waiting_.erase(ticket) > 0) {
+    if (waiting_.contains(ticket)) {
+        (void)take_waiting(ticket);
         return;
     }
     // It still counts as one that has no answer.
@@ -84,7 +110,7 @@ result<void> service_outbox::check(const codec::service_request& frame) const {
 
 void service_outbox::write(outgoing& out, calls& done) {
     while (wants_write() && out.bytes.size() < client_limits::write_bytes_max) {
-        entry next = std::move(waiting_.extract(waiting_.begin()).mapped());
+        entry next = take_waiting(waiting_.begin()->first);
         const duration_us left = next.deadline - out.now;
         codec::service_request frame;
         frame.service = next.service;
@@ -101,6 +127,7 @@ void service_outbox::write(outgoing& out, calls& done) {
         const std::uint32_t request = out.ids.next();
         codec::encode_frame(out.bytes, request, frame);
         next.record = {};
+        look_at_ = std::min(look_at_, answer_by(next));
         sent_.emplace(request, std::move(next));
     }
 }
@@ -140,20 +167,18 @@ mono_time service_outbox::answer_by(const entry& of) const {
 }
 
 mono_time service_outbox::tick(mono_time now, calls& out) {
-    if (now < look_at_) {
-        return look_at_;
+    while (!waiting_until_.empty() && waiting_until_.begin()->first <= now) {
+        entry over = take_waiting(waiting_until_.begin()->second);
+        finish<service_reply>(out, over.done, std::unexpected(late(over)));
     }
+    if (look_at_ <= now) {
+        end_unanswered(now, out);
+    }
+    return waiting_until_.empty() ? look_at_ : std::min(look_at_, waiting_until_.begin()->first);
+}
+
+void service_outbox::end_unanswered(mono_time now, calls& out) {
     look_at_ = mono_never;
-    for (auto each = waiting_.begin(); each != waiting_.end();) {
-        entry& of = each->second;
-        if (of.deadline > now) {
-            look_at_ = std::min(look_at_, of.deadline);
-            ++each;
-            continue;
-        }
-        finish<service_reply>(out, of.done, std::unexpected(late(of)));
-        each = waiting_.erase(each);
-    }
     for (auto each = sent_.begin(); each != sent_.end();) {
         entry& of = each->second;
         if (answer_by(of) > now) {
@@ -167,7 +192,6 @@ mono_time service_outbox::tick(mono_time now, calls& out) {
                 "the broker said nothing of a request of service {} in time", of.service))));
         each = sent_.erase(each);
     }
-    return look_at_;
 }
 
 void service_outbox::fail_all(const error& unsent, calls& out) {
@@ -175,8 +199,9 @@ void service_outbox::fail_all(const error& unsent, calls& out) {
         finish<service_reply>(out, each.done,
                               std::unexpected(request_outcome_unknown(unsent.what())));
     }
-    for (auto& [ticket, each] : std::exchange(waiting_, {})) {
-        finish<service_reply>(out, each.done, std::unexpected(unsent));
+    while (!waiting_.empty()) {
+        entry next = take_waiting(waiting_.begin()->first);
+        finish<service_reply>(out, next.done, std::unexpected(unsent));
     }
 }
 

@@ -2,13 +2,17 @@
 // without an answer. Sans-I/O. Owner: the holder of the client's lock.
 //
 // Invariants: each request gets its callback exactly once, unless it was cancelled; none is ever
-// sent twice; never more without an answer than the broker takes of a connection.
+// sent twice; never more without an answer than the broker takes of a connection, and never more
+// that wait to be sent than client_options::in_flight_*, or one.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 
+#include "brokerd/options.hpp"
 #include "brokerd/service.hpp"
 #include "client/src/outgoing.hpp"
 #include "client/src/result.hpp"
@@ -21,12 +25,16 @@ namespace brokerd::client_core {
 
 class service_outbox {
 public:
-    // `answer_timeout`: how much longer than a request's own time its answer may take.
-    explicit service_outbox(duration_us answer_timeout) : answer_timeout_(answer_timeout) {}
+    // Of the options, request_timeout is how much longer than a request's own time its answer may
+    // take.
+    explicit service_outbox(const client_options& options)
+        : answer_timeout_(options.request_timeout),
+          waiting_max_(options.in_flight_messages),
+          waiting_bytes_max_(options.in_flight_bytes) {}
 
-    // Returns a ticket for cancel().
+    // Returns a ticket for cancel(), or 0 if too many wait: it has failed then.
     std::uint64_t add(std::string service, byte_buffer record, mono_time deadline,
-                      callback<service_reply> done);
+                      callback<service_reply> done, calls& out);
     // Drops the callback. What was sent may be handled nevertheless.
     void cancel(std::uint64_t ticket);
 
@@ -59,15 +67,22 @@ private:
         callback<service_reply> done;
     };
 
+    [[nodiscard]] bool fits(std::size_t record_bytes) const;
+    [[nodiscard]] entry take_waiting(std::uint64_t ticket);
     [[nodiscard]] result<void> check(const codec::service_request& frame) const;
     [[nodiscard]] error late(const entry& of) const;
     [[nodiscard]] mono_time answer_by(const entry& of) const;
+    void end_unanswered(mono_time now, calls& out);
 
     std::map<std::uint64_t, entry> waiting_;  // by ticket: in the order they came
-    std::map<std::uint32_t, entry> sent_;     // by request id
+    std::set<std::pair<mono_time, std::uint64_t>> waiting_until_;  // deadlines and tickets of these
+    std::uint64_t waiting_bytes_ = 0;                              // of records
+    std::map<std::uint32_t, entry> sent_;                          // by request id
+    mono_time look_at_ = mono_never;                               // none of sent_ is over before
     std::uint64_t last_ticket_ = 0;
-    mono_time look_at_ = mono_never;  // nothing is over before
     duration_us answer_timeout_;
+    std::size_t waiting_max_;
+    std::uint64_t waiting_bytes_max_;
     bool ready_ = false;
     bool takes_requests_ = false;
     std::size_t frame_bytes_max_ = 0;

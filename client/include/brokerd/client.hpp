@@ -247,17 +247,19 @@ public:
                           const consume_options& options = {});
 
     /// Asks a service and returns the reply of one of its responders. Requests asked at the same
-    /// time, from any threads, are pipelined; more than 1024 wait here. Nothing of it is stored,
-    /// and a request is never sent twice: whether to repeat it is for the caller to decide. Errors:
-    /// no_responder: nobody is attached; busy: too many wait there, or no responder had room in
-    /// time; timed_out and not_connected: it could not be sent in time, for want of a connection
-    /// the latter. Of these nothing was done. request_failed: the responder threw, and what() has
-    /// its words. deadline_exceeded: no reply in time from the responder that has the request.
-    /// responder_gone: the responder that had it left. outcome_unknown: the connection was lost, or
-    /// the client closed, before the reply came. reply_dropped: there was a reply, but too many
-    /// before it were not read yet. message_too_large, invalid_name; invalid_argument: a timeout
-    /// out of bounds, or what does not fit into a frame; feature_unsupported: the broker is too
-    /// old. A time to live of the message means nothing here.
+    /// time, from any threads, are pipelined; more than 1024 wait here, as many as the in_flight_*
+    /// of client_options. Nothing of it is stored, and a request is never sent twice: whether to
+    /// repeat it is for the caller to decide. Errors: no_responder: nobody is attached; busy: too
+    /// many wait there, or no responder had room in time; timed_out and not_connected: it could not
+    /// be sent in time, for want of a connection the latter; timed_out also at once, if too many
+    /// wait here. Of these nothing was done.
+    /// request_failed: the responder threw, and what() has its words. deadline_exceeded: no reply
+    /// in time from the responder that has the request. responder_gone: the responder that had it
+    /// left. outcome_unknown: the connection was lost, or the client closed, before the reply came.
+    /// reply_dropped: there was a reply, but too many before it were not read yet.
+    /// message_too_large, invalid_name; invalid_argument: a timeout out of bounds, or what does not
+    /// fit into a frame; feature_unsupported: the broker is too old. A time to live of the message
+    /// means nothing here.
     service_reply request(std::string_view service, const outgoing_message& message,
                           const request_options& options = {});
 

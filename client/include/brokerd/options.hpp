@@ -41,9 +41,10 @@ struct client_options {
     /// which have none.
     /// Counts while there is a connection.
     std::chrono::microseconds request_timeout = std::chrono::seconds{30};
-    /// Most messages handed in and not yet acknowledged; publishing waits beyond.
+    /// Most messages handed in and not yet acknowledged; publishing waits beyond. Also most
+    /// requests of services that wait to be sent; those beyond fail with timed_out.
     std::uint32_t in_flight_messages = 16'384;
-    /// Most bytes of such messages; one message is always allowed.
+    /// Most bytes of such messages, and of such requests; one is always allowed.
     std::uint64_t in_flight_bytes = std::uint64_t{32} * 1024 * 1024;
     /// How long close() waits for what is in flight.
     std::chrono::microseconds close_timeout = std::chrono::seconds{5};

@@ -42,7 +42,10 @@ struct ask_outcome {
 
 class client_services : public testing::Test {
 protected:
-    client_services() { peer.terms.features |= codec::feature::services; }
+    explicit client_services(client_options options = scripted_peer::quick_options())
+        : peer(std::move(options)) {
+        peer.terms.features |= codec::feature::services;
+    }
 
     // The outcome stays valid as long as the test.
     ask_outcome& ask(const std::string& payload = "apples?", duration_us timeout = 10s) {
@@ -101,7 +104,7 @@ protected:
     }
     [[nodiscard]] responder_state& state() { return *peer.state.find_responder(id); }
     void reply(const handed_request& to, const std::string& payload) {
-        state().reply(to.handle, reply_of({.payload = payload}));
+        state().reply(to.handle, reply_of({.payload = payload}), peer.now);
     }
     // A silence does not end the connection.
     void without_heartbeats() {
@@ -185,6 +188,66 @@ TEST_F(client_services, no_more_are_sent_than_the_broker_takes) {
     EXPECT_EQ(payload_of(next.as<codec::service_request>().record.view), "beyond");
     say_replied(next.request, "ok");
     EXPECT_TRUE(beyond.reply);
+}
+
+class client_service_bounds : public client_services {
+protected:
+    client_service_bounds() : client_services(small()) {}
+    static client_options small() {
+        client_options options = scripted_peer::quick_options();
+        options.in_flight_messages = 3;
+        options.in_flight_bytes = 1000;
+        return options;
+    }
+};
+
+TEST_F(client_service_bounds, too_many_that_wait_fail_at_once) {
+    ask_outcome& first = ask("1", 1s);
+    ask_outcome& second = ask("2");
+    ask_outcome& third = ask("3");
+    ask_outcome& beyond = ask("4");
+    EXPECT_TRUE(first.open());
+    EXPECT_EQ(beyond.code(), client_errc::timed_out);
+    EXPECT_TRUE(beyond.failure->retryable());
+    EXPECT_THAT(beyond.failure->what(), HasSubstr("nothing was done"));
+    peer.pass(1s);
+    EXPECT_FALSE(first.open());
+    EXPECT_TRUE(ask("5").open()) << "one that is over makes room";
+    EXPECT_FALSE(ask("6").open());
+    peer.state.cancel_ask(second.ticket);
+    EXPECT_TRUE(ask("7").open()) << "one that is cancelled makes room";
+    EXPECT_FALSE(ask("8").open());
+    peer.greet();
+    EXPECT_THAT(peer.write(), SizeIs(3));
+    EXPECT_TRUE(third.open());
+    EXPECT_TRUE(ask("9").open()) << "those that were sent make room";
+}
+
+TEST_F(client_service_bounds, too_many_bytes_that_wait_fail_at_once) {
+    ask_outcome& large = ask(std::string(5000, 'x'), 1s);
+    EXPECT_TRUE(large.open()) << "one is always allowed";
+    EXPECT_EQ(ask("small").code(), client_errc::timed_out);
+    peer.pass(1s);
+    EXPECT_FALSE(large.open());
+    EXPECT_TRUE(ask(std::string(500, 'x')).open());
+    EXPECT_FALSE(ask(std::string(500, 'x')).open());
+    EXPECT_TRUE(ask("small").open());
+}
+
+TEST_F(client_services, those_that_wait_end_at_their_deadlines) {
+    ask_outcome& last = ask("1", 3s);
+    ask_outcome& first = ask("2", 1s);
+    ask_outcome& middle = ask("3", 2s);
+    peer.pass(0s);
+    EXPECT_EQ(peer.next_tick, peer.now + 1s);
+    peer.pass(1s);
+    EXPECT_FALSE(first.open());
+    EXPECT_EQ(peer.next_tick, peer.now + 1s);
+    peer.pass(1s);
+    EXPECT_FALSE(middle.open());
+    EXPECT_TRUE(last.open());
+    peer.pass(1s);
+    EXPECT_FALSE(last.open());
 }
 
 TEST_F(client_services, a_broker_that_does_not_answer_at_all_leaves_it_unknown) {
@@ -294,7 +357,7 @@ TEST_F(client_services, what_a_handler_throws_fails_the_request) {
     EXPECT_THAT(unsendable.text, HasSubstr("cannot be sent"));
     serve();
     push(7, "x");
-    state().reply(state().take(peer.now)->handle, failed);
+    state().reply(state().take(peer.now)->handle, failed, peer.now);
     const auto frame = peer.write_one();
     const auto answer = frame.as<codec::reply>();
     EXPECT_TRUE(answer.failed);
@@ -309,6 +372,36 @@ TEST_F(client_services, a_reply_that_does_not_fit_into_a_frame_fails_the_request
     reply(*state().take(peer.now), std::string(1000, 'x'));
     const auto frame = peer.write_one();
     EXPECT_TRUE(frame.as<codec::reply>().failed);
+}
+
+TEST_F(client_services, a_reply_that_nobody_waits_for_any_more_is_not_sent) {
+    serve();
+    push(7, "late", 1s);
+    push(8, "late to be sent", 2s);
+    push(9, "in time", 10s);
+    const auto first = state().take(peer.now);
+    const auto second = state().take(peer.now);
+    const auto third = state().take(peer.now);
+    peer.pass(1s);
+    reply(*first, "1");
+    EXPECT_THAT(peer.write(), IsEmpty());
+    reply(*third, "3");
+    reply(*second, "2");
+    peer.pass(1s);
+    EXPECT_EQ(peer.write_one().as<codec::reply>().token, request_token{9});
+}
+
+TEST_F(client_services, replies_go_a_write_at_a_time) {
+    serve();
+    push(7, "x");
+    push(8, "x");
+    reply(*state().take(peer.now), std::string(client_limits::write_bytes_max, 'x'));
+    reply(*state().take(peer.now), "42");
+    byte_buffer bytes;
+    peer.with([&](calls& out) { peer.state.write(bytes, peer.now, out); });
+    EXPECT_GT(bytes.size(), client_limits::write_bytes_max);
+    EXPECT_TRUE(peer.state.wants_write(peer.now));
+    EXPECT_EQ(peer.write_one().as<codec::reply>().token, request_token{8});
 }
 
 TEST_F(client_services, who_waits_gets_the_next_request) {
@@ -542,6 +635,32 @@ TEST_F(client_services, what_arrives_is_bounded) {
         push(token, "x");
     }
     EXPECT_EQ(state().take(peer.now)->handle.token, request_token{2}) << "the oldest went";
+}
+
+TEST_F(client_services, what_goes_for_want_of_room_is_what_ends_first) {
+    serve();
+    const std::size_t most = 8 + client_limits::requests_spare_max;
+    push(1, "long", 1h);
+    push(2, "short", 1s);
+    push(3, "middle", 2s);
+    push(4, "middle", 2s);
+    for (std::uint64_t token = 5; token <= most + 1; ++token) {
+        push(token, "x", 10s);
+    }
+    peer.pass(2s);
+    push(100, "x", 10s);
+    push(101, "x", 10s);
+    std::vector<request_token> left;
+    while (const auto next = state().take(peer.now)) {
+        left.push_back(next->handle.token);
+    }
+    std::vector<request_token> expected{request_token{1}};
+    for (std::uint64_t token = 5; token <= most + 1; ++token) {
+        expected.emplace_back(token);
+    }
+    expected.emplace_back(100);
+    expected.emplace_back(101);
+    EXPECT_EQ(left, expected) << "2 for want of room, then 3 and 4, whose time was over";
 }
 
 }  // namespace
