@@ -352,6 +352,25 @@ TEST_F(client_services_test, a_shut_down_waits_for_the_reply) {
     EXPECT_EQ(broker.wait(), 0);
 }
 
+TEST_F(client_services_test, who_stops_before_the_first_attach_waits_for_no_broker) {
+    client patient = connected({.give_up_after = forever});
+    with.ensure_queue("orders/billing");
+    std::stop_source stop;
+    stop.request_stop();
+    EXPECT_EQ(patient.serve("prices", echo, {.stop = stop.get_token()}), 0U);
+    EXPECT_EQ(patient.consume("orders/billing", [](message&) {}, {.stop = stop.get_token()}), 0U);
+    broker.signal(SIGTERM);
+    EXPECT_EQ(broker.wait(), 0);
+    served one(patient, echo);
+    std::stop_source later;
+    auto consumed = std::async(std::launch::async, [&, token = later.get_token()] {
+        return patient.consume("orders/billing", [](message&) {}, {.stop = token});
+    });
+    later.request_stop();
+    EXPECT_EQ(consumed.get(), 0U);
+    EXPECT_EQ(one.stop(), 0U);
+}
+
 // ---- coroutines
 
 asio::awaitable<outgoing_message> echo_later(const service_request& asked) {
