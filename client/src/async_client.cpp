@@ -190,7 +190,8 @@ asio::awaitable<void> close_consumer(std::shared_ptr<core_consumer> of) {
 
 asio::awaitable<std::shared_ptr<core_consumer>> attach_consumer(std::shared_ptr<core> to,
                                                                 std::string queue,
-                                                                consume_options options) {
+                                                                consume_options options,
+                                                                std::stop_token stop) {
     value_or_throw(client_core::check_queue(queue));
     value_or_throw(client_core::check_options(options));
     auto opened = std::make_shared<core_consumer>(std::move(to), std::move(queue), options);
@@ -198,6 +199,7 @@ asio::awaitable<std::shared_ptr<core_consumer>> attach_consumer(std::shared_ptr<
         opened->open(options, std::move(done));
         return nullptr;  // the consumer closes with its last handle, which is ours
     };
+    const std::stop_callback stopped(std::move(stop), [opened] { opened->stop(); });
     const result<void> attached = co_await suspend<void>(std::move(start));
     value_or_throw(attached);
     co_return opened;
@@ -206,7 +208,8 @@ asio::awaitable<std::shared_ptr<core_consumer>> attach_consumer(std::shared_ptr<
 asio::awaitable<std::uint64_t> consume_queue(std::shared_ptr<core> of, std::string queue,
                                              std::function<asio::awaitable<void>(message&)> handler,
                                              consume_options options) {
-    std::shared_ptr<core_consumer> from = co_await attach_consumer(of, std::move(queue), options);
+    std::shared_ptr<core_consumer> from =
+        co_await attach_consumer(of, std::move(queue), options, options.stop);
     const std::uint64_t handled =
         co_await client_core::consume_all(from, std::move(handler), options);
     co_await close_consumer(from);
@@ -317,7 +320,7 @@ template <typename Make>
 asio::awaitable<async_consumer> open_with(std::shared_ptr<core> of, std::string queue,
                                           consume_options options, Make make) {
     std::shared_ptr<core_consumer> opened =
-        co_await attach_consumer(std::move(of), std::move(queue), std::move(options));
+        co_await attach_consumer(std::move(of), std::move(queue), std::move(options), {});
     co_return make(std::move(opened));
 }
 

@@ -1,5 +1,6 @@
 // Requests and replies in the asynchronous interface.
 #include <exception>
+#include <stop_token>
 #include <utility>
 
 #include "brokerd/async_client.hpp"
@@ -104,8 +105,11 @@ asio::awaitable<std::uint64_t> serve_all(std::shared_ptr<core> of, std::string s
         from->open(client_core::prefetch_of(options), std::move(done));
         return nullptr;  // the responder ends with its last handle, which is ours
     };
-    const result<void> attached = co_await suspend<void>(std::move(start));
-    value_or_throw(attached);
+    {
+        const std::stop_callback stopped(options.stop, [from] { from->stop(); });
+        const result<void> attached = co_await suspend<void>(std::move(start));
+        value_or_throw(attached);
+    }
     auto group = std::make_shared<worker_group>(options.concurrency, [from] { from->stop(); });
     std::function<asio::awaitable<void>()> work = [from, handler, group] {
         return handle_requests(from, handler, group);

@@ -83,10 +83,12 @@ void blocking_client::submit(std::string_view topic, const outgoing_message& mes
 }
 
 blocking_consumer::blocking_consumer(std::shared_ptr<blocking_client> client,
-                                     std::string_view queue, const consume_options& options)
+                                     std::string_view queue, const consume_options& options,
+                                     std::stop_token stop)
     : client_(std::move(client)), consumer_(client_->shared_core(), std::string(queue), options) {
     value_or_throw(check_queue(queue));
     value_or_throw(check_options(options));
+    const std::stop_callback stopped(std::move(stop), [this] { consumer_.stop(); });
     value_or_throw(
         wait_for<void>([&](callback<void> opened) { consumer_.open(options, std::move(opened)); }));
 }

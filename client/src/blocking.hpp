@@ -57,8 +57,9 @@ private:
 // A consumer and the client whose thread it needs.
 class blocking_consumer {
 public:
+    // Returns when it is attached, or `stop` was requested: then it hands out nothing.
     blocking_consumer(std::shared_ptr<blocking_client> client, std::string_view queue,
-                      const consume_options& options);
+                      const consume_options& options, std::stop_token stop);
 
     [[nodiscard]] std::optional<message> next(duration_us timeout);
     void stop() { consumer_.stop(); }

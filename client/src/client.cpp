@@ -121,7 +121,8 @@ ensured_queue client::ensure_queue(std::string_view queue, const queue_options& 
 
 std::uint64_t client::consume(std::string_view queue, const std::function<void(message&)>& handler,
                               const consume_options& options) {
-    consumer from = open_consumer(queue, options);
+    consumer from(
+        std::make_shared<client_core::blocking_consumer>(state_, queue, options, options.stop));
     std::atomic<std::uint64_t> handled = 0;
     std::exception_ptr failed;
     std::once_flag once;
@@ -158,7 +159,8 @@ std::uint64_t client::consume(std::string_view queue, const std::function<void(m
 }
 
 consumer client::open_consumer(std::string_view queue, const consume_options& options) {
-    return consumer(std::make_shared<client_core::blocking_consumer>(state_, queue, options));
+    return consumer(std::make_shared<client_core::blocking_consumer>(state_, queue, options,
+                                                                     std::stop_token()));
 }
 
 reader client::open_reader(std::string_view topic, log_position from,

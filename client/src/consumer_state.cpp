@@ -365,6 +365,7 @@ void consumer_state::wait_confirmed(callback<settle_counts> done, calls& out) {
 
 void consumer_state::stop(calls& out) {
     stopped_ = true;
+    finish<void>(out, opened_, {});
     pump({}, out);
 }
 
@@ -375,7 +376,8 @@ void consumer_state::close(callback<settle_counts> done, calls& out) {
     }
     closing_ = true;
     closed_ = std::move(done);
-    stop(out);
+    stopped_ = true;
+    pump({}, out);
     if (phase_ == phase::detached && held_.open() == 0 && !outbox_.has_unsent()) {
         phase_ = phase::ended;
     }

@@ -43,7 +43,8 @@ public:
         std::weak_ptr<core> owner;    // whom its messages answer to
     };
 
-    // `opened` is called when the broker has accepted or refused it for the first time.
+    // `opened` is called when the broker has accepted or refused it for the first time, or by
+    // stop().
     consumer_state(setup what, callback<void> opened);
 
     // ---- the connection

@@ -39,8 +39,11 @@ public:
 
     // To be called once.
     void open(const consume_options& options, callback<void> opened) {
-        id_ = owner_->locked([&](client_state& state, mono_time, calls& out) {
-            return state.open_consumer(queue_, options, owner_, std::move(opened), out);
+        owner_->locked([&](client_state& state, mono_time, calls& out) {
+            id_ = state.open_consumer(queue_, options, owner_, std::move(opened), out);
+            if (stopped_) {
+                stop(state, out);
+            }
         });
     }
 
@@ -67,11 +70,11 @@ public:
         });
     }
 
+    // May come before open().
     void stop() {
         owner_->locked([&](client_state& state, mono_time, calls& out) {
-            if (consumer_state* const of = state.find_consumer(id_); of != nullptr) {
-                of->stop(out);
-            }
+            stopped_ = true;
+            stop(state, out);
         });
     }
 
@@ -104,6 +107,11 @@ public:
     }
 
 private:
+    void stop(client_state& state, calls& out) {
+        if (consumer_state* const of = state.find_consumer(id_); of != nullptr) {
+            of->stop(out);
+        }
+    }
     template <typename T>
     T ask(T otherwise, T (consumer_state::*what)() const) const {
         return owner_->locked([&](client_state& state, mono_time, calls&) {
@@ -116,6 +124,7 @@ private:
     std::string queue_;
     bool confirm_;
     consumer_id id_;
+    bool stopped_ = false;  // belongs to the holder of the lock
 };
 
 class core_reader {
@@ -195,8 +204,11 @@ public:
 
     // To be called once.
     void open(std::uint32_t prefetch, callback<void> opened) {
-        id_ = owner_->locked([&](client_state& state, mono_time, calls& out) {
-            return state.open_responder(service_, prefetch, std::move(opened), out);
+        owner_->locked([&](client_state& state, mono_time, calls& out) {
+            id_ = state.open_responder(service_, prefetch, std::move(opened), out);
+            if (stopped_) {
+                stop(state, out);
+            }
         });
     }
 
@@ -231,20 +243,27 @@ public:
             }
         });
     }
+    // May come before open().
     void stop() {
         owner_->locked([&](client_state& state, mono_time, calls& out) {
-            if (responder_state* const of = state.find_responder(id_); of != nullptr) {
-                of->stop(out);
-            }
+            stopped_ = true;
+            stop(state, out);
         });
     }
 
     [[nodiscard]] const std::string& service() const { return service_; }
 
 private:
+    void stop(client_state& state, calls& out) {
+        if (responder_state* const of = state.find_responder(id_); of != nullptr) {
+            of->stop(out);
+        }
+    }
+
     std::shared_ptr<core> owner_;
     std::string service_;
     responder_id id_;
+    bool stopped_ = false;  // belongs to the holder of the lock
 };
 
 }  // namespace brokerd::client_core

@@ -255,8 +255,8 @@ void responder_state::stop(calls& out) {
     // A serve under way is followed by its unserve.
     if (phase_ == phase::detached) {
         phase_ = phase::ended;
-        finish<void>(out, opened_, {});
     }
+    finish<void>(out, opened_, {});
     pump({}, out);
 }
 

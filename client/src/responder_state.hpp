@@ -61,7 +61,8 @@ public:
         duration_us request_timeout;  // for the answer to serve
     };
 
-    // `opened` is called when the broker has accepted or refused it for the first time.
+    // `opened` is called when the broker has accepted or refused it for the first time, or by
+    // stop().
     responder_state(setup what, callback<void> opened);
 
     // ---- the connection

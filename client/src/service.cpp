@@ -82,6 +82,8 @@ std::uint64_t client::serve(std::string_view service,
     value_or_throw(client_core::check_service(service));
     value_or_throw(client_core::check_options(options));
     core_responder from(state_->shared_core(), std::string(service));
+    // Nothing new; what has arrived is handled below.
+    const std::stop_callback stop(options.stop, [&] { from.stop(); });
     value_or_throw(wait_for<void>([&](callback<void> opened) {
         from.open(client_core::prefetch_of(options), std::move(opened));
     }));
@@ -99,8 +101,6 @@ std::uint64_t client::serve(std::string_view service,
         }
     };
     {
-        // Nothing new; what has arrived is handled below.
-        const std::stop_callback stop(options.stop, [&] { from.stop(); });
         std::vector<std::jthread> others;
         try {
             for (std::uint32_t i = 1; i < options.concurrency; ++i) {

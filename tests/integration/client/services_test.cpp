@@ -352,6 +352,25 @@ TEST_F(client_services_test, a_shut_down_waits_for_the_reply) {
     EXPECT_EQ(broker.wait(), 0);
 }
 
+TEST_F(client_services_test, who_stops_before_the_first_attach_waits_for_no_broker) {
+    client patient = connected({.give_up_after = forever});
+    with.ensure_queue("orders/billing");
+    std::stop_source stop;
+    stop.request_stop();
+    EXPECT_EQ(patient.serve("prices", echo, {.stop = stop.get_token()}), 0U);
+    EXPECT_EQ(patient.consume("orders/billing", [](message&) {}, {.stop = stop.get_token()}), 0U);
+    broker.signal(SIGTERM);
+    EXPECT_EQ(broker.wait(), 0);
+    served one(patient, echo);
+    std::stop_source later;
+    auto consumed = std::async(std::launch::async, [&, token = later.get_token()] {
+        return patient.consume("orders/billing", [](message&) {}, {.stop = token});
+    });
+    later.request_stop();
+    EXPECT_EQ(consumed.get(), 0U);
+    EXPECT_EQ(one.stop(), 0U);
+}
+
 // ---- coroutines
 
 asio::awaitable<outgoing_message> echo_later(const service_request& asked) {
@@ -377,6 +396,25 @@ asio::awaitable<void> ask_and_stop(async_client& asking, std::stop_source& stop)
     stop.request_stop();
 }
 
+asio::awaitable<void> leave_alone(message&) {
+    co_return;
+}
+
+// Runs a context on a thread of its own, until it is out of work or the test is left, as by an
+// exception.
+class running {
+public:
+    explicit running(asio::io_context& context)
+        : context_(context), thread_([&context] { context.run(); }) {}
+    ~running() { context_.stop(); }
+    running(const running&) = delete;
+    running& operator=(const running&) = delete;
+
+private:
+    asio::io_context& context_;
+    std::jthread thread_;
+};
+
 TEST_F(client_services_test, both_sides_with_coroutines) {
     asio::io_context context;
     async_client serving(context.get_executor(), broker.address());
@@ -389,13 +427,36 @@ TEST_F(client_services_test, both_sides_with_coroutines) {
         echo_later;
     auto handled =
         asio::co_spawn(context, serving.serve("prices", handle, options), asio::use_future);
-    std::jthread runs([&] { context.run(); });
+    const running runs(context);
     wait_for_responders(1);
     asio::co_spawn(context, ask_and_stop(asking, stop), asio::use_future).get();
     EXPECT_EQ(handled.get(), 2U);
     EXPECT_THAT(admin(with).services(), IsEmpty());
     asio::co_spawn(context, serving.close(), asio::use_future).get();
     asio::co_spawn(context, asking.close(), asio::use_future).get();
+}
+
+TEST_F(client_services_test, coroutines_that_stop_before_the_first_attach_wait_for_no_broker) {
+    broker.signal(SIGTERM);
+    EXPECT_EQ(broker.wait(), 0);
+    asio::io_context context;
+    async_client alone(context.get_executor(), broker.address());
+    std::stop_source stop;
+    serve_options serving;
+    serving.stop = stop.get_token();
+    consume_options consuming;
+    consuming.stop = stop.get_token();
+    const std::function<asio::awaitable<outgoing_message>(const service_request&)> reply =
+        echo_later;
+    const std::function<asio::awaitable<void>(message&)> handle = leave_alone;
+    auto replied = asio::co_spawn(context, alone.serve("prices", reply, serving), asio::use_future);
+    auto consumed = asio::co_spawn(context, alone.consume("orders/billing", handle, consuming),
+                                   asio::use_future);
+    const running runs(context);
+    stop.request_stop();
+    EXPECT_EQ(replied.get(), 0U);
+    EXPECT_EQ(consumed.get(), 0U);
+    asio::co_spawn(context, alone.close(), asio::use_future).get();
 }
 
 }  // namespace

@@ -378,6 +378,35 @@ TEST(client_consumer, stopping_lets_what_was_handed_out_be_answered) {
     EXPECT_THAT(consumer.flush(), SizeIs(1));
 }
 
+TEST(client_consumer, stopping_before_the_attach_waits_for_none) {
+    scripted_peer peer;
+    consumer_script consumer(peer);
+    peer.with([&](calls& out) { consumer.state().stop(out); });
+    EXPECT_TRUE(consumer.opened);
+    EXPECT_TRUE(consumer.state().over());
+    consumer.close();
+    EXPECT_TRUE(consumer.closed);
+    peer.greet();
+    EXPECT_THAT(peer.write(), testing::IsEmpty());
+}
+
+TEST(client_consumer, stopping_during_the_attach_detaches_after_it) {
+    scripted_peer peer;
+    peer.greet();
+    consumer_script consumer(peer);
+    const auto attach = peer.write_one();
+    peer.with([&](calls& out) { consumer.state().stop(out); });
+    EXPECT_TRUE(consumer.opened);
+    consumer.close();
+    EXPECT_FALSE(consumer.closed);
+    consumer.accept(attach);
+    const auto detach = peer.write_one();
+    EXPECT_EQ(detach.type, codec::frame_type::detach);
+    peer.say(detach.request, codec::ok{});
+    EXPECT_TRUE(consumer.closed);
+    EXPECT_FALSE(consumer.close_failure);
+}
+
 TEST(client_consumer, closing_without_connection_gives_back_over_the_next) {
     scripted_peer peer;
     consumer_script consumer(peer);

@@ -597,6 +597,39 @@ TEST_F(client_services, who_stops_without_a_connection_is_done) {
     EXPECT_THAT(peer.write(), IsEmpty());
 }
 
+TEST_F(client_services, who_stops_before_the_first_attach_waits_for_none) {
+    open();
+    stop();
+    EXPECT_TRUE(opened);
+    EXPECT_TRUE(state().over());
+    peer.greet();
+    EXPECT_THAT(peer.write(), IsEmpty());
+}
+
+TEST_F(client_services, who_stops_during_the_first_attach_leaves_after_it) {
+    open();
+    peer.greet();
+    const auto attach = peer.write_one();
+    stop();
+    EXPECT_TRUE(opened);
+    EXPECT_FALSE(state().over()) << "the broker may accept it";
+    peer.say(attach.request, codec::ok{});
+    const auto leaving = peer.write_one();
+    EXPECT_EQ(leaving.type, frame_type::unserve);
+    peer.say(leaving.request, codec::ok{});
+    EXPECT_TRUE(state().over());
+}
+
+TEST_F(client_services, who_stops_during_the_first_attach_is_done_when_that_is_lost) {
+    open();
+    peer.greet();
+    (void)peer.write_one();
+    stop();
+    peer.lose();
+    EXPECT_TRUE(opened);
+    EXPECT_TRUE(state().over());
+}
+
 TEST_F(client_services, who_is_released_does_not_wait_for_replies) {
     serve();
     push(7, "nobody handles it");
