@@ -291,6 +291,10 @@ asio::awaitable<ensured_topic> async_client::ensure_topic(std::string_view topic
     return ask<codec::topic_created, ensured_topic>(core_, std::move(request), repeat::harmless);
 }
 
+asio::awaitable<ensured_queue> async_client::ensure_queue(std::string_view queue) {
+    return ensure_queue(queue, queue_options());
+}
+
 asio::awaitable<ensured_queue> async_client::ensure_queue(std::string_view queue,
                                                           const queue_options& settings,
                                                           log_position start, delivery_mode mode) {

@@ -189,8 +189,9 @@ public:
                                                               const topic_options& settings = {});
 
     /// As client::ensure_queue(). Cancellation: it may be done nevertheless.
+    [[nodiscard]] asio::awaitable<ensured_queue> ensure_queue(std::string_view queue);
     [[nodiscard]] asio::awaitable<ensured_queue> ensure_queue(
-        std::string_view queue, const queue_options& settings = {},
+        std::string_view queue, const queue_options& settings,
         log_position start = log_position::earliest(), delivery_mode mode = delivery_mode::shared);
 
     /// Handles the messages of a queue with a coroutine per message, `options.concurrency` of them

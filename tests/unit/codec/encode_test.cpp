@@ -83,7 +83,10 @@ TEST(encode, round_trip_of_default_values) {
 // A message that ends in bytes or runs up to the end may be cut at places where it is whole.
 template <typename Message>
 constexpr bool open_ended = std::is_same_v<Message, publish> || std::is_same_v<Message, schedule> ||
-                            std::is_same_v<Message, deliver> || std::is_same_v<Message, messages>;
+                            std::is_same_v<Message, deliver> || std::is_same_v<Message, messages> ||
+                            std::is_same_v<Message, service_request> ||
+                            std::is_same_v<Message, requested> || std::is_same_v<Message, reply> ||
+                            std::is_same_v<Message, replied>;
 
 // A message that grew may be cut in front of each of its later fields.
 template <typename Message>

@@ -230,7 +230,10 @@ TEST_F(keyed_queue, what_is_given_back_before_the_cursor_came_by_is_no_gap) {
     q = h.attach(back, "t/q", 100, held).queue;
     ASSERT_EQ(h.queue_info("t/q").leased, 3U);
     h.settle(back, q, settle_action::release, held);
-    EXPECT_THAT(offsets_of(h.deliveries(back)), ElementsAre(0, 2, 4));
+    const auto again = h.deliveries(back);
+    EXPECT_THAT(offsets_of(again), ElementsAre(0, 2));
+    h.settle(back, q, settle_action::ack, runs_of(again));
+    EXPECT_THAT(offsets_of(h.deliveries(back)), ElementsAre(4));
 }
 
 TEST_F(keyed_queue, a_late_ack_after_a_restart_holds_for_a_message_the_cursor_has_passed) {

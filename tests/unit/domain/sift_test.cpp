@@ -227,15 +227,16 @@ TEST_F(sift_backlog_test, a_failed_read_is_tried_again) {
 }
 
 TEST_F(sift_test, looks_at_a_large_backlog_in_slices) {
-    for (int i = 0; i < 6; ++i) {
-        std::vector<std::string> keys(5000, "b");
+    h.make_queue("t/keeps");
+    for (int i = 0; i < 30; ++i) {
+        std::vector<std::string> keys(1000, "b");
         keys.back() = "a";
         publish(keys);
     }
     make(only_a);
-    EXPECT_GT(info().ready, 6U) << "one slice";
+    EXPECT_GT(info().ready, 30U) << "one slice";
     h.pass(20ms);
-    EXPECT_EQ(info().ready, 6U);
+    EXPECT_EQ(info().ready, 30U);
 }
 
 // ---- a move ----
