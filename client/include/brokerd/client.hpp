@@ -250,12 +250,14 @@ public:
     /// time, from any threads, are pipelined; more than 1024 wait here, as many as the in_flight_*
     /// of client_options. Nothing of it is stored, and a request is never sent twice: whether to
     /// repeat it is for the caller to decide. Errors: no_responder: nobody is attached; busy: too
-    /// many wait there, or no responder had room in time; timed_out and not_connected: it could not
-    /// be sent in time, for want of a connection the latter; timed_out also at once, if too many
-    /// wait here. Of these nothing was done.
-    /// request_failed: the responder threw, and what() has its words. deadline_exceeded: no reply
-    /// in time from the responder that has the request. responder_gone: the responder that had it
-    /// left. outcome_unknown: the connection was lost, or the client closed, before the reply came.
+    /// many wait there, no responder had room in time, or the broker shuts down; timed_out and
+    /// not_connected: it could not be sent in time, for want of a connection the latter; timed_out
+    /// also at once, if too many wait here. Of these nothing was done. request_failed: the
+    /// responder threw, and what() has its words. deadline_exceeded: no reply in time from the
+    /// responder that has the request. responder_gone: the responder that had it left.
+    /// outcome_unknown: the connection was lost, or the client closed, before the reply came; or
+    /// the broker, which is to end it at the deadline, said nothing until
+    /// client_options::request_timeout later. So it may last as long as both times together.
     /// reply_dropped: there was a reply, but too many before it were not read yet.
     /// message_too_large, invalid_name; invalid_argument: a timeout out of bounds, or what does not
     /// fit into a frame; feature_unsupported: the broker is too old. A time to live of the message
@@ -274,13 +276,14 @@ public:
     /// of the service that has the fewest in progress. One whose time was over before a handler was
     /// free is not handed out.
     /// Attaches again by itself after a loss of the connection; whoever asked was told then, and a
-    /// reply that is ready only now is dropped.
+    /// reply that is ready only now is dropped, as is one that comes after its deadline.
     /// Returns the number of requests handled: when a stop was requested through `options.stop`
     /// (what has arrived is handled and replied to before), or the client was closed. Never for
     /// want of requests or connection. The handler runs on the calling thread and, with concurrency
     /// above 1, on further threads; it may use the client, but not close it. Errors: invalid_name,
     /// too_many_responders; invalid_argument: options out of bounds; feature_unsupported: the
-    /// broker is too old; timed_out.
+    /// broker is too old. Of the first attach only: busy (the broker shuts down), not_connected,
+    /// timed_out.
     std::uint64_t serve(std::string_view service,
                         const std::function<outgoing_message(const service_request&)>& handler,
                         const serve_options& options = {});

@@ -226,17 +226,16 @@ TEST_F(sift_backlog_test, a_failed_read_is_tried_again) {
     EXPECT_EQ(info().ready, 1U);
 }
 
-TEST_F(sift_test, looks_at_a_large_backlog_in_slices) {
-    h.make_queue("t/keeps");
+TEST_F(sift_backlog_test, looks_at_a_backlog_of_several_slices) {
     for (int i = 0; i < 30; ++i) {
         std::vector<std::string> keys(1000, "b");
         keys.back() = "a";
         publish(keys);
     }
     make(only_a);
-    EXPECT_GT(info().ready, 30U) << "one slice";
     h.pass(20ms);
     EXPECT_EQ(info().ready, 30U);
+    EXPECT_EQ(info().done, 29'970U);
 }
 
 // ---- a move ----
