@@ -126,15 +126,17 @@ void create_queue(core& c, turn& t, asker who, const codec::queue_create& asked)
         c.refuse(t, who, path.error());
         return;
     }
-    const auto settings = settled(asked.settings);
-    if (!settings) {
-        c.refuse(t, who, settings.error());
-        return;
-    }
     codec::queue_create what = asked;
-    what.settings = *settings;
+    const auto settings = settled(asked.settings);
+    if (settings) {
+        what.settings = *settings;
+    }
     if (const auto existing = c.find_queue(what.queue)) {
         answer_existing(c, t, who, what, **existing);
+        return;
+    }
+    if (!settings) {
+        c.refuse(t, who, settings.error());
         return;
     }
     const auto found = c.find_topic(path->topic);

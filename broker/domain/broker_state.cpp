@@ -224,6 +224,10 @@ std::vector<std::string> broker_state::warnings() const {
             if (!q->read_error.empty()) {
                 warnings.push_back(fmt::format("queue {}: {}", q->path(), q->read_error));
             }
+            if (q->sifting && !q->sifting->read_error.empty()) {
+                warnings.push_back(fmt::format("what the filter of queue {} takes: {}", q->path(),
+                                               q->sifting->read_error));
+            }
             if (q->too_many_retrying() || q->too_many_runs()) {
                 warnings.push_back(fmt::format(
                     "queue {} gives out no new messages: {}", q->path(),

@@ -153,6 +153,8 @@ public:
     mono_time waiting_until = mono_never;                    // no waiting read ends before
     std::vector<connection_id> draining;                     // to be told when they hold nothing
     std::uint64_t dispatch_number = 0;
+    std::uint64_t sifted_in = 0;  // the dispatch whose walks have looked at so many messages
+    std::uint64_t sifted = 0;
 
     std::uint64_t next_fetch = 1;
     std::map<std::uint64_t, fetch_handler> fetches;

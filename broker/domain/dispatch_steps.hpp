@@ -1,6 +1,5 @@
 // The steps that dispatch to shared queues and to ordered ones have in common. Private to
-// dispatch.cpp and dispatch_ordered.cpp, to sift.cpp, which reads likewise, and to
-// explain_waiting.cpp, which only looks.
+// dispatch.cpp and dispatch_ordered.cpp, and to explain_waiting.cpp, which only looks.
 #pragma once
 
 #include <cstdint>

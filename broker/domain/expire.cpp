@@ -87,7 +87,11 @@ swept sweep_chunk(core& c, turn& t, queue& q, const chunk& data) {
 
 std::optional<std::uint64_t> live_from(core& c, turn& t, queue& q, const chunk& data,
                                        offset_range range, std::uint64_t live_max) {
-    range.count = sifted_from(c, t, q, data, range, live_max);
+    const auto sifted = sifted_from(c, t, q, data, range, live_max);
+    if (!sifted) {
+        return std::nullopt;
+    }
+    range.count = *sifted;
     const topic& of = q.owner;
     if (range.count == 0 || !data.may_have_expired(t.wall, of.settings.ttl) ||
         base::seeded_fault(base::fault::deliver_expired)) {

@@ -142,12 +142,13 @@ private:
     // Ends what has expired in a chunk, in every queue. False: not all of it yet.
     [[nodiscard]] bool sweep(const chunk& data) {
         left_some_ = false;
+        held_some_ = false;
         work_ += data.count() * (of_.queues.size() + 1);
         for (const auto& [name, q] : of_.queues) {
             const swept result = sweep_chunk(c_, t_, *q, data);
             result.held.for_each([&](offset_range range) {
                 w_.held.insert(range);
-                left_some_ = true;
+                held_some_ = true;
             });
             if (result.postponed != offset_end) {
                 left_some_ = true;
@@ -168,8 +169,8 @@ private:
         if (data.first_expiry() == wall_never) {
             return next;
         }
-        if (left_some_) {
-            next = t_.wall + durable_again;
+        if (held_some_ || left_some_) {
+            next = t_.wall + (held_some_ ? durable_again : postponed_again);
         }
         for (offset_t at = data.base_offset(); at < data.end_offset(); ++at) {
             const wall_time expiry = data.expiry_of(at, duration_us{0});
@@ -402,7 +403,8 @@ private:
     expiry_watch& w_;
     std::uint64_t work_ = 0;
     bool busy_ = false;       // it was enough for this look
-    bool left_some_ = false;  // by the last sweep: leased, or postponed
+    bool held_some_ = false;  // the last sweep met some that are leased
+    bool left_some_ = false;  // it postponed some
 };
 
 }  // namespace

@@ -249,6 +249,19 @@ std::uint64_t count_before(const question& of) {
     return fresh + (q.order ? 0 : q.returned.count());
 }
 
+// ---- filter and end of the queue ----
+
+bool is_unsifted(const question& of) {
+    return !of.about_queue() && of.known == nullptr && of.q.sifting && of.q.sifting->filter &&
+           of.q.sifting->unsifted.contains(of.offset) && of.q.sifting->at <= of.offset;
+}
+
+// One gap too many, until some have closed.
+bool is_left(const question& of) {
+    return !of.about_queue() && of.known == nullptr && of.q.sifting &&
+           of.q.sifting->unsifted.contains(of.offset) && of.q.sifting->at == offset_end;
+}
+
 // ---- time to live ----
 
 // As far as memory knows.
@@ -256,25 +269,15 @@ bool has_expired(const question& of) {
     if (of.about_queue() || !of.q.owner.expiry || (of.known != nullptr && of.known->ttl_lifted)) {
         return false;
     }
+    if (of.q.sifting && of.q.sifting->unsifted.contains(of.offset) && is_not_taken(of)) {
+        return false;  // it is done, however old
+    }
     const place at = find_in_memory(of.q, of.offset);
     return at.data && at.data->expiry_of(of.offset, of.q.owner.settings.ttl) <= of.t.wall;
 }
 
 std::string what_becomes(const question& of) {
     return std::string(to_string(of.q.settings.on_expiry));
-}
-
-// ---- filter and end of the queue ----
-
-bool is_unsifted(const question& of) {
-    return !of.about_queue() && of.known == nullptr && of.q.sifting &&
-           of.q.sifting->unsifted.contains(of.offset) && of.q.sifting->at != offset_end;
-}
-
-// One gap too many, until some have closed.
-bool is_left(const question& of) {
-    return !of.about_queue() && of.known == nullptr && of.q.sifting &&
-           of.q.sifting->unsifted.contains(of.offset) && of.q.sifting->at == offset_end;
 }
 
 // ---- the table ----
@@ -298,7 +301,6 @@ constexpr reason_row ways_to_wait[] = {
      "{} between settled messages, the queue's max_runs",
      [](const question& of) { return is_left(of) && is_not_taken(of); },
      [](const question& of) { return texts{human_count(of.q.settings.max_runs, "gap")}; }},
-    {"the queue's filter has not been asked yet whether it is for it", is_unsifted},
 
     // Nothing at all is given out.
     {"the queue is paused; resume it: brokerctl queue resume {}",
@@ -311,6 +313,7 @@ constexpr reason_row ways_to_wait[] = {
     {"reading failed ({}); it is tried again",
      [](const question& of) { return !of.q.read_error.empty() && of.q.read_again > of.t.now.mono; },
      [](const question& of) { return texts{of.q.read_error}; }},
+    {"the queue's filter has not been asked yet whether it is for it", is_unsifted},
     {"the keys of messages that were leased or retrying at the start are being read",
      [](const question& of) {
          return of.q.order && (!of.q.order->keys_known || of.q.order->unknown > 0);

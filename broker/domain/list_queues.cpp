@@ -12,6 +12,9 @@
 namespace brokerd::domain {
 namespace {
 
+// Of filters in one page, which is to fit into a frame.
+constexpr std::size_t page_filter_bytes = limits::mib;
+
 // The oldest message that is ready, leased or retrying.
 std::optional<offset_t> oldest_of(const queue& q) {
     const offset_t open = q.book.floor() < q.owner.end ? q.book.floor() : offset_end;
@@ -166,6 +169,7 @@ void answer_list(core& c, turn& t, std::shared_ptr<pending_list> list) {
 // The queues behind `after` (TOPIC/QUEUE), of one topic or all.
 void collect(core& c, const codec::queue_list& what, pending_list& list) {
     const auto limit = std::clamp<std::size_t>(what.limit, 1, limits::list_items_max);
+    std::size_t filter_bytes = 0;
     const std::size_t slash = what.after.find('/');
     const std::string after_topic = what.after.substr(0, slash);
     const std::string after_queue =
@@ -178,11 +182,12 @@ void collect(core& c, const codec::queue_list& what, pending_list& list) {
         }
         auto q = of.name == after_topic ? of.queues.upper_bound(after_queue) : of.queues.begin();
         for (; q != of.queues.end(); ++q) {
-            if (list.queues.size() == limit) {
+            if (list.queues.size() == limit || filter_bytes >= page_filter_bytes) {
                 list.more = true;
                 return;
             }
             list.queues.push_back(q->second->id);
+            filter_bytes += q->second->settings.filter.size();
         }
     }
 }

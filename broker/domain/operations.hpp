@@ -207,8 +207,8 @@ void forget_expiry(core& c, topic& of);
 // ---- expire.cpp ----
 // For dispatch: how many of these ready messages, from the first one on, are for the queue and have
 // not expired, at most `live_max`; 0: the first is not or had, and was ended with those behind it
-// that went the same way. Nothing: it has expired, but this commit takes no more; the queue is
-// looked at again with the next. `data` holds the first one.
+// that went the same way. Nothing: it is enough for now, or it has expired and this commit takes no
+// more; the queue is looked at again soon. `data` holds the first one.
 [[nodiscard]] std::optional<std::uint64_t> live_from(core& c, turn& t, queue& q, const chunk& data,
                                                      offset_range range, std::uint64_t live_max);
 // For dispatch of a retry whose record is known: ends it if it has expired; true if it did.
@@ -226,10 +226,11 @@ void sift_again(core& c, turn& t, queue& q, offset_t from);
 // Looks at some of what is left to look at.
 void sift_backlog(core& c, turn& t, queue& q);
 // For dispatch: how many of these ready messages, from the first one on, are for the queue, about
-// `count_max`; 0: the first was not, and was ended with those behind it that were not. `data` holds
-// the first one.
-[[nodiscard]] std::uint64_t sifted_from(core& c, turn& t, queue& q, const chunk& data,
-                                        offset_range range, std::uint64_t count_max);
+// `count_max`; 0: the first was not, and was ended with those behind it that were not. Nothing:
+// enough for now; the queue is looked at again soon. `data` holds the first one.
+[[nodiscard]] std::optional<std::uint64_t> sifted_from(core& c, turn& t, queue& q,
+                                                       const chunk& data, offset_range range,
+                                                       std::uint64_t count_max);
 // A ready message that was not looked at yet, and is not for the queue.
 [[nodiscard]] bool is_unmatched(const queue& q, const chunk& data, offset_t offset);
 void restore_sieve(core& c, turn& t, queue& q);

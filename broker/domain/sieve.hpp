@@ -2,7 +2,9 @@
 // done for the queue as soon as it is appended. Owner: the queue; null for one that takes all.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "broker/base/seeded_fault.hpp"
@@ -34,11 +36,14 @@ struct sieve {
     // ---- what was appended before there was this filter, or was one gap too many ----
     interval_set unsifted;          // may hold ready messages that are not for the queue
     offset_t durable = offset_end;  // the store knows: from here on
-    offset_t at = 0;                // below, this pass has looked at all of it
-    bool left_some = false;         // this pass or an append left what was one gap too many
+    offset_t at = 0;                // below, this pass has looked at all of it; end: no pass
+    bool left_some = false;         // one was one gap too many: all from there on is left for later
     bool reading = false;
-    mono_time again{};  // after a failed read
+    std::string read_error;  // empty = reads succeed
+    mono_time again{};       // no slice before
     read_window window;
+    std::uint64_t looked_in = 0;  // the dispatch that has looked at so many
+    std::uint64_t looked = 0;
 };
 
 }  // namespace brokerd::domain

@@ -13,10 +13,10 @@
 #include <fmt/format.h>
 
 #include "broker/base/assert.hpp"
-#include "broker/domain/dispatch_steps.hpp"
 #include "broker/domain/operations.hpp"
 #include "broker/domain/sieve.hpp"
 #include "protocol/types/limits.hpp"
+#include "protocol/types/names.hpp"
 
 namespace brokerd::domain {
 namespace {
@@ -24,7 +24,9 @@ namespace {
 constexpr std::size_t sift_read_bytes = 256 * limits::kib;
 constexpr std::size_t sift_windows_per_cache =
     4;  // read windows may take this many times the cache
-constexpr std::uint64_t sift_work_per_slice = 20000;  // messages
+// Messages looked at in one dispatch: by the walks of all queues, and for each by its own.
+constexpr std::uint64_t walk_work_max = 10000;
+constexpr std::uint64_t dispatch_work_max = 10000;
 constexpr duration_us sift_pause = std::chrono::milliseconds(1);
 constexpr std::uint64_t sift_reader = std::uint64_t{1} << 61U;  // its own kept iterator
 
@@ -47,32 +49,34 @@ void note_unsifted(core& c, turn& t, queue& q) {
     }
 }
 
-// Ends the ready messages of a chunk that are not for the queue. False: some were one gap too many.
-bool sift_chunk(core& c, turn& t, queue& q, const chunk& data) {
+// Ends the ready messages of a chunk that are not for the queue: all of them, or those not looked
+// at yet. False: one was one gap too many.
+bool sift_chunk(core& c, turn& t, queue& q, const chunk& data, bool is_new) {
     const sieve& s = *q.sifting;
-    bool all = true;
+    const auto takes = [&](offset_t offset) {
+        return (!is_new && !s.unsifted.contains(offset)) || s.takes(data, offset);
+    };
     auto run = q.next_ready_run(data.base_offset());
     while (run && run->first < data.end_offset()) {
         const offset_t stop = std::min(run->end(), data.end_offset());
         for (offset_t at = run->first; at < stop;) {
-            if (s.takes(data, at)) {
+            if (takes(at)) {
                 ++at;
                 continue;
             }
             const offset_t first = at;
-            while (at < stop && !s.takes(data, at)) {
+            while (at < stop && !takes(at)) {
                 ++at;
             }
             const offset_range range{first, at - first};
             if (q.is_one_run_too_many(range)) {
-                all = false;
-            } else {
-                end_unmatched(c, t, q, range);
+                return false;
             }
+            end_unmatched(c, t, q, range);
         }
         run = q.next_ready_run(stop);
     }
-    return all;
+    return true;
 }
 
 // Everything from the end of the queue on is done for it, wherever it can be; nothing is read.
@@ -90,32 +94,63 @@ void end_behind(core& c, turn& t, queue& q) {
     }
 }
 
+// The store has answered a walk. What a queue cannot look at does not keep it from giving out what
+// it can read.
+void take_read(core& c, const turn& t, queue& q, offset_t from, fetch_result& result) {
+    sieve& s = *q.sifting;
+    s.read_error.clear();
+    auto* log = std::get_if<log_fetched>(&result);
+    if (log != nullptr && !log->chunks.empty() && log->chunks.front()->contains(from)) {
+        s.window.add(log->chunks);
+    } else if (from >= q.owner.trim) {  // else what was wanted has ended meanwhile
+        const auto* failed = std::get_if<failure>(&result);
+        s.read_error = failed != nullptr
+                           ? failed->text
+                           : fmt::format("{} is not in the log",
+                                         to_string(message_address{q.owner.name, from}));
+        s.again = t.now.mono + read_retry;
+        c.arm(q, s.again);
+        return;
+    }
+    c.wake(q);
+}
+
+// Once most gaps have closed, so that each that closes does not begin the walk again.
+bool has_room_for_gaps(const queue& q) {
+    return q.book.closed().runs() <= q.settings.max_runs / 4 * 3;
+}
+
 // A walk over what is to be looked at; one slice of it.
 class walk {
 public:
     walk(core& c, turn& t, queue& q) : c_(c), t_(t), q_(q), s_(*q.sifting) {}
 
     void run() {
-        while (work_ < sift_work_per_slice) {
+        if (std::exchange(c_.sifted_in, c_.dispatch_number) != c_.dispatch_number) {
+            c_.sifted = 0;
+        }
+        while (c_.sifted < walk_work_max) {
             const offset_t at = next();
-            if (at == offset_end) {
-                end_pass();
+            if (at == offset_end) {  // what else there is, is leased or closed
+                s_.unsifted.clear();
+                end_pass(false);
                 return;
             }
             const chunk_ptr data = chunk_at(at);
             if (!data) {
                 return;
             }
-            work_ += data->count();
-            if (sift_chunk(c_, t_, q_, *data)) {
-                s_.unsifted.erase({data->base_offset(), data->count()});
-            } else {
-                s_.left_some = true;
+            c_.sifted += data->count();
+            if (!sift_chunk(c_, t_, q_, *data, false)) {
+                end_pass(true);
+                return;
             }
+            s_.unsifted.erase({data->base_offset(), data->count()});
             s_.at = data->end_offset();
             s_.window.drop_below(s_.at);
         }
-        c_.arm(q_, t_.now.mono + sift_pause);
+        s_.again = t_.now.mono + sift_pause;
+        c_.arm(q_, s_.again);
     }
 
 private:
@@ -131,11 +166,8 @@ private:
         }
     }
 
-    // What is left is leased or closed, or one gap too many.
-    void end_pass() {
-        if (!s_.left_some) {
-            s_.unsifted.clear();
-        }
+    void end_pass(bool leaves_some) {
+        s_.left_some = leaves_some;
         s_.at = offset_end;
         s_.window.clear();
         note_unsifted(c_, t_, q_);
@@ -160,14 +192,7 @@ private:
                     return;
                 }
                 of->sifting->reading = false;
-                if (offset < of->owner.trim) {  // what was wanted has ended meanwhile
-                    c.wake(*of);
-                    return;
-                }
-                if (const auto* chunks = read_chunks(c, later, *of, offset, result)) {
-                    of->sifting->window.add(*chunks);
-                    c.wake(*of);
-                }
+                take_read(c, later, *of, offset, result);
             });
         return nullptr;
     }
@@ -176,13 +201,7 @@ private:
     turn& t_;
     queue& q_;
     sieve& s_;
-    std::uint64_t work_ = 0;
 };
-
-// Once most gaps have closed, so that each that closes does not begin the walk again.
-bool has_room_for_gaps(const queue& q) {
-    return q.book.closed().runs() <= q.settings.max_runs / 4 * 3;
-}
 
 }  // namespace
 
@@ -222,9 +241,14 @@ void set_sieve(core& c, queue& q) {
 
 void sift_appended(core& c, turn& t, topic& of, const chunk& data) {
     for (const auto& [name, q] : of.queues) {
-        if (q->sifting && !sift_chunk(c, t, *q, data)) {
-            q->sifting->unsifted.insert({data.base_offset(), data.count()});
-            q->sifting->left_some = true;
+        if (!q->sifting) {
+            continue;
+        }
+        sieve& s = *q->sifting;
+        // Behind one that is left all is: else there would be as many places to look at as gaps.
+        s.left_some = s.left_some || !sift_chunk(c, t, *q, data, true);
+        if (s.left_some) {
+            s.unsifted.insert({data.base_offset(), data.count()});
             note_unsifted(c, t, *q);
         }
     }
@@ -241,6 +265,8 @@ void sift_again(core& c, turn& t, queue& q, offset_t from) {
     from = std::max(s.filter ? from : std::max(from, s.until), q.book.floor());
     if (from < q.owner.end) {
         s.unsifted.insert({from, q.owner.end - from});
+        // What is leased was given out before, and stays.
+        q.leases.for_each([&](const lease_span& span) { s.unsifted.erase(span.offsets()); });
         s.at = std::min(s.at, from);
         c.wake(q);
     }
@@ -267,26 +293,37 @@ void sift_backlog(core& c, turn& t, queue& q) {
         s.left_some = false;
         s.at = 0;
     }
-    if (t.now.mono < q.read_again) {
-        c.arm(q, q.read_again);
+    if (t.now.mono < s.again) {
+        c.arm(q, s.again);
         return;
     }
     walk(c, t, q).run();
 }
 
-std::uint64_t sifted_from(core& c, turn& t, queue& q, const chunk& data, offset_range range,
-                          std::uint64_t count_max) {
+std::optional<std::uint64_t> sifted_from(core& c, turn& t, queue& q, const chunk& data,
+                                         offset_range range, std::uint64_t count_max) {
     const offset_t stop = std::min(range.end(), data.end_offset());
     if (!q.sifting || !q.sifting->unsifted.contains_any({range.first, stop - range.first})) {
         return range.count;
     }
     sieve& s = *q.sifting;
+    if (std::exchange(s.looked_in, c.dispatch_number) != c.dispatch_number) {
+        s.looked = 0;
+    }
+    if (s.looked >= dispatch_work_max) {
+        c.arm(q, t.now.mono + sift_pause);
+        return std::nullopt;
+    }
+    const auto takes = [&](offset_t offset) {
+        return !s.unsifted.contains(offset) || s.takes(data, offset);
+    };
     offset_t at = range.first;
-    const bool taken = s.takes(data, at);
-    while (at < stop && (!taken || at - range.first < count_max) && s.takes(data, at) == taken) {
+    const bool taken = takes(at);
+    while (at < stop && (!taken || at - range.first < count_max) && takes(at) == taken) {
         ++at;
     }
     const offset_range looked_at{range.first, at - range.first};
+    s.looked += looked_at.count;
     if (!q.moving) {  // a move may make some of them ready once more
         s.unsifted.erase(looked_at);
     }
@@ -313,7 +350,9 @@ void restore_sieve(core& c, turn& t, queue& q) {
     if (from < q.owner.end) {
         q.sifting->unsifted.insert({from, q.owner.end - from});
         q.sifting->at = 0;
-        c.arm(q, t.now.mono + sift_pause);
+        // Consumers may come back for what they hold.
+        q.sifting->again = t.now.mono + c.options.expiry_grace;
+        c.arm(q, q.sifting->again);
     }
 }
 

@@ -44,7 +44,8 @@ struct create_queue_options {
 bool nothing_between(const log_position& from, const log_position& until) {
     using kind = log_position::kind;
     return from.which() == until.which() &&
-           ((from.which() == kind::offset && from.offset() >= until.offset()) ||
+           (from.which() == kind::latest ||
+            (from.which() == kind::offset && from.offset() >= until.offset()) ||
             (from.which() == kind::time && from.time() >= until.time()));
 }
 

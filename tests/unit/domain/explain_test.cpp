@@ -327,6 +327,7 @@ const explain_case stopped_cases[] = {
          backlog_scene s;
          s.publish_keys({"a", "b"});
          s.h.hold_fetches = true;
+         s.attach();
          s.h.ask<codec::ok>(s.h.admin,
                             codec::queue_set{.queue = "t/q", .settings = {.filter = "key = 'a'"}});
          return s.explain_beside_reads(1);
