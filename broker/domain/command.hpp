@@ -50,6 +50,7 @@ struct publish_request {
     producer_id producer;
     std::uint64_t first_sequence = 0;
     std::uint64_t largest_record = 0;      // bytes
+    std::string id{};                      // of its one message; empty: it has none
     std::optional<schedule_time> later{};  // a schedule; none: append now
 };
 
@@ -81,9 +82,9 @@ using request_body =
                  codec::attach, codec::detach, codec::set_prefetch, codec::settle,
                  codec::topic_create, codec::topic_list, codec::topic_set, codec::topic_remove,
                  codec::queue_create, codec::queue_list, codec::queue_set, codec::queue_remove,
-                 codec::queue_pause, codec::queue_seek, codec::queue_purge, codec::queue_explain,
-                 codec::read, codec::message_show, codec::dead_list, codec::dead_redrive,
-                 codec::dead_purge, codec::consumer_list, codec::schedule_list,
+                 codec::queue_pause, codec::queue_seek, codec::queue_purge, codec::queue_clone,
+                 codec::queue_explain, codec::read, codec::message_show, codec::dead_list,
+                 codec::dead_redrive, codec::dead_purge, codec::consumer_list, codec::schedule_list,
                  codec::schedule_cancel, codec::serve, codec::unserve, codec::service_list>;
 
 struct request {
@@ -159,8 +160,13 @@ struct expiring_fetched {
     wall_time next = wall_never;        // of the entry behind them; wall_never: there is none
 };
 
-using fetch_result = std::variant<log_fetched, exceptions_fetched, due_fetched, times_fetched,
-                                  offset_fetched, schedules_fetched, expiring_fetched, failure>;
+struct message_ids_fetched {
+    std::vector<std::optional<message_id_entry>> entries;  // in the order asked
+};
+
+using fetch_result =
+    std::variant<log_fetched, exceptions_fetched, due_fetched, times_fetched, offset_fetched,
+                 schedules_fetched, expiring_fetched, message_ids_fetched, failure>;
 
 struct fetched {
     std::uint64_t id = 0;

@@ -31,6 +31,7 @@ struct publish_accepted {
     offset_t base_offset = 0;  // of a schedule: its id
     std::uint32_t count = 0;
     bool duplicate = false;
+    durability level = durability::disk;
 };
 
 // A publish was refused. The session answers error and gives the credit back.
@@ -155,9 +156,15 @@ struct fetch_expiring {
     std::uint32_t limit = 0;
 };
 
+// What is remembered of message ids.
+struct fetch_message_ids {
+    topic_id topic;
+    std::vector<std::string> ids;
+};
+
 using fetch_body =
     std::variant<fetch_log, fetch_exceptions, scan_exceptions, fetch_due, fetch_times, fetch_offset,
-                 fetch_schedules, find_schedules, fetch_expiring>;
+                 fetch_schedules, find_schedules, fetch_expiring, fetch_message_ids>;
 
 struct fetch {
     std::uint64_t id = 0;

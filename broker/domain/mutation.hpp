@@ -45,6 +45,10 @@ enum class mutation_kind : std::uint8_t {
     schedule_totals = 22,
     expiry_moved = 23,
     expiry_watched = 24,
+    message_id_put = 25,
+    message_ids_forgotten = 26,
+    offsets_reserved = 27,
+    offsets_skipped = 28,
 };
 
 struct epoch_started {
@@ -431,12 +435,91 @@ struct expiry_watched {
     }
 };
 
+// What the first publish with a message id led to.
+struct message_id_entry {
+    offset_t at = 0;          // the end of the topic then: for how long it is remembered
+    std::uint64_t value = 0;  // offset of the message, or id of its schedule
+    bool scheduled = false;
+    bool operator==(const message_id_entry&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"at", &message_id_entry::at, ""},
+                          field{"value", &message_id_entry::value, ""},
+                          field{"scheduled", &message_id_entry::scheduled, ""}};
+    }
+};
+
+struct message_id_put {
+    static constexpr mutation_kind kind = mutation_kind::message_id_put;
+    topic_id topic;
+    std::string id;
+    message_id_entry entry;
+    bool operator==(const message_id_put&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &message_id_put::topic, ""},
+                          field{"id", &message_id_put::id, "bytes"},
+                          field{"entry", &message_id_put::entry, ""}};
+    }
+};
+
+// Ids put when the topic ended below `below` are forgotten: it only grows. The store may drop them
+// when it likes. `marks` = how far the topic was when, for what is forgotten next.
+struct message_ids_forgotten {
+    static constexpr mutation_kind kind = mutation_kind::message_ids_forgotten;
+    topic_id topic;
+    offset_t below = 0;
+    std::vector<done_mark> marks;  // ascending
+    bool operator==(const message_ids_forgotten&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &message_ids_forgotten::topic, ""},
+                          field{"below", &message_ids_forgotten::below, ""},
+                          field{"marks", &message_ids_forgotten::marks, ""}};
+    }
+};
+
+// A topic of durability os gives out no offset from `below` on until a later one is durable: so
+// after a start it begins there, and none is used twice. 0: none is reserved.
+struct offsets_reserved {
+    static constexpr mutation_kind kind = mutation_kind::offsets_reserved;
+    topic_id topic;
+    offset_t below = 0;
+    bool operator==(const offsets_reserved&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &offsets_reserved::topic, ""},
+                          field{"below", &offsets_reserved::below, ""}};
+    }
+};
+
+struct offset_run {
+    offset_t first = 0;
+    std::uint64_t count = 0;
+    bool operator==(const offset_run&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"first", &offset_run::first, ""},
+                          field{"count", &offset_run::count, ""}};
+    }
+};
+
+// These offsets may have been given out before the broker stopped without goodbye, and no message
+// has them: they are done in every queue. Ascending and without neighbours; replaces those before.
+// The topic ends behind the last one, or behind its last chunk.
+struct offsets_skipped {
+    static constexpr mutation_kind kind = mutation_kind::offsets_skipped;
+    topic_id topic;
+    std::vector<offset_run> runs;
+    bool operator==(const offsets_skipped&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &offsets_skipped::topic, ""},
+                          field{"runs", &offsets_skipped::runs, ""}};
+    }
+};
+
 using mutation =
     std::variant<epoch_started, topic_created, topic_changed, topic_removed, queue_created,
                  queue_changed, queue_removed, appended, trimmed, queue_delta, queue_snapshot,
                  exception_put, exception_erased, kept_put, kept_erased, producer_put,
                  producer_erased, retry_clock, done_marks, schedule_put, schedule_erased,
-                 schedule_totals, expiry_moved, expiry_watched>;
+                 schedule_totals, expiry_moved, expiry_watched, message_id_put,
+                 message_ids_forgotten, offsets_reserved, offsets_skipped>;
 
 // Described mutations are encoded field by field (protocol/codec/wire.hpp), the others:
 //   appended        the bytes of the chunk

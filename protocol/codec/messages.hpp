@@ -113,6 +113,8 @@ enum class frame_type : std::uint8_t {
     replied = 104,
     service_list = 105,
     services = 106,
+
+    queue_clone = 107,
 };
 
 // All bytes up to the end of the body: a view into the frame it was decoded from.
@@ -139,6 +141,8 @@ inline constexpr std::uint64_t schedules = 2;
 inline constexpr std::uint64_t transactions = 4;
 // The broker takes serve, unserve, service_request, reply and service_list.
 inline constexpr std::uint64_t services = 8;
+// The broker looks at the ids of messages: one that comes again is not stored again.
+inline constexpr std::uint64_t message_ids = 16;
 }  // namespace feature
 
 struct hello {
@@ -160,7 +164,7 @@ struct hello {
                   "feature bits without which the client cannot work"},
             field{"features_offered", &hello::features_offered,
                   "feature bits the client understands: 1 attempt_history, 2 schedules, 4 "
-                  "transactions, 8 services"},
+                  "transactions, 8 services, 16 message_ids"},
             field{"client_name", &hello::client_name,
                   "name@host:pid, shown by tools; at most 255 bytes"}};
     }
@@ -310,7 +314,8 @@ struct published_item {
             field{"request", &published_item::request, "request id of the publish or schedule"},
             field{"base_offset", &published_item::base_offset,
                   "offset of the first message; the others follow. Of a schedule: its id"},
-            field{"level", &published_item::level, "1 disk: synced; 2 memory: ephemeral broker"},
+            field{"level", &published_item::level,
+                  "1 disk: synced; 2 memory: ephemeral broker; 3 os: synced soon"},
             field{"duplicate", &published_item::duplicate,
                   "the batch was stored earlier; base_offset is that of the first time"}};
     }

@@ -126,13 +126,17 @@ std::optional<std::uint64_t> record_ttl_ms(byte_view record) {
 std::uint8_t flags_of(const record_fields& fields) {
     return static_cast<std::uint8_t>((fields.key ? record_has_key : 0) |
                                      (fields.headers.empty() ? 0 : record_has_headers) |
-                                     (fields.ttl_ms ? record_has_ttl : 0));
+                                     (fields.ttl_ms ? record_has_ttl : 0) |
+                                     (fields.id ? record_has_id : 0));
 }
 
 std::size_t record_size(const record_fields& fields) {
     std::size_t size = record_bytes_min + fields.payload.size();
     if (fields.ttl_ms) {
         size += sizeof(std::uint64_t);
+    }
+    if (fields.id) {
+        size += sizeof(std::uint8_t) + fields.id->size();
     }
     if (fields.key) {
         size += sizeof(std::uint16_t) + fields.key->size();
@@ -157,6 +161,10 @@ void encode_record(byte_buffer& out, const record_fields& fields) {
     if (fields.ttl_ms) {
         store_le(at, *fields.ttl_ms);
         at += sizeof(std::uint64_t);
+    }
+    if (fields.id) {
+        store_le(at++, static_cast<std::uint8_t>(fields.id->size()));
+        at = put_bytes(at, *fields.id);
     }
     if (fields.key) {
         at = put_text(at, *fields.key);

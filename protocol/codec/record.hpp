@@ -63,6 +63,7 @@ struct record_fields {
     std::vector<header_view> headers{};
     byte_view payload{};
     std::optional<std::uint64_t> ttl_ms{};
+    std::optional<std::string_view> id{};  // 1 to limits::message_id_bytes_max bytes
 };
 
 // The flags of the record that encode_record makes of them.
@@ -74,6 +75,10 @@ void encode_record(byte_buffer& out, const record_fields& fields);
 
 // The key of a record verified earlier, empty if it has none: reads only what lies before it.
 [[nodiscard]] std::string_view record_key(byte_view record);
+
+// The message id of a record verified earlier, empty if it has none: reads only what lies before
+// it.
+[[nodiscard]] std::string_view record_id(byte_view record);
 
 // The time to live of a record verified earlier, if it has one of its own. Reads only that.
 [[nodiscard]] std::optional<std::uint64_t> record_ttl_ms(byte_view record);

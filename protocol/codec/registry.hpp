@@ -21,7 +21,8 @@ namespace brokerd::codec {
     X(publish) X(published) X(credit) X(schedule)                                                   \
     X(attach) X(attached) X(detach) X(detached) X(set_prefetch) X(deliver) X(settle) X(settled)     \
     X(topic_create) X(topic_created) X(topic_list) X(topics) X(topic_set) X(topic_remove)           \
-    X(queue_create) X(queue_created) X(queue_list) X(queues) X(queue_set) X(queue_remove)           \
+    X(queue_create) X(queue_created) X(queue_clone) X(queue_list) X(queues) X(queue_set)            \
+    X(queue_remove)                                                                                 \
     X(queue_pause) X(queue_seek) X(queue_purge) X(counted) X(queue_explain) X(explained)            \
     X(read) X(messages) X(message_show) X(shown)                                                    \
     X(dead_list) X(dead) X(dead_redrive) X(dead_purge)                                              \

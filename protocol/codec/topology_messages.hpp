@@ -167,6 +167,22 @@ struct queue_created {
     }
 };
 
+struct queue_clone {
+    static constexpr frame_type type = frame_type::queue_clone;
+    static constexpr const char* doc =
+        "Creates a queue of the same topic with the settings and the whole state of another: what "
+        "is done, retrying and dead there, with the attempts; what is leased there is ready or "
+        "retrying here. All of it or nothing. Answered by queue_created.";
+    std::string queue{};
+    std::string name{};
+    bool operator==(const queue_clone&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"queue", &queue_clone::queue, "TOPIC/QUEUE that is copied"},
+                          field{"name", &queue_clone::name,
+                                "of the new queue, without its topic; must not exist"}};
+    }
+};
+
 struct queue_list {
     static constexpr frame_type type = frame_type::queue_list;
     static constexpr const char* doc = "Lists queues by name. Answered by queues.";

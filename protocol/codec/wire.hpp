@@ -52,13 +52,6 @@ constexpr bool is_known(position_kind kind) {
     }
     return false;
 }
-constexpr bool is_known(durability level) {
-    switch (level) {
-        case durability::disk:
-        case durability::memory: return true;
-    }
-    return false;
-}
 // A newer peer may refuse with a code we do not know; describe() reads it as internal.
 constexpr bool is_known(error_code) {
     return true;

@@ -109,6 +109,13 @@ inline constexpr std::size_t filter_list_items_max = 256;  // of one list
 inline constexpr std::uint64_t producer_window = 4096;  // sequences remembered per topic
 inline constexpr std::size_t producers_max = 10000;     // windows kept, least recently used go
 
+// Message ids.
+inline constexpr std::size_t message_id_bytes_max = 255;
+inline constexpr std::chrono::microseconds message_id_window_default = 24h;
+inline constexpr auto message_id_window_max = 365 * 24h;
+// However long the window: ids of messages so far behind the end of their topic are forgotten.
+inline constexpr std::uint64_t message_id_distance_max = 16 * mib;
+
 // Schedules.
 inline constexpr auto ttl_max = 100 * 365 * 24h;  // of a topic; a message's own beyond it: never
 inline constexpr auto schedule_ahead_max = 100 * 365 * 24h;
@@ -140,5 +147,13 @@ inline constexpr std::uint32_t services_page_max = 1000;  // items of one listin
 
 // Durability.
 inline constexpr auto plain_ack_sync_max = 100ms;
+// What topics of durability os have acknowledged is synced within this.
+inline constexpr auto os_sync_default = 10ms;
+inline constexpr auto os_sync_max = 1s;
+// How far ahead they reserve offsets, so that none is used twice after a power cut.
+inline constexpr std::uint64_t offsets_reserved_ahead = 16384;
+// Exceptions that a clone of a queue may copy, and the bytes of the records kept for them.
+inline constexpr std::uint64_t clone_exceptions_max = 100000;
+inline constexpr std::size_t clone_bytes_max = 32 * mib;
 
 }  // namespace brokerd::limits

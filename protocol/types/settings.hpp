@@ -52,10 +52,11 @@ enum class attempt_outcome : std::uint8_t {
     ttl_expired = 5,  // its time to live was over; no attempt, but why it is dead
 };
 
-// How far a publish was made safe before its reply.
+// How far a publish is made safe before its reply. A topic may ask for disk or os.
 enum class durability : std::uint8_t {
     disk = 1,    // synced to disk
     memory = 2,  // broker runs without a data directory that outlives it
+    os = 3,      // handed to the operating system, synced soon: a power cut may take it
 };
 
 // What a settle request does with its leases.
@@ -91,6 +92,15 @@ enum class position_kind : std::uint8_t { earliest = 1, latest = 2, offset = 3, 
     switch (action) {
         case expiry_action::done: return "done";
         case expiry_action::dead: return "dead";
+    }
+    return "unknown";
+}
+
+[[nodiscard]] constexpr std::string_view to_string(durability level) {
+    switch (level) {
+        case durability::disk: return "disk";
+        case durability::memory: return "memory";
+        case durability::os: return "os";
     }
     return "unknown";
 }
@@ -133,6 +143,9 @@ struct topic_settings {
     duration_us keep_done{0};  // how long a message stays readable after every queue is done
     std::uint64_t max_message_bytes = limits::message_bytes_default;
     duration_us ttl{0};  // of messages without one of their own, from their append on; 0 = none
+    brokerd::durability durability = brokerd::durability::disk;  // of publishes: disk or os
+    // How long the ids of messages are remembered; 0 = ids are not looked at.
+    duration_us message_id_window = limits::message_id_window_default;
 
     bool operator==(const topic_settings&) const = default;
     static constexpr std::size_t fields_min = 2;  // of its first version
@@ -145,7 +158,13 @@ struct topic_settings {
             field{
                 "ttl", &topic_settings::ttl,
                 "time to live of messages that have none of their own, from their append on; 0 or "
-                "missing: for ever"}};
+                "missing: for ever"},
+            field{"durability", &topic_settings::durability,
+                  "how far a publish is made safe before its reply: 1 disk, 3 os; may be missing: "
+                  "1"},
+            field{"message_id_window", &topic_settings::message_id_window,
+                  "how long the ids of messages are remembered; 0: they are not looked at; may be "
+                  "missing: 24 hours"}};
     }
 };
 
