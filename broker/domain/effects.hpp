@@ -85,6 +85,7 @@ struct output {
     connection_id connection;
     std::uint64_t request = 0;  // 0 = pushed
     commit_number depends_on;   // 0 = none; send only when this commit is durable
+    bool when_applied = false;  // it may be sent when that commit is applied, synced or not
     output_body body;
 };
 
@@ -175,6 +176,7 @@ struct fetch {
 struct effects {
     std::vector<mutation> mutations;  // since the last commit was cut
     bool urgent = false;  // some mutation must be synced now; else within plain_ack_sync_max
+    bool prompt = false;  // some must be applied now, and synced within the time of os topics
     std::vector<output> outputs;
     std::vector<fetch> fetches;
 };

@@ -124,10 +124,9 @@ std::optional<std::uint64_t> record_ttl_ms(byte_view record) {
 }
 
 std::uint8_t flags_of(const record_fields& fields) {
-    return static_cast<std::uint8_t>((fields.key ? record_has_key : 0) |
-                                     (fields.headers.empty() ? 0 : record_has_headers) |
-                                     (fields.ttl_ms ? record_has_ttl : 0) |
-                                     (fields.id ? record_has_id : 0));
+    return static_cast<std::uint8_t>(
+        (fields.key ? record_has_key : 0) | (fields.headers.empty() ? 0 : record_has_headers) |
+        (fields.ttl_ms ? record_has_ttl : 0) | (fields.id ? record_has_id : 0));
 }
 
 std::size_t record_size(const record_fields& fields) {
