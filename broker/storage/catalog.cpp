@@ -101,6 +101,15 @@ outcome<void> read_meta(const rocks_database& database, const topic_table& topic
             case meta_kind::expiry_watched:
                 added = add(to, family::meta, bytes, domain::expiry_watched{});
                 break;
+            case meta_kind::forgotten_ids:
+                added = add(to, family::meta, bytes, domain::message_ids_forgotten{});
+                break;
+            case meta_kind::reserved:
+                added = add(to, family::meta, bytes, domain::offsets_reserved{});
+                break;
+            case meta_kind::skipped:
+                added = add(to, family::meta, bytes, domain::offsets_skipped{});
+                break;
             case meta_kind::queue:
                 added = add(to, family::meta, bytes, domain::queue_created{});
                 break;
@@ -233,6 +242,10 @@ outcome<std::vector<topic_id>> read_topics(const rocks_database& database, topic
                 topics.append(key->topic, 0, trim.last_append);
                 topics.trim(key->topic, trim.first);
             }
+        } else if (key && key->kind == meta_kind::forgotten_ids) {
+            domain::message_ids_forgotten forgotten;
+            decoded = decode_value(to_view(it->value()), forgotten);
+            topics.forget_ids(key->topic, forgotten.below);
         }
         if (!decoded) {
             return damaged(family::meta, "topic", decoded.error().text);

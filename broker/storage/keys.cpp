@@ -1,6 +1,8 @@
 // Layout of each key, front to back; parse refuses whatever encode would not produce.
 #include "broker/storage/keys.hpp"
 
+#include <utility>
+
 namespace brokerd::storage {
 
 namespace {
@@ -40,6 +42,8 @@ public:
         return topic_id{u64()};
     }
     queue_id queue() { return queue_id{u64()}; }
+
+    std::string_view rest() { return std::exchange(left_, {}); }
 
     [[nodiscard]] bool done() const { return whole_ && left_.empty(); }
 
@@ -212,6 +216,20 @@ std::optional<expiry_key> expiry_key::parse(std::string_view key) {
     result.at = from.time();
     result.last_offset = from.u64();
     return complete(from, result);
+}
+
+std::string message_id_key::encode() const {
+    std::string key(topic_prefix(topic).view());
+    key += id;
+    return key;
+}
+
+std::optional<message_id_key> message_id_key::parse(std::string_view key) {
+    key_reader from(key);
+    message_id_key result;
+    result.topic = from.topic();
+    result.id = from.rest();
+    return result.id.empty() ? std::nullopt : complete(from, result);
 }
 
 }  // namespace brokerd::storage

@@ -13,6 +13,8 @@
 //   schedule    shard u16, topic u64, 1, due i64, id u64               scheduled batch
 //               shard u16, topic u64, 2, id u64                        when it is due, its size
 //   expiry      shard u16, topic u64, at i64, LAST offset u64          messages of the chunk
+//   message_ids shard u16, topic u64, id bytes                         what its first publish led
+//   to
 //
 // Topic 0 is the shard itself, queue 0 the topic itself: real ids begin at 1.
 //
@@ -23,6 +25,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "protocol/types/bytes.hpp"
@@ -32,9 +35,20 @@
 namespace brokerd::storage {
 
 // The column families, in the order of their handles. RocksDB wants one named "default": meta.
-enum class family : std::uint8_t { meta, log, kept, cursors, exceptions, dedup, schedule, expiry };
-inline constexpr std::array<std::string_view, 8> family_names{
-    "default", "log", "kept", "cursors", "exceptions", "dedup", "schedule", "expiry"};
+enum class family : std::uint8_t {
+    meta,
+    log,
+    kept,
+    cursors,
+    exceptions,
+    dedup,
+    schedule,
+    expiry,
+    message_ids,
+};
+inline constexpr std::array<std::string_view, 9> family_names{
+    "default", "log",      "kept",   "cursors",    "exceptions",
+    "dedup",   "schedule", "expiry", "message_ids"};
 
 inline constexpr shard_id the_shard{0};  // one engine today
 
@@ -82,6 +96,9 @@ enum class meta_kind : std::uint8_t {
     done_marks = 19,       // for keep_done
     schedule_totals = 20,  // what is scheduled
     expiry_watched = 21,   // messages with a time to live of their own
+    forgotten_ids = 22,    // message ids up to where
+    reserved = 23,         // offsets, ahead of what is stored
+    skipped = 24,          // offsets that no message has
     // of a queue
     queue = 32,           // as created
     queue_settings = 33,  // as changed last
@@ -195,6 +212,17 @@ struct expiry_key {
     [[nodiscard]] key_bytes encode() const;
     [[nodiscard]] static std::optional<expiry_key> parse(std::string_view key);
     bool operator==(const expiry_key&) const = default;
+};
+
+// A message id of a topic. Unlike the others it may be long, so it is no key_bytes.
+struct message_id_key {
+    topic_id topic;
+    std::string_view id;
+
+    [[nodiscard]] std::string encode() const;
+    // The id is a view into `key`.
+    [[nodiscard]] static std::optional<message_id_key> parse(std::string_view key);
+    bool operator==(const message_id_key&) const = default;
 };
 
 // The start of all keys of a topic, in every family; of a queue, in those whose keys name one

@@ -187,6 +187,22 @@ void memory_image::operator()(const domain::expiry_watched& m) {
     topic(m.topic).watched = m;
 }
 
+void memory_image::operator()(const domain::message_id_put& m) {
+    topic(m.topic).message_ids[m.id] = m.entry;
+}
+
+void memory_image::operator()(const domain::message_ids_forgotten& m) {
+    topic(m.topic).forgotten_ids = m;
+}
+
+void memory_image::operator()(const domain::offsets_reserved& m) {
+    topic(m.topic).reserved = m;
+}
+
+void memory_image::operator()(const domain::offsets_skipped& m) {
+    topic(m.topic).skipped = m;
+}
+
 // ---- memory_image: reading ----
 
 domain::loaded_state memory_image::load() const {
@@ -203,6 +219,9 @@ domain::loaded_state memory_image::load() const {
         if (topic.done) to.emplace_back(*topic.done);
         if (topic.scheduled) to.emplace_back(*topic.scheduled);
         if (topic.watched) to.emplace_back(*topic.watched);
+        if (topic.forgotten_ids) to.emplace_back(*topic.forgotten_ids);
+        if (topic.reserved) to.emplace_back(*topic.reserved);
+        if (topic.skipped) to.emplace_back(*topic.skipped);
         for (const auto& [queue_number, queue] : topic.queues) {
             to.emplace_back(queue.created);
         }
@@ -436,6 +455,19 @@ domain::expiring_fetched memory_image::read_one(const domain::fetch_expiring& wh
             break;
         }
         result.items.push_back({at, last, messages});
+    }
+    return result;
+}
+
+domain::message_ids_fetched memory_image::read_one(const domain::fetch_message_ids& what) const {
+    domain::message_ids_fetched result;
+    result.entries.resize(what.ids.size());
+    const topic_image* const topic = find(what.topic);
+    for (std::size_t i = 0; topic != nullptr && i < what.ids.size(); ++i) {
+        const auto found = topic->message_ids.find(what.ids[i]);
+        if (found != topic->message_ids.end()) {
+            result.entries[i] = found->second;
+        }
     }
     return result;
 }

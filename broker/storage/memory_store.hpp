@@ -54,6 +54,10 @@ public:
     void operator()(const domain::schedule_totals& m);
     void operator()(const domain::expiry_moved& m);
     void operator()(const domain::expiry_watched& m);
+    void operator()(const domain::message_id_put& m);
+    void operator()(const domain::message_ids_forgotten& m);
+    void operator()(const domain::offsets_reserved& m);
+    void operator()(const domain::offsets_skipped& m);
 
 private:
     struct queue_image {
@@ -81,6 +85,11 @@ private:
         // below it RocksDB has left out already is not said.
         std::map<std::pair<wall_time, offset_t>, std::uint32_t> expiry;
         std::optional<domain::expiry_watched> watched;
+        // Those that are forgotten stay: which of them RocksDB has left out already is not said.
+        std::map<std::string, domain::message_id_entry> message_ids;
+        std::optional<domain::message_ids_forgotten> forgotten_ids;
+        std::optional<domain::offsets_reserved> reserved;
+        std::optional<domain::offsets_skipped> skipped;
 
         [[nodiscard]] offset_t first() const { return trim ? trim->first : 0; }
         // The chunk that holds an offset, if it is there and readable.
@@ -104,6 +113,7 @@ private:
     [[nodiscard]] domain::schedules_fetched read_one(const domain::fetch_schedules& what) const;
     [[nodiscard]] domain::schedules_fetched read_one(const domain::find_schedules& what) const;
     [[nodiscard]] domain::expiring_fetched read_one(const domain::fetch_expiring& what) const;
+    [[nodiscard]] domain::message_ids_fetched read_one(const domain::fetch_message_ids& what) const;
 
     broker_epoch epoch_;
     commit_number last_commit_;

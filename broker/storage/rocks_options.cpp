@@ -8,6 +8,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
+#include <rocksdb/filter_policy.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
@@ -26,6 +27,8 @@ constexpr std::size_t small_arena_block_bytes = 64 * kib;
 constexpr std::size_t log_arena_block_bytes = 1 * mib;
 constexpr std::size_t log_block_bytes = 32 * kib;
 constexpr std::uint64_t expiry_rewrite_seconds = 3600;
+constexpr std::uint64_t message_ids_rewrite_seconds = 24 * 3600;
+constexpr double bloom_bits_per_key = 10;
 
 rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cache>& cache) {
     rocksdb::BlockBasedTableOptions table;
@@ -133,6 +136,12 @@ std::vector<rocksdb::ColumnFamilyDescriptor> make_families(const rocks_sizes& si
             // Entries of one topic mostly ascend, and tables that do not overlap are only moved
             // from level to level, past the filter: it sees them again when they are so old.
             options.periodic_compaction_seconds = expiry_rewrite_seconds;
+        }
+        if (static_cast<family>(i) == family::message_ids) {
+            options.compaction_filter_factory = parts.message_id_filter;
+            options.periodic_compaction_seconds = message_ids_rewrite_seconds;
+            // Most ids that are looked up are new.
+            table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(bloom_bits_per_key));
         }
         options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
         families.emplace_back(std::string(family_names[i]), std::move(options));

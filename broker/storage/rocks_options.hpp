@@ -34,6 +34,7 @@ struct rocks_parts {
     std::shared_ptr<rocksdb::EventListener> listener;
     std::shared_ptr<rocksdb::CompactionFilterFactory> trim_filter;    // of the log
     std::shared_ptr<rocksdb::CompactionFilterFactory> expiry_filter;  // of the expiry index
+    std::shared_ptr<rocksdb::CompactionFilterFactory> message_id_filter;
     rocksdb::WalFilter* wal_filter = nullptr;  // lives as long as the database
 };
 

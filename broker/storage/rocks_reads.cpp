@@ -522,4 +522,34 @@ outcome<domain::expiring_fetched> rocks_reads::read_one(const domain::fetch_expi
     return result;
 }
 
+outcome<domain::message_ids_fetched> rocks_reads::read_one(const domain::fetch_message_ids& what) {
+    domain::message_ids_fetched result;
+    std::vector<std::string> keys;
+    std::vector<rocksdb::Slice> slices;
+    for (const std::string& id : what.ids) {
+        keys.push_back(message_id_key{what.topic, id}.encode());
+    }
+    for (const std::string& key : keys) {
+        slices.push_back(to_slice(key));
+    }
+    std::vector<rocksdb::PinnableSlice> values(keys.size());
+    std::vector<rocksdb::Status> statuses(keys.size());
+    database_.db().MultiGet(make_read_options(), database_.handle(family::message_ids), keys.size(),
+                            slices.data(), values.data(), statuses.data());
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        auto& entry = result.entries.emplace_back();
+        if (statuses[i].IsNotFound()) {
+            continue;
+        }
+        const std::string where = topics_.message_ids_place(what.topic);
+        if (!statuses[i].ok()) {
+            return std::unexpected(read_failure(where, statuses[i]));
+        }
+        if (auto decoded = decode_value(to_view(values[i]), entry.emplace()); !decoded) {
+            return std::unexpected(value_failure(where, "entry", decoded.error()));
+        }
+    }
+    return result;
+}
+
 }  // namespace brokerd::storage

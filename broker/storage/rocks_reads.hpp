@@ -50,6 +50,7 @@ private:
     outcome<domain::schedules_fetched> read_one(const domain::fetch_schedules& what);
     outcome<domain::schedules_fetched> read_one(const domain::find_schedules& what);
     outcome<domain::expiring_fetched> read_one(const domain::fetch_expiring& what);
+    outcome<domain::message_ids_fetched> read_one(const domain::fetch_message_ids& what);
 
     [[nodiscard]] log_iterator_ptr open_log(topic_id topic, bool backlog) const;
     log_iterator_ptr take_iterator(std::uint64_t reader, topic_id topic);

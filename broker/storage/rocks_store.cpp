@@ -76,6 +76,8 @@ struct rocks_store::impl {
     std::shared_ptr<failure_latch> failed = std::make_shared<failure_latch>();
     std::shared_ptr<rocks_listener> listener = std::make_shared<rocks_listener>(failed);
     std::shared_ptr<durable_trim_points> points = std::make_shared<durable_trim_points>();
+    // Up to where message ids are forgotten.
+    std::shared_ptr<durable_trim_points> id_points = std::make_shared<durable_trim_points>();
     topic_table topics;
     commit_order order;
     std::optional<disk_space> space;
@@ -89,6 +91,7 @@ struct rocks_store::impl {
     commit_number synced;                                  // commit thread
     std::uint64_t unchecked_bytes = 0;                     // commit thread; since the disk check
     std::vector<std::pair<topic_id, offset_t>> new_trims;  // commit thread; not synced yet
+    std::vector<std::pair<topic_id, offset_t>> new_forgotten_ids;  // likewise
 
     std::atomic<std::uint64_t> wal_bytes_written = 0;
     std::atomic<std::uint64_t> wal_records = 0;  // since the last full flush
@@ -172,6 +175,7 @@ open_outcome<void> rocks_store::impl::open() {
     input.parts.wal_filter = &order;
     input.parts.trim_filter = std::make_shared<trim_filter_factory>(points);
     input.parts.expiry_filter = std::make_shared<expiry_filter_factory>(points);
+    input.parts.message_id_filter = std::make_shared<message_id_filter_factory>(id_points);
     auto opened = open_database(input);
     if (!opened) {
         return std::unexpected(opened.error());
@@ -274,7 +278,13 @@ open_outcome<void> rocks_store::impl::load_topics() {
     for (const topic_id topic : *removed) {
         points->advance(topic, offset_end);
     }
+    for (const auto& [topic, facts] : topics.all()) {
+        if (facts.forgotten_ids > 0) {
+            id_points->advance(topic, facts.forgotten_ids);
+        }
+    }
     points->activate();
+    id_points->activate();
     return {};
 }
 
@@ -336,6 +346,7 @@ append_result rocks_store::apply(commit_number number, std::span<const domain::m
         for (const topic_id topic : own.gone) {
             own.translation->forget_topic(topic);
             own.points->forget(topic);
+            own.id_points->forget(topic);
         }
         own.gone.clear();
     }
@@ -351,6 +362,9 @@ append_result rocks_store::apply(commit_number number, std::span<const domain::m
     own.last = number;
     for (const auto& trim : own.translation->take_trims()) {
         own.new_trims.push_back(trim);
+    }
+    for (const auto& forgotten : own.translation->take_forgotten_ids()) {
+        own.new_forgotten_ids.push_back(forgotten);
     }
     own.wal_bytes_written.fetch_add(writes.GetDataSize(), std::memory_order_relaxed);
     own.wal_records.fetch_add(writes.Count(), std::memory_order_relaxed);
@@ -371,6 +385,10 @@ void rocks_store::impl::became_synced() {
         points->advance(topic, first);
     }
     new_trims.clear();
+    for (const auto& [topic, below] : new_forgotten_ids) {
+        id_points->advance(topic, below);
+    }
+    new_forgotten_ids.clear();
     if (marker && !options.ephemeral) {
         marker->advance(synced);
     }

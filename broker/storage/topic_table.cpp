@@ -33,6 +33,11 @@ void topic_table::trim(topic_id topic, offset_t first) {
     facts.next_offset = std::max(facts.next_offset, first);
 }
 
+void topic_table::forget_ids(topic_id topic, offset_t below) {
+    const std::unique_lock lock(mutex_);
+    topics_[topic].forgotten_ids = below;
+}
+
 void topic_table::clear() {
     const std::unique_lock lock(mutex_);
     topics_.clear();
@@ -65,6 +70,10 @@ std::string topic_table::name_of(topic_id topic) const {
 
 std::string topic_table::place(topic_id topic, offset_t offset) const {
     return fmt::format("{}@{}", name_of(topic), offset);
+}
+
+std::string topic_table::message_ids_place(topic_id topic) const {
+    return fmt::format("message ids of {}", name_of(topic));
 }
 
 std::string topic_table::schedule_place(topic_id topic, std::uint64_t id) const {

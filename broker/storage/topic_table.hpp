@@ -15,9 +15,10 @@ namespace brokerd::storage {
 
 struct topic_facts {
     std::string name;
-    offset_t trim = 0;         // nothing below is readable
-    offset_t next_offset = 0;  // behind the last chunk, at least the trim point
-    wall_time last_append{};   // times of a topic never run backwards
+    offset_t trim = 0;           // nothing below is readable
+    offset_t next_offset = 0;    // behind the last chunk, at least the trim point
+    wall_time last_append{};     // times of a topic never run backwards
+    offset_t forgotten_ids = 0;  // as it was when the table was read
 };
 
 class topic_table {
@@ -26,6 +27,7 @@ public:
     void remove(topic_id topic);
     void append(topic_id topic, offset_t next_offset, wall_time time);
     void trim(topic_id topic, offset_t first);
+    void forget_ids(topic_id topic, offset_t below);
     void clear();
 
     // Facts of a topic that is not there: nothing readable.
@@ -33,6 +35,8 @@ public:
     [[nodiscard]] std::map<topic_id, topic_facts> all() const;
     // `orders@812`, for texts.
     [[nodiscard]] std::string place(topic_id topic, offset_t offset) const;
+    // `message ids of orders`
+    [[nodiscard]] std::string message_ids_place(topic_id topic) const;
     // `schedule 7 of orders`
     [[nodiscard]] std::string schedule_place(topic_id topic, std::uint64_t id) const;
 

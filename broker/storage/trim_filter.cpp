@@ -7,6 +7,7 @@
 
 #include "broker/base/seeded_fault.hpp"
 #include "broker/storage/keys.hpp"
+#include "broker/storage/values.hpp"
 
 namespace brokerd::storage {
 
@@ -88,6 +89,28 @@ private:
     mutable trim_point_lookup trim_points_;
 };
 
+class message_id_filter : public rocksdb::CompactionFilter {
+public:
+    message_id_filter(points_ptr points, offset_t unknown)
+        : forgotten_(std::move(points), unknown) {}
+
+    Decision FilterV2(int /*level*/, const rocksdb::Slice& key, ValueType type,
+                      const rocksdb::Slice& value, std::string* /*new_value*/,
+                      std::string* /*skip_until*/) const override {
+        const auto parsed = message_id_key::parse({key.data(), key.size()});
+        domain::message_id_entry entry;
+        const bool dead = type == ValueType::kValue && parsed &&
+                          decode_value({value.data(), value.size()}, entry) &&
+                          entry.at < forgotten_.of(parsed->topic);
+        return dead ? Decision::kRemove : Decision::kKeep;
+    }
+
+    [[nodiscard]] const char* Name() const override { return "brokerd.message_id_filter"; }
+
+private:
+    mutable trim_point_lookup forgotten_;
+};
+
 }  // namespace
 
 void durable_trim_points::advance(topic_id topic, offset_t first) {
@@ -144,6 +167,11 @@ std::unique_ptr<rocksdb::CompactionFilter> trim_filter_factory::make(points_ptr 
 std::unique_ptr<rocksdb::CompactionFilter> expiry_filter_factory::make(points_ptr points,
                                                                        offset_t unknown) const {
     return std::make_unique<expiry_filter>(std::move(points), unknown);
+}
+
+std::unique_ptr<rocksdb::CompactionFilter> message_id_filter_factory::make(points_ptr points,
+                                                                           offset_t unknown) const {
+    return std::make_unique<message_id_filter>(std::move(points), unknown);
 }
 
 }  // namespace brokerd::storage

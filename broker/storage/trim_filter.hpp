@@ -84,4 +84,15 @@ private:
         std::shared_ptr<const durable_trim_points::table> points, offset_t unknown) const override;
 };
 
+// Of message ids: leaves out those that are forgotten. Its points say up to where that is.
+class message_id_filter_factory : public trim_point_filter_factory {
+public:
+    using trim_point_filter_factory::trim_point_filter_factory;
+    [[nodiscard]] const char* Name() const override { return "brokerd.message_id_filter"; }
+
+private:
+    [[nodiscard]] std::unique_ptr<rocksdb::CompactionFilter> make(
+        std::shared_ptr<const durable_trim_points::table> points, offset_t unknown) const override;
+};
+
 }  // namespace brokerd::storage

@@ -336,6 +336,18 @@ void encode_value(std::string& out, const domain::schedule_totals& value) {
 void encode_value(std::string& out, const domain::expiry_watched& value) {
     encode_fields(out, value);
 }
+void encode_value(std::string& out, const domain::message_id_entry& value) {
+    encode_fields(out, value);
+}
+void encode_value(std::string& out, const domain::message_ids_forgotten& value) {
+    encode_fields(out, value);
+}
+void encode_value(std::string& out, const domain::offsets_reserved& value) {
+    encode_fields(out, value);
+}
+void encode_value(std::string& out, const domain::offsets_skipped& value) {
+    encode_fields(out, value);
+}
 
 outcome<void> decode_value(std::string_view bytes, domain::topic_created& value) {
     return decode_fields(bytes, value);
@@ -362,6 +374,18 @@ outcome<void> decode_value(std::string_view bytes, domain::schedule_totals& valu
     return decode_fields(bytes, value);
 }
 outcome<void> decode_value(std::string_view bytes, domain::expiry_watched& value) {
+    return decode_fields(bytes, value);
+}
+outcome<void> decode_value(std::string_view bytes, domain::message_id_entry& value) {
+    return decode_fields(bytes, value);
+}
+outcome<void> decode_value(std::string_view bytes, domain::message_ids_forgotten& value) {
+    return decode_fields(bytes, value);
+}
+outcome<void> decode_value(std::string_view bytes, domain::offsets_reserved& value) {
+    return decode_fields(bytes, value);
+}
+outcome<void> decode_value(std::string_view bytes, domain::offsets_skipped& value) {
     return decode_fields(bytes, value);
 }
 

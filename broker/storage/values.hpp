@@ -114,6 +114,10 @@ void encode_value(std::string& out, const domain::retry_clock& value);
 void encode_value(std::string& out, const domain::done_marks& value);
 void encode_value(std::string& out, const domain::schedule_totals& value);
 void encode_value(std::string& out, const domain::expiry_watched& value);
+void encode_value(std::string& out, const domain::message_id_entry& value);
+void encode_value(std::string& out, const domain::message_ids_forgotten& value);
+void encode_value(std::string& out, const domain::offsets_reserved& value);
+void encode_value(std::string& out, const domain::offsets_skipped& value);
 
 // All decoders: storage_failed with what is wrong; what names the value is the caller's part.
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, chunk_place& value);
@@ -137,5 +141,10 @@ void encode_value(std::string& out, const domain::expiry_watched& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::done_marks& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::schedule_totals& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::expiry_watched& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::message_id_entry& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes,
+                                         domain::message_ids_forgotten& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::offsets_reserved& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::offsets_skipped& value);
 
 }  // namespace brokerd::storage

@@ -64,14 +64,18 @@ std::vector<std::pair<topic_id, offset_t>> write_translation::take_trims() {
     return std::exchange(trims_, {});
 }
 
+std::vector<std::pair<topic_id, offset_t>> write_translation::take_forgotten_ids() {
+    return std::exchange(forgotten_ids_, {});
+}
+
 template <typename Value>
 void write_translation::put(family where, const key_bytes& key, const Value& value) {
     encode_value(scratch_, value);
-    put_bytes(where, key, scratch_);
+    put_bytes(where, key.view(), scratch_);
 }
 
-void write_translation::put_bytes(family where, const key_bytes& key, std::string_view value) {
-    expect(batch_.Put(database_.handle(where), to_slice(key.view()), to_slice(value)));
+void write_translation::put_bytes(family where, std::string_view key, std::string_view value) {
+    expect(batch_.Put(database_.handle(where), to_slice(key), to_slice(value)));
 }
 
 void write_translation::erase(family where, const key_bytes& key) {
@@ -120,6 +124,7 @@ void write_translation::operator()(const domain::topic_removed& m) {
     }
     erase_all(family::schedule, topic_prefix(m.topic));
     erase_all(family::expiry, topic_prefix(m.topic));
+    erase_all(family::message_ids, topic_prefix(m.topic));
     // The log gets no tombstones: its chunks fall below this trim point.
     put(family::meta, meta_key{m.topic, meta_kind::trim, {}}.encode(), trim_value{offset_end, {}});
     trims_.emplace_back(m.topic, offset_end);
@@ -145,7 +150,7 @@ void write_translation::operator()(const domain::queue_removed& m) {
 void write_translation::operator()(const domain::appended& m) {
     const domain::chunk& chunk = *m.data;
     topics_.append(chunk.topic(), chunk.end_offset(), chunk.append_time());
-    put_bytes(family::log, log_key{chunk.topic(), chunk.last_offset()}.encode(),
+    put_bytes(family::log, log_key{chunk.topic(), chunk.last_offset()}.encode().view(),
               as_text(chunk.bytes()));
     if (chunk.first_expiry() != wall_never) {
         put(family::expiry,
@@ -258,6 +263,24 @@ void write_translation::operator()(const domain::expiry_moved& m) {
 
 void write_translation::operator()(const domain::expiry_watched& m) {
     put(family::meta, meta_key{m.topic, meta_kind::expiry_watched, {}}.encode(), m);
+}
+
+void write_translation::operator()(const domain::message_id_put& m) {
+    encode_value(scratch_, m.entry);
+    put_bytes(family::message_ids, message_id_key{m.topic, m.id}.encode(), scratch_);
+}
+
+void write_translation::operator()(const domain::message_ids_forgotten& m) {
+    put(family::meta, meta_key{m.topic, meta_kind::forgotten_ids, {}}.encode(), m);
+    forgotten_ids_.emplace_back(m.topic, m.below);
+}
+
+void write_translation::operator()(const domain::offsets_reserved& m) {
+    put(family::meta, meta_key{m.topic, meta_kind::reserved, {}}.encode(), m);
+}
+
+void write_translation::operator()(const domain::offsets_skipped& m) {
+    put(family::meta, meta_key{m.topic, meta_kind::skipped, {}}.encode(), m);
 }
 
 }  // namespace brokerd::storage

@@ -32,6 +32,8 @@ public:
 
     // Trim points that were written since the last call; offset_end = topic removed.
     [[nodiscard]] std::vector<std::pair<topic_id, offset_t>> take_trims();
+    // Likewise, up to where the message ids of topics are forgotten.
+    [[nodiscard]] std::vector<std::pair<topic_id, offset_t>> take_forgotten_ids();
 
     void operator()(const domain::epoch_started& m);
     void operator()(const domain::topic_created& m);
@@ -57,11 +59,15 @@ public:
     void operator()(const domain::schedule_totals& m);
     void operator()(const domain::expiry_moved& m);
     void operator()(const domain::expiry_watched& m);
+    void operator()(const domain::message_id_put& m);
+    void operator()(const domain::message_ids_forgotten& m);
+    void operator()(const domain::offsets_reserved& m);
+    void operator()(const domain::offsets_skipped& m);
 
 private:
     template <typename Value>
     void put(family where, const key_bytes& key, const Value& value);
-    void put_bytes(family where, const key_bytes& key, std::string_view value);
+    void put_bytes(family where, std::string_view key, std::string_view value);
     void erase(family where, const key_bytes& key);
     void erase_all(family where, const key_bytes& prefix);
     void erase_due(topic_id topic, queue_id queue, wall_time due, offset_t offset);
@@ -74,6 +80,7 @@ private:
     std::uint64_t next_id_;
     bool next_id_changed_ = false;
     std::vector<std::pair<topic_id, offset_t>> trims_;
+    std::vector<std::pair<topic_id, offset_t>> forgotten_ids_;
 };
 
 }  // namespace brokerd::storage

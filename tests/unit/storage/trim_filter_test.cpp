@@ -31,6 +31,7 @@ protected:
         parts.env = rocksdb::Env::Default();
         parts.trim_filter = std::make_shared<trim_filter_factory>(points_);
         parts.expiry_filter = std::make_shared<expiry_filter_factory>(points_);
+        parts.message_id_filter = std::make_shared<message_id_filter_factory>(points_);
         auto options =
             make_db_options({}, parts, rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
         options.create_if_missing = true;
