@@ -21,6 +21,11 @@ outcome<void> check_settings(const topic_settings& settings) {
         !checked) {
         return checked;
     }
+    if (auto checked = check_bounds<duration_us>("message_id_window", settings.message_id_window,
+                                                 duration_us{0}, limits::message_id_window_max);
+        !checked) {
+        return checked;
+    }
     return check_bounds<std::uint64_t>("max_message_bytes", settings.max_message_bytes, 1,
                                        limits::message_bytes_max);
 }
@@ -96,6 +101,7 @@ void remove_topic(core& c, turn& t, asker who, const codec::topic_remove& what) 
             --from->waiting_reads;
         }
     }
+    forget_message_ids(c, t, of, {error_code::topic_removed, text});
     c.producers.remove_topic(of.id);
     c.cache.drop_all(of.tail);
     std::erase(c.open_topics, &of);

@@ -144,6 +144,7 @@ public:
     mono_time schedule_deadline = mono_never;  // when to look at both
     topic_id schedules_looked_at;              // the last one that appended; they take turns
     std::vector<topic*> noted_schedules;       // changed, or with changes the store may not have
+    std::vector<topic*> topics_with_ids;       // with message ids the store may not have
     std::uint32_t schedule_fetches = 0;        // of what is due next, on their way
     std::size_t scheduled_bytes_appended = 0;  // by the commit that is gathered
     bool schedules_held = false;               // the disk has no room for what is due

@@ -25,6 +25,29 @@ offset_t append_batch(core& c, turn& t, topic& of, byte_view batch, std::uint32_
 // Closes the open chunk of a topic: an `appended` mutation of the commit being gathered.
 void seal_chunk(core& c, turn& t, topic& of);
 
+// ---- message_ids.cpp ----
+using ids_handler = std::function<void(core&, turn&, topic&, outcome<void>)>;
+// The publish has an id, and its topic remembers ids.
+[[nodiscard]] bool looks_at_id(const topic& of, const publish_request& what);
+// Whoever publishes to the topic has to wait for its turn.
+[[nodiscard]] bool something_waits_for_ids(const topic& of);
+// Calls `then` as soon as find_id can tell these ids, behind what waits already: now, or in a later
+// turn. A failure: they could not be read, or the topic goes.
+void when_ids_are_known(core& c, turn& t, topic& of, std::vector<std::string> ids,
+                        ids_handler then);
+// What an id led to; nothing: it is new, or forgotten.
+[[nodiscard]] std::optional<known_message_id> find_id(core& c, turn& t, topic& of,
+                                                      const std::string& id);
+// Refuses an id that was used for later by a publish for now, and the other way round.
+[[nodiscard]] outcome<void> check_id_kind(const topic& of, const publish_request& what,
+                                          const known_message_id& known);
+// The publish led to this offset, or this schedule.
+void remember_id(core& c, turn& t, topic& of, const publish_request& what, std::uint64_t value);
+void forget_applied_ids(core& c);
+// The topic goes.
+void forget_message_ids(core& c, turn& t, topic& of, const failure& why);
+void restore_message_ids(topic& of, const message_ids_forgotten& stored);
+
 // ---- seal.cpp: the end of a commit ----
 void seal_commit(core& c, turn& t);
 void cut_commit(core& c, commit_number next);

@@ -1,6 +1,6 @@
 // Publishing: batches are copied into the open chunk of their topic as they are; the chunk is
-// closed when the commit is cut or when it is full. A producer's resend gets the first answer. What
-// is to be appended later goes to the schedule.
+// closed when the commit is cut or when it is full. A producer's resend gets the first answer, and
+// so does what comes again with its id. What is to be appended later goes to the schedule.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -31,13 +31,17 @@ failure sequence_mismatch(const topic& of, const publish_request& what) {
                         what.producer.value(), of.name)};
 }
 
+void refuse_publish(core& c, turn& t, asker who, failure why) {
+    ++c.counters.refused_publishes;
+    c.answer(t, who, {}, publish_refused{std::move(why)});
+}
+
 // True if the batch is new; else it has been answered.
 bool check_sequence(core& c, turn& t, asker who, const topic& of, const publish_request& what) {
     if (what.first_sequence == 0) {
-        ++c.counters.refused_publishes;
-        c.answer(t, who, {},
-                 publish_refused{{error_code::invalid_argument,
-                                  "a batch with a producer needs a first sequence from 1 on"}});
+        refuse_publish(c, t, who,
+                       {error_code::invalid_argument,
+                        "a batch with a producer needs a first sequence from 1 on"});
         return false;
     }
     producer_entry* entry = c.producers.find({of.id, queue_id{}, what.producer});
@@ -54,14 +58,70 @@ bool check_sequence(core& c, turn& t, asker who, const topic& of, const publish_
                          .base_offset = known.value, .count = what.count, .duplicate = true});
             return false;
         case producer_window::verdict::too_old:
-            c.answer(t, who, {}, publish_refused{sequence_too_old(of, what, entry->window)});
-            break;
+            refuse_publish(c, t, who, sequence_too_old(of, what, entry->window));
+            return false;
         case producer_window::verdict::mismatch:
-            c.answer(t, who, {}, publish_refused{sequence_mismatch(of, what)});
-            break;
+            refuse_publish(c, t, who, sequence_mismatch(of, what));
+            return false;
     }
-    ++c.counters.refused_publishes;
     return false;
+}
+
+// What became of sequences that are new.
+void remember_sequences(core& c, turn& t, const topic& of, const publish_request& what,
+                        std::uint64_t value) {
+    if (auto erased = c.producers.record({of.id, queue_id{}, what.producer}, what.first_sequence,
+                                         what.count, value, t.wall, c.gathering)) {
+        c.emit(t, std::move(*erased));
+    }
+}
+
+// All that has to be known about its id is.
+void take(core& c, turn& t, asker who, topic& of, const publish_request& what) {
+    if (auto fits = check_size(c, of, what.largest_record); !fits) {
+        refuse_publish(c, t, who, std::move(fits.error()));
+        return;
+    }
+    outcome<wall_time> due = what.later ? due_of(t, *what.later) : outcome<wall_time>{};
+    if (!due) {
+        refuse_publish(c, t, who, std::move(due.error()));
+        return;
+    }
+    const bool idempotent =
+        what.producer != producer_id{} && !base::seeded_fault(base::fault::skip_deduplication);
+    if (idempotent && !check_sequence(c, t, who, of, what)) {
+        return;
+    }
+    const bool has_id = looks_at_id(of, what);
+    if (const auto known = has_id ? find_id(c, t, of, what.id) : std::nullopt) {
+        if (auto fits = check_id_kind(of, what, *known); !fits) {
+            refuse_publish(c, t, who, std::move(fits.error()));
+            return;
+        }
+        ++c.counters.duplicates;
+        if (idempotent) {
+            remember_sequences(c, t, of, what, known->entry.value);
+            c.dirty = true;
+        }
+        c.answer(t, who, known->commit,
+                 publish_accepted{
+                     .base_offset = known->entry.value, .count = what.count, .duplicate = true});
+        return;
+    }
+    // Only what is new: a resend of what is stored is told so.
+    if (auto room = check_room(c); !room) {
+        refuse_publish(c, t, who, std::move(room.error()));
+        return;
+    }
+    const std::uint64_t first = what.later ? add_schedule(c, t, of, what, *due)
+                                           : append_batch(c, t, of, what.batch.view, what.count);
+    if (idempotent) {
+        remember_sequences(c, t, of, what, first);
+    }
+    if (has_id) {
+        remember_id(c, t, of, what, first);
+    }
+    c.answer(t, who, c.gathering, publish_accepted{.base_offset = first, .count = what.count});
 }
 
 }  // namespace
@@ -99,43 +159,25 @@ outcome<void> check_size(const core& c, const topic& of, std::uint64_t bytes) {
 void publish(core& c, turn& t, asker who, const publish_request& what) {
     const auto found = c.find_topic(what.topic);
     if (!found) {
-        ++c.counters.refused_publishes;
-        c.answer(t, who, {}, publish_refused{found.error()});
+        refuse_publish(c, t, who, found.error());
         return;
     }
     topic& of = **found;
-    if (auto fits = check_size(c, of, what.largest_record); !fits) {
-        ++c.counters.refused_publishes;
-        c.answer(t, who, {}, publish_refused{std::move(fits.error())});
+    if (!looks_at_id(of, what) && !something_waits_for_ids(of)) {
+        take(c, t, who, of, what);
         return;
     }
-    outcome<wall_time> due = what.later ? due_of(t, *what.later) : outcome<wall_time>{};
-    if (!due) {
-        ++c.counters.refused_publishes;
-        c.answer(t, who, {}, publish_refused{std::move(due.error())});
-        return;
-    }
-    const bool idempotent =
-        what.producer != producer_id{} && !base::seeded_fault(base::fault::skip_deduplication);
-    if (idempotent && !check_sequence(c, t, who, of, what)) {
-        return;
-    }
-    // Only what is new: a resend of what is stored is told so.
-    if (auto room = check_room(c); !room) {
-        ++c.counters.refused_publishes;
-        c.answer(t, who, {}, publish_refused{std::move(room.error())});
-        return;
-    }
-    const std::uint64_t first = what.later ? add_schedule(c, t, of, what, *due)
-                                           : append_batch(c, t, of, what.batch.view, what.count);
-    if (idempotent) {
-        if (auto erased =
-                c.producers.record({of.id, queue_id{}, what.producer}, what.first_sequence,
-                                   what.count, first, t.wall, c.gathering)) {
-            c.emit(t, std::move(*erased));
-        }
-    }
-    c.answer(t, who, c.gathering, publish_accepted{.base_offset = first, .count = what.count});
+    const bool asked = looks_at_id(of, what);
+    when_ids_are_known(c, t, of, asked ? std::vector{what.id} : std::vector<std::string>(),
+                       [who, what, asked](core& now, turn& later, topic& to, outcome<void> known) {
+                           if (!known) {
+                               refuse_publish(now, later, who, std::move(known.error()));
+                           } else if (!asked && looks_at_id(to, what)) {
+                               publish(now, later, who, what);  // the topic remembers ids since
+                           } else {
+                               take(now, later, who, to, what);
+                           }
+                       });
 }
 
 offset_t append_batch(core& c, turn& t, topic& of, byte_view batch, std::uint32_t count) {

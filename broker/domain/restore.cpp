@@ -73,6 +73,7 @@ public:
     void operator()(const queue_snapshot& m) { queue_of(m.queue).book.apply(m); }
     void operator()(const expiry_watched& m) { restore_expiry(topic_of(m.topic), m); }
     void operator()(const schedule_totals& m) { restore_schedules(c_, t_, m); }
+    void operator()(const message_ids_forgotten& m) { restore_message_ids(topic_of(m.topic), m); }
     void operator()(const producer_put& m) { c_.producers.load(m); }
     // The rest stays in the store and is read from there when it is needed.
     void operator()(const auto&) {}

@@ -47,6 +47,7 @@ void cut_commit(core& c, commit_number next) {
     c.counters.cached_bytes = c.cache.bytes();
     forget_applied_exceptions(c);
     forget_applied_schedules(c);
+    forget_applied_ids(c);
 }
 
 }  // namespace brokerd::domain

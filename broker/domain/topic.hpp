@@ -15,6 +15,7 @@
 #include "broker/domain/chunk.hpp"
 #include "broker/domain/chunk_cache.hpp"
 #include "broker/domain/expiry_watch.hpp"
+#include "broker/domain/message_id_book.hpp"
 #include "broker/domain/queue.hpp"
 #include "broker/domain/rate_meter.hpp"
 #include "broker/domain/schedule_book.hpp"
@@ -56,6 +57,7 @@ public:
     rate_meter in_rate;
     std::unique_ptr<expiry_watch> expiry;      // none: no message has a time to live
     std::unique_ptr<schedule_book> scheduled;  // none: nothing ever was, in this epoch
+    std::unique_ptr<message_id_book> ids;      // none: no message had one, in this epoch
 
     // ---- trimming ----
     struct sample {

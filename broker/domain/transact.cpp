@@ -33,6 +33,10 @@ struct pending_transaction {
     bool answered = false;                           // what was asked for it is known
     bool waiting = false;                            // for that
     std::map<queue_id, exception_map> exceptions{};  // of those that had something to fetch
+    topic_id looked{};                               // the last topic whose ids were looked up
+    // What the ids of its publishes led to. Memory keeps what comes after these commits meanwhile.
+    std::map<std::pair<topic_id, std::string>, std::optional<known_message_id>> ids{};
+    std::vector<std::pair<topic_id, commit_number>> held{};
 };
 
 producer_key window_key(const transaction_request& what) {
@@ -193,6 +197,48 @@ void remember_sequence(core& c, turn& t, const transaction_request& what, std::u
     }
 }
 
+// What its id led to, if that is known: also to an earlier publish of the same transaction.
+std::optional<known_message_id> known_id(core& c, turn& t, const pending_transaction& pending,
+                                         topic& to, const publish_request& what) {
+    if (!looks_at_id(to, what)) {
+        return std::nullopt;
+    }
+    if (auto known = find_id(c, t, to, what.id)) {
+        return known;
+    }
+    const auto at = pending.ids.find({to.id, what.id});
+    const bool remembered =
+        at != pending.ids.end() && at->second && at->second->entry.at >= to.ids->below();
+    return remembered ? at->second : std::nullopt;
+}
+
+outcome<void> check_ids(core& c, turn& t, const pending_transaction& pending) {
+    for (const publish_request& each : pending.what.publishes) {
+        topic& to = **c.find_topic(each.topic);
+        if (const auto known = known_id(c, t, pending, to, each)) {
+            if (auto fits = check_id_kind(to, each, *known); !fits) {
+                return fits;
+            }
+        }
+    }
+    return {};
+}
+
+// Returns the offset or the id it led to, or had led to before.
+std::uint64_t publish_part(core& c, turn& t, const pending_transaction& pending, topic& to,
+                           const publish_request& what) {
+    if (const auto known = known_id(c, t, pending, to, what)) {
+        ++c.counters.duplicates;
+        return known->entry.value;
+    }
+    const std::uint64_t base = what.later ? add_schedule(c, t, to, what, *due_of(t, *what.later))
+                                          : append_batch(c, t, to, what.batch.view, what.count);
+    if (looks_at_id(to, what)) {
+        remember_id(c, t, to, what, base);
+    }
+    return base;
+}
+
 void carry_out(core& c, turn& t, pending_transaction& pending) {
     transaction_request& what = pending.what;
     for (codec::transact_settle& each : what.settles) {
@@ -208,9 +254,7 @@ void carry_out(core& c, turn& t, pending_transaction& pending) {
             answer.publishes.push_back({to.next_offset()});
             continue;
         }
-        const std::uint64_t base = each.later
-                                       ? add_schedule(c, t, to, each, *due_of(t, *each.later))
-                                       : append_batch(c, t, to, each.batch.view, each.count);
+        const std::uint64_t base = publish_part(c, t, pending, to, each);
         remember_sequence(c, t, what, sequence++, base);
         answer.publishes.push_back({base});
     }
@@ -239,6 +283,9 @@ void decide(core& c, turn& t, pending_transaction& pending) {
         fine = check_publishes(c, t, pending.what);
     }
     if (fine) {
+        fine = check_ids(c, t, pending);
+    }
+    if (fine) {
         fine = check_held(c, pending, all);
     }
     if (!fine) {
@@ -256,7 +303,57 @@ void finish(core& c, turn& t, pending_transaction& pending) {
         }
     }
     decide(c, t, pending);
+    for (const auto& [id, since] : pending.held) {
+        if (topic* to = c.topic_by_id(id)) {
+            to->ids->end_read(since);
+        }
+    }
     settle_waited(c, t, pending.who.connection);
+}
+
+// Looks up the ids of one topic after the other, behind what waits for its turn there.
+void look_up_ids(core& c, turn& t, const std::shared_ptr<pending_transaction>& pending) {
+    std::map<topic_id, std::vector<std::string>> all;
+    for (const publish_request& each : pending->what.publishes) {
+        const auto found = c.find_topic(each.topic);
+        if (!found) {
+            continue;  // refused in the end
+        }
+        topic& to = **found;
+        if (looks_at_id(to, each)) {
+            all[to.id].push_back(each.id);
+        } else if (something_waits_for_ids(to)) {
+            all[to.id];
+        }
+    }
+    for (auto at = all.upper_bound(pending->looked); at != all.end() && !pending->failed; ++at) {
+        pending->looked = at->first;
+        pending->answered = false;
+        pending->waiting = false;
+        when_ids_are_known(
+            c, t, *c.topic_by_id(at->first), at->second,
+            [pending, ids = at->second](core& now, turn& later, topic& to, outcome<void> known) {
+                if (known) {
+                    const commit_number since = to.ids->read_since.value_or(now.applied());
+                    to.ids->begin_read(since);
+                    pending->held.emplace_back(to.id, since);
+                    for (const std::string& id : ids) {
+                        pending->ids[{to.id, id}] = to.ids->find(id);
+                    }
+                } else {
+                    pending->failed = std::move(known.error());
+                }
+                pending->answered = true;
+                if (pending->waiting) {
+                    look_up_ids(now, later, pending);
+                }
+            });
+        if (!pending->answered) {
+            pending->waiting = true;
+            return;
+        }
+    }
+    finish(c, t, *pending);
 }
 
 // Fetches for one queue after the other: many transactions over many queues must not fill the line
@@ -296,7 +393,7 @@ void fetch_and_decide(core& c, turn& t, const std::shared_ptr<pending_transactio
             return;
         }
     }
-    finish(c, t, *pending);
+    look_up_ids(c, t, pending);
 }
 
 }  // namespace

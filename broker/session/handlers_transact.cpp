@@ -95,6 +95,11 @@ outcome<domain::publish_request> check_part(const codec::transact_publish& publi
     request.batch.view = publish.batch.view;
     request.count = checked->header.count;
     request.largest_record = checked->largest_record;
+    auto id = id_of_batch(*checked);
+    if (!id) {
+        return std::unexpected(id.error());
+    }
+    request.id = std::move(*id);
     if (publish.scheduled) {
         request.later = domain::schedule_time{publish.due, publish.delay};
     }

@@ -18,6 +18,24 @@ failure naming(const std::string& topic, failure why) {
     return why;
 }
 
+outcome<std::string> id_of_batch(const codec::checked_batch& batch) {
+    if ((batch.header.flags & codec::record_has_id) == 0) {
+        return {};
+    }
+    if (batch.header.count != 1) {
+        return brokerd::refuse(
+            error_code::invalid_argument,
+            fmt::format("a batch of {} messages has one with an id; a message with an id must be "
+                        "alone in its batch",
+                        batch.header.count));
+    }
+    std::string id(codec::record_id(batch.bytes.subspan(codec::batch_header_bytes)));
+    if (id.empty()) {
+        return brokerd::refuse(error_code::bad_batch, "the id of a message is empty");
+    }
+    return id;
+}
+
 outcome<void> check_settle(settle_action action, duration_us delay, const std::string& reason) {
     if (auto text = check_text(reason, limits::reason_bytes_max, "reason"); !text) {
         return text;

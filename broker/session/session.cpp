@@ -221,6 +221,14 @@ void session::take_publish(std::uint32_t request, domain::publish_request messag
         flush(io);
         return;
     }
+    if (auto id = id_of_batch(*checked)) {
+        message.id = std::move(*id);
+    } else {
+        give_back(publishes_.close(*number));
+        refuse(request, naming(message.topic, id.error()), io);
+        flush(io);
+        return;
+    }
     message.batch = keep(batch);
     message.count = checked->header.count;
     message.producer = checked->header.producer;

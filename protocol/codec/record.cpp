@@ -115,6 +115,21 @@ std::string_view record_key(byte_view record) {
     return whole ? text : std::string_view{};
 }
 
+std::string_view record_id(byte_view record) {
+    const auto flags = load_le<std::uint8_t>(record.data() + record_prefix_bytes);
+    if ((flags & record_has_id) == 0) {
+        return {};
+    }
+    record_fields_reader reader(record.subspan(record_bytes_min));
+    std::uint64_t ttl = 0;
+    std::uint8_t priority = 0;
+    std::string_view id;
+    const bool whole = ((flags & record_has_ttl) == 0 || reader.number(ttl)) &&
+                       ((flags & record_has_priority) == 0 || reader.number(priority)) &&
+                       reader.text<std::uint8_t>(id);
+    return whole ? id : std::string_view{};
+}
+
 std::optional<std::uint64_t> record_ttl_ms(byte_view record) {
     const auto flags = load_le<std::uint8_t>(record.data() + record_prefix_bytes);
     if ((flags & record_has_ttl) == 0) {

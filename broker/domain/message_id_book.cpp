@@ -1,0 +1,91 @@
+#include "broker/domain/message_id_book.hpp"
+
+#include <algorithm>
+
+#include "protocol/types/limits.hpp"
+
+namespace brokerd::domain {
+
+void message_id_book::load(const message_ids_forgotten& stored) {
+    below_ = stored.below;
+    marks_ = stored.marks;
+}
+
+bool message_id_book::forget_old(wall_time now, duration_us window, offset_t end) {
+    bool changed = false;
+    if (marks_.empty() || now - marks_.back().time >= window / marks_max) {
+        marks_.push_back({now, end});
+        changed = true;
+    }
+    // What came before the newest mark that is old enough is older than it has to be.
+    auto young = std::ranges::find_if(
+        marks_, [&](const done_mark& mark) { return now - mark.time < window; });
+    if (young != marks_.begin()) {
+        below_ = std::max(below_, std::prev(young)->below);
+        marks_.erase(marks_.begin(), young);
+        changed = true;
+    }
+    // A window that became shorter has closer marks; the oldest are not worth more of them.
+    while (marks_.size() > marks_max + 1) {
+        marks_.erase(marks_.begin());
+        changed = true;
+    }
+    constexpr std::uint64_t step = limits::message_id_distance_max / marks_max;
+    if (end - below_ > limits::message_id_distance_max) {
+        below_ = end - limits::message_id_distance_max + step;
+        std::erase_if(marks_, [&](const done_mark& mark) { return mark.below <= below_; });
+        changed = true;
+    }
+    return changed;
+}
+
+void message_id_book::put(const std::string& id, const message_id_entry& entry,
+                          commit_number commit) {
+    lately_[id] = {entry, commit};
+    lately_log_.emplace_back(commit, id);
+}
+
+std::optional<known_message_id> message_id_book::find(const std::string& id) const {
+    std::optional<known_message_id> found;
+    if (const auto at = lately_.find(id); at != lately_.end()) {
+        found = at->second;
+    } else if (const auto stored = read_.find(id); stored != read_.end() && stored->second) {
+        found = known_message_id{*stored->second, {}};
+    }
+    return found && found->entry.at >= below_ ? found : std::nullopt;
+}
+
+bool message_id_book::forget_applied(commit_number applied) {
+    const commit_number known = reads_.empty() ? applied : std::min(applied, *reads_.begin());
+    for (; !lately_log_.empty() && lately_log_.front().first <= known; lately_log_.pop_front()) {
+        const auto at = lately_.find(lately_log_.front().second);
+        if (at != lately_.end() && at->second.commit <= known) {
+            lately_.erase(at);
+        }
+    }
+    return lately_log_.empty();
+}
+
+std::vector<std::string> message_id_book::unknown_ids() const {
+    std::vector<std::string> ids;
+    for (const waiting& each : line) {
+        if (!ids.empty() && ids.size() + each.ids.size() > ids_per_read_max) {
+            break;
+        }
+        std::ranges::copy_if(each.ids, std::back_inserter(ids),
+                             [this](const std::string& id) { return !knows(id); });
+        if (ids.empty()) {
+            break;  // the first one has all it needs
+        }
+    }
+    return ids;
+}
+
+void message_id_book::take_read(const std::vector<std::string>& ids,
+                                const std::vector<std::optional<message_id_entry>>& entries) {
+    for (std::size_t i = 0; i < ids.size() && i < entries.size(); ++i) {
+        read_[ids[i]] = entries[i];
+    }
+}
+
+}  // namespace brokerd::domain
