@@ -111,6 +111,8 @@ std::vector<sample> earlier_samples() {
 std::vector<sample> samples() {
     topic_settings topic_settings = first_topic_settings;
     topic_settings.ttl = 90s;
+    topic_settings.durability = durability::os;
+    topic_settings.message_id_window = 1h;
     queue_settings queue_settings = third_queue_settings();
     queue_settings.filter = "header.country in ('DE', 'AT')";
     queue_settings.until = 90'000;
@@ -122,8 +124,8 @@ std::vector<sample> samples() {
                                          {message_state::ready, 1 << 20, 1}};
     return {
         {"epoch_started", epoch_started{broker_epoch{4}}},
-        {"topic_created", topic_created{topic, "orders.eu", topic_settings, then}, 2},
-        {"topic_changed", topic_changed{topic, topic_settings}, 2},
+        {"topic_created", topic_created{topic, "orders.eu", topic_settings, then}, 3},
+        {"topic_changed", topic_changed{topic, topic_settings}, 3},
         {"topic_removed", topic_removed{topic}},
         {"queue_created",
          queue_created{topic, queue, "billing", queue_mode::keyed, queue_settings, 17, then}, 4},
@@ -148,6 +150,11 @@ std::vector<sample> samples() {
         {"schedule_totals", schedule_totals{topic, 78, 3, 12, 3400}},
         {"expiry_moved", expiry_moved{topic, 811, 300, then, then + 5s}},
         {"expiry_watched", expiry_watched{topic, 500}},
+        {"message_id_put", message_id_put{topic, "order-77", {812, 812, false}}},
+        {"message_ids_forgotten",
+         message_ids_forgotten{topic, 400, {{then, 500}, {then + 1min, 812}}}},
+        {"offsets_reserved", offsets_reserved{topic, 16384}},
+        {"offsets_skipped", offsets_skipped{topic, {{812, 15572}, {20000, 5}}}},
     };
 }
 

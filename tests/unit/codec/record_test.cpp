@@ -129,6 +129,25 @@ TEST(record, the_time_to_live_is_read_alone) {
     EXPECT_EQ(record_ttl_ms(encoded({.key = "12345678", .payload = as_bytes("x")})), std::nullopt);
 }
 
+TEST(record, an_id_lies_between_the_time_to_live_and_the_key) {
+    const byte_buffer bytes =
+        encoded({.key = "k1", .payload = as_bytes("pay"), .ttl_ms = 0x0102, .id = "an id"});
+    EXPECT_EQ(as_text(bytes).substr(8), std::string_view("\x15\x02\x01\0\0\0\0\0\0\x05"
+                                                         "an id\x02\0k1pay",
+                                                         22));
+    const auto record = check_record(bytes);
+    ASSERT_TRUE(record) << record.error().text;
+    EXPECT_EQ(record->id, "an id");
+    EXPECT_EQ(record->key, "k1");
+    EXPECT_EQ(record_id(bytes), "an id");
+    EXPECT_EQ(record_key(bytes), "k1");
+    const std::string longest(255, '\xff');
+    EXPECT_EQ(record_id(encoded({.id = longest})), longest);
+    EXPECT_EQ(record_id(encoded({.key = "key", .payload = as_bytes("x"), .ttl_ms = 9})), "");
+    EXPECT_EQ(record_id(by_hand(std::string_view("\x18\x07\x02idpay", 8))), "id")
+        << "behind a priority";
+}
+
 TEST(record, only_the_front_is_taken) {
     byte_buffer bytes = encoded({.key = "a", .headers = {}, .payload = {}});
     const std::size_t first = bytes.size();

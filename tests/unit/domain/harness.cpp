@@ -29,6 +29,8 @@ struct store_visitor {
         s.totals.erase(m.topic);
         s.expiring.erase(m.topic);
         s.watched.erase(m.topic);
+        s.message_ids.erase(m.topic);
+        s.forgotten_ids.erase(m.topic);
         meta(m);
     }
     void operator()(const queue_removed& m) {
@@ -57,6 +59,16 @@ struct store_visitor {
         }
     }
     void operator()(const expiry_watched& m) { s.watched[m.topic] = m; }
+    void operator()(const message_id_put& m) {
+        EXPECT_FALSE(m.id.empty());
+        s.message_ids[m.topic][m.id] = m.entry;
+    }
+    void operator()(const message_ids_forgotten& m) {
+        EXPECT_GE(m.below, s.forgotten_ids[m.topic].below);
+        s.forgotten_ids[m.topic] = m;
+        std::erase_if(s.message_ids[m.topic],
+                      [&](const auto& each) { return each.second.at < m.below; });
+    }
     void operator()(const trimmed& m) {
         EXPECT_GT(m.first, s.trim[m.topic]);
         s.trim[m.topic] = m.first;
@@ -153,6 +165,9 @@ loaded_state fake_store::load() const {
         loaded.mutations.emplace_back(each);
     }
     for (const auto& [topic, each] : watched) {
+        loaded.mutations.emplace_back(each);
+    }
+    for (const auto& [topic, each] : forgotten_ids) {
         loaded.mutations.emplace_back(each);
     }
     for (const auto& [topic, next] : next_offset) {
@@ -309,6 +324,15 @@ fetch_result fake_store::read(const fetch_body& what) const {
     if (const auto* f = std::get_if<fetch_schedules>(&what)) return read_schedules(*f);
     if (const auto* f = std::get_if<find_schedules>(&what)) return find(*f);
     if (const auto* f = std::get_if<fetch_expiring>(&what)) return read_expiring(*f);
+    if (const auto* f = std::get_if<fetch_message_ids>(&what)) {
+        message_ids_fetched result;
+        const auto of = message_ids.find(f->topic);
+        for (const std::string& id : f->ids) {
+            auto& entry = result.entries.emplace_back();
+            if (of != message_ids.end() && of->second.contains(id)) entry = of->second.at(id);
+        }
+        return result;
+    }
     if (const auto* f = std::get_if<fetch_times>(&what)) {
         times_fetched result;
         for (const auto& each : f->places) {

@@ -48,6 +48,8 @@ public:
     std::map<topic_id, schedule_totals> totals;
     std::map<topic_id, std::map<std::pair<wall_time, offset_t>, std::uint32_t>> expiring;
     std::map<topic_id, expiry_watched> watched;
+    std::map<topic_id, std::map<std::string, message_id_entry>> message_ids;
+    std::map<topic_id, message_ids_forgotten> forgotten_ids;
     broker_epoch epoch;
     commit_number last_commit;
     std::uint64_t next_id = 1;

@@ -97,6 +97,30 @@ TEST_F(publishing, a_refusal_is_answered_and_gives_the_credit_back) {
     EXPECT_EQ(credit->bytes, batch.size());
 }
 
+TEST_F(publishing, an_id_is_handed_over_and_its_message_must_be_alone) {
+    codec::batch_builder builder;
+    builder.add({.payload = as_bytes("x"), .id = "order-77"});
+    receive_publish(40, builder.take({}, 0), "orders.eu");
+    const auto requests = take_publishes();
+    ASSERT_THAT(requests, SizeIs(1));
+    EXPECT_EQ(std::get<domain::publish_request>(requests[0].body).id, "order-77");
+
+    builder.add({.payload = as_bytes("x"), .id = "order-78"});
+    builder.add({.payload = as_bytes("y")});
+    receive_publish(41, builder.take({}, 0), "orders.eu");
+    const auto error = codec::decode<codec::error>(take().at(0).body);
+    EXPECT_EQ(error->code, error_code::invalid_argument);
+    EXPECT_EQ(error->text,
+              "topic orders.eu: a batch of 2 messages has one with an id; a message with an id "
+              "must be alone in its batch");
+
+    builder.add({.payload = as_bytes("x"), .id = ""});
+    receive_publish(42, builder.take({}, 0), "orders.eu");
+    EXPECT_EQ(codec::decode<codec::error>(take().at(0).body)->code, error_code::bad_batch);
+    EXPECT_TRUE(take_publishes().empty());
+    EXPECT_FALSE(machine().closing());
+}
+
 TEST_F(publishing, a_damaged_batch_is_refused_and_the_connection_lives) {
     auto batch = batch_of(2);
     batch.back() ^= std::byte{1};

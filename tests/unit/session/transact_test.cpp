@@ -50,6 +50,21 @@ protected:
     byte_buffer two_ = batch_of(2);
 };
 
+TEST_F(transacting, an_id_is_handed_over_and_its_message_must_be_alone) {
+    codec::batch_builder builder;
+    builder.add({.payload = as_bytes("x"), .id = "order-77"});
+    const byte_buffer alone = builder.take({}, 0);
+    auto message = valid();
+    message.publishes[0].batch = {alone};
+    receive(7, message);
+    EXPECT_EQ(take_request<domain::transaction_request>(7).publishes.at(0).id, "order-77");
+    builder.add({.payload = as_bytes("x"), .id = "order-77"});
+    builder.add({.payload = as_bytes("x")});
+    const byte_buffer two = builder.take({}, 0);
+    message.publishes[0].batch = {two};
+    expect_bad(message, "a message with an id must be alone in its batch");
+}
+
 TEST_F(transacting, all_of_it_is_handed_over_in_its_order) {
     const auto message = valid();
     receive(7, message);

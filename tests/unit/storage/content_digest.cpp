@@ -8,6 +8,7 @@
 #include "broker/domain/mutation.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/crc32c.hpp"
+#include "tests/unit/storage/random_workload.hpp"
 #include "tests/unit/storage/storage_fixtures.hpp"
 
 namespace brokerd::test {
@@ -38,6 +39,7 @@ public:
             add_log(tail.topic);
             add_schedules(tail.topic);
             add_expiry(tail.topic, trim_of(*state, tail.topic));
+            add_message_ids(tail.topic, forgotten_below(*state, tail.topic));
         }
         for (const auto& m : state->mutations) {
             if (const auto* queue = std::get_if<domain::queue_created>(&m)) {
@@ -95,6 +97,27 @@ private:
                 line("  expiry {} of {}+{}", to_us(item.at), item.last, item.count);
             }
         }
+    }
+
+    void add_message_ids(topic_id topic, offset_t below) {
+        const auto found =
+            read<domain::message_ids_fetched>(domain::fetch_message_ids{topic, some_message_ids});
+        for (const auto& entry : found.entries) {
+            if (entry && entry->at >= below) {
+                line("  message id at {} is {} {}", entry->at, entry->value, entry->scheduled);
+            }
+        }
+    }
+    // Of those that are forgotten a store may have some.
+    static offset_t forgotten_below(const domain::loaded_state& state, topic_id topic) {
+        offset_t below = 0;
+        for (const auto& m : state.mutations) {
+            const auto* forgotten = std::get_if<domain::message_ids_forgotten>(&m);
+            if (forgotten != nullptr && forgotten->topic == topic) {
+                below = forgotten->below;
+            }
+        }
+        return below;
     }
 
     void add_queue(topic_id topic, queue_id queue) {

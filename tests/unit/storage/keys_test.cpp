@@ -16,9 +16,9 @@ namespace {
 constexpr topic_id some_topic{0x0102030405060708};
 constexpr queue_id some_queue{0x1112131415161718};
 
-std::string hex(const key_bytes& key) {
+std::string hex(std::string_view key) {
     std::string text;
-    for (const char byte : key.view()) {
+    for (const char byte : key) {
         text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
     }
     return text;
@@ -27,7 +27,7 @@ std::string hex(const key_bytes& key) {
 template <typename Key>
 void expect_round_trip(const Key& key, std::string_view expected_hex) {
     const auto bytes = key.encode();
-    EXPECT_EQ(hex(bytes), expected_hex);
+    EXPECT_EQ(hex(bytes.view()), expected_hex);
     EXPECT_EQ(Key::parse(bytes.view()), key);
     const std::string text(bytes.view());
     EXPECT_EQ(Key::parse(text.substr(1)), std::nullopt);
@@ -61,6 +61,23 @@ TEST(keys, have_these_bytes) {
                       "00000102030405060708150000000000000000");
     expect_round_trip(expiry_key{some_topic, wall_from_us(5), 0x21},
                       "0000010203040506070880000000000000050000000000000021");
+    expect_round_trip(meta_key{some_topic, meta_kind::forgotten_ids, {}},
+                      "00000102030405060708160000000000000000");
+    expect_round_trip(meta_key{some_topic, meta_kind::reserved, {}},
+                      "00000102030405060708170000000000000000");
+    expect_round_trip(meta_key{some_topic, meta_kind::skipped, {}},
+                      "00000102030405060708180000000000000000");
+}
+
+TEST(keys, a_message_id_of_any_length_and_bytes_is_read_back) {
+    EXPECT_EQ(hex((message_id_key{some_topic, "ab"}).encode()), "000001020304050607086162");
+    for (const std::string& id : {std::string(1, '\0'), std::string(255, '\xff')}) {
+        const std::string key = message_id_key{some_topic, id}.encode();
+        EXPECT_EQ(message_id_key::parse(key), (message_id_key{some_topic, id}));
+        EXPECT_GT(key, topic_prefix(some_topic).view());
+        EXPECT_LT(key, behind(topic_prefix(some_topic)).view());
+    }
+    EXPECT_FALSE(message_id_key::parse(topic_prefix(some_topic).view())) << "an empty id";
 }
 
 // A database keeps the families it has: theirs is an order for ever, and one name means one thing.
@@ -73,6 +90,7 @@ TEST(keys, the_families_keep_their_places) {
     EXPECT_EQ(family_names[static_cast<std::size_t>(family::dedup)], "dedup");
     EXPECT_EQ(family_names[static_cast<std::size_t>(family::schedule)], "schedule");
     EXPECT_EQ(family_names[static_cast<std::size_t>(family::expiry)], "expiry");
+    EXPECT_EQ(family_names[static_cast<std::size_t>(family::message_ids)], "message_ids");
 }
 
 TEST(keys, sort_as_their_fields_do) {

@@ -210,6 +210,16 @@ void random_workload::produce(topic_facts& topic, std::vector<domain::mutation>&
     put.last_used = at(clock_us_);
     put.runs = {{1 + random_.below(100), 1 + random_.below(10), topic.next}};
     batch.emplace_back(std::move(put));
+    batch.emplace_back(
+        domain::message_id_put{topic.id,
+                               some_message_ids[random_.below(some_message_ids.size())],
+                               {topic.next, random_.below(100), random_.chance(1, 4)}});
+    if (random_.chance(1, 4)) {
+        batch.emplace_back(
+            domain::message_ids_forgotten{topic.id, topic.trim, {{at(clock_us_), topic.next}}});
+        batch.emplace_back(domain::offsets_reserved{topic.id, topic.next + 100});
+        batch.emplace_back(domain::offsets_skipped{topic.id, {{topic.next, 10}}});
+    }
 }
 
 // One more is scheduled, or one that was is cancelled.

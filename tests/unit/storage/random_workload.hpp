@@ -15,6 +15,9 @@
 
 namespace brokerd::test {
 
+// Those that it puts.
+inline const std::vector<std::string> some_message_ids{"a", "b", "c", "an id", "another one"};
+
 class random_workload {
 public:
     explicit random_workload(std::uint64_t seed, std::size_t payload_bytes_max = 2000)

@@ -12,6 +12,7 @@
 #include "broker/storage/keys.hpp"
 #include "broker/storage/rocks_handles.hpp"
 #include "broker/storage/rocks_options.hpp"
+#include "broker/storage/values.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace brokerd::storage {
@@ -219,6 +220,36 @@ TEST_F(trim_filter_test, points_only_move_up) {
     EXPECT_EQ(*points_->snapshot(), (durable_trim_points::table{{own_topic, 5}, {neighbour, 1}}));
     points_->forget(own_topic);
     EXPECT_EQ(*points_->snapshot(), (durable_trim_points::table{{neighbour, 1}}));
+}
+
+TEST_F(trim_filter_test, forgotten_message_ids_are_left_out) {
+    const auto put_id = [&](topic_id of, const std::string& id, offset_t at) {
+        std::string value;
+        encode_value(value, domain::message_id_entry{at, at, false});
+        const std::string key = message_id_key{of, id}.encode();
+        ASSERT_TRUE(
+            database_->db().Put({}, database_->handle(family::message_ids), key, value).ok());
+    };
+    const auto ids = [&] {
+        std::string found;
+        const std::unique_ptr<rocksdb::Iterator> it(
+            database_->db().NewIterator({}, database_->handle(family::message_ids)));
+        for (it->SeekToFirst(); it->Valid(); it->Next()) {
+            found += message_id_key::parse(to_view(it->key()))->id;
+        }
+        return found;
+    };
+    put_id(own_topic, "a", 7);
+    put_id(own_topic, "b", 3);
+    put_id(own_topic, "c", 6);
+    put_id(neighbour, "d", 0);
+    points_->advance(own_topic, 7);
+    flush(family::message_ids);
+    compact(family::message_ids);
+    EXPECT_EQ(ids(), "abcd") << "not activated yet";
+    points_->activate();
+    compact(family::message_ids);
+    EXPECT_EQ(ids(), "ad");
 }
 
 }  // namespace
