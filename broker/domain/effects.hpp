@@ -85,8 +85,8 @@ struct output {
     connection_id connection;
     std::uint64_t request = 0;  // 0 = pushed
     commit_number depends_on;   // 0 = none; send only when this commit is durable
-    bool when_applied = false;  // it may be sent when that commit is applied, synced or not
     output_body body;
+    bool when_applied = false;  // it may be sent when that commit is applied, synced or not
 };
 
 // ---- what to read from the store ----
