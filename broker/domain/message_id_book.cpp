@@ -13,30 +13,43 @@ void message_id_book::load(const message_ids_forgotten& stored) {
 
 bool message_id_book::forget_old(wall_time now, duration_us window, offset_t end) {
     bool changed = false;
-    if (marks_.empty() || now - marks_.back().time >= window / marks_max) {
-        marks_.push_back({now, end});
-        changed = true;
-    }
-    // What came before the newest mark that is old enough is older than it has to be.
-    auto young = std::ranges::find_if(
+    const auto young = std::ranges::find_if(
         marks_, [&](const done_mark& mark) { return now - mark.time < window; });
     if (young != marks_.begin()) {
         below_ = std::max(below_, std::prev(young)->below);
         marks_.erase(marks_.begin(), young);
         changed = true;
     }
-    // A window that became shorter has closer marks; the oldest are not worth more of them.
-    while (marks_.size() > marks_max + 1) {
-        marks_.erase(marks_.begin());
-        changed = true;
-    }
     constexpr std::uint64_t step = limits::message_id_distance_max / marks_max;
     if (end - below_ > limits::message_id_distance_max) {
         below_ = end - limits::message_id_distance_max + step;
-        std::erase_if(marks_, [&](const done_mark& mark) { return mark.below <= below_; });
         changed = true;
     }
     return changed;
+}
+
+bool message_id_book::note(wall_time now, duration_us window, offset_t at) {
+    if (!marks_.empty() && now <= marks_.back().time) {
+        marks_.back().below = std::max(marks_.back().below, at + 1);
+        return false;
+    }
+    // A window that became longer has closer marks than it needs: the oldest may go.
+    if (marks_.size() > marks_max) {
+        marks_.erase(marks_.begin());
+    }
+    marks_.push_back({now + window / marks_max, at + 1});
+    return true;
+}
+
+void message_id_book::cover(wall_time last, offset_t end) {
+    if (marks_.empty() || marks_.back().below >= end) {
+        return;
+    }
+    if (last <= marks_.back().time) {
+        marks_.back().below = end;
+    } else {
+        marks_.push_back({last, end});
+    }
 }
 
 void message_id_book::put(const std::string& id, const message_id_entry& entry,

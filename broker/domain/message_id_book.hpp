@@ -57,8 +57,14 @@ public:
 
     // Ids put when the topic ended below this are forgotten.
     [[nodiscard]] offset_t below() const { return below_; }
-    // Moves below() as time goes on; true if that or the marks have changed.
+    // Moves below() as time goes on; true if it did.
     [[nodiscard]] bool forget_old(wall_time now, duration_us window, offset_t end);
+    // An id comes where the topic ends at `at`; true if that made a mark, which the store should
+    // have: each stands for a part of the window, and covers what comes in it.
+    [[nodiscard]] bool note(wall_time now, duration_us window, offset_t at);
+    // After a start: all before `end` had come by `last`. (The store has the marks as they were
+    // made, without what they covered later.)
+    void cover(wall_time last, offset_t end);
     [[nodiscard]] message_ids_forgotten forgotten(topic_id of) const {
         return {of, below_, marks_};
     }
@@ -94,7 +100,7 @@ public:
 
 private:
     offset_t below_ = 0;
-    std::vector<done_mark> marks_;  // ascending
+    std::vector<done_mark> marks_;  // ascending; by their time all before `below` had come
     std::unordered_map<std::string, known_message_id> lately_;
     std::deque<std::pair<commit_number, std::string>> lately_log_;
     std::unordered_map<std::string, std::optional<message_id_entry>> read_;

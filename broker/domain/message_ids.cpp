@@ -128,6 +128,9 @@ void remember_id(core& c, turn& t, topic& of, const publish_request& what, std::
                                  .scheduled = what.later.has_value()};
     book.put(what.id, entry, c.gathering);
     c.emit(t, message_id_put{of.id, what.id, entry}, false);
+    if (book.note(t.wall, of.settings.message_id_window, entry.at)) {
+        c.emit(t, book.forgotten(of.id), false);
+    }
     if (!book.noted) {
         book.noted = true;
         c.topics_with_ids.push_back(&of);

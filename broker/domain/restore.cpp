@@ -115,6 +115,9 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
     for (const auto& [id, of] : c.topics) {
         of->end = std::max(of->end, of->trim);
         of->stored_bytes = of->end == of->trim ? 0 : of->stored_bytes;
+        if (of->ids) {
+            of->ids->cover(of->last_append, of->end);
+        }
         std::erase_if(of->samples, [&](const auto& each) { return each.candidate <= of->trim; });
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);

@@ -66,6 +66,8 @@ const queue_settings first_queue_settings{.lease = 20s,
                                           .max_runs = 2000};
 
 constexpr topic_settings first_topic_settings{.keep_done = 1h, .max_message_bytes = 4096};
+constexpr topic_settings second_topic_settings{
+    .keep_done = 1h, .max_message_bytes = 4096, .ttl = 90s};
 
 queue_settings second_queue_settings() {
     queue_settings settings = first_queue_settings;
@@ -86,6 +88,8 @@ std::vector<sample> earlier_samples() {
     return {
         {"topic_created", topic_created{topic, "orders.eu", first_topic_settings, then}},
         {"topic_changed", topic_changed{topic, first_topic_settings}},
+        {"topic_created", topic_created{topic, "orders.eu", second_topic_settings, then}, 2},
+        {"topic_changed", topic_changed{topic, second_topic_settings}, 2},
         {"queue_created", queue_created{topic, queue, "billing", queue_mode::shared,
                                         first_queue_settings, 17, then}},
         {"queue_changed",
