@@ -33,24 +33,7 @@ void answer_existing(core& c, turn& t, asker who, const codec::queue_create& wha
 // The queue does not exist, its topic does.
 void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
                 const std::string& name, topic& of, bool topic_is_new, offset_t start) {
-    auto made = std::make_unique<queue>(queue_id{c.next_id++}, of, what.mode, start, c.memory());
-    queue& q = *made;
-    q.name = name;
-    q.settings = what.settings;
-    q.created = t.wall;
-    q.changed = c.gathering;
-    of.queues.emplace(name, std::move(made));
-    c.queues.emplace(q.id, &q);
-    c.emit(t, queue_created{.topic = of.id,
-                            .queue = q.id,
-                            .name = q.name,
-                            .mode = q.mode,
-                            .settings = q.settings,
-                            .start = start,
-                            .created = q.created});
-    q.unused_since = t.now.mono;
-    c.arm(q, q.expires_at());
-    c.note_trim(of);
+    queue& q = add_queue(c, t, of, name, what.mode, what.settings, start);
     expire_again(c, t, of, start);
     set_sieve(c, q);
     sift_again(c, t, q, start);
@@ -60,12 +43,6 @@ void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
                                   .queue = q.id,
                                   .settings = q.settings,
                                   .differing = {}});
-}
-
-failure too_many_queues(const topic& of) {
-    return {error_code::too_many_queues,
-            fmt::format("topic {} has {} queues, as many as it may; remove some", of.name,
-                        of.queues.size())};
 }
 
 // As a queue has them: the filter in its canonical form.
@@ -85,6 +62,35 @@ outcome<queue_settings> settled(const queue_settings& asked) {
 }
 
 }  // namespace
+
+queue& add_queue(core& c, turn& t, topic& of, const std::string& name, queue_mode mode,
+                 const queue_settings& settings, offset_t start) {
+    auto made = std::make_unique<queue>(queue_id{c.next_id++}, of, mode, start, c.memory());
+    queue& q = *made;
+    q.name = name;
+    q.settings = settings;
+    q.created = t.wall;
+    q.changed = c.gathering;
+    of.queues.emplace(name, std::move(made));
+    c.queues.emplace(q.id, &q);
+    c.emit(t, queue_created{.topic = of.id,
+                            .queue = q.id,
+                            .name = q.name,
+                            .mode = q.mode,
+                            .settings = q.settings,
+                            .start = start,
+                            .created = q.created});
+    q.unused_since = t.now.mono;
+    c.arm(q, q.expires_at());
+    c.note_trim(of);
+    return q;
+}
+
+failure too_many_queues(const topic& of) {
+    return {error_code::too_many_queues,
+            fmt::format("topic {} has {} queues, as many as it may; remove some", of.name,
+                        of.queues.size())};
+}
 
 void emit_changed(core& c, turn& t, const queue& q) {
     c.emit(t, queue_changed{.topic = q.owner.id,

@@ -57,6 +57,7 @@ struct handle_request {
     void operator()(codec::queue_pause& what) const { pause_queue(c, t, who, what); }
     void operator()(codec::queue_seek& what) const { seek_queue(c, t, who, what); }
     void operator()(codec::queue_purge& what) const { purge_queue(c, t, who, what); }
+    void operator()(codec::queue_clone& what) const { clone_queue(c, t, who, what); }
     void operator()(codec::queue_explain& what) const { explain(c, t, who, what); }
     void operator()(codec::read& what) const { read_messages(c, t, who, what); }
     void operator()(codec::message_show& what) const { show_message(c, t, who, what); }

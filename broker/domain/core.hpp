@@ -153,6 +153,7 @@ public:
     std::uint32_t expired_to_dead = 0;                       // by the commit that is gathered
     mono_time waiting_until = mono_never;                    // no waiting read ends before
     std::vector<connection_id> draining;                     // to be told when they hold nothing
+    std::uint32_t clones = 0;                                // that wait for fetches
     std::uint64_t dispatch_number = 0;
     std::uint64_t sifted_in = 0;  // the dispatch whose walks have looked at so many messages
     std::uint64_t sifted = 0;

@@ -28,6 +28,20 @@ shared_bytes record_in(const chunk_ptr& data, offset_t offset) {
     return {data, data->record(offset)};
 }
 
+// Of a clone whose commit the store may not have.
+bool find_copied(const queue& q, offset_t offset, known_exception& known) {
+    if (!q.copied) {
+        return false;
+    }
+    const auto at = q.copied->records.find(offset);
+    if (at == q.copied->records.end()) {
+        return false;
+    }
+    known.record = at->second.record;
+    known.append_time = at->second.append_time;
+    return true;
+}
+
 // Takes record and time from memory if they are there.
 bool find_record(const queue& q, offset_t offset, known_exception& known) {
     if (known.record.owner) {
@@ -40,7 +54,7 @@ bool find_record(const queue& q, offset_t offset, known_exception& known) {
         data = q.window.find(offset);
     }
     if (data == nullptr) {
-        return false;
+        return find_copied(q, offset, known);
     }
     known.record = record_in(*data, offset);
     known.append_time = (*data)->append_time();
@@ -445,6 +459,9 @@ void forget_applied(queue& q, commit_number applied) {
     put.erase(put.begin(), at);
     if (put.empty()) {
         put.shrink_to_fit();  // a lost consumer may have held very many
+    }
+    if (q.copied && q.copied->commit <= applied) {
+        q.copied.reset();
     }
 }
 

@@ -101,6 +101,9 @@ void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_
         q.schedule.add(offset, value.due, t.retry_now);
         c.arm(q, c.clock.mono_of_retry_time(value.due));
     }
+    if (q.cloning) {
+        q.cloning->put(offset, value);
+    }
     c.retries_put = true;
     c.emit(t, exception_put{.topic = q.owner.id,
                             .queue = q.id,
@@ -126,6 +129,9 @@ void erase_exception(core& c, turn& t, queue& q, offset_t offset, const exceptio
     }
     q.book.exception_done(offset);
     q.exceptions.erase(offset);
+    if (q.cloning) {
+        q.cloning->erase(offset);
+    }
     c.emit(t,
            exception_erased{.topic = q.owner.id,
                             .queue = q.id,

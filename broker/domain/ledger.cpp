@@ -121,6 +121,18 @@ void ledger::release_floor() {
     dirty_ = dirty_ || floor_ != before;
 }
 
+void ledger::take_over(const ledger& other) {
+    BROKERD_ASSERT(!other.floor_held_ && number_ == 0, "a ledger in use takes no other over");
+    first_ = other.first_;
+    floor_ = other.floor_;
+    done_total_ = other.done_total_;
+    closed_ = other.closed_;
+    retrying_ = other.retrying_;
+    dead_ = other.dead_;
+    snapshot_wanted_ = true;
+    dirty_ = true;
+}
+
 std::size_t ledger::snapshot_bytes() const {
     return delta_bytes_fixed + run_bytes * (closed_.runs() + retrying_.runs() + dead_.runs());
 }

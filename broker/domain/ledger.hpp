@@ -53,6 +53,9 @@ public:
     void move_to(offset_t position, offset_t end);
     void release_floor();
 
+    // A new queue begins where another one is.
+    void take_over(const ledger& other);
+
     // ---- durability ----
     [[nodiscard]] bool dirty() const { return dirty_; }
     // The mutation that makes everything since the last one durable. Only when dirty.

@@ -16,12 +16,6 @@ namespace {
 
 constexpr std::size_t slice_max = 1000;
 
-failure busy_moving(const queue& q) {
-    return {
-        error_code::busy,
-        fmt::format("queue {} is being moved by an earlier seek or purge; try again", q.path())};
-}
-
 failure removed_meanwhile() {
     return {error_code::queue_removed, "the queue was removed meanwhile"};
 }
@@ -61,6 +55,9 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
     q.forget_due(offset, known.due);
     q.book.exception_ready(offset);
     q.exceptions.erase(offset);
+    if (q.cloning) {
+        q.cloning->erase(offset);
+    }
     c.emit(t, exception_erased{
                   .topic = q.owner.id, .queue = q.id, .offset = offset, .previous_due = known.due});
     c.note_change(t, q, true);
@@ -202,6 +199,12 @@ std::uint64_t purge_ready(core& c, turn& t, queue& q) {
 }
 
 }  // namespace
+
+failure busy_moving(const queue& q) {
+    return {
+        error_code::busy,
+        fmt::format("queue {} is being moved by an earlier seek or purge; try again", q.path())};
+}
 
 void resolve_position(core& c, turn& t, topic& of, const position& at, position_handler then) {
     // What was accepted but lies in no chunk yet counts as there.

@@ -257,6 +257,8 @@ void sift_backlog(core& c, turn& t, queue& q);
 // A ready message that was not looked at yet, and is not for the queue.
 [[nodiscard]] bool is_unmatched(const queue& q, const chunk& data, offset_t offset);
 void restore_sieve(core& c, turn& t, queue& q);
+// A new queue has the ledger of `from`, and what is left to look at there is left here.
+void copy_sieve(core& c, const queue& from, queue& to);
 
 // ---- trim.cpp ----
 // Moves the trim points that may move; core::trim_deadline says when to look again.
@@ -309,15 +311,24 @@ void pause_queue(core& c, turn& t, asker who, const codec::queue_pause& what);
 [[nodiscard]] outcome<void> check_settings(const queue_settings& settings);
 // Tells the store what the queue is like now.
 void emit_changed(core& c, turn& t, const queue& q);
+// Makes a queue that does not exist, of settings that are fine. What follows from where it begins
+// is left to who calls.
+queue& add_queue(core& c, turn& t, topic& of, const std::string& name, queue_mode mode,
+                 const queue_settings& settings, offset_t start);
+[[nodiscard]] failure too_many_queues(const topic& of);
 // Takes a queue and everything that points to it out of memory.
 void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& text);
 
 // ---- move.cpp: seek and purge ----
 void seek_queue(core& c, turn& t, asker who, const codec::queue_seek& what);
 void purge_queue(core& c, turn& t, asker who, const codec::queue_purge& what);
+[[nodiscard]] failure busy_moving(const queue& q);
 // The offset a position means, clamped to what is readable.
 using position_handler = std::function<void(turn&, outcome<offset_t>)>;
 void resolve_position(core& c, turn& t, topic& of, const position& at, position_handler then);
+
+// ---- clone.cpp ----
+void clone_queue(core& c, turn& t, asker who, const codec::queue_clone& what);
 
 // ---- purge.cpp: a part of the ready and retrying messages ----
 void purge_selected(core& c, turn& t, asker who, const codec::queue_purge& what);

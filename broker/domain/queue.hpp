@@ -29,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/domain/clone_watch.hpp"
 #include "broker/domain/consumer.hpp"
 #include "broker/domain/interval_set.hpp"
 #include "broker/domain/lease_table.hpp"
@@ -99,7 +100,9 @@ public:
     std::vector<offset_t> exceptions_loaded;
     interval_set missed_once;  // due, but their record was not found at the first try
     bool exceptions_fetching = false;
-    std::uint32_t fetches = 0;  // outstanding, of any kind that looks at exceptions
+    std::uint32_t fetches = 0;               // outstanding, of any kind that looks at exceptions
+    std::unique_ptr<clone_watch> cloning;    // a clone that waits for fetches
+    std::unique_ptr<copied_records> copied;  // a clone's own, until the store has them
     std::uint32_t retry_credit = 1;
 
     // ---- consumers ----

@@ -338,6 +338,19 @@ bool is_unmatched(const queue& q, const chunk& data, offset_t offset) {
     return q.sifting && q.sifting->unsifted.contains(offset) && !q.sifting->takes(data, offset);
 }
 
+void copy_sieve(core& c, const queue& from, queue& to) {
+    set_sieve(c, to);
+    if (!to.sifting || !from.sifting) {
+        return;
+    }
+    sieve& s = *to.sifting;
+    s.unsifted = from.sifting->unsifted;
+    s.unsifted.erase_below(to.book.floor());
+    if (!s.unsifted.empty()) {
+        s.durable = s.unsifted.front();
+    }
+}
+
 void restore_sieve(core& c, turn& t, queue& q) {
     const offset_t mark = q.sifting ? q.sifting->durable : offset_end;
     set_sieve(c, q);

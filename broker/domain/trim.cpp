@@ -165,6 +165,9 @@ void finish_move(core& c, turn& t, topic& of, const trim_move& move) {
                                 .append_time = known.append_time,
                                 .record = std::string(as_text(known.record.view))},
                        false);
+                if (q->cloning) {
+                    q->cloning->keep(offset, known.append_time, known.record.view);
+                }
             }
         }
     }

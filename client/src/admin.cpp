@@ -114,6 +114,15 @@ void admin::set_queue(std::string_view queue, const queue_options& settings) {
     state_->ask<codec::ok>(std::move(request), repeat::harmless, nothing);
 }
 
+queue_options admin::clone_queue(std::string_view queue, std::string_view name) {
+    codec::queue_clone request;
+    request.queue = queue;
+    request.name = name;
+    return state_->ask<codec::queue_created>(
+        std::move(request), repeat::never,
+        [](const codec::queue_created& reply) { return to_public(reply.settings); });
+}
+
 void admin::remove_queue(std::string_view queue) {
     codec::queue_remove request;
     request.queue = queue;

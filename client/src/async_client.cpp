@@ -115,15 +115,17 @@ asio::awaitable<committed> commit_parts(std::shared_ptr<core> to,
     co_return value_or_throw(std::move(outcome));
 }
 
+queue_options settings_of(const codec::queue_created& reply) {
+    return client_core::to_public(reply.settings);
+}
+
 // One request of the broker, awaited.
 template <typename Reply, typename Value, typename Request>
-asio::awaitable<Value> ask(std::shared_ptr<core> of, Request request, repeat kind) {
+asio::awaitable<Value> ask(std::shared_ptr<core> of, Request request, repeat kind,
+                           Value (*convert)(const Reply&) = client_core::to_public) {
     auto start = [&](callback<Value> done) -> cancel_hook {
         const std::uint64_t ticket = of->locked([&](client_state& state, mono_time, calls& out) {
-            return state.request<Reply>(
-                std::move(request), kind,
-                [](const Reply& reply) { return client_core::to_public(reply); }, std::move(done),
-                out);
+            return state.request<Reply>(std::move(request), kind, convert, std::move(done), out);
         });
         return [of, ticket] {
             of->locked(
@@ -305,6 +307,15 @@ asio::awaitable<ensured_queue> async_client::ensure_queue(std::string_view queue
     request.start = client_core::to_wire(start);
     request.create_topic = true;
     return ask<codec::queue_created, ensured_queue>(core_, std::move(request), repeat::harmless);
+}
+
+asio::awaitable<queue_options> async_client::clone_queue(std::string_view queue,
+                                                         std::string_view name) {
+    codec::queue_clone request;
+    request.queue = queue;
+    request.name = name;
+    return ask<codec::queue_created, queue_options>(core_, std::move(request), repeat::never,
+                                                    settings_of);
 }
 
 asio::awaitable<std::uint64_t> async_client::consume(

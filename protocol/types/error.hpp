@@ -43,7 +43,7 @@ namespace brokerd {
     X(topic_not_found,       31, false, false, "no such topic")                                     \
     X(queue_not_found,       32, false, false, "no such queue")                                     \
     X(topic_exists,          33, false, false, "the topic exists")                                  \
-    X(queue_exists,          34, false, false, "the queue exists with another mode")                \
+    X(queue_exists,          34, false, false, "the queue exists")                                  \
     X(invalid_setting,       35, false, false, "a setting is out of its bounds")                    \
     X(too_many_queues,       36, false, false, "the topic has as many queues as it may have")       \
     X(unsupported,           37, false, false, "the broker does not support this")                  \

@@ -210,7 +210,7 @@ class Client:
                 await self.connection.goodbye()
         await self._stop()
 
-    async def request(self, name: str, resend: bool = False, **fields) -> SimpleNamespace:
+    async def request(self, name: str, /, resend: bool = False, **fields) -> SimpleNamespace:
         """With `resend`, asks again over the next connection when the outcome is unknown."""
         while True:
             connection = await self._ready()

@@ -73,7 +73,7 @@ class Connection:
         self._tasks.append(asyncio.create_task(self._heartbeat()))
         return self
 
-    def send(self, name: str, request_id: int | None = None, **fields) -> int:
+    def send(self, name: str, /, request_id: int | None = None, **fields) -> int:
         """Sends a frame under a new id, unless one is given, and returns the id."""
         if request_id is None:
             self._next_id = request_id = self._next_id % 0xFFFFFFFF + 1
@@ -86,7 +86,7 @@ class Connection:
         self.writer.write(data)
         self._sent_at = asyncio.get_running_loop().time()
 
-    async def request(self, name: str, **fields) -> SimpleNamespace:
+    async def request(self, name: str, /, **fields) -> SimpleNamespace:
         """Sends a request and returns its answer; raises BrokerError if it was refused."""
         return await self.answer(self.send(name, **fields))
 

@@ -144,6 +144,7 @@ MESSAGES = {
     "counted": (57, "messages:u64 position:u64 more:bool"),
     "queue_explain": (58, "queue:string has_offset:bool offset:u64"),
     "explained": (59, "sentence:string"),
+    "queue_clone": (107, "queue:string name:string"),
     "transact": (60, "producer:u64 first_sequence:u64 publishes:list.transact_publish "
                  "settles:list.transact_settle"),
     "transacted": (61, "duplicate:bool publishes:list.transacted_item"),
@@ -426,7 +427,7 @@ def raw_frame(frame_type: int, request_id: int, body: bytes, flags: int = 0) -> 
     return header + _U32.pack(crc32c(header)) + body
 
 
-def encode_frame(name: str, request_id: int, **fields) -> bytes:
+def encode_frame(name: str, request_id: int, /, **fields) -> bytes:
     number, layout = _TYPES[name]
     return raw_frame(number, request_id, _encode_fields(layout, fields))
 

@@ -304,6 +304,33 @@ class Settling(InteropCase):
         self.assertEqual((await client.request("dead_redrive", **fields)).messages, 1)
         self.assertEqual((await consumer.get()).offset, 0)
 
+    async def test_a_clone_has_the_state_of_the_queue(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.publish(client, *"abcd")
+        consumer = await client.consume(self.queue)
+        received = [await consumer.get() for _ in range(4)]
+        await consumer.confirm("ack", received[0])
+        await consumer.confirm("reject", received[1], reason="no such card")
+        await consumer.confirm("nack", received[2], delay=3600 * SECOND)
+        settings = (await self.queue_item(client)).settings
+        made = await client.request("queue_clone", queue=self.queue, name="clone")
+        self.assertEqual((made.created, made.topic_created, made.differing), (True, False, []))
+        self.assertEqual(made.settings, settings)
+        with self.assertRaises(BrokerError) as raised:
+            await client.request("queue_clone", queue=self.queue, name="clone")
+        self.assertEqual(raised.exception.name, "queue_exists")
+        expected = {"leased": 1, "retrying": 1, "dead": 1, "done": 1}
+        self.assertEqual(await self.counts(client), expected)
+        shown = await client.request("message_show", topic=self.topic, offset=1)
+        self.assertEqual([STATES[each.state] for each in shown.queues], ["dead", "dead"])
+        self.assertEqual(shown.queues[0].history, shown.queues[1].history)
+        self.queue = self.topic + "/clone"
+        expected = {"ready": 1, "retrying": 1, "dead": 1, "done": 1}
+        self.assertEqual(await self.counts(client), expected)
+        consumer = await client.consume(self.queue)
+        self.assertEqual((await consumer.get()).message.payload, b"d")
+
     async def test_release_is_no_attempt(self):
         client = await self.connect()
         consumer, first = await self.one(client)

@@ -1,4 +1,4 @@
-// brokerctl queue: ls, create, info, set, rm, pause, resume, seek, purge, explain.
+// brokerctl queue: ls, create, clone, info, set, rm, pause, resume, seek, purge, explain.
 #include <vector>
 
 #include <fmt/format.h>
@@ -95,6 +95,37 @@ exit_code create_queue(context& ctx, const create_queue_options& options) {
                            answer.topic_created ? "topic " + topic + ", " : "", options.queue);
     }
     ctx.out().object(result, text);
+    return exit_code::done;
+}
+
+struct clone_options {
+    std::string queue;
+    std::string name;
+};
+
+// The new queue with its topic. Only its name need be given; with a topic it has to be the same.
+std::string clone_path(const clone_options& options) {
+    const auto topic = split_queue(options.queue).first;
+    const auto [first, second] = split_queue(options.name);
+    if (second.empty()) {
+        return fmt::format("{}/{}", topic, options.name);
+    }
+    if (first != topic) {
+        throw usage_error(
+            fmt::format("a clone is a queue of the same topic, so it cannot be {}; give its name "
+                        "alone, or {}/{}",
+                        options.name, topic, second));
+    }
+    return options.name;
+}
+
+exit_code clone_queue(context& ctx, const clone_options& options) {
+    const auto made = clone_path(options);
+    const auto settings = ctx.admin().clone_queue(options.queue, split_queue(made).second);
+    json result = queue_json(made);
+    result["cloned_from"] = options.queue;
+    result["settings"] = settings_json(settings);
+    ctx.out().object(result, fmt::format("created queue {}, a clone of {}\n", made, options.queue));
     return exit_code::done;
 }
 
@@ -263,6 +294,18 @@ void add_settings_verbs(command_line& line, CLI::App& noun) {
                "shared)");
     create_verb.options.settings.add_to(create_verb.app);
 
+    auto clone_verb = line.add_verb(
+        noun,
+        {"clone",
+         "Create a queue of the same topic with the settings and the whole state of another: what "
+         "is done, retrying and dead there. What is leased there is ready in it. The other queue "
+         "goes on as it is.",
+         "  brokerctl queue clone orders/billing billing-v2\n"},
+        clone_queue);
+    add_name(clone_verb.app, "TOPIC/QUEUE", clone_verb.options.queue, "The queue to copy");
+    add_name(clone_verb.app, "NEW_QUEUE", clone_verb.options.name,
+             "Name of the new queue, which must not exist");
+
     auto set_verb =
         line.add_verb(noun,
                       {"set", "Change settings of a queue; the others stay.",
@@ -315,7 +358,7 @@ void add_moving_verbs(command_line& line, CLI::App& noun) {
 
 void add_queue_verbs(command_line& line) {
     auto& noun = line.add_noun(
-        "queue", "Queues: ls, create, info, set, rm, pause, resume, seek, purge, explain");
+        "queue", "Queues: ls, create, clone, info, set, rm, pause, resume, seek, purge, explain");
 
     auto ls_verb =
         line.add_verb(noun,

@@ -242,6 +242,12 @@ public:
     [[nodiscard]] queue_info queue(std::string_view queue);
     /// Replaces all settings. Repeatable. Errors: invalid_setting.
     void set_queue(std::string_view queue, const queue_options& settings);
+    /// Makes a queue of the same topic, called `name` (without the topic), with the settings and
+    /// the whole state of `queue`: what is done, retrying and dead there; what is leased is ready
+    /// in the new one. All of it or nothing; `queue` is left as it is. Returns the settings.
+    /// Errors: queue_exists: the name is taken; too_many_queues; busy: it is being moved or cloned
+    /// by another; invalid_argument: more messages are retrying or dead than can be copied.
+    queue_options clone_queue(std::string_view queue, std::string_view name);
     /// Removes a queue with its state.
     void remove_queue(std::string_view queue);
     /// Stops dispatch; what is leased stays leased. Repeatable.

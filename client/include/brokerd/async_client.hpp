@@ -194,6 +194,10 @@ public:
         std::string_view queue, const queue_options& settings,
         log_position start = log_position::earliest(), delivery_mode mode = delivery_mode::shared);
 
+    /// As admin::clone_queue(). Cancellation: it may be done nevertheless.
+    [[nodiscard]] asio::awaitable<queue_options> clone_queue(std::string_view queue,
+                                                             std::string_view name);
+
     /// Handles the messages of a queue with a coroutine per message, `options.concurrency` of them
     /// at the same time, on the executor of the awaiting coroutine; see client::consume().
     /// Completes with the number of messages handled.

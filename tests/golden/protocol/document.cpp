@@ -227,6 +227,9 @@ std::string limit_table() {
     row("consumers of a connection", count(consumers_per_connection_default),
         count(consumers_per_connection_max));
     row("queues of a topic", count(queues_per_topic_default), count(queues_per_topic_max));
+    fixed("retrying and dead messages that a clone of a queue copies", count(clone_exceptions_max));
+    fixed("of these, bytes of those that the topic does not hold any more",
+          size_text(clone_bytes_max));
     row("connections", count(connections_default), "what the system allows");
     row("connections from one address", count(connections_per_ip_default), "");
     row("lease", fmt::format("{} (at least {})", time_text(lease_default), time_text(lease_min)),
@@ -336,6 +339,7 @@ std::map<std::string, std::string> blocks() {
             {"consume messages", messages_between(24, 31)},
             {"topic messages", messages_between(40, 45)},
             {"queue messages", messages_between(48, 59)},
+            {"clone messages", messages_between(107, 107)},
             {"transaction messages", messages_between(60, 61)},
             {"reading messages", messages_between(64, 67)},
             {"dead messages", messages_between(72, 75)},

@@ -148,6 +148,33 @@ TEST_F(brokerctl_test, queue_rm) {
     EXPECT_EQ(as_json({"queue", "ls"}), json::array());
 }
 
+TEST_F(brokerctl_test, queue_clone) {
+    create_orders(4);
+    text({"queue", "set", "orders/billing", "--attempts", "3"});
+    text({"message", "consume", "orders/billing", "--ack"});
+    text({"message", "consume", "orders/billing", "--reject", "--reason", "no such card"});
+    text({"message", "consume", "orders/billing", "--nack", "--delay", "1h"});
+    EXPECT_EQ(text({"queue", "clone", "orders/billing", "v2"}),
+              "created queue orders/v2, a clone of orders/billing\n");
+    const auto rows = as_json({"queue", "ls"});
+    ASSERT_EQ(rows.size(), 2U);
+    for (const char* state : {"ready", "leased", "retrying", "dead", "done"}) {
+        EXPECT_EQ(rows[1][state], rows[0][state]) << state;
+    }
+    EXPECT_THAT(text({"dead", "ls", "orders/v2"}), HasSubstr("no such card"));
+    const auto cloned = as_json({"queue", "clone", "orders/billing", "orders/v3"});
+    EXPECT_EQ(cloned["topic"], "orders");
+    EXPECT_EQ(cloned["queue"], "v3");
+    EXPECT_EQ(cloned["cloned_from"], "orders/billing");
+    EXPECT_EQ(cloned["settings"]["attempts"], 3);
+    const auto exists = ctl({"queue", "clone", "orders/billing", "v3"});
+    EXPECT_EQ(exists.exit_code, refused);
+    EXPECT_THAT(exists.err, HasSubstr("queue orders/v3 exists; choose another name"));
+    const auto missing = ctl({"queue", "clone", "orders/nothing", "v4"});
+    EXPECT_EQ(missing.exit_code, refused);
+    EXPECT_THAT(missing.err, HasSubstr("queue orders/nothing does not exist"));
+}
+
 TEST_F(brokerctl_test, queue_explain_is_one_sentence) {
     create_orders(2);
     text({"message", "consume", "orders/billing", "--nack", "--delay", "1h", "--reason", "down"});

@@ -54,7 +54,8 @@ TEST(command_line, every_verb_has_help_with_examples) {
     const std::vector<std::pair<const char*, std::vector<const char*>>> nouns{
         {"topic", {"ls", "create", "info", "set", "rm"}},
         {"queue",
-         {"ls", "create", "info", "set", "rm", "pause", "resume", "seek", "purge", "explain"}},
+         {"ls", "create", "clone", "info", "set", "rm", "pause", "resume", "seek", "purge",
+          "explain"}},
         {"message", {"publish", "consume", "forward", "get", "peek", "find", "show", "tail"}},
         {"dead", {"ls", "redrive", "purge"}},
         {"schedule", {"ls", "cancel"}},
@@ -107,6 +108,8 @@ TEST(command_line, mistakes_are_usage) {
         {{"topic", "set", "a", "--ttl", "-1s"}, "--ttl"},
         {{"topic", "create", "a", "--ttl", "60"}, "has no unit"},
         {{"queue", "set", "a/b"}, "nothing to set"},
+        {{"queue", "clone", "a/b"}, "NEW_QUEUE is required"},
+        {{"queue", "clone", "a/b", "c/d"}, "give its name alone, or a/d"},
         {{"queue", "seek", "a/b"}, "--to is required"},
         {{"queue", "seek", "a/b", "--to", "then"}, "no position"},
         {{"queue", "explain", "orders"}, "TOPIC/QUEUE"},

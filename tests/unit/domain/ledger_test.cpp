@@ -122,6 +122,17 @@ TEST(ledger, seek_before_the_first_message_widens_the_queue) {
     EXPECT_EQ(book.open_count(20), 16U);
 }
 
+void expect_same(const ledger& one, const ledger& other, offset_t size, std::uint64_t seed) {
+    ASSERT_EQ(one.floor(), other.floor()) << seed;
+    ASSERT_EQ(one.done_total(), other.done_total()) << seed;
+    ASSERT_EQ(one.first(), other.first()) << seed;
+    for (offset_t i = 0; i < size; ++i) {
+        ASSERT_EQ(one.retrying().contains(i), other.retrying().contains(i)) << seed << " " << i;
+        ASSERT_EQ(one.dead().contains(i), other.dead().contains(i)) << seed << " " << i;
+        ASSERT_EQ(one.closed().contains(i), other.closed().contains(i)) << seed << " " << i;
+    }
+}
+
 // Whatever happens, replaying what was written gives the same state.
 TEST(ledger, recovery_gives_the_same_state) {
     constexpr offset_t size = 300;
@@ -162,15 +173,36 @@ TEST(ledger, recovery_gives_the_same_state) {
             replay(copy, change);
         }
         copy.finish_restore(size);
-        ASSERT_EQ(copy.floor(), book.floor()) << seed;
-        ASSERT_EQ(copy.done_total(), book.done_total()) << seed;
-        ASSERT_EQ(copy.first(), book.first()) << seed;
-        for (offset_t i = 0; i < size; ++i) {
-            ASSERT_EQ(copy.retrying().contains(i), book.retrying().contains(i)) << seed << " " << i;
-            ASSERT_EQ(copy.dead().contains(i), book.dead().contains(i)) << seed << " " << i;
-            ASSERT_EQ(copy.closed().contains(i), book.closed().contains(i)) << seed << " " << i;
-        }
+        expect_same(copy, book, size, seed);
     }
+}
+
+// So does the one snapshot of a ledger that has taken over another.
+TEST(ledger, takes_another_over_with_one_snapshot) {
+    constexpr offset_t size = 20;
+    ledger book(2, pool);
+    book.to_done({2, 2});
+    book.to_retrying(4);
+    book.to_dead(5);
+    book.to_done({8, 3});
+    book.to_dead(12);
+    book.exception_done(5);
+    (void)book.take_change(topic, queue);
+    book.to_done({14, 1});
+    ledger other(2, pool);
+    other.take_over(book);
+    expect_same(other, book, size, 0);
+    EXPECT_TRUE(book.dirty()) << "which goes on with what it has to write";
+    ASSERT_TRUE(other.dirty());
+    const mutation written = other.take_change(topic, queue);
+    ASSERT_TRUE(std::holds_alternative<queue_snapshot>(written));
+    EXPECT_EQ(std::get<queue_snapshot>(written).number, 1U);
+    ledger copy(2, pool);
+    replay(copy, written);
+    copy.finish_restore(size);
+    expect_same(copy, book, size, 0);
+    other.to_done({16, 1});
+    EXPECT_TRUE(std::holds_alternative<queue_delta>(other.take_change(topic, queue)));
 }
 
 }  // namespace
