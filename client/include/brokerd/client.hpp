@@ -270,8 +270,8 @@ public:
     /// client_options::request_timeout later. So it may last as long as both times together.
     /// reply_dropped: there was a reply, but too many before it were not read yet.
     /// message_too_large, invalid_name; invalid_argument: a timeout out of bounds, or what does not
-    /// fit into a frame; feature_unsupported: the broker is too old. A time to live of the message
-    /// means nothing here.
+    /// fit into a frame; feature_unsupported: the broker is too old. A time to live and
+    /// an id of the message mean nothing here.
     service_reply request(std::string_view service, const outgoing_message& message,
                           const request_options& options = {});
 
