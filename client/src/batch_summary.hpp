@@ -11,15 +11,25 @@
 
 namespace brokerd::client_core {
 
+// Of a record as encode_record made it.
+[[nodiscard]] inline std::uint8_t record_flags_of(byte_view record) {
+    return std::to_integer<std::uint8_t>(record[codec::record_prefix_bytes]);
+}
+[[nodiscard]] inline bool carries_id(byte_view record) {
+    return (record_flags_of(record) & codec::record_has_id) != 0;
+}
+
 class batch_summary {
 public:
     // A record as encode_record made it.
     void add(byte_view record) {
         const std::uint64_t ttl_ms = codec::record_ttl_ms(record).value_or(codec::no_ttl);
-        flags_ |= std::to_integer<std::uint8_t>(record[codec::record_prefix_bytes]);
+        flags_ |= record_flags_of(record);
         earliest_ttl_ms_ = std::min(earliest_ttl_ms_, ttl_ms);
         latest_ttl_ms_ = std::max(latest_ttl_ms_, ttl_ms);
     }
+    // Such a record is alone in its batch.
+    [[nodiscard]] bool has_id() const { return (flags_ & codec::record_has_id) != 0; }
     // After the first record.
     void write_to(codec::batch_header& header) const {
         header.flags = flags_;

@@ -113,7 +113,8 @@ void connection_state::write(outgoing& out) {
         hello_due_ = false;
         codec::hello frame;
         frame.features_offered = codec::feature::attempt_history | codec::feature::schedules |
-                                 codec::feature::transactions | codec::feature::services;
+                                 codec::feature::transactions | codec::feature::services |
+                                 codec::feature::message_ids;
         frame.client_name = client_name_;
         codec::encode_frame(out.bytes, out.ids.next(), frame);
     }

@@ -25,6 +25,8 @@ topic_settings to_wire(const topic_options& options) {
     out.keep_done = options.keep_done;
     out.max_message_bytes = options.max_message_bytes;
     out.ttl = options.ttl;
+    out.durability = static_cast<durability>(options.durability);
+    out.message_id_window = options.message_id_window;
     return out;
 }
 
@@ -85,6 +87,13 @@ result<codec::record_fields> to_wire(const outgoing_message& message) {
         return refuse_message(fmt::format("headers of {} bytes are larger than {} bytes", bytes,
                                           limits::headers_bytes_max));
     }
+    if (message.id.size() > limits::message_id_bytes_max) {
+        return refuse_message(fmt::format("a message id of {} bytes is larger than {} bytes",
+                                          message.id.size(), limits::message_id_bytes_max));
+    }
+    if (!message.id.empty()) {
+        out.id = message.id;
+    }
     if (message.ttl) {
         if (*message.ttl <= duration_us{0}) {
             return refuse_message(
@@ -108,7 +117,9 @@ result<codec::record_fields> to_wire(const outgoing_message& message) {
 topic_options to_public(const topic_settings& settings) {
     return {.keep_done = settings.keep_done,
             .max_message_bytes = settings.max_message_bytes,
-            .ttl = settings.ttl};
+            .ttl = settings.ttl,
+            .durability = static_cast<durability_level>(settings.durability),
+            .message_id_window = settings.message_id_window};
 }
 
 queue_options to_public(const queue_settings& settings) {
@@ -292,6 +303,7 @@ stored_message to_stored(std::string_view topic, offset_t offset, wall_time time
     }
     out.payload = as_text(record.payload);
     out.ttl = to_ttl(record.ttl_ms);
+    out.id = record.id.value_or(std::string_view());
     return out;
 }
 

@@ -75,6 +75,10 @@ std::optional<std::chrono::milliseconds> message::ttl() const noexcept {
     return client_core::to_ttl(codec::record_ttl_ms(as_bytes(record_)));
 }
 
+std::string_view message::id() const noexcept {
+    return codec::record_id(as_bytes(record_));
+}
+
 void message::ack() noexcept {
     message_access::answer_with(*this, settle_action::ack, std::chrono::microseconds{-1}, {});
 }

@@ -73,8 +73,8 @@ bool publish_pipeline::submit(std::string_view topic, byte_view record, publish_
 void publish_pipeline::append(topic_line& line, byte_view record, publish_callback done,
                               const std::optional<schedule_time>& when) {
     const bool open =
-        !when && !line.waiting.empty() && line.waiting.back()->first_sequence == 0 &&
-        !line.waiting.back()->when &&
+        !when && !carries_id(record) && !line.waiting.empty() &&
+        line.waiting.back()->first_sequence == 0 && !line.waiting.back()->alone() &&
         line.waiting.back()->entries.size() < client_limits::batch_records_max &&
         line.waiting.back()->bytes.size() + record.size() <= client_limits::batch_bytes_max;
     if (!open) {
@@ -108,6 +108,7 @@ void publish_pipeline::on_ready(const codec::hello_ok& terms) {
     batch_records_max_ = terms.batch_records_max;
     frame_bytes_max_ = terms.frame_bytes_max;
     takes_schedules_ = (terms.features & codec::feature::schedules) != 0;
+    takes_ids_ = (terms.features & codec::feature::message_ids) != 0;
 }
 
 void publish_pipeline::on_lost() {
@@ -170,6 +171,18 @@ std::uint32_t publish_pipeline::sendable_entries(const batch& next) const {
     return cut_by_credit ? 0 : fits;
 }
 
+// Why this broker cannot take it whatever its limits; nullptr: it can.
+const char* publish_pipeline::unsupported(const batch& what) const {
+    if (what.when && !takes_schedules_) {
+        return "the broker is too old to schedule messages; update brokerd";
+    }
+    // It would store what it has stored already.
+    if (what.summary.has_id() && !takes_ids_) {
+        return "the broker is too old for messages with an id; update brokerd";
+    }
+    return nullptr;
+}
+
 // What this broker can never take would only make it close the connection, again and again.
 void publish_pipeline::fail_impossible(topic_line& line, calls& done) {
     while (!line.waiting.empty()) {
@@ -186,16 +199,14 @@ void publish_pipeline::fail_impossible(topic_line& line, calls& done) {
                             "sent, but not acknowledged, and the limits of the broker became too "
                             "small to ask it again"),
                  done);
-        } else if (next.when && !takes_schedules_) {
+        } else if (const char* const why = unsupported(next); why != nullptr) {
             batch_ptr gone = std::move(line.waiting.front());
             line.waiting.pop_front();
             fail(std::move(gone),
                  sealed ? make_error(client_errc::outcome_unknown,
                                      "sent, but not acknowledged, and the broker that is there "
                                      "now is too old to be asked again")
-                        : make_error(failure{
-                              error_code::feature_unsupported,
-                              "the broker is too old to schedule messages; update brokerd"}),
+                        : make_error(failure{error_code::feature_unsupported, why}),
                  done);
         } else if (!sealed && codec::batch_header_bytes + next.entries[0].record_bytes > room) {
             batch_ptr gone = split_front(next, 1);
@@ -222,7 +233,7 @@ bool publish_pipeline::may_send(const topic_line& line) const {
     }
     const batch& next = *line.waiting.front();
     const bool resend = next.first_sequence != 0;
-    const bool worth = resend || next.when || line.waiting.size() > 1 ||
+    const bool worth = resend || next.alone() || line.waiting.size() > 1 ||
                        line.frames_unanswered < client_limits::frames_unanswered_max ||
                        next.bytes.size() >= client_limits::batch_bytes_worth_sending;
     if (!worth) {
@@ -358,7 +369,7 @@ bool publish_pipeline::on_published(const codec::published& reply, calls& done) 
         if (!what) {
             return false;
         }
-        complete(std::move(what), item.base_offset, item.duplicate, done);
+        complete(std::move(what), item, done);
     }
     return true;
 }
@@ -368,12 +379,14 @@ void publish_pipeline::on_credit(const codec::credit& grant) {
     credit_bytes_ += static_cast<std::int64_t>(grant.bytes);
 }
 
-void publish_pipeline::complete(batch_ptr what, std::uint64_t base_offset, bool duplicate,
-                                calls& done) {
+void publish_pipeline::complete(batch_ptr what, const codec::published_item& answer, calls& done) {
     forget(*what);
     activate(*what->line);
-    done.emplace_back([topic = what->line->name, what = std::move(what), base_offset, duplicate] {
-        publish_result one{.topic = topic, .offset = base_offset, .duplicate = duplicate};
+    done.emplace_back([topic = what->line->name, what = std::move(what), answer] {
+        publish_result one{.topic = topic,
+                           .offset = answer.base_offset,
+                           .duplicate = answer.duplicate,
+                           .level = static_cast<durability_level>(answer.level)};
         for (const entry& each : what->entries) {
             if (each.done) {
                 each.done(one);

@@ -4,7 +4,8 @@
 // Batching without a timer: a message is appended to its topic's open batch. A lone one goes with
 // the next write; once frames_unanswered_max frames of the topic are unanswered, what comes is
 // gathered until one is answered or the batch is worth sending. A scheduled message is a batch of
-// its own, as a schedule frame has one due time: it goes at once, between those before and behind.
+// its own, as a schedule frame has one due time, and so is one with an id, as the broker answers
+// for a batch as a whole: it goes at once, between those before and behind.
 //
 // Invariants:
 //   A batch gets its sequences when it is first sent and keeps bytes and sequences for ever: what
@@ -86,14 +87,17 @@ private:
         std::vector<entry> entries;
         batch_summary summary;
         std::uint64_t first_sequence = 0;   // 0 = not sent yet
-        std::optional<schedule_time> when;  // scheduled: one message, which nothing joins
+        std::optional<schedule_time> when;  // scheduled: one message
+
+        // Nothing joins its message.
+        [[nodiscard]] bool alone() const { return when || summary.has_id(); }
     };
     using batch_ptr = std::unique_ptr<batch>;
     struct topic_line {
         std::string name;
         producer_id producer;
         std::uint64_t next_sequence = 1;
-        // Resends first; the last is open while it was never sent, unless it is scheduled.
+        // Resends first; the last is open while it was never sent, unless it is to be alone.
         std::deque<batch_ptr> waiting;
         std::set<std::uint64_t> unanswered;   // first sequences of batches that were ever sent
         std::uint32_t frames_unanswered = 0;  // on this connection
@@ -108,11 +112,12 @@ private:
     [[nodiscard]] bool may_send(const topic_line& line) const;
     [[nodiscard]] std::uint64_t batch_room(const batch& what) const;
     void fail_impossible(topic_line& line, calls& done);
+    [[nodiscard]] const char* unsupported(const batch& what) const;
     [[nodiscard]] std::uint32_t sendable_entries(const batch& next) const;
     void send_front(topic_line& line, outgoing& out);
     static batch_ptr split_front(batch& from, std::uint32_t count);
     batch_ptr take_sent(std::uint32_t request);
-    void complete(batch_ptr what, std::uint64_t base_offset, bool duplicate, calls& done);
+    void complete(batch_ptr what, const codec::published_item& answer, calls& done);
     void fail(batch_ptr what, const error& why, calls& done);
     void forget(const batch& what);
     void requeue(batch_ptr what);
@@ -136,6 +141,7 @@ private:
     std::uint32_t batch_records_max_ = 0;
     std::uint64_t frame_bytes_max_ = 0;
     bool takes_schedules_ = false;
+    bool takes_ids_ = false;
 };
 
 }  // namespace brokerd::client_core

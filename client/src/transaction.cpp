@@ -25,8 +25,8 @@ void add_message(transaction_parts& to, std::string_view topic, const outgoing_m
     value_or_throw(client_core::check_when(when));
     thread_local byte_buffer record;
     value_or_throw(client_core::encode_message(record, topic, message));
-    const bool joins = !when && !to.publishes.empty() && !to.publishes.back().when &&
-                       to.publishes.back().topic == topic &&
+    const bool joins = !when && !client_core::carries_id(record) && !to.publishes.empty() &&
+                       !to.publishes.back().alone() && to.publishes.back().topic == topic &&
                        to.publishes.back().count < client_core::client_limits::batch_records_max &&
                        to.publishes.back().batch.size() + record.size() <=
                            client_core::client_limits::batch_bytes_max;

@@ -126,6 +126,7 @@ void transaction_outbox::on_ready(const codec::hello_ok& terms) {
     ready_ = true;
     draining_ = false;
     takes_transactions_ = (terms.features & codec::feature::transactions) != 0;
+    takes_ids_ = (terms.features & codec::feature::message_ids) != 0;
     batch_records_max_ = terms.batch_records_max;
     frame_bytes_max_ = terms.frame_bytes_max;
 }
@@ -213,6 +214,11 @@ result<void> transaction_outbox::prepare(entry& next) const {
             make_error(failure{error_code::feature_unsupported,
                                "the broker is too old for transactions; update brokerd"}));
     }
+    if (!takes_ids_ && next.parts->has_ids()) {
+        return std::unexpected(
+            make_error(failure{error_code::feature_unsupported,
+                               "the broker is too old for messages with an id; update brokerd"}));
+    }
     if (auto held = check_leases(*next.parts); !held) {
         return held;  // lost since it was added
     }
@@ -223,7 +229,7 @@ result<void> transaction_outbox::prepare(entry& next) const {
 }
 
 result<void> transaction_outbox::check_resend(const entry& of) const {
-    if (!takes_transactions_) {
+    if (!takes_transactions_ || (!takes_ids_ && of.parts->has_ids())) {
         return std::unexpected(
             outcome_unknown("the broker that is there now is too old to be asked again"));
     }

@@ -103,6 +103,7 @@ private:
     bool ready_ = false;
     bool draining_ = false;
     bool takes_transactions_ = false;
+    bool takes_ids_ = false;
     std::uint32_t batch_records_max_ = 0;
     std::uint64_t frame_bytes_max_ = 0;
 };

@@ -5,6 +5,7 @@
 // released then, which takes it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -31,7 +32,10 @@ struct transaction_parts {
         byte_buffer batch;  // room for the header, and records
         std::uint32_t count = 0;
         batch_summary summary;
-        std::optional<schedule_time> when;  // scheduled: one message, which nothing joins
+        std::optional<schedule_time> when;  // scheduled: one message
+
+        // Nothing joins its message.
+        [[nodiscard]] bool alone() const { return when || summary.has_id(); }
     };
     struct settle {
         message which;
@@ -41,6 +45,11 @@ struct transaction_parts {
     };
 
     [[nodiscard]] bool empty() const { return publishes.empty() && settles.empty(); }
+    // Some message in it has an id.
+    [[nodiscard]] bool has_ids() const {
+        return std::ranges::any_of(publishes,
+                                   [](const publish& each) { return each.summary.has_id(); });
+    }
     // It was carried out: the messages are answered.
     void clear();
 

@@ -42,6 +42,10 @@ std::string_view to_string(expiry_policy policy) noexcept {
     return to_string(static_cast<expiry_action>(policy));
 }
 
+std::string_view to_string(durability_level level) noexcept {
+    return to_string(static_cast<durability>(level));
+}
+
 std::string_view to_string(attempt_end end) noexcept {
     return to_string(static_cast<attempt_outcome>(end));
 }

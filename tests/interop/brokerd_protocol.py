@@ -67,7 +67,8 @@ class LeaseRun(NamedTuple):
 # struct.X and list.X are those of the document; tail.X are items of X one behind the other up to
 # the end of the body, without lengths.
 STRUCTS = {
-    "topic_settings": "keep_done:duration max_message_bytes:u64 ttl?:duration",
+    "topic_settings": "keep_done:duration max_message_bytes:u64 ttl?:duration durability?:u8 "
+    "message_id_window?:duration",
     "queue_settings": "lease:duration attempts:u32 backoff:duration backoff_max:duration "
     "max_retrying:u64 max_runs:u64 jitter_percent?:u32 after_failure?:u8 expires?:duration "
     "on_expiry?:u8 filter?:string until?:u64",
@@ -183,12 +184,13 @@ MESSAGES = {
     "services": (106, "more:bool items:list.service_item"),
 }  # fmt: skip
 
-FEATURES = {"services": 8}
+FEATURES = {"transactions": 4, "services": 8, "message_ids": 16}
 ACTIONS = {"ack": 1, "nack": 2, "reject": 3, "release": 4, "extend": 5}
 POSITIONS = {"earliest": 1, "latest": 2, "offset": 3, "time": 4}
 STATES = {1: "ready", 2: "leased", 3: "retrying", 4: "dead", 5: "done"}
 OUTCOMES = {1: "nacked", 2: "expired", 3: "lost", 4: "rejected", 5: "ttl expired"}
 ON_EXPIRY = {"done": 1, "dead": 2}
+DURABILITY = {"disk": 1, "memory": 2, "os": 3}
 
 # Number: name, whether a retry can help, whether the broker closes the connection.
 ERRORS = {

@@ -5,8 +5,8 @@ import unittest
 
 import brokerd_protocol as protocol
 from brokerd_connection import Connection
-from brokerd_protocol import BrokerError, LeaseRun, Message
-from interop_case import QUEUE_SETTINGS, TOPIC_SETTINGS, InteropCase
+from brokerd_protocol import DURABILITY, SECOND, BrokerError, LeaseRun, Message
+from interop_case import LATER_TOPIC_SETTINGS, QUEUE_SETTINGS, TOPIC_SETTINGS, InteropCase
 
 RECORD = protocol.encode_record(Message(b"payload"))
 
@@ -157,6 +157,8 @@ class BadInput(InteropCase):
         long_key = protocol.encode_record(Message(key=bytes(4097)))
         many_headers = protocol.encode_record(Message(headers=[("a", "b")] * 65))
         large = protocol.encode_record(Message(bytes(TOPIC_SETTINGS["max_message_bytes"])))
+        named = protocol.encode_record(Message(message_id=b"m-1"))
+        named_nothing = protocol.encode_record(Message(message_id=b""))
         batches = {
             "empty_batch": protocol.encode_batch([]),
             "bad_checksum of the header": bytes(damaged_header),
@@ -169,6 +171,8 @@ class BadInput(InteropCase):
             "key_too_large": protocol.encode_batch([long_key]),
             "too_many_headers": protocol.encode_batch([many_headers]),
             "message_too_large": protocol.encode_batch([large]),
+            "invalid_argument several with an id": protocol.encode_batch([RECORD, named]),
+            "bad_batch an empty id": protocol.encode_batch([named_nothing]),
         }
         connection = await self.raw()
         for name, batch in batches.items():
@@ -234,9 +238,17 @@ class BadInput(InteropCase):
         create = self.bystander.create_queue(self.queue, QUEUE_SETTINGS | {"lease": 1})
         error = await self.refused("invalid_setting", create)
         self.assertIn("lease", error.text)
-        create = self.bystander.create_topic(self.topic, TOPIC_SETTINGS | {"ttl": -1})
-        error = await self.refused("invalid_setting", create)
-        self.assertIn("ttl", error.text)
+        for name, value in (
+            ("ttl", -1),
+            ("durability", DURABILITY["memory"]),
+            ("message_id_window", -1),
+            ("message_id_window", 366 * 24 * 3600 * SECOND),
+        ):
+            with self.subTest(name):
+                settings = TOPIC_SETTINGS | LATER_TOPIC_SETTINGS | {name: value}
+                create = self.bystander.create_topic(self.topic, settings)
+                error = await self.refused("invalid_setting", create)
+                self.assertIn(name, error.text)
 
     # --- consuming
 

@@ -7,9 +7,11 @@ import unittest
 from broker_process import Broker, Proxy
 from brokerd_client import Client, Published
 from brokerd_connection import Connection, ConnectionLost
-from brokerd_protocol import ACTIONS, DEFAULT_DELAY, FEATURES, ON_EXPIRY, OUTCOMES, SECOND, STATES
-from brokerd_protocol import BrokerError, LeaseRun, Message, decode_record, encode_record
-from interop_case import LATER_QUEUE_SETTINGS, QUEUE_SETTINGS, TOPIC_SETTINGS, InteropCase
+from brokerd_protocol import ACTIONS, DEFAULT_DELAY, DURABILITY, FEATURES, ON_EXPIRY, OUTCOMES
+from brokerd_protocol import SECOND, STATES, BrokerError, LeaseRun, Message
+from brokerd_protocol import decode_record, encode_batch, encode_record
+from interop_case import LATER_QUEUE_SETTINGS, LATER_TOPIC_SETTINGS, QUEUE_SETTINGS
+from interop_case import TOPIC_SETTINGS, InteropCase
 
 
 class Publishing(InteropCase):
@@ -22,8 +24,9 @@ class Publishing(InteropCase):
             Message(bytes(range(256))),
         ]
         before = time.time() * SECOND
-        answer = await client.publish(self.topic, *sent)
-        self.assertEqual(answer, Published(offset=0, level=1, duplicate=False))
+        # One by one: a message with an id is alone in its batch.
+        answers = [await client.publish(self.topic, each) for each in sent]
+        self.assertEqual(answers, [Published(i, level=1, duplicate=False) for i in range(3)])
         consumer = await client.consume(self.queue)
         received = [await consumer.get() for _ in sent]
         self.assertEqual([delivery.message for delivery in received], sent)
@@ -159,6 +162,92 @@ class TimesToLive(InteropCase):
         await self.until(client, leased=1, done=1)
         consumer.settle("release", first)
         await self.until(client, done=2)
+
+
+class MessageIds(InteropCase):
+    ONE = Message(b"one", message_id=b"order-1")
+
+    async def offsets(self, client: Client, *messages: Message) -> list[tuple[int, bool]]:
+        """Where each is stored, and whether it was before."""
+        answers = [await client.publish(self.topic, each) for each in messages]
+        return [(answer.offset, answer.duplicate) for answer in answers]
+
+    async def test_a_broker_that_looks_at_them_says_so(self):
+        connection = await self.raw(features_offered=FEATURES["message_ids"])
+        self.assertEqual(connection.terms.features, FEATURES["message_ids"])
+
+    async def test_the_same_id_is_stored_once_whoever_sends_it_and_whatever(self):
+        client, other = await self.connect(), await self.connect()
+        await self.create(client)
+        stored = await self.offsets(client, Message(b"none"), self.ONE)
+        self.assertEqual(stored, [(0, False), (1, False)])
+        again = Message(b"another payload", message_id=self.ONE.message_id)
+        two = Message(b"two", message_id=b"order-2")
+        self.assertEqual(await self.offsets(other, again, two), [(1, True), (2, False)])
+        _, messages = await client.read(self.topic, 0)
+        self.assertEqual([m.payload for _, m in messages], [b"none", b"one", b"two"])
+        self.assertEqual(messages[1][1].message_id, b"order-1")
+
+    async def test_each_topic_has_its_own(self):
+        client = await self.connect()
+        await self.create(client)
+        self.assertEqual(await self.offsets(client, self.ONE), [(0, False)])
+        self.topic += "-other"
+        await client.create_topic(self.topic, TOPIC_SETTINGS)
+        self.assertEqual(await self.offsets(client, self.ONE, self.ONE), [(0, False), (0, True)])
+
+    async def test_without_a_window_they_are_not_looked_at(self):
+        client = await self.connect()
+        settings = TOPIC_SETTINGS | LATER_TOPIC_SETTINGS | {"message_id_window": 0}
+        await client.create_topic(self.topic, settings)
+        self.assertEqual(await self.offsets(client, self.ONE, self.ONE), [(0, False), (1, False)])
+        self.assertEqual(vars((await self.topic_item(client)).settings), settings)
+
+    async def test_in_a_transaction_the_rest_is_done(self):
+        client = await self.connect()
+        await self.create(client)
+        await self.offsets(client, self.ONE)
+        plain = Message(b"plain")
+        parts = [
+            dict(
+                topic=self.topic,
+                scheduled=False,
+                due=0,
+                delay=0,
+                batch=encode_batch([encode_record(each)]),
+            )
+            for each in (plain, self.ONE, plain)
+        ]
+        fields = dict(producer=9, first_sequence=1, publishes=parts, settles=[])
+        connection = await self.raw(features_offered=FEATURES["transactions"])
+        done = await connection.request("transact", **fields)
+        self.assertEqual([each.base_offset for each in done.publishes], [1, 0, 2])
+        self.assertEqual((await self.topic_item(client)).next_offset, 3)
+
+
+class Durability(InteropCase):
+    async def test_a_topic_may_be_safe_with_the_operating_system(self):
+        client = await self.connect()
+        settings = TOPIC_SETTINGS | LATER_TOPIC_SETTINGS | {"durability": DURABILITY["os"]}
+        await client.create_topic(self.topic, settings)
+        await self.create(client)
+        answers = [client.publish(self.topic, Message(b"x")) for _ in range(100)]
+        level = DURABILITY["os"]
+        expected = [Published(i, level, duplicate=False) for i in range(100)]
+        self.assertEqual([await each for each in answers], expected)
+        consumer = await client.consume(self.queue)
+        received = [await consumer.get() for _ in answers]
+        self.assertEqual([each.offset for each in received], list(range(100)))
+        self.assertEqual((await self.topic_item(client)).settings.durability, level)
+
+    async def test_it_may_be_changed(self):
+        client = await self.connect()
+        await self.create(client)
+        for name in ("os", "disk"):
+            settings = TOPIC_SETTINGS | LATER_TOPIC_SETTINGS | {"durability": DURABILITY[name]}
+            await client.request("topic_set", topic=self.topic, settings=settings)
+            answer = await client.publish(self.topic, Message(b"x"))
+            self.assertEqual(answer.level, DURABILITY[name])
 
 
 class Filters(InteropCase):
@@ -711,6 +800,20 @@ class Restarts(InteropCase):
             self.assertEqual(client.connection.terms.epoch, terms.epoch + 1)
             _, messages = await client.read(self.topic, 0, limit=1000)
         self.assertEqual([int(m.payload) for _, m in messages], list(range(100)))
+
+    async def test_ids_of_messages_and_what_an_os_topic_has_survive_a_kill(self):
+        client = await self.connect()
+        settings = TOPIC_SETTINGS | LATER_TOPIC_SETTINGS | {"durability": DURABILITY["os"]}
+        for topic, settings in ((self.topic, TOPIC_SETTINGS), (self.topic + "-os", settings)):
+            await client.create_topic(topic, settings)
+            first = await client.publish(topic, Message(b"one", message_id=b"order-1"))
+            self.assertEqual((first.offset, first.duplicate), (0, False))
+        self.broker.kill()
+        self.broker.start()
+        other = await self.connect()
+        for topic in (self.topic, self.topic + "-os"):
+            again = await other.publish(topic, Message(b"two", message_id=b"order-1"))
+            self.assertEqual((again.offset, again.duplicate), (0, True))
 
     async def test_leases_and_confirmed_acks_survive_a_kill(self):
         client = await self.connect()

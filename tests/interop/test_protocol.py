@@ -115,7 +115,7 @@ class GoldenFiles(unittest.TestCase):
                     protocol.decode_body(name, body)
 
     def test_batches(self):
-        for name in ("batch", "batch_ttl"):
+        for name in ("batch", "batch_ttl", "batch_id"):
             data = golden_bytes(GOLDEN / f"{name}.v1.hex")
             records = list(protocol.split_records(data[protocol.BATCH_HEADER_BYTES :]))
             messages = [protocol.decode_record(record) for record in records]
@@ -135,7 +135,7 @@ class Decoding(unittest.TestCase):
             protocol.decode_body("error", b"\1\0\5\0abc")
 
     def test_a_struct_with_more_fields_than_known_is_read(self):
-        newer = bytes([26, 0]) + bytes(26)
+        newer = bytes([35, 0]) + bytes(35)
         self.assertEqual(protocol.decode_body("topic_set", b"\1\0t" + newer).settings.ttl, 0)
 
     def test_a_struct_with_fewer_fields_than_known_is_read(self):

@@ -115,6 +115,8 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, std::optional<Va
 }
 inline constexpr std::array failure_policies{failure_policy::block, failure_policy::skip};
 inline constexpr std::array expiry_policies{expiry_policy::done, expiry_policy::dead};
+// Those a topic may ask for.
+inline constexpr std::array durability_levels{durability_level::disk, durability_level::os};
 inline constexpr std::array delivery_modes{delivery_mode::shared, delivery_mode::keyed,
                                            delivery_mode::single};
 

@@ -25,7 +25,8 @@ struct forward_options {
 };
 
 // Without a time to live of its own: that was about waiting to be delivered, and what comes out of
-// dead messages to be looked at must not expire once more, unseen.
+// dead messages to be looked at must not expire once more, unseen. And without its id: the topic it
+// goes to may remember that of another message, and then it would be nowhere.
 outgoing_message copy_of(const message& leased) {
     outgoing_message copy{.key = {}, .headers = {}, .payload = std::string(leased.payload())};
     if (leased.key()) {
@@ -130,9 +131,9 @@ void add_forward_verb(command_line& line, CLI::App& noun) {
         noun,
         {"forward",
          "Take messages from a queue and publish each to another topic, with its key and headers "
-         "but not its time to live. Ack and publish are one transaction: whatever is killed in "
-         "between, each message arrives "
-         "once. Prints the addresses, old and new. Never leases more than --count.",
+         "but not its time to live and its id. Ack and publish are one transaction: whatever is "
+         "killed in between, each message arrives once. Prints the addresses, old and new. Never "
+         "leases more than --count.",
          "  brokerctl message forward orders/billing orders-repaired\n"
          "  brokerctl message forward orders/billing orders-repaired --count 1000\n"
          "  brokerctl message forward orders.de/merge orders --count 1000000 --wait 1h -o "

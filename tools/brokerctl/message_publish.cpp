@@ -1,6 +1,7 @@
 // brokerctl message publish: one message, or one per line of standard input.
 //
-// With --delay or --at it is scheduled instead, and the id of its schedule printed.
+// With --delay or --at it is scheduled instead, and the id of its schedule printed. With --id it is
+// told whether it was there already.
 //
 // With --lines three threads work: the main thread reads lines and hands them in, the client's
 // network thread reports their fate, and a printer writes what is acknowledged, so that neither a
@@ -32,6 +33,7 @@ struct publish_options {
     std::optional<microseconds> delay;
     std::optional<timestamp> at;
     std::optional<microseconds> ttl;
+    std::optional<std::string> id;
 
     // Nothing: append now.
     [[nodiscard]] std::optional<schedule_time> when() const {
@@ -48,7 +50,8 @@ struct publish_options {
         return {.key = labels.key,
                 .headers = labels.parsed_headers(),
                 .payload = std::move(bytes),
-                .ttl = ttl};
+                .ttl = ttl,
+                .id = id.value_or(std::string{})};
     }
 };
 
@@ -64,6 +67,14 @@ acknowledgement published(const std::string& topic, std::uint64_t offset) {
 
 acknowledgement scheduled(const std::string& topic, std::uint64_t id) {
     return {{{"topic", topic}, {"schedule", id}}, fmt::format("{} schedule {}\n", topic, id)};
+}
+
+// What the broker says of a message with an id: a duplicate has the address of the first.
+void add_duplicate(acknowledgement& to, bool duplicate) {
+    to.value["duplicate"] = duplicate;
+    if (duplicate) {
+        to.text.insert(to.text.size() - 1, " (stored before)");
+    }
 }
 
 // After this failure every further message would fail the same way.
@@ -194,6 +205,15 @@ private:
     std::thread printer_;  // last: uses all of the above
 };
 
+void hand_in(client& broker, const publish_options& options, const outgoing_message& message,
+             const std::optional<schedule_time>& when, publish_callback take) {
+    if (when) {
+        broker.schedule(options.topic, message, *when, std::move(take));
+    } else {
+        broker.submit(options.topic, message, std::move(take));
+    }
+}
+
 exit_code publish_lines(context& ctx, const publish_options& options,
                         const std::optional<schedule_time>& when) {
     outlive_closed_output();
@@ -201,14 +221,6 @@ exit_code publish_lines(context& ctx, const publish_options& options,
     outgoing_message message = options.message_with({});
     ctx.out().begin_stream();
     line_results results{ctx.out(), options.in_flight, when ? scheduled : published};
-    const auto hand_in = [&] {
-        publish_callback take = [&results](const publish_result& result) { results.take(result); };
-        if (when) {
-            broker.schedule(options.topic, message, *when, std::move(take));
-        } else {
-            broker.submit(options.topic, message, std::move(take));
-        }
-    };
     std::uint64_t lines = 0;
     while (std::getline(ctx.in(), message.payload)) {
         if (!results.admit()) {
@@ -216,7 +228,8 @@ exit_code publish_lines(context& ctx, const publish_options& options,
         }
         ++lines;
         try {
-            hand_in();
+            hand_in(broker, options, message, when,
+                    [&results](const publish_result& result) { results.take(result); });
         } catch (const error& failure) {
             results.refuse(failure);
         }
@@ -247,12 +260,41 @@ std::string read_payload(context& ctx) {
     return {std::istreambuf_iterator<char>(ctx.in()), {}};
 }
 
+acknowledgement publish_one(context& ctx, const publish_options& options,
+                            const outgoing_message& message,
+                            const std::optional<schedule_time>& when) {
+    client& broker = ctx.broker();
+    acknowledgement said;
+    std::optional<error> failure;
+    hand_in(broker, options, message, when, [&](const publish_result& result) {
+        if (!result) {
+            failure = *result.failure;
+            return;
+        }
+        said = (when ? scheduled : published)(options.topic, result.offset);
+        if (options.id) {
+            add_duplicate(said, result.duplicate);
+        }
+    });
+    broker.flush();
+    if (failure) {
+        throw error(*failure);
+    }
+    return said;
+}
+
 exit_code publish(context& ctx, const publish_options& options) {
     const auto when = options.when();
     if (options.ttl == microseconds{0}) {
         throw usage_error("--ttl must be longer than 0; without it the topic's holds");
     }
+    if (options.id == "") {
+        throw usage_error("--id must not be empty; leave it out for a message without one");
+    }
     if (options.lines) {
+        if (options.id) {
+            throw usage_error("--id names one message; with --lines there are many");
+        }
         if (options.payload) {
             throw usage_error("--lines reads payloads from standard input; leave out PAYLOAD");
         }
@@ -260,9 +302,7 @@ exit_code publish(context& ctx, const publish_options& options) {
     }
     const auto message =
         options.message_with(options.payload ? *options.payload : read_payload(ctx));
-    const auto said =
-        when ? scheduled(options.topic, ctx.broker().schedule(options.topic, message, *when))
-             : published(options.topic, ctx.broker().publish(options.topic, message).offset);
+    const auto said = publish_one(ctx, options, message, when);
     ctx.out().object(said.value, said.text);
     return exit_code::done;
 }
@@ -273,15 +313,17 @@ void add_publish_verb(command_line& line, CLI::App& noun) {
     auto [app, options] = line.add_verb(
         noun,
         {"publish",
-         "Publish a message and print its address once it is on disk. Without PAYLOAD, standard "
-         "input is the payload. With --delay or --at the broker keeps it and appends it to the "
-         "topic when it is due; its schedule is printed, see 'brokerctl schedule'.",
+         "Publish a message and print its address once it is on disk (or as safe as its topic asks "
+         "for). Without PAYLOAD, standard input is the payload. With --delay or --at the broker "
+         "keeps it and appends it to the topic when it is due; its schedule is printed, see "
+         "'brokerctl schedule'. With --id it is stored once, however often it is published.",
          "  brokerctl message publish orders '{\"id\":42}' --key 42 --header trace=abc\n"
          "  brokerctl message publish images < cat.png\n"
          "  seq 100000 | brokerctl message publish numbers --lines\n"
          "  brokerctl message publish reminders 'still in the basket?' --delay 2h\n"
          "  brokerctl message publish reminders 'good morning' --at 2026-03-01T07:00:00+01:00\n"
-         "  brokerctl message publish codes 4711 --key ann --ttl 5min\n"},
+         "  brokerctl message publish codes 4711 --key ann --ttl 5min\n"
+         "  brokerctl message publish orders '{\"id\":42}' --id order-42\n"},
         publish);
     add_name(app, "TOPIC", options.topic, "The topic");
     app.add_option("PAYLOAD", options.payload,
@@ -301,6 +343,10 @@ void add_publish_verb(command_line& line, CLI::App& noun) {
     add_duration(app, "--ttl", options.ttl,
                  "How long it may wait to be delivered, counted from its append, for example 5min "
                  "(default: what the topic says); then it is done or dead, as each queue says");
+    app.add_option("--id", options.id,
+                   "Says which message it is, up to 255 bytes: as long as the topic remembers it "
+                   "(its --message-id-window) none with the same id is stored again, and what was "
+                   "stored is printed");
 }
 
 }  // namespace brokerd::ctl

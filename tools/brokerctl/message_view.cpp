@@ -171,14 +171,14 @@ std::string earlier_text(std::string_view topic, const shown_message& shown, tim
 
 message_view view_of(const stored_message& message) {
     message_view view{message.topic,   message.offset, message.time, message.key, {},
-                      message.payload, message.ttl,    std::nullopt};
+                      message.payload, message.ttl,    std::nullopt, message.id};
     view.headers.assign(message.headers.begin(), message.headers.end());
     return view;
 }
 
 message_view view_of(const message& leased) {
-    return {leased.topic(),   leased.offset(),  leased.time(), leased.key(),
-            leased.headers(), leased.payload(), leased.ttl(),  leased.attempt()};
+    return {leased.topic(),   leased.offset(), leased.time(),    leased.key(), leased.headers(),
+            leased.payload(), leased.ttl(),    leased.attempt(), leased.id()};
 }
 
 json message_json(const message_view& view) {
@@ -190,6 +190,9 @@ json message_json(const message_view& view) {
     }
     result["headers"] = headers_json(view);
     add_bytes(result, "payload", view.payload);
+    if (!view.id.empty()) {
+        add_bytes(result, "id", view.id);
+    }
     if (view.ttl) {
         result["ttl_seconds"] = number_json(seconds_of(*view.ttl));
     }
@@ -206,6 +209,9 @@ std::string message_line(const message_view& view) {
     }
     if (!view.headers.empty()) {
         line += "  " + headers_text(view);
+    }
+    if (!view.id.empty()) {
+        line += "  id " + terminal_text(view.id);
     }
     if (view.ttl) {
         line += "  ttl " + format_duration(*view.ttl);
@@ -229,6 +235,9 @@ std::string message_details_text(const message_view& view, timestamp now, bool c
     for (const auto& [name, value] : view.headers) {
         details.push_back(
             {"header", fmt::format("{}={}", terminal_text(name), terminal_text(value))});
+    }
+    if (!view.id.empty()) {
+        details.push_back({"id", terminal_text(view.id)});
     }
     if (view.ttl) {
         details.push_back({"ttl", format_duration(*view.ttl)});

@@ -25,13 +25,14 @@ struct message_view {
     std::string_view payload;
     std::optional<std::chrono::milliseconds> ttl;  // its own
     std::optional<std::uint32_t> attempt;
+    std::string_view id;  // empty: none
 };
 [[nodiscard]] message_view view_of(const stored_message& message);
 [[nodiscard]] message_view view_of(const message& leased);
 
-// Members topic, offset, time, key, headers, payload; ttl_seconds when it has a time to live of its
-// own; attempt when leased. A key or payload that is
-// no text is key_base64 or payload_base64 instead; a header name that occurs more than once has an
+// Members topic, offset, time, key, headers, payload; id when it has one; ttl_seconds when it has a
+// time to live of its own; attempt when leased. A key, an id or payload that is no text is
+// key_base64, id_base64 or payload_base64 instead; a header name that occurs more than once has an
 // array of values.
 [[nodiscard]] json message_json(const message_view& view);
 

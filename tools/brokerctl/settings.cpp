@@ -39,6 +39,9 @@ void each(const topic_changes& given, Settings& settings, Visit visit) {
     visit("keep-done", given.keep_done, settings.keep_done, format_duration);
     visit("max-message-bytes", given.max_message_bytes, settings.max_message_bytes, exact_bytes);
     visit("ttl", given.ttl, settings.ttl, format_duration);
+    visit("durability", given.durability, settings.durability, word<durability_level>);
+    visit("message-id-window", given.message_id_window, settings.message_id_window,
+          format_duration);
 }
 
 template <typename Settings, typename Visit>
@@ -100,6 +103,12 @@ void topic_changes::add_to(CLI::App& app) {
     add_duration(app, "--ttl", ttl,
                  "Time to live of messages that have none of their own, from their append on, also "
                  "of those already stored; 0: none");
+    add_choice(app, "--durability", durability, durability_levels,
+               "How safe a message is when its publish is answered: synced to disk, or handed to "
+               "the operating system, which syncs it soon: faster, and a power cut may take it");
+    add_duration(app, "--message-id-window", message_id_window,
+                 "How long ids of messages are remembered, so that none is stored twice, up to "
+                 "365d; 0: they are not looked at");
 }
 
 void topic_changes::apply_to(topic_options& settings) const {

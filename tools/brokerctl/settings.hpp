@@ -17,6 +17,8 @@ struct topic_changes {
     std::optional<std::chrono::microseconds> keep_done;
     std::optional<std::uint64_t> max_message_bytes;
     std::optional<std::chrono::microseconds> ttl;
+    std::optional<durability_level> durability;
+    std::optional<std::chrono::microseconds> message_id_window;
 
     void add_to(CLI::App& app);
     [[nodiscard]] bool empty() const { return text().empty(); }

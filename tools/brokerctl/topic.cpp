@@ -64,7 +64,9 @@ struct set_topic_options {
 
 exit_code set_topic(context& ctx, const set_topic_options& options) {
     if (options.settings.empty()) {
-        throw usage_error("nothing to set; give --keep-done, --max-message-bytes or --ttl");
+        throw usage_error(
+            "nothing to set; give --keep-done, --max-message-bytes, --ttl, --durability or "
+            "--message-id-window");
     }
     auto settings = ctx.admin().topic(options.topic).settings;
     options.settings.apply_to(settings);
@@ -114,7 +116,8 @@ void add_topic_verbs(command_line& line) {
                       {"create", "Create a topic. One that exists with the same settings is fine.",
                        "  brokerctl topic create orders.eu\n"
                        "  brokerctl topic create orders.eu --keep-done 7d\n"
-                       "  brokerctl topic create prices --ttl 10s\n"},
+                       "  brokerctl topic create prices --ttl 10s\n"
+                       "  brokerctl topic create clicks --durability os\n"},
                       create_topic);
     add_name(create_verb.app, "TOPIC", create_verb.options.topic, "Its name");
     create_verb.options.settings.add_to(create_verb.app);
@@ -127,7 +130,8 @@ void add_topic_verbs(command_line& line) {
     auto set_verb = line.add_verb(noun,
                                   {"set", "Change settings of a topic; the others stay.",
                                    "  brokerctl topic set orders.eu --keep-done 1h\n"
-                                   "  brokerctl topic set orders.eu --ttl 0\n"},
+                                   "  brokerctl topic set orders.eu --ttl 0\n"
+                                   "  brokerctl topic set orders.eu --message-id-window 7d\n"},
                                   set_topic);
     add_name(set_verb.app, "TOPIC", set_verb.options.topic, "Its name");
     set_verb.options.settings.add_to(set_verb.app);

@@ -211,6 +211,10 @@ std::string scheduled_text(const topic_info& topic) {
                        short_bytes(static_cast<double>(topic.scheduled_bytes)));
 }
 
+std::string duration_or_none(std::chrono::microseconds duration) {
+    return duration == std::chrono::microseconds{0} ? "none" : format_duration(duration);
+}
+
 std::string age_text(timestamp time, timestamp now) {
     return fmt::format("{} ({} ago)", rfc3339_text(time), duration_text(age_seconds(time, now)));
 }
@@ -248,7 +252,9 @@ double age_seconds(timestamp time, timestamp now) {
 json settings_json(const topic_options& settings) {
     return {{"keep_done_seconds", number_json(seconds_of(settings.keep_done))},
             {"max_message_bytes", settings.max_message_bytes},
-            {"ttl_seconds", number_json(seconds_of(settings.ttl))}};
+            {"ttl_seconds", number_json(seconds_of(settings.ttl))},
+            {"durability", to_string(settings.durability)},
+            {"message_id_window_seconds", number_json(seconds_of(settings.message_id_window))}};
 }
 
 json settings_json(const queue_options& settings) {
@@ -303,9 +309,9 @@ std::string topic_details_text(const topic_info& topic, timestamp now, bool colo
         detail{"id", fmt::format("{}", topic.id)},
         detail{"keep-done", format_duration(topic.settings.keep_done)},
         detail{"max-message-bytes", exact_bytes(topic.settings.max_message_bytes)},
-        detail{"ttl", topic.settings.ttl == std::chrono::microseconds{0}
-                          ? "none"
-                          : format_duration(topic.settings.ttl)},
+        detail{"ttl", duration_or_none(topic.settings.ttl)},
+        detail{"durability", std::string(to_string(topic.settings.durability))},
+        detail{"message-id-window", duration_or_none(topic.settings.message_id_window)},
     };
     return render_details(details, colours);
 }

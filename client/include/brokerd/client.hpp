@@ -52,8 +52,11 @@ class blocking_reader;
 /// callback.
 struct publish_result {
     std::string_view topic;
-    std::uint64_t offset = 0;        ///< Its address, of a scheduled one its id; if no failure.
-    bool duplicate = false;          ///< It had been stored by an earlier attempt of the client.
+    std::uint64_t offset = 0;  ///< Its address, of a scheduled one its id; if no failure.
+    /// It had been stored before: by an earlier attempt of the client, or by whoever published or
+    /// scheduled a message with its id before, and offset is that of the first.
+    bool duplicate = false;
+    durability_level level = durability_level::disk;  ///< How safe it was when it was acknowledged.
     const error* failure = nullptr;  ///< Why it was not acknowledged; errors as for publish().
 
     [[nodiscard]] explicit operator bool() const noexcept { return failure == nullptr; }
@@ -159,9 +162,13 @@ public:
     /// goes at once. Waits while in_flight_messages or in_flight_bytes are reached. Messages of one
     /// topic handed in one after the other are stored in this order, unless the broker refuses one.
     /// A loss of the connection is repaired by sending again: the broker recognizes what it has
-    /// stored, so the message is there once.
+    /// stored, so the message is there once. With an id (outgoing_message::id) that holds for
+    /// whoever publishes it again, too: the address is that of the first. A message with an id is a
+    /// batch of its own.
+    /// What durable means is for the topic to say (topic_options::durability).
     /// Errors: topic_not_found, topic_removed, invalid_name, message_too_large, too_many_headers,
-    /// key_too_large; resource_disk, resource_memory, busy: may be repeated later.
+    /// key_too_large; invalid_argument: a schedule has its id; feature_unsupported: the broker is
+    /// too old for ids; resource_disk, resource_memory, busy: may be repeated later.
     /// outcome_unknown: it was sent and no connection came for give_up_after, or the client was
     /// closed: it may be stored.
     address publish(std::string_view topic, const outgoing_message& message);
@@ -182,9 +189,11 @@ public:
     /// schedule once it is durable: unique in the topic, never reused; see admin::schedules() and
     /// admin::cancel_schedules(). The message has no offset before it is appended, behind all that
     /// the topic holds by then. What becomes due while no broker runs is appended when one does.
-    /// Waits and is sent again as publish() is, so it is scheduled once.
+    /// Waits and is sent again as publish() is, so it is scheduled once. With an id that a schedule
+    /// had before, the id of that schedule is returned, also if it was appended or cancelled since.
     /// Errors: as publish(); invalid_argument: a negative delay, a time before 1970, or more than
-    /// 36500 days from now; feature_unsupported: the broker is too old for it.
+    /// 36500 days from now; a message that was published at once has its id; feature_unsupported:
+    /// the broker is too old for it.
     std::uint64_t schedule(std::string_view topic, const outgoing_message& message,
                            schedule_time when);
 
@@ -205,7 +214,8 @@ public:
     /// message_too_large. resource_disk, resource_memory, busy: may be repeated later.
     /// feature_unsupported: the broker is too old for it. invalid_argument: beyond the limits of a
     /// transaction, a due time or delay no broker would take, a message of another client's
-    /// consumer, or a commit of it is under way.
+    /// consumer, the id of a message that a schedule has, or of a schedule that a message has, or a
+    /// commit of it is under way.
     /// outcome_unknown: it was sent and no connection came for give_up_after, the client was
     /// closed, or the broker that was asked again could not say: all of it was done, or nothing.
     /// The messages are still in it; an answer to one of them has an effect only if nothing was
@@ -260,8 +270,8 @@ public:
     /// client_options::request_timeout later. So it may last as long as both times together.
     /// reply_dropped: there was a reply, but too many before it were not read yet.
     /// message_too_large, invalid_name; invalid_argument: a timeout out of bounds, or what does not
-    /// fit into a frame; feature_unsupported: the broker is too old. A time to live of the message
-    /// means nothing here.
+    /// fit into a frame; feature_unsupported: the broker is too old. A time to live and
+    /// an id of the message mean nothing here.
     service_reply request(std::string_view service, const outgoing_message& message,
                           const request_options& options = {});
 

@@ -66,6 +66,8 @@ public:
     /// (topic_options::ttl). When it ends the lease stays; it counts again when a retry is due, and
     /// not at all after a redrive.
     [[nodiscard]] std::optional<std::chrono::milliseconds> ttl() const noexcept;
+    /// What its publisher named it (outgoing_message::id); empty: nothing.
+    [[nodiscard]] std::string_view id() const noexcept;
     /// Number of this attempt, from 1.
     [[nodiscard]] std::uint32_t attempt() const noexcept { return attempt_; }
     /// How earlier attempts failed, oldest first; of very many the first and the latest. It

@@ -19,7 +19,8 @@ struct transaction_parts;
 /// What a transaction did.
 struct committed {
     /// One for each publish() and schedule(), in their order: the address of a message; of a
-    /// scheduled one its topic and, as the offset, the id of the schedule.
+    /// scheduled one its topic and, as the offset, the id of the schedule. Where a message has an
+    /// id that was published before, that of the first.
     std::vector<address> messages;
 };
 
@@ -45,10 +46,10 @@ struct committed {
 /// Limits: the whole transaction fits into one frame of the broker (4 MiB unless it was started
 /// with another --max-frame-bytes); at most 1000 parts each of publishes and of answers. Messages
 /// published to one topic one after the other are one part per 1024 messages or 256 KiB, a
-/// scheduled message is a part of its own; answers of the same kind, delay and reason for one queue
-/// are one part; the leases of all answers together are at most 131072 in 16384 runs of neighbours.
-/// Errors of all functions: invalid_argument, also while a commit of it is under way.
-/// Thread safety: one transaction by one thread at a time.
+/// scheduled message and one with an id are parts of their own; answers of the same kind, delay and
+/// reason for one queue are one part; the leases of all answers together are at most 131072 in
+/// 16384 runs of neighbours. Errors of all functions: invalid_argument, also while a commit of it
+/// is under way. Thread safety: one transaction by one thread at a time.
 class transaction {
 public:
     transaction() noexcept;
@@ -59,7 +60,8 @@ public:
     /// Releases the messages it still has. A commit under way goes on.
     ~transaction();
 
-    /// Appends a message to `topic`, behind what was added before. The message is copied.
+    /// Appends a message to `topic`, behind what was added before. The message is copied. One whose
+    /// id is remembered (outgoing_message::id) is not stored again; the rest is done.
     /// Errors: invalid_name; invalid_argument: beyond the limits of a message.
     void publish(std::string_view topic, const outgoing_message& message);
 

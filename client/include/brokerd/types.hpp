@@ -41,8 +41,8 @@ std::ostream& operator<<(std::ostream& out, const address& at);
 using header = std::pair<std::string, std::string>;
 
 /// A message to publish: `{.key = "42", .headers = {{"trace", id}}, .payload = body}`.
-/// Limits: key 4 KiB; 64 headers, 16 KiB of names and values; the whole message what the topic
-/// accepts (1 MiB unless the topic says otherwise).
+/// Limits: key 4 KiB; 64 headers, 16 KiB of names and values; id 255 bytes; the whole message what
+/// the topic accepts (1 MiB unless the topic says otherwise).
 struct outgoing_message {
     std::optional<std::string> key{};  ///< Groups messages that belong together; any bytes.
     std::vector<header> headers{};
@@ -51,6 +51,10 @@ struct outgoing_message {
     /// each queue says (queue_options::on_expiry). Not set: what the topic says. At least 1 ms,
     /// rounded up to milliseconds.
     std::optional<std::chrono::microseconds> ttl{};
+    /// Says which message it is, whoever sends it how often: while the topic remembers an id
+    /// (topic_options::message_id_window), a message with it is not stored again, and its publish
+    /// has the offset of the first. Any bytes; empty: none.
+    std::string id{};
 };
 
 /// A message as the topic stores it, seen by looking and not leased.
@@ -63,9 +67,19 @@ struct stored_message {
     std::string payload;
     /// Its own time to live; not set: what the topic says (topic_options::ttl).
     std::optional<std::chrono::milliseconds> ttl{};
+    std::string id{};  ///< What its publisher named it; empty: nothing.
 
     bool operator==(const stored_message&) const = default;
 };
+
+/// How far a message was made safe before its publish was answered.
+enum class durability_level : std::uint8_t {
+    disk = 1,    ///< Synced to disk.
+    memory = 2,  ///< The broker keeps its data only as long as it runs. No setting of a topic.
+    os = 3,      ///< Handed to the operating system and synced soon: a power cut may take it.
+};
+/// "disk", "memory", "os".
+[[nodiscard]] std::string_view to_string(durability_level level) noexcept;
 
 /// How an attempt ended.
 enum class attempt_end : std::uint8_t {
@@ -163,6 +177,12 @@ struct topic_options {
     /// Time to live of messages that have none of their own, from their append on, also of those
     /// that are stored already; 0: for ever.
     std::chrono::microseconds ttl{0};
+    /// How far a publish is made safe before it is answered: disk, or os, which is faster and may
+    /// lose what was acknowledged last in a power cut (not when the broker alone is killed).
+    durability_level durability = durability_level::disk;
+    /// How long the ids of messages are remembered, up to 365 days, and as long as no more than
+    /// 16,777,216 messages came behind; 0: they are stored, but not looked at.
+    std::chrono::microseconds message_id_window = std::chrono::hours{24};
 
     bool operator==(const topic_options&) const = default;
 };

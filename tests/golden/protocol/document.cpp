@@ -146,7 +146,7 @@ std::string size_text(std::uint64_t bytes) {
 
 std::string time_text(std::chrono::milliseconds time) {
     using namespace std::chrono_literals;
-    if (time >= 24h && time % 24h == 0ms) {
+    if (time > 24h && time % 24h == 0ms) {
         return fmt::format("{} days", time / 24h);
     }
     if (time >= 1h && time % 1h == 0ms) {
@@ -246,7 +246,12 @@ std::string limit_table() {
     fixed(
         "producers remembered, each topic and each queue they use counted, and their transactions",
         count(producers_max));
+    fixed("message id", size_text(message_id_bytes_max));
+    fixed("messages behind one whose id is remembered", count(message_id_distance_max));
     fixed("a plain ack is on disk at latest after", time_text(plain_ack_sync_max));
+    row("what a topic of durability os has acknowledged is on disk at latest after",
+        time_text(std::chrono::duration_cast<std::chrono::milliseconds>(os_sync_default)),
+        time_text(os_sync_max));
     fixed("an answer to read", fmt::format("{} messages and {}, but one message", batch_records_max,
                                            size_text(read_bytes_max)));
     fixed("wait of a read", time_text(read_wait_max));
@@ -272,6 +277,9 @@ std::string setting_table() {
     row("max_message_bytes", size_text(of_topic.max_message_bytes), "1 byte",
         size_text(message_bytes_max));
     row("ttl", "0: for ever", "0", time_text(ttl_max));
+    row("durability", "1 disk", "1 disk", "3 os");
+    row("message_id_window", time(of_topic.message_id_window), "0: ids are not looked at",
+        time_text(message_id_window_max));
     row("lease", time(of_queue.lease), time_text(lease_min), time_text(lease_max));
     row("attempts", fmt::format("{}", of_queue.attempts), "1", fmt::format("{}", attempts_max));
     row("backoff", time(of_queue.backoff), "0", time_text(nack_delay_max));

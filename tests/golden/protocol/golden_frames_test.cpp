@@ -104,7 +104,7 @@ struct collect_files {
 };
 
 TEST(golden_frames, every_file_belongs_to_a_message) {
-    std::set<std::string> expected{"batch.v1.hex", "batch_ttl.v1.hex"};
+    std::set<std::string> expected{"batch.v1.hex", "batch_ttl.v1.hex", "batch_id.v1.hex"};
     all_messages::for_each(collect_files{expected});
     for (const auto& entry : std::filesystem::directory_iterator(directory)) {
         if (entry.path().extension() == ".hex") {
@@ -114,7 +114,7 @@ TEST(golden_frames, every_file_belongs_to_a_message) {
 }
 
 void expect_golden_batch(const std::string& file, const std::string& comment,
-                         const byte_buffer& encoded) {
+                         const byte_buffer& encoded, std::uint32_t count = 2) {
     const auto path = directory / file;
     if (golden::update_wanted()) {
         golden::write_text(path, "# " + comment + "\n" + golden::to_hex(encoded));
@@ -125,7 +125,7 @@ void expect_golden_batch(const std::string& file, const std::string& comment,
     EXPECT_EQ(golden::to_hex(encoded), golden::to_hex(bytes));
     const auto checked = check_batch(bytes, 2);
     ASSERT_TRUE(checked) << checked.error().text;
-    EXPECT_EQ(checked->header.count, 2U);
+    EXPECT_EQ(checked->header.count, count);
     EXPECT_EQ(checked->header.first_sequence, 7U);
 }
 
@@ -149,6 +149,20 @@ TEST(golden_frames, record_batch_with_times_to_live) {
                         "two records with 60 s and 1 s to live, producer 0x1122334455667788, first "
                         "sequence 7",
                         encoded);
+}
+
+TEST(golden_frames, record_batch_with_a_message_id) {
+    batch_builder builder;
+    builder.add({.key = "customer-42",
+                 .headers = {{"trace", "1"}},
+                 .payload = as_bytes("{\"total\": 12}"),
+                 .ttl_ms = 60'000,
+                 .id = "order-42"});
+    const byte_buffer encoded = builder.take(producer_id(0x1122334455667788), 7);
+    expect_golden_batch("batch_id.v1.hex",
+                        "one record with the id order-42 and 60 s to live, producer "
+                        "0x1122334455667788, first sequence 7",
+                        encoded, 1);
 }
 
 }  // namespace

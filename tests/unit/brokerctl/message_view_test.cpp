@@ -51,6 +51,23 @@ TEST(message_view, time_to_live_only_if_it_has_one_of_its_own) {
     EXPECT_THAT(message_json(view_of(message)).dump(), EndsWith(R"("ttl_seconds":300})"));
 }
 
+TEST(message_view, id_only_if_it_has_one) {
+    auto message = order();
+    EXPECT_FALSE(message_json(view_of(message)).contains("id"));
+    message.id = "order-42";
+    EXPECT_THAT(message_json(view_of(message)).dump(),
+                EndsWith(R"("payload":"{\"id\":42}","id":"order-42"})"));
+    EXPECT_EQ(message_line(view_of(message)),
+              "orders@0  key 42  trace=abc  id order-42  {\"id\":42}\n");
+    EXPECT_THAT(message_details_text(view_of(message), now, false),
+                EndsWith("header   trace=abc\n"
+                         "id       order-42\n"
+                         "payload  {\"id\":42}\n"));
+    message.id = "\xff\n";
+    EXPECT_EQ(message_json(view_of(message))["id_base64"], "/wo=");
+    EXPECT_THAT(message_line(view_of(message)), HasSubstr(R"(  id \xff\n  )"));
+}
+
 TEST(message_view, no_key_is_null_and_an_empty_key_is_one) {
     auto message = order();
     message.key.reset();

@@ -20,18 +20,33 @@ TEST(settings, only_what_is_given_is_applied) {
 }
 
 TEST(settings, all_settings_of_a_topic) {
-    const topic_changes changes{.keep_done = 1h, .max_message_bytes = 4096, .ttl = 90s};
+    const topic_changes changes{.keep_done = 1h,
+                                .max_message_bytes = 4096,
+                                .ttl = 90s,
+                                .durability = durability_level::os,
+                                .message_id_window = 2h};
     topic_options settings;
     changes.apply_to(settings);
-    EXPECT_EQ(settings, (topic_options{.keep_done = 1h, .max_message_bytes = 4096, .ttl = 90s}));
-    EXPECT_EQ(changes.text(), "keep-done 1h, max-message-bytes 4KiB, ttl 1min30s");
+    EXPECT_EQ(settings, (topic_options{.keep_done = 1h,
+                                       .max_message_bytes = 4096,
+                                       .ttl = 90s,
+                                       .durability = durability_level::os,
+                                       .message_id_window = 2h}));
+    EXPECT_EQ(changes.text(),
+              "keep-done 1h, max-message-bytes 4KiB, ttl 1min30s, durability os, "
+              "message-id-window 2h");
     EXPECT_EQ(changes.conflict(settings), "");
+    EXPECT_EQ(changes.conflict(topic_options{.keep_done = 1h, .max_message_bytes = 4096}),
+              "ttl 0s, not 1min30s; durability disk, not os; message-id-window 1d, not 2h");
     // None is a value, too.
-    const topic_changes none{.keep_done = {}, .max_message_bytes = {}, .ttl = 0s};
+    topic_changes none;
+    none.ttl = 0s;
+    none.message_id_window = 0s;
     EXPECT_FALSE(none.empty());
-    EXPECT_EQ(none.conflict(settings), "ttl 1min30s, not 0s");
+    EXPECT_EQ(none.conflict(settings), "ttl 1min30s, not 0s; message-id-window 2h, not 0s");
     none.apply_to(settings);
     EXPECT_EQ(settings.ttl, 0s);
+    EXPECT_EQ(settings.message_id_window, 0s);
 }
 
 TEST(settings, all_settings_of_a_queue) {
@@ -89,15 +104,14 @@ TEST(settings, no_filter_and_no_end_are_values_too) {
 TEST(settings, only_what_is_given_can_conflict) {
     const topic_options in_force{.keep_done = 0s, .max_message_bytes = 4096, .ttl = 0s};
     EXPECT_EQ(topic_changes{}.conflict(in_force), "");
-    EXPECT_EQ(
-        (topic_changes{.keep_done = 0s, .max_message_bytes = {}, .ttl = {}}).conflict(in_force),
-        "");
-    EXPECT_EQ(
-        (topic_changes{.keep_done = 1h, .max_message_bytes = 4096, .ttl = {}}).conflict(in_force),
-        "keep-done 0s, not 1h");
-    EXPECT_EQ(
-        (topic_changes{.keep_done = 1h, .max_message_bytes = 512, .ttl = {}}).conflict(in_force),
-        "keep-done 0s, not 1h; max-message-bytes 4KiB, not 512B");
+    topic_changes asked;
+    asked.keep_done = 0s;
+    EXPECT_EQ(asked.conflict(in_force), "");
+    asked.keep_done = 1h;
+    asked.max_message_bytes = 4096;
+    EXPECT_EQ(asked.conflict(in_force), "keep-done 0s, not 1h");
+    asked.max_message_bytes = 512;
+    EXPECT_EQ(asked.conflict(in_force), "keep-done 0s, not 1h; max-message-bytes 4KiB, not 512B");
 }
 
 }  // namespace

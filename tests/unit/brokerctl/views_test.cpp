@@ -160,10 +160,24 @@ TEST(topic_view, details_name_settings_as_the_options_do) {
         topic_details_text(topic, now, false),
         AllOf(HasSubstr("keep-done          1h\n"), HasSubstr("ttl                none\n")));
     EXPECT_EQ(topic_details(topic)["settings"].dump(),
-              R"({"keep_done_seconds":3600,"max_message_bytes":1048576,"ttl_seconds":0})");
+              R"({"keep_done_seconds":3600,"max_message_bytes":1048576,"ttl_seconds":0,)"
+              R"("durability":"disk","message_id_window_seconds":86400})");
     topic.settings.ttl = 90s;
     EXPECT_THAT(topic_details_text(topic, now, false), HasSubstr("ttl                1min30s\n"));
     EXPECT_EQ(topic_details(topic)["settings"]["ttl_seconds"], 90);
+}
+
+TEST(topic_view, details_say_how_safe_it_is_and_how_long_ids_are_remembered) {
+    topic_info topic;
+    EXPECT_THAT(topic_details_text(topic, now, false), AllOf(HasSubstr("durability         disk\n"),
+                                                             HasSubstr("message-id-window  1d\n")));
+    topic.settings.durability = durability_level::os;
+    topic.settings.message_id_window = 0s;
+    EXPECT_THAT(
+        topic_details_text(topic, now, false),
+        AllOf(HasSubstr("durability         os\n"), HasSubstr("message-id-window  none\n")));
+    EXPECT_EQ(topic_details(topic)["settings"]["durability"], "os");
+    EXPECT_EQ(topic_details(topic)["settings"]["message_id_window_seconds"], 0);
 }
 
 TEST(schedule_view, row_and_table_agree) {
