@@ -50,6 +50,7 @@ void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
                             .created = q.created});
     q.unused_since = t.now.mono;
     c.arm(q, q.expires_at());
+    skip_in_queue(c, t, q, start);
     c.note_trim(of);
     expire_again(c, t, of, start);
     set_sieve(c, q);
