@@ -34,6 +34,7 @@ void answer_existing(core& c, turn& t, asker who, const codec::queue_create& wha
 void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
                 const std::string& name, topic& of, bool topic_is_new, offset_t start) {
     queue& q = add_queue(c, t, of, name, what.mode, what.settings, start);
+    skip_in_queue(c, t, q, start);
     expire_again(c, t, of, start);
     set_sieve(c, q);
     sift_again(c, t, q, start);

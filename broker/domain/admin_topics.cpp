@@ -11,6 +11,12 @@
 namespace brokerd::domain {
 
 outcome<void> check_settings(const topic_settings& settings) {
+    if (settings.durability != durability::disk && settings.durability != durability::os) {
+        return refuse(error_code::invalid_setting,
+                      fmt::format("durability = {} is not for a topic: disk and os are allowed; "
+                                  "for a broker that keeps nothing start it with --ephemeral",
+                                  to_string(settings.durability)));
+    }
     if (auto checked = check_bounds<duration_us>("keep_done", settings.keep_done, duration_us{0},
                                                  limits::keep_done_max);
         !checked) {
@@ -78,6 +84,7 @@ void set_topic(core& c, turn& t, asker who, const codec::topic_set& what) {
         of.settings = what.settings;
         of.changed = c.gathering;
         c.emit(t, topic_changed{of.id, of.settings});
+        reservation_changed(c, t, of);
         c.note_trim(of);
         expiry_changed(c, t, of);
     }

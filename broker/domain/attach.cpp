@@ -199,10 +199,15 @@ void detach(core& c, turn& t, asker who, const codec::detach& what) {
         const auto at = from->consumers.find(what.consumer);
         if (at != from->consumers.end()) {
             // Not before its last delivery: behind the answer its id may name another consumer.
-            const commit_number depends_on = at->second->depends_on;
+            const topic& of = at->second->from->owner;
+            const bool early = is_os(c, of);
+            commit_number depends_on = at->second->depends_on;
+            if (early) {  // deliveries from before it was so may wait for more
+                depends_on = std::max(depends_on, of.changed);
+            }
             end_consumer(c, t, *at->second, false);
             from->consumers.erase(at);
-            c.answer(t, who, depends_on, codec::ok{});
+            c.answer(t, who, depends_on, codec::ok{}, early);
             return;
         }
     }
@@ -281,8 +286,8 @@ void settle_waited(core& c, turn& t, connection_id id) {
 void end_consumers(core& c, turn& t, queue& q, error_code code, const std::string& text) {
     const std::vector<consumer*> ended = q.consumers;
     for (consumer* one : ended) {
-        t.out.outputs.push_back({one->connection, 0, c.depend(c.gathering),
-                                 codec::detached{.consumer = one->id, .code = code, .text = text}});
+        c.answer(t, {one->connection, 0}, c.gathering,
+                 codec::detached{.consumer = one->id, .code = code, .text = text});
         connection* from = c.find_connection(one->connection);
         q.forget(*one);
         from->consumers.erase(one->id);

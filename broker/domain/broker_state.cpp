@@ -125,10 +125,12 @@ void broker_state::restore(const loaded_state& loaded, commit_number first_commi
     const domain_options options = impl_->state.options;
     const domain_counters counters = impl_->state.counters;
     std::string no_room = std::move(impl_->state.no_room);
+    const bool reserving = impl_->state.reserving;
     impl_ = std::make_unique<impl>(options);
     core& c = impl_->state;
     c.counters = counters;
     c.no_room = std::move(no_room);
+    c.reserving = reserving;
     c.gathering = first_commit;
     wall_time latest = loaded.retry_clock;
     for (const topic_tail& tail : loaded.tails) {
@@ -181,6 +183,15 @@ void broker_state::hold_schedules(bool on) {
 
 void broker_state::refuse_publishes(std::string why) {
     impl_->state.no_room = std::move(why);
+}
+
+void broker_state::release_reservations(instant now, effects& out) {
+    turn t = impl_->begin(now, out);
+    domain::release_reservations(impl_->state, t);
+}
+
+const std::vector<skipped_offsets>& broker_state::skipped_at_start() const {
+    return impl_->state.skipped_at_start;
 }
 
 bool broker_state::dirty() const {

@@ -7,7 +7,7 @@
 //   tick(now, out)             when next_deadline() has come
 //   dispatch(now, out)         once, at the end of the turn: gives out what became ready
 // and when the commit thread is free and dirty() says that there is something to commit (at once if
-// out.urgent, else within limits::plain_ack_sync_max):
+// out.urgent or out.prompt, else within limits::plain_ack_sync_max):
 //   seal(now, out)             closes the open chunks: out.mutations is now the batch; gives out
 //                              what it made ready (outputs that depend on this very commit)
 //   commit_cut(next)           later mutations belong to commit `next`
@@ -16,8 +16,10 @@
 // been applied to the store, so fetches issued from then on see them. What later commits hold is
 // kept in memory here.
 //
-// Outputs carry the commit they depend on. Reads of the store are fetches; their answers come back
-// as `fetched` commands. State can be thrown away and rebuilt by restore at any time between turns.
+// A commit that was sealed with out.prompt and without out.urgent need not be synced when it is
+// applied, every other one is. Outputs carry the commit they depend on, and say if it is enough
+// that it was applied. Reads of the store are fetches; their answers come back as `fetched`
+// commands. State can be thrown away and rebuilt by restore at any time between turns.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +60,9 @@ struct loaded_state {
     commit_number last_commit;
     std::uint64_t next_id = 1;  // of topics and queues
     wall_time retry_clock{};    // the last known reading of the clock of due times
-    // Topics, trim points, done marks, totals of schedules, watched expiries, queues, snapshots
-    // then deltas in order of number, producer slots; never appended, exceptions or schedules.
+    // Topics, trim points, done marks, totals of schedules, watched expiries, reserved and skipped
+    // offsets, queues, snapshots then deltas in order of number, producer slots; never appended,
+    // exceptions or schedules.
     std::vector<mutation> mutations;
     std::vector<topic_tail> tails;
 };
@@ -83,12 +86,20 @@ struct domain_counters {
     std::uint64_t expired_messages = 0;  // whose time to live was over, in each queue
     std::uint64_t sifted_messages = 0;   // not for a queue: its filter, or behind its end
     std::uint64_t expired_queues = 0;
-    std::uint64_t requests = 0;  // to services
+    std::uint64_t skipped_offsets = 0;  // reserved and never stored, found so at starts
+    std::uint64_t requests = 0;         // to services
     std::uint64_t replied_requests = 0;
     std::uint64_t failed_requests = 0;
     std::uint64_t expired_requests = 0;
     std::uint64_t refused_requests = 0;
     std::uint64_t cached_bytes = 0;
+};
+
+// Offsets of a topic that may have been given out before the broker stopped without goodbye, and
+// that no message has.
+struct skipped_offsets {
+    std::string topic;
+    offset_range offsets;
 };
 
 class broker_state {
@@ -119,6 +130,12 @@ public:
     // From now on what is new is not published, for want of room: `why` says so, and what to do.
     // Empty: it is again. What had been published before is still known when it comes again.
     void refuse_publishes(std::string why);
+
+    // The broker stops: topics of durability os give back the offsets they have reserved ahead, so
+    // that none is skipped at the next start. What is published yet is synced.
+    void release_reservations(instant now, effects& out);
+    // What the last restore found to be skipped from then on.
+    [[nodiscard]] const std::vector<skipped_offsets>& skipped_at_start() const;
 
     // Something waits to be committed. Chunks and the changes of queues become mutations only in
     // seal, so out.mutations alone does not tell.

@@ -58,8 +58,13 @@ connection* core::find_connection(connection_id id) {
     return at == connections.end() ? nullptr : &at->second;
 }
 
-void core::answer(turn& t, asker who, commit_number depends_on, output_body body) const {
-    t.out.outputs.push_back({who.connection, who.request, depend(depends_on), std::move(body)});
+void core::answer(turn& t, asker who, commit_number depends_on, output_body body,
+                  bool when_applied) const {
+    t.out.outputs.push_back({.connection = who.connection,
+                             .request = who.request,
+                             .depends_on = depend(depends_on, when_applied),
+                             .body = std::move(body),
+                             .when_applied = when_applied});
 }
 
 void core::refuse(turn& t, asker who, failure why) const {

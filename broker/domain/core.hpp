@@ -70,11 +70,12 @@ public:
     [[nodiscard]] connection* find_connection(connection_id id);
 
     // ---- answering ----
-    // `commit` or nothing if that is known to be durable.
-    [[nodiscard]] commit_number depend(commit_number commit) const {
-        return commit <= applied() ? commit_number{} : commit;
+    // `commit`, or nothing if it is known to be durable, or applied if that is enough.
+    [[nodiscard]] commit_number depend(commit_number commit, bool when_applied = false) const {
+        return commit <= (when_applied ? applied() : synced) ? commit_number{} : commit;
     }
-    void answer(turn& t, asker who, commit_number depends_on, output_body body) const;
+    void answer(turn& t, asker who, commit_number depends_on, output_body body,
+                bool when_applied = false) const;
     void refuse(turn& t, asker who, failure why) const;
 
     // ---- changing ----
@@ -118,8 +119,15 @@ public:
 
     broker_epoch epoch;
     commit_number gathering{1};  // the commit that takes the next mutations
+    // Commits up to this one are on the disk, as far as that is known here; at most applied(). And
+    // the last one that was cut to be synced; whether the one that is sealed is to be.
+    commit_number synced;
+    commit_number last_cut_to_sync;
+    bool to_be_synced = true;
     std::uint64_t next_id = 1;
     bool dirty = false;
+    bool reserving = true;  // topics of durability os may be answered before the sync
+    std::vector<skipped_offsets> skipped_at_start;
     bool retries_put = false;  // since the last seal: the retry clock goes with them
 
     std::map<topic_id, std::unique_ptr<topic>> topics;

@@ -184,7 +184,7 @@ void read_search_window(core& c, turn& t, queue& q, offset_t from) {
                    if (chunks == nullptr) {
                        return;
                    }
-                   of->order->search_window.add(*chunks);
+                   of->order->search_window.add(*chunks, of->owner.skipped);
                }
                c.wake(*of);
            });

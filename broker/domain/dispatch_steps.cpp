@@ -33,14 +33,17 @@ void request_window(core& c, turn& t, queue& q, offset_t from) {
                    return;
                }
                if (const auto* chunks = read_chunks(c, later, *of, from, result)) {
-                   of->window.add(*chunks);
+                   of->window.add(*chunks, of->owner.skipped);
                    c.wake(*of);
                }
            });
 }
 
 void deliver(core& c, turn& t, consumer& one, record_run run, commit_number depends_on) {
-    depends_on = c.depend(depends_on);
+    const topic& of = one.from->owner;
+    const bool early = is_os(c, of);
+    // Not before what was given out when the topic was another.
+    depends_on = c.depend(early ? std::max(depends_on, of.changed) : depends_on, early);
     one.depends_on = std::max(one.depends_on, depends_on);
     const std::size_t bytes = run.records.view.size();
     one.delivered += run.leases.count;
@@ -58,7 +61,10 @@ void deliver(core& c, turn& t, consumer& one, record_run run, commit_number depe
     one.output_bytes = bytes;
     delivery body{.consumer = one.id, .runs = {}};
     body.runs.push_back(std::move(run));
-    t.out.outputs.push_back({one.connection, 0, depends_on, std::move(body)});
+    t.out.outputs.push_back({.connection = one.connection,
+                             .depends_on = depends_on,
+                             .body = std::move(body),
+                             .when_applied = early});
 }
 
 // Leases `count` messages from `first` on, whose records are `records`.
@@ -144,9 +150,13 @@ void keep_window(core& c, turn& t, queue& q) {
                                                       : std::min(q.next, q.returned.front()));
     const offset_t in_memory_from =
         q.owner.tail.empty() ? q.owner.end : q.owner.tail.front().data->base_offset();
-    if (!q.window.empty() && q.window.end() < in_memory_from && q.window.end() > q.next &&
-        q.window.bytes() < c.options.read_ahead_bytes / 2) {
-        request_window(c, t, q, q.window.end());
+    if (q.window.empty() || q.window.end() <= q.next ||
+        q.window.bytes() >= c.options.read_ahead_bytes / 2) {
+        return;
+    }
+    const offset_t behind = q.owner.skipped.next_gap(q.window.end());
+    if (behind < in_memory_from) {
+        request_window(c, t, q, behind);
     }
 }
 

@@ -32,6 +32,24 @@ outcome<void> check_counts(const queue& q) {
     return {};
 }
 
+// Skipped offsets are done.
+outcome<void> check_skipped(const queue& q) {
+    outcome<void> result;
+    q.owner.skipped.for_each_in(q.book.floor(), q.owner.end, [&](offset_range run) {
+        if (q.book.closed().count_in(run.first, run.end()) != run.count && result) {
+            result = broken(
+                q, fmt::format("skipped offsets {} to {} are not done", run.first, run.end()));
+        }
+    });
+    q.owner.skipped.for_each([&](offset_range run) {
+        if (result && (q.book.retrying().contains_any(run) || q.book.dead().contains_any(run))) {
+            result = broken(
+                q, fmt::format("a skipped offset of {} to {} has failed", run.first, run.end()));
+        }
+    });
+    return result;
+}
+
 outcome<void> check_sets(const queue& q) {
     outcome<void> result;
     const auto disjoint = [&](const interval_set& a, const interval_set& b, const char* what) {
@@ -151,8 +169,13 @@ outcome<void> check_topic(const topic& of) {
                       fmt::format("topic {}: trim {}, end {}, next {} do not ascend", of.name,
                                   of.trim, of.end, of.next_offset()));
     }
+    if (!of.skipped.empty() && of.skipped.back() >= of.end) {
+        return refuse(error_code::internal, fmt::format("topic {}: skipped to {}, end {}", of.name,
+                                                        of.skipped.back(), of.end));
+    }
     for (const auto& [name, q] : of.queues) {
-        for (const auto check : {check_counts, check_sets, check_leases, check_timer}) {
+        for (const auto check :
+             {check_counts, check_skipped, check_sets, check_leases, check_timer}) {
             if (auto checked = check(*q); !checked) {
                 return checked;
             }

@@ -14,7 +14,7 @@ codec::topic_item item_of(const core& c, const turn& t, topic& of) {
             .created = of.created,
             .first_offset = of.trim,
             .next_offset = of.end,
-            .messages = of.end - of.trim,
+            .messages = of.messages_below(of.end),
             .bytes = of.stored_bytes,
             .queues = static_cast<std::uint32_t>(of.queues.size()),
             .in_per_second = of.in_rate.per_second(t.now.mono, c.started),

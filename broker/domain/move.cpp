@@ -129,6 +129,7 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
         q.offer(*was);
     }
     q.book.move_to(position, q.owner.end);
+    skip_in_queue(c, t, q, position);
     q.next = position;
     q.changed = c.gathering;
     emit_changed(c, t, q);
@@ -142,7 +143,8 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
 void seek_to(core& c, turn& t, asker who, queue& q, offset_t position, bool dry_run) {
     const offset_t end =
         std::max(q.sifting ? std::min(q.owner.end, q.sifting->until) : q.owner.end, position);
-    const std::uint64_t ready_afterwards = end - position - q.book.dead().count_in(position, end);
+    const std::uint64_t ready_afterwards = end - position - q.book.dead().count_in(position, end) -
+                                           q.owner.skipped.count_in(position, end);
     if (dry_run) {
         c.answer(t, who, {},
                  codec::counted{.messages = ready_afterwards, .position = position, .more = false});

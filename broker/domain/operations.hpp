@@ -48,6 +48,23 @@ void forget_applied_ids(core& c);
 void forget_message_ids(core& c, turn& t, topic& of, const failure& why);
 void restore_message_ids(topic& of, const message_ids_forgotten& stored);
 
+// ---- reserve.cpp: offsets of topics of durability os ----
+// What is published to the topic, delivered and read of it waits for no sync. Not while the broker
+// stops, nor where nothing is ever synced.
+[[nodiscard]] bool is_os(const core& c, const topic& of);
+// More offsets were given out: far enough ahead of them none is without a durable reservation.
+void reserve_offsets(core& c, turn& t, topic& of);
+// The topic's settings are new: if its publishes are synced from now on it needs no reservation.
+void reservation_changed(core& c, turn& t, topic& of);
+void release_reservations(core& c, turn& t);
+// At a start: what was reserved beyond the end is skipped. The topic's queues are there, and know
+// the end as it was.
+void skip_reserved(core& c, turn& t, topic& of);
+// A queue begins or has moved: the skipped offsets from `from` on are done.
+void skip_in_queue(core& c, turn& t, queue& q, offset_t from);
+// The trim point has moved.
+void forget_skipped(core& c, turn& t, topic& of);
+
 // ---- seal.cpp: the end of a commit ----
 void seal_commit(core& c, turn& t);
 void cut_commit(core& c, commit_number next);

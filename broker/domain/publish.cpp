@@ -1,6 +1,9 @@
 // Publishing: batches are copied into the open chunk of their topic as they are; the chunk is
 // closed when the commit is cut or when it is full. A producer's resend gets the first answer, and
 // so does what comes again with its id. What is to be appended later goes to the schedule.
+//
+// A topic of durability os asks for no sync: the answer leaves when the commit is applied, that is
+// when the operating system has it. So may what is delivered and read of it.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -36,6 +39,15 @@ void refuse_publish(core& c, turn& t, asker who, failure why) {
     c.answer(t, who, {}, publish_refused{std::move(why)});
 }
 
+// A schedule is synced, whatever its topic.
+bool is_early(const core& c, const topic& of, const publish_request& what) {
+    return is_os(c, of) && !what.later;
+}
+
+durability level_of(const core& c, const topic& of, const publish_request& what) {
+    return is_early(c, of, what) ? durability::os : c.options.level;
+}
+
 // True if the batch is new; else it has been answered.
 bool check_sequence(core& c, turn& t, asker who, const topic& of, const publish_request& what) {
     if (what.first_sequence == 0) {
@@ -54,8 +66,11 @@ bool check_sequence(core& c, turn& t, asker who, const topic& of, const publish_
         case producer_window::verdict::duplicate:
             ++c.counters.duplicates;
             c.answer(t, who, entry->last_commit,
-                     publish_accepted{
-                         .base_offset = known.value, .count = what.count, .duplicate = true});
+                     publish_accepted{.base_offset = known.value,
+                                      .count = what.count,
+                                      .duplicate = true,
+                                      .level = level_of(c, of, what)},
+                     is_early(c, of, what));
             return false;
         case producer_window::verdict::too_old:
             refuse_publish(c, t, who, sequence_too_old(of, what, entry->window));
@@ -72,7 +87,7 @@ void remember_sequences(core& c, turn& t, const topic& of, const publish_request
                         std::uint64_t value) {
     if (auto erased = c.producers.record({of.id, queue_id{}, what.producer}, what.first_sequence,
                                          what.count, value, t.wall, c.gathering)) {
-        c.emit(t, std::move(*erased));
+        c.emit(t, std::move(*erased), false);  // with the publish, as soon as that wants
     }
 }
 
@@ -104,8 +119,11 @@ void take(core& c, turn& t, asker who, topic& of, const publish_request& what) {
             c.dirty = true;
         }
         c.answer(t, who, known->commit,
-                 publish_accepted{
-                     .base_offset = known->entry.value, .count = what.count, .duplicate = true});
+                 publish_accepted{.base_offset = known->entry.value,
+                                  .count = what.count,
+                                  .duplicate = true,
+                                  .level = level_of(c, of, what)},
+                 is_early(c, of, what));
         return;
     }
     // Only what is new: a resend of what is stored is told so.
@@ -121,7 +139,10 @@ void take(core& c, turn& t, asker who, topic& of, const publish_request& what) {
     if (has_id) {
         remember_id(c, t, of, what, first);
     }
-    c.answer(t, who, c.gathering, publish_accepted{.base_offset = first, .count = what.count});
+    c.answer(
+        t, who, c.gathering,
+        publish_accepted{.base_offset = first, .count = what.count, .level = level_of(c, of, what)},
+        is_early(c, of, what));
 }
 
 }  // namespace
@@ -195,8 +216,14 @@ offset_t append_batch(core& c, turn& t, topic& of, byte_view batch, std::uint32_
     c.counters.published_messages += count;
     c.counters.published_bytes += batch.size();
     c.dirty = true;
-    t.out.urgent = true;
-    return of.open->append(batch, count);
+    const offset_t first = of.open->append(batch, count);
+    if (is_os(c, of)) {
+        t.out.prompt = true;
+        reserve_offsets(c, t, of);
+    } else {
+        t.out.urgent = true;
+    }
+    return first;
 }
 
 void seal_chunk(core& c, turn& t, topic& of) {

@@ -1,5 +1,5 @@
 // Reading without state: slices of stored chunks from a position on, from memory or from the store;
-// at the end of the topic a read may wait for what comes next.
+// at the end of the topic a read may wait for what comes next. Skipped offsets are passed.
 #include <algorithm>
 #include <utility>
 
@@ -16,14 +16,14 @@ constexpr std::uint64_t reader_bit = std::uint64_t{1} << 63;  // queues read und
 
 struct read_progress {
     asker who;
-    offset_t position = 0;
+    offset_t position = 0;  // never a skipped one
     std::uint64_t messages_left = 0;
     std::uint64_t bytes_left = 0;
     commit_number depends_on;
     std::vector<record_run> runs;
 };
 
-void take_chunk(read_progress& p, const chunk_ptr& data) {
+void take_chunk(read_progress& p, const topic& of, const chunk_ptr& data) {
     while (data->contains(p.position) && p.messages_left > 0 &&
            (p.bytes_left > 0 || p.runs.empty())) {
         if (!p.runs.empty() && data->record_size(p.position) > p.bytes_left) {
@@ -39,12 +39,13 @@ void take_chunk(read_progress& p, const chunk_ptr& data) {
         p.messages_left -= slice.count;
         p.bytes_left -= std::min<std::uint64_t>(p.bytes_left, slice.bytes.size());
     }
+    p.position = of.skipped.next_gap(p.position);
 }
 
 void take_tail(read_progress& p, const topic& of) {
     while (const chunk_tail::entry* entry = of.tail.find(p.position)) {
         const offset_t before = p.position;
-        take_chunk(p, entry->data);
+        take_chunk(p, of, entry->data);
         if (p.position == before) {
             return;
         }
@@ -64,7 +65,8 @@ void answer_read(core& c, turn& t, const topic& of, read_progress p) {
                          .first_offset = of.trim,
                          .next_offset = of.end,
                          .position = p.position,
-                         .runs = std::move(p.runs)});
+                         .runs = std::move(p.runs)},
+             is_os(c, of));
 }
 
 failure gone(const topic& of, offset_t offset) {
@@ -95,7 +97,7 @@ void serve(core& c, turn& t, topic& of, read_progress p) {
                    return;
                }
                for (const chunk_ptr& data : std::get<log_fetched>(result).chunks) {
-                   take_chunk(*shared, data);
+                   take_chunk(*shared, *owner, data);
                }
                take_tail(*shared, *owner);
                if (shared->runs.empty()) {
@@ -144,12 +146,12 @@ void start_read(core& c, turn& t, asker who, topic& of, const codec::read& what,
     }
     read_progress p{
         .who = who,
-        .position = from,
+        .position = of.skipped.next_gap(from),
         .messages_left = std::clamp<std::uint64_t>(what.messages_max, 1, limits::batch_records_max),
         .bytes_left = std::clamp<std::uint64_t>(what.bytes_max, 1, limits::read_bytes_max),
         .depends_on = {},
         .runs = {}};
-    if (from >= of.end) {
+    if (p.position >= of.end) {
         wait_for_more(c, t, of, what, std::move(p));
     } else {
         serve(c, t, of, std::move(p));

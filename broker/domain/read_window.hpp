@@ -1,4 +1,4 @@
-// Chunks a lagging queue has fetched from the store, from its cursor on: neighbours without gaps.
+// Chunks a lagging queue has fetched from the store, from its cursor on: neighbours in the log.
 // One fetch is outstanding at most; the next part is asked for before the last is used up. And a
 // few chunks from anywhere. Pure.
 #pragma once
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "broker/domain/chunk.hpp"
+#include "broker/domain/interval_set.hpp"
 #include "protocol/types/ids.hpp"
 
 namespace brokerd::domain {
@@ -37,9 +38,10 @@ public:
     [[nodiscard]] offset_t end() const { return chunks_.back()->end_offset(); }
 
     // Takes fetched chunks in: behind what is there if they continue it, else instead of it.
-    void add(const std::vector<chunk_ptr>& chunks) {
+    // `skipped` = the offsets of the topic that no message has.
+    void add(const std::vector<chunk_ptr>& chunks, const interval_set& skipped) {
         for (const chunk_ptr& each : chunks) {
-            if (!empty() && each->base_offset() != end()) {
+            if (!empty() && each->base_offset() != skipped.next_gap(end())) {
                 clear();
             }
             count(each->memory_bytes());

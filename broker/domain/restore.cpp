@@ -75,6 +75,14 @@ public:
     void operator()(const schedule_totals& m) { restore_schedules(c_, t_, m); }
     void operator()(const message_ids_forgotten& m) { restore_message_ids(topic_of(m.topic), m); }
     void operator()(const producer_put& m) { c_.producers.load(m); }
+    void operator()(const offsets_reserved& m) { topic_of(m.topic).reserved = m.below; }
+    void operator()(const offsets_skipped& m) {
+        topic& of = topic_of(m.topic);
+        of.skipped.clear();
+        for (const offset_run& run : m.runs) {
+            of.skipped.insert({run.first, run.count});
+        }
+    }
     // The rest stays in the store and is read from there when it is needed.
     void operator()(const auto&) {}
 
@@ -114,13 +122,19 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
     }
     for (const auto& [id, of] : c.topics) {
         of->end = std::max(of->end, of->trim);
-        of->stored_bytes = of->end == of->trim ? 0 : of->stored_bytes;
+        if (!of->skipped.empty()) {
+            of->end = std::max(of->end, of->skipped.back() + 1);
+        }
+        of->stored_bytes = of->messages_below(of->end) == 0 ? 0 : of->stored_bytes;
         if (of->ids) {
             of->ids->cover(of->last_append, of->end);
         }
         std::erase_if(of->samples, [&](const auto& each) { return each.candidate <= of->trim; });
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);
+        }
+        skip_reserved(c, t, *of);
+        for (const auto& [name, q] : of->queues) {
             q->next = q->book.floor();
             restore_sieve(c, t, *q);
             // Clients may take some time to find the broker again.

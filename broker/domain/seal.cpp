@@ -34,9 +34,15 @@ void seal_commit(core& c, turn& t) {
     for (topic* of : sealed) {
         answer_waiting(c, t, *of);
     }
+    c.to_be_synced = t.out.urgent || !t.out.prompt;
 }
 
 void cut_commit(core& c, commit_number next) {
+    // The commit before the one that is cut has come back.
+    c.synced = c.last_cut_to_sync;
+    if (c.to_be_synced) {
+        c.last_cut_to_sync = c.gathering;
+    }
     c.gathering = next;
     c.dirty = false;
     c.expired_to_dead = 0;

@@ -163,6 +163,13 @@ void show_message(core& c, turn& t, asker who, const codec::message_show& what) 
                                                 to_string(message_address{of.name, of.end}))});
         return;
     }
+    if (of.skipped.contains(what.offset)) {
+        c.refuse(t, who,
+                 {error_code::gone, fmt::format("{} was reserved and never stored: the broker "
+                                                "stopped without goodbye",
+                                                to_string(message_address{of.name, what.offset}))});
+        return;
+    }
     auto show = std::make_shared<pending_show>();
     show->who = who;
     show->of = of.id;

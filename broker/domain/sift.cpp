@@ -101,7 +101,7 @@ void take_read(core& c, const turn& t, queue& q, offset_t from, fetch_result& re
     s.read_error.clear();
     auto* log = std::get_if<log_fetched>(&result);
     if (log != nullptr && !log->chunks.empty() && log->chunks.front()->contains(from)) {
-        s.window.add(log->chunks);
+        s.window.add(log->chunks, q.owner.skipped);
     } else if (from >= q.owner.trim) {  // else what was wanted has ended meanwhile
         const auto* failed = std::get_if<failure>(&result);
         s.read_error = failed != nullptr

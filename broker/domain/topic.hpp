@@ -1,7 +1,8 @@
 // A topic: its open chunk, its recent chunks, its trim point and its queues. Owner: the engine
 // strand.
 //
-// Offsets: [trim, end) is readable; [end, next_offset()) is accepted but not yet in a chunk.
+// Offsets: [trim, end) is readable, but for those that are skipped; [end, next_offset()) is
+// accepted but not yet in a chunk.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "broker/domain/chunk.hpp"
 #include "broker/domain/chunk_cache.hpp"
 #include "broker/domain/expiry_watch.hpp"
+#include "broker/domain/interval_set.hpp"
 #include "broker/domain/message_id_book.hpp"
 #include "broker/domain/queue.hpp"
 #include "broker/domain/rate_meter.hpp"
@@ -52,6 +54,8 @@ public:
     wall_time last_append{};
     std::uint64_t stored_bytes = 0;  // of [trim, end), estimated below a chunk
     chunk_tail tail;
+    offset_t reserved = 0;  // of durability os: below this an offset may be given out unsynced
+    interval_set skipped;   // no message has these offsets, and they are done in every queue
     std::map<std::string, std::unique_ptr<queue>, std::less<>> queues;
     std::list<waiting_read> waiting;
     rate_meter in_rate;
@@ -74,6 +78,10 @@ public:
     bool open_noted = false;  // in core::open_topics
 
     [[nodiscard]] offset_t next_offset() const { return open ? open->next_offset() : end; }
+    // How many messages lie within [trim, offset).
+    [[nodiscard]] std::uint64_t messages_below(offset_t offset) const {
+        return offset - trim - skipped.count_in(trim, offset);
+    }
 };
 
 }  // namespace brokerd::domain

@@ -77,8 +77,8 @@ std::uint64_t bytes_below(const topic& of, offset_t offset) {
     if (offset >= of.end) {
         return of.stored_bytes;  // all there are, whatever the others were estimated at
     }
-    const double share =
-        static_cast<double>(offset - of.trim) / static_cast<double>(of.end - of.trim);
+    const double share = static_cast<double>(of.messages_below(offset)) /
+                         static_cast<double>(std::max<std::uint64_t>(of.messages_below(of.end), 1));
     return std::min(of.stored_bytes,
                     static_cast<std::uint64_t>(static_cast<double>(of.stored_bytes) * share));
 }
@@ -176,6 +176,7 @@ void finish_move(core& c, turn& t, topic& of, const trim_move& move) {
     of.last_trim = t.now.mono;
     c.cache.drop_below(of.tail, target);
     c.emit(t, trimmed{.topic = of.id, .first = target}, false);
+    forget_skipped(c, t, of);
     c.note_trim(of);
 }
 

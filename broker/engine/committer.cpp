@@ -19,11 +19,11 @@ committer::~committer() {
     stop();
 }
 
-void committer::start(commit_number number, std::vector<domain::mutation> batch) {
+void committer::start(commit_number number, std::vector<domain::mutation> batch, bool sync) {
     {
         const std::lock_guard lock(mutex_);
         BROKERD_ASSERT(!next_, "a commit was started while another one waits");
-        next_ = work{number, std::move(batch)};
+        next_ = work{number, std::move(batch), sync};
         has_next_.store(true, std::memory_order_release);
     }
     wake_.notify_one();
@@ -50,7 +50,7 @@ std::optional<committer::work> committer::take() {
 void committer::run() {
     while (auto todo = take()) {
         const auto number = todo->number;
-        answer_(number, log_.append(number, todo->batch));
+        answer_(number, log_.append(number, todo->batch, todo->sync));
         // Under load the next batch is here within microseconds.
         const auto until = std::chrono::steady_clock::now() + commit_spin;
         while (!has_next_.load(std::memory_order_acquire) &&

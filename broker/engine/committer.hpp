@@ -22,7 +22,7 @@ public:
     committer(storage::commit_log& log, answer_handler answer);
     ~committer() override;
 
-    void start(commit_number number, std::vector<domain::mutation> batch) override;
+    void start(commit_number number, std::vector<domain::mutation> batch, bool sync) override;
     // Finishes the batch at hand and ends the thread.
     void stop();
 
@@ -30,6 +30,7 @@ private:
     struct work {
         commit_number number;
         std::vector<domain::mutation> batch;
+        bool sync = true;
     };
 
     void run();

@@ -34,8 +34,8 @@ class engine::late_starters final : public commit_starter, public fetch_starter 
 public:
     explicit late_starters(engine& of) : of_(of) {}
 
-    void start(commit_number number, std::vector<domain::mutation> batch) override {
-        of_.committer_->start(number, std::move(batch));
+    void start(commit_number number, std::vector<domain::mutation> batch, bool sync) override {
+        of_.committer_->start(number, std::move(batch), sync);
     }
     [[nodiscard]] bool start(domain::fetch what, std::uint64_t generation) override {
         return of_.reads_->start(std::move(what), generation);
@@ -54,7 +54,8 @@ engine::engine(parts from, const domain::domain_options& options)
              .fetches = *starters_,
              .sinks = parts_.sinks,
              .fatal = parts_.fatal,
-             .log = parts_.log},
+             .log = parts_.log,
+             .os_sync_interval = parts_.os_sync_interval},
             options) {}
 
 engine::~engine() {
@@ -106,8 +107,8 @@ void engine::stop() {
     if (thread_.joinable()) {
         put([this](mail& to) {
             stopping_ = true;
-            to.tasks.emplace_back([this](instant) {
-                core_.begin_stop();
+            to.tasks.emplace_back([this](instant now) {
+                core_.begin_stop(now);
                 core_.flush();
             });
         });

@@ -33,6 +33,7 @@ public:
         std::vector<output_sink*> sinks;  // outlive the engine
         fatal_handler fatal;
         base::logger log;
+        duration_us os_sync_interval{limits::os_sync_default};
     };
 
     engine(parts from, const domain::domain_options& options);

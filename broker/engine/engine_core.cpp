@@ -37,6 +37,16 @@ std::size_t published_bytes(const domain::request_body& body) {
     return bytes;
 }
 
+// Nothing but publishes: what is acknowledged to be synced as their topics say. Of acks there is
+// more to say.
+bool only_publishes(const std::vector<domain::mutation>& batch) {
+    return std::ranges::all_of(batch, [](const domain::mutation& each) {
+        return std::holds_alternative<domain::appended>(each) ||
+               std::holds_alternative<domain::producer_put>(each) ||
+               std::holds_alternative<domain::message_id_put>(each);
+    });
+}
+
 // Smallest of two times at which something has to happen.
 void wake_by(mono_time& wake, mono_time at) {
     wake = std::min(wake, at);
@@ -60,10 +70,12 @@ outcome<load_summary> engine_core::load(instant now) {
     // Before the first publish: one taken on a full disk would fail its commit and so drop the
     // state and every connection.
     disk_measured(parts_.store.statistics());
-    durable_ = loaded->last_commit;
+    // Nothing leaves before the first commit, which is synced.
+    applied_ = durable_ = loaded->last_commit;
     gathering_ = commit_number{durable_.value() + 1};
     ready_ = false;
     domain_.restore(*loaded, gathering_, now, effects_);
+    log_skipped();
     start_commit(now);
     load_summary summary{.epoch = domain_.epoch()};
     for (const auto& each : loaded->mutations) {
@@ -121,7 +133,8 @@ void engine_core::committed(commit_number number, const storage::append_result& 
     // The store measures while it writes; what was gathered meanwhile fits into the reserve.
     room_measured(parts_.store.room());
     ++counts_.commits;
-    durable_ = number;
+    applied_ = number;
+    durable_ = running_synced_ ? number : durable_;
     ready_ = true;
     if (took > commit_slow) {
         ++counts_.slow_commits;
@@ -129,7 +142,7 @@ void engine_core::committed(commit_number number, const storage::append_result& 
         last_slow_duration_ = took;
         parts_.log.warning("commit {} took {} ms: the disk is slow", number.value(), to_ms(took));
     }
-    release_durable();
+    release_held(number, running_synced_);
     answer_health(now, true);
     flush_sinks();
 }
@@ -174,27 +187,47 @@ mono_time engine_core::next_wake(instant now) const {
         wake_by(wake, health_waiters_.empty() ? mono_never : running_since_ + commit_stuck);
     } else if (commit_wanted(now)) {
         wake = now.mono;
-    } else if (lazy_since_) {
-        wake_by(wake, *lazy_since_ + limits::plain_ack_sync_max);
+    } else {
+        wake_by(wake, sync_by_);
+        if (lazy_since_) {
+            wake_by(wake, *lazy_since_ + limits::plain_ack_sync_max);
+        }
     }
     return wake;
 }
 
-bool engine_core::commit_wanted(instant now) const {
-    if (commit_running()) {
-        return false;
-    }
-    const bool proof_wanted = std::ranges::any_of(
+bool engine_core::proof_wanted() const {
+    return std::ranges::any_of(
         health_waiters_, [](const health_waiter& waiter) { return waiter.needs.value() == 0; });
-    if (effects_.urgent || flushing_ || proof_wanted) {
-        return true;
+}
+
+bool engine_core::sync_wanted(instant now) const {
+    return effects_.urgent || flushing_ || proof_wanted() || now.mono >= sync_by_ ||
+           (stopping_ && sync_by_ != mono_never) ||
+           (lazy_since_ && now.mono - *lazy_since_ >= limits::plain_ack_sync_max);
+}
+
+bool engine_core::commit_wanted(instant now) const {
+    return !commit_running() && (effects_.prompt || sync_wanted(now));
+}
+
+// Whether the commit that starts is synced, and by when what is not has to be.
+void engine_core::note_sync(instant now) {
+    running_synced_ = !effects_.prompt || sync_wanted(now);
+    if (running_synced_) {
+        sync_by_ = mono_never;
+        return;
     }
-    return lazy_since_ && now.mono - *lazy_since_ >= limits::plain_ack_sync_max;
+    wake_by(sync_by_, now.mono + parts_.os_sync_interval);
+    if (!only_publishes(effects_.mutations)) {
+        wake_by(sync_by_, lazy_since_.value_or(now.mono) + limits::plain_ack_sync_max);
+    }
 }
 
 void engine_core::start_commit(instant now) {
     domain_.seal(now, effects_);
     take_outputs();
+    note_sync(now);
     running_ = gathering_;
     running_since_ = now.mono;
     gathering_ = commit_number{running_.value() + 1};
@@ -209,8 +242,9 @@ void engine_core::start_commit(instant now) {
     gathered_bytes_ = 0;
     lazy_since_.reset();
     effects_.urgent = false;
+    effects_.prompt = false;
     flushing_ = false;
-    parts_.commits.start(running_, std::exchange(effects_.mutations, {}));
+    parts_.commits.start(running_, std::exchange(effects_.mutations, {}), running_synced_);
     if (written_since_maintained_ >= maintain_bytes) {
         written_since_maintained_ = 0;
         parts_.fetches.maintain_soon();
@@ -224,9 +258,13 @@ void engine_core::take_outputs() {
     effects_.outputs.clear();
 }
 
+void engine_core::leave(domain::output out) {
+    leaving_[out.connection.value() % leaving_.size()].push_back(std::move(out));
+}
+
 void engine_core::release(domain::output out) {
-    if (out.depends_on <= durable_) {
-        leaving_[out.connection.value() % leaving_.size()].push_back(std::move(out));
+    if (out.depends_on <= (out.when_applied ? applied_ : durable_)) {
+        leave(std::move(out));
         return;
     }
     ++counts_.held_outputs;
@@ -238,14 +276,26 @@ void engine_core::release(domain::output out) {
     bucket->outputs.push_back(std::move(out));
 }
 
-void engine_core::release_durable() {
-    while (!held_.empty() && held_.front().number <= durable_) {
-        for (auto& out : held_.front().outputs) {
-            --counts_.held_outputs;
-            leaving_[out.connection.value() % leaving_.size()].push_back(std::move(out));
+void engine_core::release_held(commit_number number, bool synced) {
+    for (auto& bucket : held_) {
+        if (bucket.number > number) {
+            break;
         }
-        held_.pop_front();
+        if (!synced && bucket.number < number) {
+            continue;  // what could leave without a sync has left
+        }
+        std::vector<domain::output> staying;
+        for (auto& out : bucket.outputs) {
+            if (synced || out.when_applied) {
+                --counts_.held_outputs;
+                leave(std::move(out));
+            } else {
+                staying.push_back(std::move(out));
+            }
+        }
+        bucket.outputs = std::move(staying);
     }
+    std::erase_if(held_, [](const held_bucket& bucket) { return bucket.outputs.empty(); });
 }
 
 void engine_core::flush_sinks() {
@@ -350,6 +400,20 @@ void engine_core::disk_measured(const storage::store_statistics& measured) {
     }
 }
 
+void engine_core::log_skipped() const {
+    for (const auto& each : domain_.skipped_at_start()) {
+        parts_.log.info(
+            "topic {}: offsets {} to {} are skipped: the broker stopped without goodbye after it "
+            "had reserved them",
+            each.topic, each.offsets.first, each.offsets.end() - 1);
+    }
+}
+
+void engine_core::begin_stop(instant now) {
+    stopping_ = true;
+    domain_.release_reservations(now, effects_);
+}
+
 void engine_core::drop_and_reload(failure why) {
     reload_wanted_ = std::move(why);
 }
@@ -371,6 +435,7 @@ void engine_core::reload(instant now) {
     effects_ = {};
     gathered_bytes_ = 0;
     lazy_since_.reset();
+    sync_by_ = mono_never;
     if (auto loaded = load(now); !loaded) {
         stop_for(fmt::format("the store cannot be loaded again: {}", loaded.error().text));
     }
@@ -387,7 +452,8 @@ void engine_core::stop_for(const std::string& what) {
 }
 
 bool engine_core::idle() const {
-    return failed_ || (!commit_running() && !flushing_ && !effects_.urgent && !lazy_since_);
+    return failed_ || (!commit_running() && !flushing_ && !effects_.urgent && !effects_.prompt &&
+                       !lazy_since_ && sync_by_ == mono_never);
 }
 
 }  // namespace brokerd::engine

@@ -5,7 +5,9 @@
 //           then finish_turn(): tick, seal and start the next commit, dispatch, fetch, release.
 //
 // Invariants
-//   * an output leaves only when the commit it depends on is durable;
+//   * an output leaves only when the commit it depends on is durable, or at least applied if that
+//     is enough for it;
+//   * what was applied without a sync is synced within the time for it, whatever else happens;
 //   * one commit runs at a time, the next one gathers meanwhile (natural group commit);
 //   * after a commit whose outcome is unknown nothing leaves any more: fail stop.
 #pragma once
@@ -32,6 +34,8 @@ struct core_parts {
     std::vector<output_sink*> sinks;  // at least one
     fatal_handler fatal;
     base::logger log;
+    // What topics of durability os have acknowledged is synced within this.
+    duration_us os_sync_interval{limits::os_sync_default};
 };
 
 // What was found in the store.
@@ -73,8 +77,9 @@ public:
 
     // Commits everything that waits, however lazy; idle() when it is done.
     void flush() { flushing_ = true; }
-    // From now on nothing begins by itself: what falls due stays scheduled.
-    void begin_stop() { stopping_ = true; }
+    // From now on nothing begins by itself: what falls due stays scheduled. What topics have
+    // reserved is given back.
+    void begin_stop(instant now);
     [[nodiscard]] bool idle() const;
 
     [[nodiscard]] const domain::broker_state& domain() const { return domain_; }
@@ -91,11 +96,18 @@ private:
 
     [[nodiscard]] bool commit_running() const { return running_.value() != 0; }
     [[nodiscard]] bool is_stuck(instant now) const;
+    [[nodiscard]] bool proof_wanted() const;
+    // Something must be synced now, whether anything new is gathered or not.
+    [[nodiscard]] bool sync_wanted(instant now) const;
     [[nodiscard]] bool commit_wanted(instant now) const;
     void start_commit(instant now);
+    void note_sync(instant now);
+    void log_skipped() const;
     void take_outputs();
     void release(domain::output out);
-    void release_durable();
+    void leave(domain::output out);
+    // Commit `number` is applied, and synced if it says so.
+    void release_held(commit_number number, bool synced);
     void flush_sinks();
     void start_fetches(instant now);
     void room_measured(const storage::disk_room& measured);
@@ -110,14 +122,17 @@ private:
     domain::effects effects_;
     std::unordered_set<connection_id> open_;
 
-    commit_number durable_;
+    commit_number applied_;
+    commit_number durable_;       // at most applied_
     commit_number gathering_{1};  // the number the next commit will have
     commit_number running_;       // 0 = none
+    bool running_synced_ = true;
     mono_time running_since_{};
     std::size_t gathered_bytes_ = 0;
     std::size_t gathering_bytes_limit_;
     std::size_t written_since_maintained_ = 0;
     std::optional<mono_time> lazy_since_;  // something waits to be committed since then
+    mono_time sync_by_ = mono_never;       // for what was applied without a sync
     mono_time tick_at_ = mono_never;
 
     std::deque<held_bucket> held_;                      // ascending by number

@@ -26,7 +26,7 @@ public:
     output_sink& operator=(const output_sink&) = delete;
     virtual ~output_sink() = default;
 
-    // Outputs in order, each of them durable as far as it has to be.
+    // Outputs in order, what each depends on as durable as it has to be.
     virtual void deliver(std::vector<domain::output> outputs) = 0;
     // The state was thrown away: every connection is to be closed, and the engine has forgotten it.
     virtual void close_all(const failure& why) = 0;
@@ -42,7 +42,9 @@ public:
     commit_starter& operator=(const commit_starter&) = delete;
     virtual ~commit_starter() = default;
 
-    virtual void start(commit_number number, std::vector<domain::mutation> batch) = 0;
+    // With `sync` it comes back when it and all before are on the disk, else when the operating
+    // system has it.
+    virtual void start(commit_number number, std::vector<domain::mutation> batch, bool sync) = 0;
 };
 
 // Starts reads of the store; their answers come back as commands. Engine thread.

@@ -1,5 +1,5 @@
 // The seam between the engine and where its commits become durable. Today they go straight to the
-// store with one sync; a replicated log would take the same batches.
+// store, with one sync or, for now, without; a replicated log would take the same batches.
 //
 // Commit thread only.
 #pragma once
@@ -19,10 +19,12 @@ public:
     commit_log& operator=(const commit_log&) = delete;
     virtual ~commit_log() = default;
 
-    // Makes a batch durable under its number, and with it all before. Blocks. Anything but done and
-    // no_space is final: no further append succeeds. After no_space the number is free again.
+    // Hands a batch over under its number, so that only a power cut can take it, and with `sync`
+    // makes it durable, and with it all before. Blocks. Anything but done and no_space is final: no
+    // further append succeeds. After no_space the number is free again.
     [[nodiscard]] virtual append_result append(commit_number number,
-                                               const std::vector<domain::mutation>& batch) = 0;
+                                               const std::vector<domain::mutation>& batch,
+                                               bool sync) = 0;
 };
 
 class local_commit_log final : public commit_log {
@@ -30,8 +32,9 @@ public:
     explicit local_commit_log(store& where) : where_(where) {}
 
     [[nodiscard]] append_result append(commit_number number,
-                                       const std::vector<domain::mutation>& batch) override {
-        return where_.apply(number, batch, true);
+                                       const std::vector<domain::mutation>& batch,
+                                       bool sync) override {
+        return where_.apply(number, batch, sync);
     }
 
 private:

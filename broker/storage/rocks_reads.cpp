@@ -397,6 +397,7 @@ outcome<domain::offset_fetched> rocks_reads::read_one(const domain::fetch_offset
     const topic_facts facts = topics_.facts(what.topic);
     offset_t low = facts.trim;          // everything below is too early
     offset_t high = facts.next_offset;  // everything from here on is late enough
+    offset_t found = high;              // of the first chunk that is: there may be a hole before it
     const auto log = open_log(what.topic, false);
     while (low < high) {
         const offset_t middle = low + (high - low) / 2;
@@ -414,12 +415,13 @@ outcome<domain::offset_fetched> rocks_reads::read_one(const domain::fetch_offset
                 value_failure(topics_.place(what.topic, middle), "chunk", place.error()));
         }
         if (place->append_time >= what.time) {
-            high = std::min(middle, std::max(place->base_offset, low));
+            found = std::max(place->base_offset, low);
+            high = std::min(middle, found);
         } else {
             low = place->base_offset + place->count;
         }
     }
-    return domain::offset_fetched{low};
+    return domain::offset_fetched{found};
 }
 
 outcome<domain::scheduled_batch> rocks_reads::schedule_at(const rocksdb::Iterator& it,

@@ -240,6 +240,48 @@ TYPED_TEST(store_conformance, finds_times_of_messages_and_offsets_of_times) {
     EXPECT_EQ(offset_at(at(0)), 15U);
 }
 
+TYPED_TEST(store_conformance, a_log_may_have_holes) {
+    this->with_queue();
+    this->append(0, 10, at(100));
+    this->append(1000, 10, at(200));
+    this->append(1010, 5, at(300));
+    this->append(20000, 1, at(400));
+    const auto offset_at = [&](wall_time time) {
+        return test::answer<domain::offset_fetched>(this->store(),
+                                                    domain::fetch_offset{orders, time})
+            .offset;
+    };
+    const auto bases_from = [&](offset_t from, std::size_t bytes_max, std::uint64_t reader) {
+        return this->bases(test::answer<domain::log_fetched>(
+                               this->store(), domain::fetch_log{orders, from, bytes_max, reader})
+                               .chunks);
+    };
+    const auto holds = [&] {
+        EXPECT_EQ(offset_at(at(100)), 0U);
+        EXPECT_EQ(offset_at(at(101)), 1000U) << "the first one behind the hole";
+        EXPECT_EQ(offset_at(at(250)), 1010U);
+        EXPECT_EQ(offset_at(at(350)), 20000U);
+        EXPECT_EQ(offset_at(at(401)), 20001U);
+        EXPECT_EQ(bases_from(0, 1 << 20, 0), (std::vector<offset_t>{0, 1000, 1010, 20000}));
+        EXPECT_EQ(bases_from(10, 0, 0), std::vector<offset_t>{1000}) << "the next one there is";
+        EXPECT_EQ(bases_from(1007, 0, 0), std::vector<offset_t>{1000});
+        EXPECT_EQ(bases_from(1015, 0, 0), std::vector<offset_t>{20000});
+        // With a kept iterator, as a queue reads that goes on behind the hole.
+        EXPECT_EQ(bases_from(5, 0, 7), std::vector<offset_t>{0});
+        EXPECT_EQ(bases_from(1000, 0, 7), std::vector<offset_t>{1000});
+        const auto times = test::answer<domain::times_fetched>(
+            this->store(), domain::fetch_times{{{orders, 9}, {orders, 10}, {orders, 1000}}});
+        EXPECT_EQ(times.times, (std::vector{at(100), wall_never, at(200)}));
+        EXPECT_EQ(this->load().tails.at(0).next_offset, 20001U);
+    };
+    holds();
+    this->subject_.restart();
+    holds();
+    this->commit({domain::trimmed{orders, 500}});
+    EXPECT_EQ(bases_from(500, 0, 0), std::vector<offset_t>{1000});
+    EXPECT_EQ(offset_at(at(0)), 1000U);
+}
+
 TYPED_TEST(store_conformance, a_snapshot_replaces_the_deltas_up_to_it) {
     this->with_queue();
     const std::vector<domain::state_run> runs{{message_state::done, 5, 2},
@@ -466,12 +508,18 @@ TYPED_TEST(store_conformance, a_batch_becomes_visible_as_a_whole_and_survives_a_
     EXPECT_EQ(state.mutations.size(), 3U);
 }
 
-TYPED_TEST(store_conformance, the_local_commit_log_syncs_what_it_appends) {
+TYPED_TEST(store_conformance, the_local_commit_log_syncs_what_it_is_told_to) {
     storage::local_commit_log log(this->store());
-    EXPECT_EQ(log.append(commit_number{1}, {new_topic(orders, "orders")}).status,
+    EXPECT_EQ(log.append(commit_number{1}, {new_topic(orders, "orders")}, true).status,
               append_status::done);
+    EXPECT_EQ(log.append(commit_number{2}, {new_queue(orders, billing, "billing")}, false).status,
+              append_status::done);
+    EXPECT_EQ(this->load().mutations.size(), 2U) << "it is applied";
+    EXPECT_EQ(log.append(commit_number{3}, {}, true).status, append_status::done)
+        << "a commit of nothing syncs what came before";
     this->subject_.crash();
-    EXPECT_EQ(this->load().mutations.size(), 1U);
+    EXPECT_EQ(this->load().mutations.size(), 2U);
+    EXPECT_EQ(this->load().last_commit, commit_number{3});
 }
 
 TYPED_TEST(store_conformance, random_commits_read_the_same_as_in_the_model) {

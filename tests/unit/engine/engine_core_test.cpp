@@ -165,7 +165,7 @@ TEST_F(engine_core_test, plain_acks_are_synced_with_the_next_commit_or_after_100
 TEST_F(engine_core_test, what_falls_due_stays_scheduled_at_a_stop) {
     start();
     make_queue();
-    core().begin_stop();
+    core().begin_stop(now);
     publish(7, "x", 1, domain::schedule_time{});
     settle_all();
     EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(7));

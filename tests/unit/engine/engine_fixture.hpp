@@ -24,10 +24,11 @@ public:
     struct commit {
         commit_number number;
         std::vector<domain::mutation> batch;
+        bool sync = true;
     };
-    void start(commit_number number, std::vector<domain::mutation> batch) override {
+    void start(commit_number number, std::vector<domain::mutation> batch, bool sync) override {
         ASSERT_FALSE(running) << "two commits at once";
-        running = commit{number, std::move(batch)};
+        running = commit{number, std::move(batch), sync};
         ++started;
     }
 
@@ -76,7 +77,8 @@ protected:
                        .fetches = fetches,
                        .sinks = {&sink},
                        .fatal = [this](const std::string& what) { fatal.push_back(what); },
-                       .log = {}},
+                       .log = {},
+                       .os_sync_interval = os_sync_interval},
             domain::domain_options{.seed = 1});
     }
     engine_core& core() { return *core_; }
@@ -94,7 +96,7 @@ protected:
     void complete() {
         ASSERT_TRUE(commits.running) << "no commit runs";
         const auto done = *std::exchange(commits.running, std::nullopt);
-        core().committed(done.number, store.apply(done.number, done.batch, true), now);
+        core().committed(done.number, store.apply(done.number, done.batch, done.sync), now);
     }
     void complete_with(storage::append_status status) {
         const auto done = *std::exchange(commits.running, std::nullopt);
@@ -169,6 +171,7 @@ protected:
     manual_fetches fetches;
     recording_sink sink;
     std::vector<std::string> fatal;
+    duration_us os_sync_interval{limits::os_sync_default};  // of the next core that is made
     instant now{mono_time{1000s}, wall_time{1'700'000'000s}};
 
 private:
