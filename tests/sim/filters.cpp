@@ -70,7 +70,12 @@ position world::any_start(offset_t end) {
 }
 
 queue_settings world::settings_with(std::string_view path, const model_sieve& what) {
-    queue_settings settings = settings_of(path);
+    const auto parsed = parse_queue_path(path);
+    const auto of = model_.state.topics.find(parsed->topic);
+    const bool exists =
+        of != model_.state.topics.end() && of->second.queues.contains(parsed->queue);
+    queue_settings settings =
+        exists ? of->second.queues.at(parsed->queue).settings : settings_of(path);
     const bool other = filters_ && sieve_random_.chance(1, 2);
     settings.filter = what.text(other ? spelling::other : spelling::canonical);
     settings.until = what.until;
@@ -79,11 +84,11 @@ queue_settings world::settings_with(std::string_view path, const model_sieve& wh
 
 // ---- steps ----
 
-void world::make_queue(sim_client& who, const std::string& path) {
+void world::make_queue(sim_client& who, const std::string& path, duration_us expires) {
     const auto parsed = parse_queue_path(path);
     const auto known = model_.state.topics.find(parsed->topic);
     const bool has_topic = known != model_.state.topics.end();
-    const offset_t end = has_topic ? known->second.contents.size() : 0;
+    const offset_t end = has_topic ? known->second.next() : 0;
     const bool exists = has_topic && known->second.queues.contains(parsed->queue);
     model_sieve asked;
     if (filters_ && exists && sieve_random_.chance(1, 2)) {
@@ -95,6 +100,9 @@ void world::make_queue(sim_client& who, const std::string& path) {
     create.queue = path;
     create.mode = mode_of(path);
     create.settings = settings_with(path, asked);
+    if (!exists) {
+        create.settings.expires = expires;
+    }
     create.start = any_start(end);
     create.create_topic = true;
     const auto reply = ask(who, create);
@@ -104,6 +112,7 @@ void world::make_queue(sim_client& who, const std::string& path) {
     }
     if (!created->created) {
         model_.check_existing(parsed->topic, parsed->queue, asked, *created);
+        model_.queue_used(parsed->topic, parsed->queue);
         return;
     }
     if (created->topic_created) {
@@ -130,10 +139,9 @@ void world::change_sieve(sim_client& who, const std::string& path) {
     }
     const auto parsed = parse_queue_path(path);
     const model_sieve before = queue_at(path).sieves.back();
-    const model_sieve asked =
-        dice == 1  ? before
-        : dice < 4 ? model_sieve{}
-                   : any_sieve(model_.state.topics.at(parsed->topic).contents.size());
+    const model_sieve asked = dice == 1  ? before
+                              : dice < 4 ? model_sieve{}
+                                         : any_sieve(model_.state.topics.at(parsed->topic).next());
     const bool changes = model_.is_changed_by(parsed->topic, parsed->queue, asked);
     note(!changes            ? "filter the same"
          : asked.takes_all() ? "filter taken away"

@@ -21,9 +21,11 @@
 #include "broker/domain/effects.hpp"
 #include "protocol/types/error.hpp"
 #include "protocol/types/ids.hpp"
+#include "protocol/types/limits.hpp"
 #include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
 #include "tests/sim/model_filter.hpp"
+#include "tests/sim/model_skips.hpp"
 
 namespace brokerd::sim {
 
@@ -100,7 +102,8 @@ struct model_queue {
     // What is for it: one of these. More than one while a change is not acknowledged.
     std::vector<model_sieve> sieves{model_sieve{}};
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> outcomes;  // of settles
-    std::map<offset_t, model_message> messages;  // every offset from start on
+    std::map<offset_t, model_message> messages;  // every one from start on
+    mono_time unused_since{};                    // without a consumer; matters while it has none
 
     [[nodiscard]] std::uint64_t count(message_state state) const;
     // Whether a message that was never given out is for it.
@@ -139,19 +142,63 @@ struct schedules_left {
 // What is at an offset between two publishes until its chunk is closed; no message is this one.
 inline constexpr std::uint64_t unknown_content = 0;
 
+// What the first publish with a message id led to, and for how long it has been remembered.
+struct model_id {
+    std::uint64_t value = 0;  // its offset, or the id of its schedule
+    bool scheduled = false;
+    mono_time born{};
+    wall_time born_wall{};
+    // Since when its time runs whatever the broker counts by: what is put at one end of a topic is
+    // forgotten together, and a start may begin that anew.
+    mono_time since{};
+    wall_time since_wall{};
+    offset_t end = 0;     // the topic has to get beyond first
+    bool runs = false;    // and has
+    bool old = false;     // a start came in between
+    bool fading = false;  // it may have been forgotten
+    bool gone = false;    // it must have been
+};
+
+// Whether a message with an id was there before.
+enum class known_as : std::uint8_t { fresh, perhaps, known };
+
 struct model_topic {
     topic_id id;
     offset_t trim = 0;
-    std::vector<std::uint64_t> contents;  // by offset
-    std::vector<wall_time> appended;      // by offset, up to the end
+    std::vector<std::uint64_t> contents;  // of all messages, in order
+    std::vector<wall_time> appended;      // likewise, up to the end
+    skipped_offsets skipped;
     offset_t end = 0;    // what is beyond is published but in no commit yet: in no queue
     duration_us ttl{0};  // of messages without a time to live of their own; 0: they have none
+    durability level = durability::disk;
+    bool reserves = false;  // its level was os before, or is
+    duration_us id_window = limits::message_id_window_default;
     std::uint64_t chunks = 0;
     std::map<std::string, model_queue> queues;
     // By producer and sequence: the offset, or the id of the schedule.
     std::map<std::pair<std::uint64_t, std::uint64_t>, offset_t> sequences;
     std::map<std::uint64_t, model_schedule> schedules;  // all there ever were, by id
     std::vector<schedules_left> undecided;
+    std::map<std::string, model_id> ids;
+    // Of publishes that were not stored again because of their id. Whether they are remembered as
+    // well nobody has promised.
+    std::map<std::pair<std::uint64_t, std::uint64_t>, offset_t> repeated;
+
+    // Behind all that was published.
+    [[nodiscard]] offset_t next() const { return contents.size() + skipped.total(); }
+    [[nodiscard]] bool has(offset_t offset) const {
+        return offset < next() && !skipped.contains(offset);
+    }
+    [[nodiscard]] std::size_t place(offset_t offset) const {
+        return offset - skipped.below(offset);
+    }
+    [[nodiscard]] std::uint64_t& content(offset_t offset) { return contents.at(place(offset)); }
+    [[nodiscard]] std::uint64_t content(offset_t offset) const {
+        return contents.at(place(offset));
+    }
+    [[nodiscard]] wall_time appended_at(offset_t offset) const {
+        return appended.at(place(offset));
+    }
 };
 
 // One transaction as it is sent.
@@ -191,12 +238,17 @@ struct model_consumer {
     return content % 7 == 6 ? std::nullopt : std::optional{content % 7};
 }
 
-// Its own time to live is the upper half of the number, in milliseconds; most have none.
+// Its own time to live is in the upper half of the number, in milliseconds; most have none.
 inline constexpr unsigned ttl_shift = 32;
+inline constexpr unsigned id_shift = 56;
 [[nodiscard]] constexpr std::optional<std::uint64_t> ttl_ms_of_content(std::uint64_t content) {
-    const std::uint64_t ttl_ms = content >> ttl_shift;
+    const std::uint64_t ttl_ms =
+        (content >> ttl_shift) & ((std::uint64_t{1} << (id_shift - ttl_shift)) - 1);
     return ttl_ms == 0 ? std::nullopt : std::optional{ttl_ms};
 }
+
+// Its message id goes by the highest byte; most have none. Any bytes may be one.
+[[nodiscard]] std::optional<std::string> id_of_content(std::uint64_t content);
 
 // It has one header, `h`, or none.
 [[nodiscard]] constexpr std::optional<std::uint64_t> header_of_content(std::uint64_t content) {
@@ -349,6 +401,36 @@ public:
     void check_existing(const std::string& topic, const std::string& queue,
                         const model_sieve& asked, const codec::queue_created& told) const;
 
+    // ---- message ids ----
+    // A publish with an id was refused because of it: checks that it had to be.
+    void id_refused(const std::string& topic, std::uint64_t content, bool scheduled,
+                    const failure& why) const;
+    // From now on ids are remembered for so long.
+    void id_window_changed(const std::string& topic, duration_us window);
+    // What happened since with messages that have an id, as marks.
+    [[nodiscard]] std::vector<const char*> take_id_marks() { return std::exchange(id_marks_, {}); }
+
+    // ---- topics of durability os ----
+    void level_changed(const std::string& topic, durability level);
+    // The topic goes on behind offsets that it had reserved. Returns how many are new.
+    std::uint64_t skipped(const domain::offsets_skipped& what);
+    // The broker runs: from now on nothing is skipped.
+    void started() { may_skip_ = false; }
+
+    // ---- clones of queues ----
+    // Checks that the new queue has the settings of the other one.
+    void cloned(const std::string& topic, const std::string& source, const std::string& name,
+                const codec::queue_created& told, instant now);
+
+    // ---- temporary queues ----
+    // Somebody makes sure that there is one: its time begins anew.
+    void queue_used(const std::string& topic, const std::string& queue);
+    void expires_changed(const std::string& topic, const std::string& queue, duration_us expires);
+    // The broker removed it: checks that its time was over.
+    void queue_expired(queue_id id, instant now);
+    // Those whose time is over have gone.
+    void check_temporary(instant now) const;
+
     // ---- what must hold ----
     void check_counts(const codec::queue_item& item, instant now) const;
     // Learns from it when a retry is due and what has ended; returns why, if something had.
@@ -357,8 +439,8 @@ public:
     void check_dead(const std::string& topic, const std::string& queue,
                     const codec::dead& page) const;
 
-    // The broker restarts with the state of `durable`.
-    void restarted(model_state durable, broker_epoch new_epoch, instant now);
+    // The broker restarts with the state of `durable`; `clean`: it had said goodbye.
+    void restarted(model_state durable, broker_epoch new_epoch, instant now, bool clean);
 
     [[nodiscard]] std::uint64_t held_by(holder who) const;
     [[nodiscard]] std::uint64_t scheduled_messages(const std::string& topic) const;
@@ -370,9 +452,23 @@ public:
     [[nodiscard]] bool is_held(queue_id queue, offset_t offset, lease_id lease);
 
 private:
-    // Whether the batch was accepted before, and that the answer says so.
-    static bool is_resend(const model_topic& to, producer_id producer, std::uint64_t first_sequence,
-                          const domain::publish_accepted& answer);
+    // Whether the batch, or a message with its id, was accepted before, and that the answer says
+    // so. Learns the id.
+    bool is_repeated(model_topic& to, producer_id producer, std::uint64_t first_sequence,
+                     std::uint64_t content, bool is_scheduled,
+                     const domain::publish_accepted& answer);
+    // What a message with this content is; for one without an id it is fresh.
+    [[nodiscard]] static known_as knows(const model_topic& topic, std::uint64_t content);
+    // Of a publish in a transaction, by what it was given.
+    [[nodiscard]] static bool repeats(const model_topic& topic, std::uint64_t content,
+                                      bool is_scheduled, std::uint64_t base);
+    void learn_id(model_topic& to, std::uint64_t content, bool is_scheduled, std::uint64_t value);
+    void age_ids();
+    // Whether message ids speak against it.
+    [[nodiscard]] bool has_id_conflict(const model_transaction& what, bool possible) const;
+    [[nodiscard]] std::size_t consumers_of(const std::string& topic,
+                                           const std::string& queue) const;
+    void consumer_left(const model_consumer& what, instant now);
     static void remember(model_topic& to, producer_id producer, std::uint64_t first_sequence,
                          std::size_t count, std::uint64_t first);
     // The schedule whose messages begin at an offset that no publish was given.
@@ -429,6 +525,9 @@ private:
     std::vector<std::pair<queue_id, offset_t>> deaths_;
     bool deaths_held_ = false;
     std::uint64_t sifted_at_once_ = 0;
+    std::vector<const char*> id_marks_;
+    bool ids_restarted_ = false;
+    bool may_skip_ = false;
     // The newest instant that the domain was given, and its wall time then.
     instant now_{};
     wall_time wall_{};

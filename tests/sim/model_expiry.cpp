@@ -16,8 +16,8 @@ wall_time model::expiry_of(const model_topic& topic, offset_t offset,
     if (message.lifted) {
         return wall_never;
     }
-    const wall_time appended = topic.appended.at(offset);
-    if (const auto own_ms = ttl_ms_of_content(topic.contents.at(offset))) {
+    const wall_time appended = topic.appended_at(offset);
+    if (const auto own_ms = ttl_ms_of_content(topic.content(offset))) {
         return appended + std::chrono::milliseconds(*own_ms);
     }
     return topic.ttl == duration_us{0} ? wall_never : appended + topic.ttl;
@@ -65,6 +65,7 @@ void model::time_is(instant now, wall_time in_the_domain) {
     note_expired();
     now_ = now;
     wall_ = in_the_domain;
+    age_ids();
 }
 
 void model::ttl_changed(const std::string& topic, duration_us ttl) {

@@ -120,7 +120,7 @@ bool model_queue::ends_before(offset_t offset) const {
 }
 
 model_record model::record_of(const model_topic& topic, offset_t offset) {
-    return {offset, topic.contents.at(offset), topic.appended.at(offset)};
+    return {offset, topic.content(offset), topic.appended_at(offset)};
 }
 
 bool model::may_be_for(const model_topic& topic, const model_queue& queue, offset_t offset,

@@ -176,9 +176,9 @@ odd_deliveries model::delivered(connection_id connection, consumer_id id,
         expect(size > 0, "a delivery holds fewer records than it says");
         deliver_one(topic, queue, who, offset, {run.leases.epoch, run.leases.first_lease + i},
                     run.attempt, rest.first(size), now);
-        expect(run.append_time == topic.appended.at(offset),
+        expect(run.append_time == topic.appended_at(offset),
                "offset {} was appended at {} and comes with {}", offset,
-               to_us(topic.appended.at(offset)), to_us(run.append_time));
+               to_us(topic.appended_at(offset)), to_us(run.append_time));
         model_message aged = queue.messages.at(offset);
         aged.lifted = false;
         odd.redriven += has_expired(topic, offset, aged) ? 1U : 0U;
@@ -191,7 +191,7 @@ odd_deliveries model::delivered(connection_id connection, consumer_id id,
 
 void model::check_order(const model_topic& topic, const model_queue& queue, offset_t offset) const {
     const model_message& message = queue.messages.at(offset);
-    const auto key = [&](offset_t of) { return key_of_content(topic.contents.at(of)); };
+    const auto key = [&](offset_t of) { return key_of_content(topic.content(of)); };
     const bool keyless = queue.mode == queue_mode::keyed && !key(offset);
     for (const auto& [at, other] : queue.messages) {
         if (is_in_doubt(topic, queue, at, other)) {
@@ -221,8 +221,10 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
     const auto at = queue.messages.find(offset);
     expect(at != queue.messages.end(), "offset {} was delivered but never published", offset);
     model_message& message = at->second;
-    expect(content_of(record) == topic.contents.at(offset), "offset {} came with other contents",
+    expect(content_of(record) == topic.content(offset), "offset {} came with other contents",
            offset);
+    expect(codec::record_id(record) == id_of_content(topic.content(offset)).value_or(""),
+           "offset {} came with another message id", offset);
     expect(message.may_wait(now), "offset {} was delivered while {} (due in {} us)", offset,
            to_string(message.state), (message.due_min - now.mono).count());
     expect(!has_expired(topic, offset, message), "offset {} was delivered, but it {}", offset,

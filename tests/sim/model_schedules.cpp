@@ -27,7 +27,7 @@ std::string key_text(std::uint64_t content) {
 void model::scheduled(const std::string& topic, producer_id producer, std::uint64_t first_sequence,
                       model_schedule what, const domain::publish_accepted& answer) {
     auto& to = state.topics.at(topic);
-    if (is_resend(to, producer, first_sequence, answer)) {
+    if (is_repeated(to, producer, first_sequence, what.contents.front(), true, answer)) {
         return;
     }
     const std::uint64_t id = answer.base_offset;
@@ -46,12 +46,12 @@ std::uint64_t model::sealed(const domain::chunk& data, wall_time latest) {
     const offset_t end = data.end_offset();
     expect(data.base_offset() == topic.end && end > topic.end, "a chunk of {} is from {} to {}",
            name, data.base_offset(), end);
-    topic.contents.resize(std::max<std::size_t>(topic.contents.size(), end), unknown_content);
+    topic.contents.resize(std::max(topic.contents.size(), topic.place(end)), unknown_content);
     std::uint64_t appended = 0;
     domain::schedule_key reached{};
     for (offset_t offset = topic.end; offset < end;) {
-        if (topic.contents[offset] != unknown_content) {
-            expect(content_of(data.record(offset)) == topic.contents[offset],
+        if (topic.content(offset) != unknown_content) {
+            expect(content_of(data.record(offset)) == topic.content(offset),
                    "{}@{} was stored with other contents", name, offset);
             ++offset;
             continue;
@@ -68,7 +68,7 @@ std::uint64_t model::sealed(const domain::chunk& data, wall_time latest) {
         }
     }
     ++topic.chunks;
-    topic.appended.resize(end, data.append_time());
+    topic.appended.resize(topic.place(end), data.append_time());
     for (; topic.end < end; ++topic.end) {
         for (auto& [queue_name, queue] : topic.queues) {
             if (topic.end >= queue.start) {
@@ -96,10 +96,10 @@ std::map<std::uint64_t, model_schedule>::iterator model::append_scheduled(model_
     expect(data.end_offset() - offset >= what.contents.size(),
            "schedule {} was not appended as a whole", id);
     for (std::size_t i = 0; i < what.contents.size(); ++i) {
-        expect(to.contents[offset + i] == unknown_content &&
+        expect(to.content(offset + i) == unknown_content &&
                    content_of(data.record(offset + i)) == what.contents[i],
                "schedule {} was appended at {} with other contents", id, offset);
-        to.contents[offset + i] = what.contents[i];
+        to.content(offset + i) = what.contents[i];
     }
     what.fate = schedule_fate::appended;
     return at;
@@ -114,8 +114,7 @@ void model::check_turn(const model_topic& to, std::uint64_t id, const model_sche
 void model::cut() {
     note_expired();  // the commit may hold what has ended by now
     for (auto& [name, topic] : state.topics) {
-        expect(topic.end == topic.contents.size(), "{}@{} was accepted and is in no chunk", name,
-               topic.end);
+        expect(topic.end == topic.next(), "{}@{} was accepted and is in no chunk", name, topic.end);
         for (const schedules_left& group : topic.undecided) {
             std::uint64_t cancelled = 0;
             for (const std::uint64_t id : group.ids) {

@@ -75,6 +75,9 @@ std::set<error_code> model::obstacles(const model_transaction& what, bool possib
             found.insert(error_code::topic_not_found);
         }
     }
+    if (has_id_conflict(what, possible)) {
+        found.insert(error_code::invalid_argument);
+    }
     return found;
 }
 
@@ -114,7 +117,13 @@ void model::transacted(const model_transaction& what, const codec::transacted& a
     for (std::size_t i = 0; i < bases.size(); ++i) {
         const auto& publish = what.publishes[i];
         const domain::publish_accepted accepted{
-            .base_offset = bases[i], .count = static_cast<std::uint32_t>(publish.contents.size())};
+            .base_offset = bases[i],
+            .count = static_cast<std::uint32_t>(publish.contents.size()),
+            .duplicate = repeats(state.topics.at(publish.topic), publish.contents.front(),
+                                 publish.later.has_value(), bases[i])};
+        if (accepted.duplicate) {
+            id_marks_.push_back("message id again in a transaction");
+        }
         if (publish.later) {
             scheduled(publish.topic, producer_id{}, 0, *publish.later, accepted);
         } else {

@@ -135,6 +135,11 @@ void world::check_totals(sim_client& who) {
         const duration_us ttl = model_.state.topics.at(item.name).ttl;
         expect(item.settings.ttl == ttl, "{} has a time to live of {} us, the model says {}",
                item.name, item.settings.ttl.count(), ttl.count());
+        expect(item.settings == settings_of_topic(item.name), "{} has other settings", item.name);
+        const model_topic& of = model_.state.topics.at(item.name);
+        expect(item.messages == of.place(item.next_offset) - of.place(item.first_offset),
+               "{} has {} messages from {} to {}", item.name, item.messages, item.first_offset,
+               item.next_offset);
     }
 }
 

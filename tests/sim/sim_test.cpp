@@ -69,7 +69,8 @@ INSTANTIATE_TEST_SUITE_P(
                     base::fault::forget_lease_on_disconnect, base::fault::forget_key_lock,
                     base::fault::keep_schedule, base::fault::tear_transaction,
                     base::fault::deliver_expired, base::fault::deliver_unmatched,
-                    base::fault::hush_lost_responder, base::fault::drop_cursor_range));
+                    base::fault::hush_lost_responder, base::fault::drop_cursor_range,
+                    base::fault::forget_message_ids, base::fault::reuse_offsets));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
     for (std::uint64_t seed = 1000; seed < 1005; ++seed) {
@@ -122,6 +123,28 @@ TEST(simulation, reaches_what_it_is_for) {
           "transaction refused: topic_not_found", "transaction refused: message_too_large",
           "transaction refused: invalid_argument", "transaction refused: sequence_too_old",
           "transaction refused: sequence_mismatch"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark : {"message with an id", "schedule with an id", "message id again",
+                             "message id again after a start", "message id again in a transaction",
+                             "message id refused", "message id forgotten", "publish waits",
+                             "window of ids", "ids not looked at"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark :
+         {"durability os", "durability disk", "durability refused", "published os", "applied",
+          "killed", "stopped", "os messages lost", "offsets skipped", "skipped offset shown",
+          "read of a skipped offset"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark :
+         {"cloned", "cloned leased", "cloned retrying", "cloned dead", "cloned filtered",
+          "leases of another queue", "clone refused: queue_not_found",
+          "clone refused: queue_exists", "clone refused: too_many_queues"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark : {"temporary queue", "temporary queue again", "temporary queue changed",
+                             "temporary queue went"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
 }

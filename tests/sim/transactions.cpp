@@ -138,6 +138,7 @@ void world::send_transaction(sim_client& who, pending_transaction what) {
         publish.batch = {bytes, *bytes};
         publish.count = static_cast<std::uint32_t>(each.contents.size());
         publish.largest_record = each.largest_record;
+        publish.id = id_of_content(each.contents.front()).value_or("");
         publish.later = each.later;
     }
     note("transaction", what.sequence);
@@ -199,6 +200,7 @@ void world::observe_transaction(const domain::output& what) {
         expect(done->duplicate || what.depends_on == gathering_,
                "transaction {} is answered before its commit", sent.what.sequence);
         model_.transacted(as_sent, *done, now_);
+        note_id_marks();
         return;
     }
     const auto* refused = std::get_if<codec::error>(&what.body);
@@ -214,7 +216,7 @@ void world::receive_transacted(sim_client& who, const domain::output& what) {
         sent.accepted = true;
         kept_transactions_.emplace(who.producer.value(), sent.sequence);
         for (std::size_t i = 0; i < sent.publishes.size(); ++i) {
-            hold_to(sent.publishes[i], done->publishes[i].base_offset);
+            hold_to(sent.publishes[i], done->publishes[i].base_offset, true);
         }
         for (const confirmed_ack& ack : sent.acks) {
             confirmed_[{ack.queue.value(), ack.offset}] = true;

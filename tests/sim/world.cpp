@@ -1,6 +1,6 @@
-// The machinery of the world: turns, commits, crashes, the way of outputs. The clients' steps are
-// in clients.cpp, filters.cpp, schedules.cpp, transactions.cpp and expiry.cpp, the end is in
-// quiet.cpp.
+// The machinery of the world: turns and the way of outputs. Commits and what becomes of them at a
+// crash are in commits.cpp, the clients' steps in clients.cpp, queues.cpp and a file for each of
+// the larger features, the end is in quiet.cpp.
 #include "tests/sim/world.hpp"
 
 #include <algorithm>
@@ -15,6 +15,21 @@ namespace brokerd::sim {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+// Apart from the numbers of the rest of the run, so that runs without a feature are as they were.
+constexpr std::uint64_t id_numbers = 0x1D5;
+constexpr std::uint64_t os_numbers = 0x05F5;
+constexpr std::uint64_t clone_numbers = 0xC10E;
+constexpr std::uint64_t temporary_numbers = 0x7E3B;
+
+duration_us any_sync_interval(base::random& from) {
+    constexpr duration_us intervals[] = {10ms, 100ms, 1s};
+    return intervals[from.below(std::size(intervals))];
+}
+
+}  // namespace
+
 world::world(world_options options)
     : options_(options),
       random_(options.seed),
@@ -22,6 +37,15 @@ world::world(world_options options)
       ttl_share_(3 * random_.below(3)),
       sieve_random_(~options.seed),
       filters_(sieve_random_.chance(1, 3)),
+      id_random_(options.seed ^ id_numbers),
+      ids_(id_random_.chance(1, 3)),
+      os_random_(options.seed ^ os_numbers),
+      os_(os_random_.chance(1, 3)),
+      os_sync_interval_(any_sync_interval(os_random_)),
+      clone_random_(options.seed ^ clone_numbers),
+      clones_(clone_random_.chance(1, 3)),
+      temporary_random_(options.seed ^ temporary_numbers),
+      temporary_(temporary_random_.chance(1, 3)),
       now_{mono_time{1s}, wall_from_us(1'700'000'000'000'000)},
       services_(options.seed,
                 [this](std::string_view what, std::uint64_t number) { note(what, number); }) {
@@ -50,6 +74,9 @@ void world::start(commit_number last_durable) {
     options.expiry_grace = random_.chance(1, 4) ? duration_us{10s} : duration_us{0};
     options.cache_bytes_max = random_.chance(1, 2) ? 512 : 64 * 1024;
     options.read_ahead_bytes = random_.chance(1, 2) ? 256 : 64 * 1024;
+    if (clones_) {
+        options.queues_per_topic_max = few_queues;
+    }
     auto loaded = store_.load();
     if (!loaded) {
         throw violation("the store does not load: " + loaded.error().text);
@@ -59,6 +86,9 @@ void world::start(commit_number last_durable) {
                                     loaded->last_commit.value(), last_durable.value()));
     }
     durable_ = last_durable;
+    applied_ = last_durable;
+    sync_by_ = mono_never;
+    flushing_ = false;
     gathering_ = commit_number{last_durable.value() + 1};
     in_flight_.reset();
     in_flight_batch_.clear();
@@ -79,13 +109,15 @@ void world::start(commit_number last_durable) {
         wants_commit_ = true;
         turn();
     }
+    model_.started();
+    check_told();
 }
 
 void world::apply(domain::command what) {
     observe_clock();
     domain_->apply(std::move(what), now_, effects_);
     learn_mutations();
-    wants_commit_ = wants_commit_ || effects_.urgent;
+    wants_commit_ = wants_commit_ || effects_.urgent || effects_.prompt;
 }
 
 // Chunks are closed when a commit is cut, and by what needs to count every message.
@@ -116,6 +148,14 @@ void world::learn_mutations() {
         } else if (const auto* trim = std::get_if<domain::trimmed>(&mutation)) {
             note("trimmed", trim->first);
             model_.trimmed(trim->topic, trim->first);
+        } else if (const auto* skipped = std::get_if<domain::offsets_skipped>(&mutation)) {
+            if (const std::uint64_t fresh = model_.skipped(*skipped); fresh > 0) {
+                note("offsets skipped", fresh);
+            }
+        } else if (const auto* removed = std::get_if<domain::queue_removed>(&mutation);
+                   removed != nullptr && removed->queue != removing_) {
+            note("temporary queue went", removed->queue.value());
+            model_.queue_expired(removed->queue, now_);
         }
     }
 }
@@ -188,27 +228,14 @@ void world::turn() {
     model_.expire(now_);
     settle_outputs();
     learn_mutations();
-    if (!in_flight_ && (wants_commit_ || random_.chance(1, 8))) {
-        domain_->seal(now_, effects_);
-        learn_mutations();
-        settle_outputs();
-        if (!effects_.mutations.empty()) {
-            in_flight_ = gathering_;
-            in_flight_batch_ = std::move(effects_.mutations);
-            effects_.mutations.clear();
-            mutations_seen_ = 0;
-            model_.cut();
-            copies_[gathering_.value()] = model_.state;
-            note("cut", in_flight_batch_.size());
-            gathering_ = commit_number{gathering_.value() + 1};
-            domain_->commit_cut(gathering_);
-        }
-        effects_.urgent = false;
-        wants_commit_ = false;
+    model_.check_temporary(now_);
+    const bool due = sync_is_due();
+    if (!in_flight_ && (wants_commit_ || random_.chance(1, 8) || due)) {
+        start_commit(due);
     }
     domain_->dispatch(now_, effects_);
     learn_mutations();
-    wants_commit_ = wants_commit_ || effects_.urgent;
+    wants_commit_ = wants_commit_ || effects_.urgent || effects_.prompt;
     settle_outputs();
     services_.turn_ended(now_);
     release_ready();
@@ -226,12 +253,14 @@ void world::observe(const domain::output& what) {
         observe_accepted(what, *accepted);
         return;
     }
+    if (const auto* refused = std::get_if<domain::publish_refused>(&what.body)) {
+        observe_refused(what, *refused);
+        return;
+    }
     services_.observe(what, now_);
     observe_schedules(what);
     observe_transaction(what);
-    if (const auto* refused = std::get_if<domain::publish_refused>(&what.body)) {
-        throw violation("a publish was refused: " + refused->why.text);
-    }
+    observe_clone(what);
     if (const auto* settled = std::get_if<codec::settled>(&what.body)) {
         const auto expected = settle_accepted_.at(what.request);
         if (settled->accepted != expected) {
@@ -244,28 +273,51 @@ void world::observe(const domain::output& what) {
 }
 
 void world::observe_accepted(const domain::output& what, const domain::publish_accepted& accepted) {
-    for (auto& client : clients_) {
-        const auto at = client.unanswered.find(what.request);
-        if (client.connection != what.connection || at == client.unanswered.end()) {
-            continue;
-        }
-        const pending_publish& sent = at->second;
-        note(accepted.duplicate ? "duplicate"
-             : sent.later       ? "scheduled"
-                                : "published",
-             accepted.base_offset);
-        if (!sent.later) {
-            model_.published(sent.topic, client.producer, sent.sequence, sent.contents, accepted);
-            continue;
-        }
-        model_.scheduled(sent.topic, client.producer, sent.sequence, schedule_of(sent, wall_min()),
+    const auto node = publishes_.extract(what.request);
+    expect(!node.empty(), "publish {} is answered, and was never made or is answered twice",
+           what.request);
+    const sent_publish& made = node.mapped();
+    const pending_publish& sent = made.what;
+    note(accepted.duplicate ? "duplicate"
+         : sent.later       ? "scheduled"
+                            : "published",
+         accepted.base_offset);
+    if (sent.later) {
+        expect(!what.when_applied, "schedule {} is acknowledged before it is synced",
+               accepted.base_offset);
+        model_.scheduled(sent.topic, made.producer, sent.sequence, schedule_of(sent, made.sent_min),
                          accepted);
+        note_id_marks();
+        return;
     }
+    const durability level = model_.state.topics.at(sent.topic).level;
+    expect(accepted.level == level && (!what.when_applied || level == durability::os),
+           "a publish to {} is answered with level {}{}", sent.topic, to_string(accepted.level),
+           what.when_applied ? " when it is applied" : "");
+    if (level == durability::os) {
+        note("published os", accepted.base_offset);
+    }
+    model_.published(sent.topic, made.producer, sent.sequence, sent.contents, accepted);
+    note_id_marks();
+    if (!accepted.duplicate) {
+        std::uint64_t& last = last_published_[{made.connection.value(), sent.topic}];
+        expect(what.request > last, "a publish to {} was stored behind one that was sent later",
+               sent.topic);
+        last = what.request;
+    }
+}
+
+void world::observe_refused(const domain::output& what, const domain::publish_refused& refused) {
+    const auto node = publishes_.extract(what.request);
+    expect(!node.empty(), "publish {} is refused, and was never made", what.request);
+    const pending_publish& sent = node.mapped().what;
+    model_.id_refused(sent.topic, sent.contents.front(), sent.later.has_value(), refused.why);
+    note("message id refused", sent.sequence);
 }
 
 void world::release_ready() {
     for (std::size_t i = 0; i < waiting_.size();) {
-        if (waiting_[i].depends_on > durable_) {
+        if (waiting_[i].depends_on > (waiting_[i].when_applied ? applied_ : durable_)) {
             ++i;
             continue;
         }
@@ -285,21 +337,12 @@ void world::receive(const domain::output& what) {
             receive_transacted(client, what);
         } else if (const auto* accepted = std::get_if<domain::publish_accepted>(&what.body)) {
             receive_accepted(client, what, *accepted);
+        } else if (std::holds_alternative<domain::publish_refused>(what.body)) {
+            client.unanswered.erase(what.request);
+        } else if (const auto* read = std::get_if<domain::read_result>(&what.body)) {
+            told_of(read->incarnation, read->position);
         } else if (const auto* delivery = std::get_if<domain::delivery>(&what.body)) {
-            const auto consumer = client.consumers.find(delivery->consumer.value());
-            if (client.ended.contains(delivery->consumer.value())) {
-                throw violation(fmt::format("consumer {} was delivered to after its end",
-                                            delivery->consumer.value()));
-            }
-            if (consumer == client.consumers.end()) {
-                continue;  // it is detaching
-            }
-            for (const auto& run : delivery->runs) {
-                for (std::uint32_t i = 0; i < run.leases.count; ++i) {
-                    client.held.push_back({consumer->second.second, run.leases.first_offset + i,
-                                           lease_id{run.leases.epoch, run.leases.first_lease + i}});
-                }
-            }
+            receive_delivery(client, *delivery);
         } else if (const auto* settled = std::get_if<codec::settled>(&what.body)) {
             const auto& sent = settles_.at(what.request);
             if (sent.action == settle_action::ack && settled->refused == 0) {
@@ -323,22 +366,54 @@ void world::receive(const domain::output& what) {
     }
 }
 
+void world::receive_delivery(sim_client& who, const domain::delivery& what) {
+    const auto consumer = who.consumers.find(what.consumer.value());
+    if (who.ended.contains(what.consumer.value())) {
+        throw violation(
+            fmt::format("consumer {} was delivered to after its end", what.consumer.value()));
+    }
+    if (consumer == who.consumers.end()) {
+        return;  // it is detaching
+    }
+    const queue_id queue = consumer->second.second;
+    const auto* const owner = model_.owner_of(queue);
+    for (const auto& run : what.runs) {
+        for (std::uint32_t i = 0; i < run.leases.count; ++i) {
+            who.held.push_back({queue, run.leases.first_offset + i,
+                                lease_id{run.leases.epoch, run.leases.first_lease + i}});
+        }
+        if (owner != nullptr) {
+            told_of(owner->second.id, run.leases.first_offset + run.leases.count);
+        }
+    }
+}
+
 void world::receive_accepted(sim_client& who, const domain::output& what,
                              const domain::publish_accepted& accepted) {
     const auto at = who.unanswered.find(what.request);
-    hold_to(at->second, accepted.base_offset);
+    hold_to(at->second, accepted.base_offset, accepted.level != durability::os);
     who.unanswered.erase(at);
 }
 
-void world::hold_to(const pending_publish& what, std::uint64_t base_offset) {
-    const auto topic = model_.state.topics.at(what.topic).id.value();
+void world::hold_to(const pending_publish& what, std::uint64_t base_offset, bool synced) {
+    const model_topic& of = model_.state.topics.at(what.topic);
     if (what.later) {
-        kept_.emplace(topic, base_offset);
+        kept_.emplace(of.id.value(), base_offset);
         return;
     }
+    const auto durable = copies_.find(durable_.value());
+    const auto end = durable == copies_.end() || !durable->second.topics.contains(what.topic)
+                         ? offset_t{0}
+                         : durable->second.topics.at(what.topic).end;
     for (std::size_t i = 0; i < what.contents.size(); ++i) {
-        seen_[{topic, base_offset + i}] = what.contents[i];
+        const offset_t offset = base_offset + i;
+        // With a message id it may be the answer to another one with other contents.
+        const auto at =
+            seen_.try_emplace({of.id.value(), offset}, seen_message{of.content(offset), false});
+        seen_message& seen = at.first->second;
+        seen.synced = seen.synced || synced || offset < end;
     }
+    told_of(of.id, base_offset + what.contents.size());
 }
 
 void world::lose_answers(sim_client& who) {
@@ -357,76 +432,6 @@ void world::answer_fetch(std::size_t index) {
     fetches_.erase(fetches_.begin() + static_cast<std::ptrdiff_t>(index));
     apply(domain::fetched{fetch.id, store_.read(fetch.body)});
     settle_outputs();
-}
-
-void world::finish_commit() {
-    if (!in_flight_) {
-        return;
-    }
-    const auto result = store_.apply(*in_flight_, in_flight_batch_, true);
-    if (result.status != storage::append_status::done) {
-        throw violation("the store refused a commit: " + result.text);
-    }
-    durable_ = *in_flight_;
-    in_flight_.reset();
-    in_flight_batch_.clear();
-    std::erase_if(copies_, [&](const auto& copy) { return copy.first < durable_.value(); });
-    note("durable", durable_.value());
-    release_ready();
-}
-
-void world::crash() {
-    commit_number last = durable_;
-    if (in_flight_) {
-        // The batch in flight may have reached the disk or not.
-        const bool written = random_.chance(1, 2);
-        const bool synced = written && random_.chance(1, 2);
-        if (written) {
-            (void)store_.apply(*in_flight_, in_flight_batch_, synced);
-        }
-        if (synced) {
-            last = *in_flight_;
-        }
-    }
-    note("crash", last.value());
-    store_.crash();
-    model_.restarted(copies_[last.value()], broker_epoch{model_.epoch.value() + 1}, now_);
-    for (const auto& [place, content] : seen_) {
-        for (const auto& [name, topic] : model_.state.topics) {
-            if (topic.id.value() == place.first && (topic.contents.size() <= place.second ||
-                                                    topic.contents[place.second] != content)) {
-                throw violation(
-                    fmt::format("{}@{} was acknowledged and is lost", name, place.second));
-            }
-        }
-    }
-    for (const auto& [place, yes] : confirmed_) {
-        const auto* queue = model_.find(queue_id{place.first});
-        const auto at = queue == nullptr ? decltype(queue->messages.end()){}
-                                         : queue->messages.find(place.second);
-        if (queue != nullptr && at != queue->messages.end() &&
-            at->second.state != message_state::done) {
-            throw violation(fmt::format("a confirmed ack of offset {} is undone", place.second));
-        }
-    }
-    check_kept_schedules();
-    check_kept_transactions();
-    for (auto& client : clients_) {
-        if (client.connected) {
-            client.connected = false;
-            lose_answers(client);
-            client.consumers.clear();
-        }
-    }
-    services_.restarted();
-    lose_schedules();
-    transactions_.clear();
-    settles_.clear();
-    settle_accepted_.clear();
-    const auto copy = copies_[last.value()];
-    copies_.clear();
-    copies_[last.value()] = copy;
-    start(last);
 }
 
 void world::run() {

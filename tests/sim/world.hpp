@@ -1,6 +1,7 @@
 // The simulated world around the real domain: clients, a commit thread that may lose its last
-// batch, a store that answers when it likes, clocks that jump, crashes. One seed decides
-// everything; the same seed gives the same trace. The model checks each step. Single thread.
+// batch, and what was not synced, a store that answers when it likes, clocks that jump, crashes.
+// One seed decides everything; the same seed gives the same trace. The model checks each step.
+// Single thread.
 #pragma once
 
 #include <algorithm>
@@ -21,6 +22,9 @@
 #include "tests/sim/services.hpp"
 
 namespace brokerd::sim {
+
+// Queues that a topic may have where they are cloned: it soon has as many.
+inline constexpr std::size_t few_queues = 6;
 
 struct world_options {
     std::uint64_t seed = 0;
@@ -54,6 +58,17 @@ private:
         byte_buffer batch;
         std::optional<domain::schedule_time> later;
         std::uint64_t largest_record = 64;
+    };
+    struct sent_publish {
+        connection_id connection;
+        producer_id producer;
+        pending_publish what;
+        wall_time sent_min{};  // by the domain's wall clock
+    };
+    // A message that somebody was told to be stored.
+    struct seen_message {
+        std::uint64_t content = 0;
+        bool synced = false;  // and no power cut may take it
     };
     struct confirmed_ack {
         queue_id queue;
@@ -121,10 +136,20 @@ private:
     // Compares what a queue lists as dead.
     void check_dead(sim_client& who, const std::string& path);
     void change_ttl(sim_client& who, const std::string& topic);
-    // Creates a queue, perhaps with a filter, or makes sure that there is one.
-    void make_queue(sim_client& who, const std::string& path);
+    // Creates a queue, perhaps with a filter, or makes sure that there is one. `expires`: of one
+    // that is new.
+    void make_queue(sim_client& who, const std::string& path, duration_us expires = duration_us{0});
+    void remove_queue(sim_client& who, const std::string& path);
     void change_sieve(sim_client& who, const std::string& path);
     void try_bad_filter(sim_client& who, const std::string& path);
+    // What only some seeds do.
+    void do_extras();
+    void change_window(sim_client& who);
+    void change_level(sim_client& who);
+    void do_clone(sim_client& who);
+    void clone(sim_client& who, const std::string& path, const std::string& name);
+    void settle_elsewhere(const std::string& path);
+    void do_temporary(sim_client& who);
     void do_transaction(sim_client& who);
     void send_transaction(sim_client& who, pending_transaction what);
     [[nodiscard]] pending_transaction new_transaction(sim_client& who);
@@ -133,8 +158,15 @@ private:
     void do_services();
     void check_services();
     void advance();
+    // Cuts what is gathered and hands it to the store.
+    void start_commit(bool sync_is_due);
     void finish_commit();
+    // What was not synced is lost, or only what was not applied.
     void crash();
+    // With goodbye: nothing is lost, and nothing is skipped afterwards.
+    void stop();
+    // The broker is gone and comes back with what commit `last` left.
+    void restart(commit_number last, bool clean, bool killed);
     void quiet();
     // Nobody is there to be given what has expired or is not for a queue: it has to end without.
     void rest();
@@ -156,6 +188,9 @@ private:
     void learn_mutations();
     void observe(const domain::output& what);
     void observe_accepted(const domain::output& what, const domain::publish_accepted& accepted);
+    void observe_refused(const domain::output& what, const domain::publish_refused& refused);
+    void observe_clone(const domain::output& what);
+    void note_id_marks();
     void observe_schedules(const domain::output& what);
     void observe_transaction(const domain::output& what);
     [[nodiscard]] model_schedule schedule_of(const pending_publish& what, wall_time sent_min) const;
@@ -163,10 +198,21 @@ private:
     void receive(const domain::output& what);
     void receive_accepted(sim_client& who, const domain::output& what,
                           const domain::publish_accepted& accepted);
+    void receive_delivery(sim_client& who, const domain::delivery& what);
     void receive_cancelled(std::uint64_t request);
     void receive_transacted(sim_client& who, const domain::output& what);
-    // From here on the broker is bound by what it said of a publish.
-    void hold_to(const pending_publish& what, std::uint64_t base_offset);
+    // From here on the broker is bound by what it said of a publish. `synced`: also after a power
+    // cut.
+    void hold_to(const pending_publish& what, std::uint64_t base_offset, bool synced);
+    // Somebody was told of messages of a topic below `end`: no other will ever have their offsets.
+    void told_of(topic_id topic, offset_t end);
+    void note_synced();
+    [[nodiscard]] bool sync_is_due() const;
+    void check_seen(bool killed);
+    void check_confirmed();
+    void check_told() const;
+    void check_read(const model_topic& topic, offset_t offset,
+                    const domain::read_result& result) const;
     // The connection is gone: what it was not told is to be sent again.
     static void lose_answers(sim_client& who);
     // Lets transactions be decided, those of one connection or all.
@@ -184,6 +230,12 @@ private:
     [[nodiscard]] domain::schedule_time any_schedule_time();
     [[nodiscard]] std::uint64_t any_schedule(const model_topic& of);
     [[nodiscard]] pending_publish any_publish(std::uint64_t count_max);
+    // Gives it a message id now and then; then it is alone.
+    void give_id(pending_publish& to);
+    // One of a topic, of a message most of the time.
+    [[nodiscard]] offset_t any_offset(const model_topic& of);
+    // As they are, to change some.
+    [[nodiscard]] topic_settings settings_of_topic(const std::string& topic) const;
     [[nodiscard]] std::uint64_t new_content();
     [[nodiscard]] std::uint64_t any_ttl_ms();
     // The settings of a queue but for filter and end: the same for a path in all of a run.
@@ -213,6 +265,8 @@ private:
     void look_at_doubts(sim_client& who, queue_id queue, const std::vector<lease_run>& runs);
     void look_at_all_doubts(sim_client& who);
     std::string random_queue_path();
+    [[nodiscard]] std::vector<std::string> queue_paths() const;
+    void make_missing_queues(sim_client& who);
     [[nodiscard]] queue_mode mode_of(std::string_view path) const;
     model_queue& queue_at(const std::string& path);
     void note(std::string_view what, std::uint64_t number = 0);
@@ -223,6 +277,15 @@ private:
     std::uint64_t ttl_share_;  // one in so many messages has a time to live; 0: nothing expires
     base::random sieve_random_;
     bool filters_;  // queues have filters and ends now and then
+    base::random id_random_;
+    bool ids_;  // messages have ids now and then
+    base::random os_random_;
+    bool os_;  // topics are of durability os now and then
+    duration_us os_sync_interval_;
+    base::random clone_random_;
+    bool clones_;  // queues are cloned
+    base::random temporary_random_;
+    bool temporary_;  // some queues go by themselves
     instant now_;
     storage::memory_store store_;
     std::unique_ptr<domain::broker_state> domain_;
@@ -233,8 +296,12 @@ private:
 
     commit_number gathering_{1};
     commit_number durable_{0};
+    commit_number applied_{0};  // at least durable_
     std::optional<commit_number> in_flight_;
     std::vector<domain::mutation> in_flight_batch_;
+    bool in_flight_synced_ = true;
+    mono_time sync_by_ = mono_never;               // for what was applied without a sync
+    bool flushing_ = false;                        // the next commit is synced, whatever is in it
     std::map<std::uint64_t, model_state> copies_;  // model at each cut, by commit
     std::deque<domain::output> waiting_;           // outputs for a commit
     std::vector<domain::fetch> fetches_;
@@ -248,10 +315,21 @@ private:
     std::optional<domain::output> reply_;
     std::map<std::uint64_t, codec::settle> settles_;  // confirmed ones on their way
     std::map<std::uint64_t, std::uint64_t> settle_accepted_;
-    std::map<std::pair<std::uint64_t, offset_t>, std::uint64_t> seen_;  // topic, offset -> content
-    std::map<std::pair<std::uint64_t, offset_t>, bool> confirmed_;      // queue, offset
-    std::map<std::uint64_t, named_schedules> cancels_;                  // not answered, by request
-    std::map<std::uint64_t, named_schedules> cancelled_;                // by answers on their way
+    std::map<std::pair<std::uint64_t, offset_t>, seen_message> seen_;  // by topic, offset
+    std::map<std::uint64_t, offset_t> told_end_;                       // by topic
+    std::map<std::uint64_t, sent_publish> publishes_;                  // not decided, by request
+    // The last new one that was decided, by connection and topic.
+    std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> last_published_;
+    std::map<std::pair<std::uint64_t, offset_t>, bool> confirmed_;  // queue, offset
+    queue_id removing_;                                             // by order of an administrator
+    struct wanted_clone {
+        std::string topic;
+        std::string source;
+        std::string name;
+    };
+    std::optional<wanted_clone> cloning_;                 // what is asked for
+    std::map<std::uint64_t, named_schedules> cancels_;    // not answered, by request
+    std::map<std::uint64_t, named_schedules> cancelled_;  // by answers on their way
     struct sent_list {
         codec::schedule_list what;
         std::uint64_t newest = 0;

@@ -1,0 +1,191 @@
+// The rules of message ids: which publishes are stored and which were there before.
+//
+// An id is remembered for the window of its topic at least. By which clock the broker counts is its
+// own affair, and so is when it looks: between the earliest moment at which the window can be over
+// and the latest one, a little later, an id is `fading` and either answer is right. A start may
+// count from what the wall clock says, or from itself on.
+#include <algorithm>
+#include <chrono>
+
+#include "tests/sim/model.hpp"
+
+namespace brokerd::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// The broker looks now and then, at latest when the world calls it next.
+constexpr duration_us forgets_within = 10s;
+constexpr int window_parts = 64;
+
+std::string shown_id(const std::string& id) {
+    return id.starts_with("id") ? id : fmt::format("of {} bytes", id.size());
+}
+
+}  // namespace
+
+std::optional<std::string> id_of_content(std::uint64_t content) {
+    constexpr std::size_t long_one = 255;
+    const std::uint64_t number = content >> id_shift;
+    switch (number) {
+        case 0: return std::nullopt;
+        case 1: return std::string("\0\xff", 2);
+        case 2: return std::string(long_one, 'i');
+        default: return fmt::format("id{}", number);
+    }
+}
+
+known_as model::knows(const model_topic& topic, std::uint64_t content) {
+    const auto id = id_of_content(content);
+    if (!id || topic.id_window == duration_us{0}) {
+        return known_as::fresh;
+    }
+    const auto at = topic.ids.find(*id);
+    if (at == topic.ids.end() || at->second.gone) {
+        return known_as::fresh;
+    }
+    return at->second.fading ? known_as::perhaps : known_as::known;
+}
+
+bool model::repeats(const model_topic& topic, std::uint64_t content, bool is_scheduled,
+                    std::uint64_t base) {
+    if (knows(topic, content) == known_as::fresh) {
+        return false;
+    }
+    const model_id& first = topic.ids.at(*id_of_content(content));
+    return first.scheduled == is_scheduled && first.value == base;
+}
+
+bool model::is_repeated(model_topic& to, producer_id producer, std::uint64_t first_sequence,
+                        std::uint64_t content, bool is_scheduled,
+                        const domain::publish_accepted& answer) {
+    const std::pair sequence{producer.value(), first_sequence};
+    const auto resent = to.sequences.find(sequence);
+    if (producer.value() != 0 && resent != to.sequences.end()) {
+        expect(answer.duplicate, "a resent batch was stored twice, at {} and {}", resent->second,
+               answer.base_offset);
+        expect(answer.base_offset == resent->second, "a resent batch is at {}, answered {}",
+               resent->second, answer.base_offset);
+        return true;
+    }
+    const known_as known = knows(to, content);
+    if (!answer.duplicate) {
+        expect(known != known_as::known, "a message with a known id was stored again, at {}",
+               answer.base_offset);
+        learn_id(to, content, is_scheduled, answer.base_offset);
+        return false;
+    }
+    const auto told = to.repeated.find(sequence);
+    if (producer.value() != 0 && told != to.repeated.end() && told->second == answer.base_offset) {
+        return true;
+    }
+    expect(known != known_as::fresh, "a new batch was taken for a resend");
+    const model_id& first = to.ids.at(*id_of_content(content));
+    expect(first.scheduled == is_scheduled, "an id of a {} was taken for that of a {}",
+           first.scheduled ? "schedule" : "message", is_scheduled ? "schedule" : "message");
+    expect(answer.base_offset == first.value,
+           "a message with the id of {} was answered with {} as its first", first.value,
+           answer.base_offset);
+    id_marks_.push_back(first.old ? "message id again after a start" : "message id again");
+    if (producer.value() != 0) {
+        to.repeated[sequence] = answer.base_offset;
+    }
+    return true;
+}
+
+void model::learn_id(model_topic& to, std::uint64_t content, bool is_scheduled,
+                     std::uint64_t value) {
+    const auto id = id_of_content(content);
+    if (!id || to.id_window == duration_us{0}) {
+        return;
+    }
+    model_id& put = to.ids[*id];
+    if (put.fading) {
+        id_marks_.push_back("message id forgotten");
+    }
+    put = {};
+    put.value = value;
+    put.scheduled = is_scheduled;
+    put.born = now_.mono;
+    put.born_wall = wall_;
+    put.since = now_.mono;
+    put.since_wall = wall_;
+    put.end = is_scheduled ? to.next() : value;
+    id_marks_.push_back(is_scheduled ? "schedule with an id" : "message with an id");
+}
+
+// Time has gone on, and perhaps the topic.
+void model::age_ids() {
+    const bool restarted = std::exchange(ids_restarted_, false);
+    for (auto& [name, topic] : state.topics) {
+        const duration_us window = topic.id_window;
+        for (auto& [id, each] : topic.ids) {
+            const bool begins = !each.runs && topic.end > each.end;
+            if (restarted || begins) {
+                each.runs = each.runs || begins;
+                each.since = now_.mono;
+                each.since_wall = wall_;
+            }
+            if (restarted) {
+                each.old = true;
+                each.gone = false;  // that may have been in a commit that was lost
+            }
+            const duration_us most = std::max<duration_us>(now_.mono - each.born,  //
+                                                           wall_ - each.born_wall);
+            const duration_us least = std::min<duration_us>(now_.mono - each.since,  //
+                                                            wall_ - each.since_wall);
+            each.fading = each.fading || most >= window;
+            each.gone = each.gone || (each.runs && each.fading &&
+                                      least > window + window / window_parts + forgets_within);
+        }
+    }
+}
+
+void model::id_window_changed(const std::string& topic, duration_us window) {
+    auto& of = state.topics.at(topic);
+    of.id_window = window;
+    for (auto& [id, each] : of.ids) {
+        const duration_us most =
+            std::max<duration_us>(now_.mono - each.born, wall_ - each.born_wall);
+        each.fading = each.fading || most >= window;
+    }
+}
+
+void model::id_refused(const std::string& topic, std::uint64_t content, bool is_scheduled,
+                       const failure& why) const {
+    const auto& of = state.topics.at(topic);
+    const auto id = id_of_content(content);
+    expect(id.has_value(), "a publish was refused: {}", why.text);
+    expect(knows(of, content) != known_as::fresh && of.ids.at(*id).scheduled != is_scheduled,
+           "a message with the id {} was refused without reason: {}", shown_id(*id), why.text);
+    expect(why.code == error_code::invalid_argument && why.text.contains(topic) &&
+               (!id->starts_with("id") || why.text.contains(*id)),
+           "a {} with the id {} of a {} is refused, but not with that reason: {}",
+           is_scheduled ? "schedule" : "message", shown_id(*id),
+           is_scheduled ? "message" : "schedule", why.text);
+}
+
+bool model::has_id_conflict(const model_transaction& what, bool possible) const {
+    std::map<std::pair<std::string, std::string>, bool> used;  // by the transaction: by a schedule
+    for (const auto& publish : what.publishes) {
+        const auto at = state.topics.find(publish.topic);
+        const std::uint64_t content = publish.contents.front();
+        const auto id = id_of_content(content);
+        if (!id || at == state.topics.end() || at->second.id_window == duration_us{0}) {
+            continue;
+        }
+        const bool is_scheduled = publish.later.has_value();
+        const known_as known = knows(at->second, content);
+        const bool differs =
+            known != known_as::fresh && at->second.ids.at(*id).scheduled != is_scheduled;
+        const auto [first, is_first] = used.try_emplace({publish.topic, *id}, is_scheduled);
+        if ((differs && (known == known_as::known || possible)) ||
+            (!is_first && first->second != is_scheduled)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace brokerd::sim
