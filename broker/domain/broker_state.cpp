@@ -125,12 +125,10 @@ void broker_state::restore(const loaded_state& loaded, commit_number first_commi
     const domain_options options = impl_->state.options;
     const domain_counters counters = impl_->state.counters;
     std::string no_room = std::move(impl_->state.no_room);
-    const bool reserving = impl_->state.reserving;
     impl_ = std::make_unique<impl>(options);
     core& c = impl_->state;
     c.counters = counters;
     c.no_room = std::move(no_room);
-    c.reserving = reserving;
     c.gathering = first_commit;
     wall_time latest = loaded.retry_clock;
     for (const topic_tail& tail : loaded.tails) {

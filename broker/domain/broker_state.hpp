@@ -132,7 +132,8 @@ public:
     void refuse_publishes(std::string why);
 
     // The broker stops: topics of durability os give back the offsets they have reserved ahead, so
-    // that none is skipped at the next start. What is published yet is synced.
+    // that none is skipped at the next start. What is published from now on, until a restore, is
+    // synced.
     void release_reservations(instant now, effects& out);
     // What the last restore found to be skipped from then on.
     [[nodiscard]] const std::vector<skipped_offsets>& skipped_at_start() const;

@@ -76,6 +76,9 @@ outcome<load_summary> engine_core::load(instant now) {
     ready_ = false;
     domain_.restore(*loaded, gathering_, now, effects_);
     log_skipped();
+    if (stopping_) {
+        domain_.release_reservations(now, effects_);
+    }
     start_commit(now);
     load_summary summary{.epoch = domain_.epoch()};
     for (const auto& each : loaded->mutations) {

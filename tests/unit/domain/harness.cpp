@@ -50,6 +50,13 @@ struct store_visitor {
             s.expiring[topic][{m.data->first_expiry(), m.data->last_offset()}] = m.data->count();
         }
     }
+    void operator()(const offsets_skipped& m) {
+        for (const offset_run& run : m.runs) {
+            auto& next = s.next_offset[m.topic];
+            next = std::max(next, run.first + run.count);
+        }
+        meta(m);
+    }
     void operator()(const expiry_moved& m) {
         if (m.from != wall_never) {
             EXPECT_EQ(s.expiring[m.topic].erase({m.from, m.last}), 1U) << "offset " << m.last;
@@ -459,13 +466,22 @@ void harness::commit() {
     collect();
     std::vector<mutation> batch;
     batch.swap(out.mutations);
+    const bool synced = out.urgent || !out.prompt;
     out.urgent = false;
-    not_applied_.emplace_back(gathering, std::move(batch));
+    out.prompt = false;
+    not_applied_.push_back({gathering, std::move(batch), synced});
     gathering = commit_number{gathering.value() + 1};
     const std::size_t may_wait = late_store ? 1 : 0;
     while (not_applied_.size() > may_wait) {
-        store.apply(not_applied_.front().first, not_applied_.front().second);
-        durable = not_applied_.front().first;
+        const commit_batch& next = not_applied_.front();
+        if (!next.synced && !on_disk_) {
+            on_disk_ = store;
+        }
+        store.apply(next.number, next.batch);
+        if (next.synced) {
+            on_disk_.reset();
+            durable = next.number;
+        }
         not_applied_.pop_front();
     }
     state.commit_cut(gathering);
@@ -518,6 +534,19 @@ void harness::restart() {
     hold_fetches = false;
     run();
     admin = connect("admin@host:9");
+}
+
+void harness::power_cut() {
+    if (on_disk_) {
+        store = *std::exchange(on_disk_, std::nullopt);
+    }
+    restart();
+}
+
+void harness::stop_and_start() {
+    state.release_reservations(now, out);
+    run();
+    restart();
 }
 
 connection_id harness::connect(const std::string& name) {

@@ -112,8 +112,12 @@ public:
     // One commit: seal, cut, apply to the store (late: just before the next but one is cut).
     void commit();
     void answer_fetches();
-    // Everything unsynced is lost; the broker starts again from the store.
+    // What the store does not have yet is lost; the broker starts again from the store.
     void restart();
+    // So is what was applied without a sync.
+    void power_cut();
+    // A clean stop before it.
+    void stop_and_start();
 
     // ---- connections ----
     connection_id connect(const std::string& name = "tester@host:1");
@@ -175,7 +179,7 @@ public:
     effects out;
     std::deque<output> outputs;  // not yet looked at
     commit_number gathering{1};
-    commit_number durable;      // in the store
+    commit_number durable;      // in the store, and synced
     bool late_store = false;    // commits reach the store as late as they may
     bool hold_fetches = false;  // fetches wait in out.fetches
     std::uint64_t fetches_answered = 0;
@@ -184,13 +188,20 @@ public:
     connection_id admin;
 
 private:
+    struct commit_batch {
+        commit_number number;
+        std::vector<mutation> batch;
+        bool synced = true;
+    };
+
     void collect();
     void check();
 
     domain_options options_;
     std::uint64_t next_connection_ = 1;
     std::uint32_t next_request_ = 1;
-    std::deque<std::pair<commit_number, std::vector<mutation>>> not_applied_;
+    std::deque<commit_batch> not_applied_;
+    std::optional<fake_store> on_disk_;  // without what was not synced; none: all was
 };
 
 [[nodiscard]] lease_run run_of(const received& message);
