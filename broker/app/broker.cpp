@@ -89,7 +89,6 @@ session::session_settings session_terms(const config::options& from, std::string
                                         std::string database_id) {
     return {.broker_version = std::string{version},
             .database_id = std::move(database_id),
-            .level = from.ephemeral ? durability::memory : durability::disk,
             .frame_bytes_max = static_cast<std::size_t>(from.frame_bytes),
             .batch_records_max = static_cast<std::uint32_t>(from.batch_records),
             .credit_messages = static_cast<std::uint32_t>(from.credit_messages),
@@ -201,18 +200,19 @@ exit_code running_broker::open_store() {
 }
 
 exit_code running_broker::start_engine() {
-    engine_ =
-        std::make_unique<engine::engine>(engine::engine::parts{.store = *store_,
-                                                               .commits = *commits_,
-                                                               .clock = clock_,
-                                                               .sinks = server_.sinks(),
-                                                               .fatal =
-                                                                   [this](const std::string&) {
-                                                                       logs_.flush();
-                                                                       exit_now(exit_code::failed);
-                                                                   },
-                                                               .log = logs_.module("engine")},
-                                         domain_terms(options_));
+    engine_ = std::make_unique<engine::engine>(
+        engine::engine::parts{.store = *store_,
+                              .commits = *commits_,
+                              .clock = clock_,
+                              .sinks = server_.sinks(),
+                              .fatal =
+                                  [this](const std::string&) {
+                                      logs_.flush();
+                                      exit_now(exit_code::failed);
+                                  },
+                              .log = logs_.module("engine"),
+                              .os_sync_interval = options_.os_sync_interval},
+        domain_terms(options_));
     stops_.push([this] { engine_->stop(); });
     const auto loaded = engine_->start();
     if (!loaded) {

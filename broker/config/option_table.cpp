@@ -80,6 +80,8 @@ constexpr std::array table{
           "memory for recent messages, all topics together"),
     bytes("disk-reserve", &options::disk_reserve_bytes, 0, 1024 * 1024 * mib,
           "free disk space below which publishes are refused; 0 = the smaller of 5 % and 1 GiB"),
+    duration("os-sync-interval", &options::os_sync_interval, 1ms, os_sync_max,
+             "time within which publishes to topics of durability os are synced"),
     count("max-connections", &options::connections, 1, 1'000'000, "most connections"),
     count("max-connections-per-ip", &options::connections_per_ip, 1, 1'000'000,
           "most connections from one address"),

@@ -22,6 +22,7 @@ struct options {
     std::uint64_t io_threads = 0;  // 0: one for each four cores, at least one
     std::uint64_t cache_bytes = 16 * limits::mib;
     std::uint64_t disk_reserve_bytes = 0;  // 0: the smaller of 5 % of the disk and 1 GiB
+    duration_us os_sync_interval = limits::os_sync_default;
 
     std::uint64_t connections = limits::connections_default;
     std::uint64_t connections_per_ip = limits::connections_per_ip_default;

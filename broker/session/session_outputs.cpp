@@ -152,7 +152,7 @@ void session::encode_body(std::uint32_t request, const domain::publish_accepted&
     give_back(publish);
     published_.items.push_back({.request = publish.request,
                                 .base_offset = body.base_offset,
-                                .level = settings_.level,
+                                .level = body.level,
                                 .duplicate = body.duplicate});
 }
 

@@ -8,7 +8,6 @@
 #include "protocol/codec/messages.hpp"
 #include "protocol/types/ids.hpp"
 #include "protocol/types/limits.hpp"
-#include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
 
 namespace brokerd::session {
@@ -16,7 +15,6 @@ namespace brokerd::session {
 struct session_settings {
     std::string broker_version;
     std::string database_id;
-    durability level = durability::disk;
 
     std::size_t frame_bytes_max = limits::frame_bytes_default;
     std::uint32_t batch_records_max = limits::batch_records_default;

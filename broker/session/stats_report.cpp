@@ -52,6 +52,8 @@ constexpr std::array rows{
         "messages done at once, as they were not for a queue: its filter, or behind its end"},
     row{"expired_queues_total", [](const auto& s) { return s.domain.expired_queues; },
         "temporary queues removed for want of a consumer"},
+    row{"skipped_offsets_total", [](const auto& s) { return s.domain.skipped_offsets; },
+        "offsets of os topics reserved and never stored: the broker stopped without goodbye"},
     row{"requests_total", [](const auto& s) { return s.domain.requests; },
         "requests of services that were taken"},
     row{"replied_requests_total", [](const auto& s) { return s.domain.replied_requests; },

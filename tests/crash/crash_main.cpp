@@ -1,6 +1,6 @@
 // The crash harness as a program: crash_audit --brokerd PATH --dir DIR [--cycles N] [--seed S]
-// [--transformer PATH]. With a transformer it runs and kills that too and audits transactions.
-// Prints what it saw and exits 1 if a promise was broken.
+// [--durability os] [--transformer PATH]. With a transformer it runs and kills that too and audits
+// transactions. Prints what it saw and exits 1 if a promise was broken.
 #include <charconv>
 #include <cstring>
 #include <filesystem>
@@ -48,6 +48,8 @@ int main(int argc, char** argv) {
             options.cycles = number<std::uint32_t>(value);
         } else if (flag == "--seed") {
             options.seed = number<std::uint64_t>(value);
+        } else if (flag == "--durability") {
+            options.os = std::string_view(value) == "os";
         } else {
             program.clear();
             break;
@@ -56,7 +58,7 @@ int main(int argc, char** argv) {
     if (program.empty() || directory.empty()) {
         fmt::print(stderr,
                    "usage: crash_audit --brokerd PROGRAM --dir DIR [--cycles N] [--seed S] "
-                   "[--transformer PROGRAM]\n");
+                   "[--durability os|disk] [--transformer PROGRAM]\n");
         return 2;
     }
     if (std::filesystem::exists(directory) && !std::filesystem::is_empty(directory)) {

@@ -131,7 +131,9 @@ run_report run(const std::filesystem::path& brokerd, const std::filesystem::path
     const std::string server = broker.address();
     {
         auto client = connect(server, patient());
-        client.ensure_topic(topic, {.keep_done = std::chrono::hours{1}});
+        client.ensure_topic(
+            topic, {.keep_done = std::chrono::hours{1},
+                    .durability = options.os ? durability_level::os : durability_level::disk});
         client.ensure_queue(queue,
                             {.lease = 2s, .attempts = 1000, .backoff = 10ms, .backoff_max = 100ms});
     }

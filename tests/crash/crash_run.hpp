@@ -17,6 +17,7 @@ struct run_options {
     std::chrono::milliseconds life_min{10};  // of a broker before it is killed
     std::chrono::milliseconds life_max{500};
     std::vector<std::string> environment{};  // NAME=VALUE for the broker
+    bool os = false;                         // the topic is of durability os
 };
 
 struct run_report {

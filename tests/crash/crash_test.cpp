@@ -19,6 +19,17 @@ TEST(sigkill, loses_nothing_that_was_acknowledged) {
     }
 }
 
+// The system has what was acknowledged, synced or not.
+TEST(sigkill, loses_nothing_of_a_topic_of_durability_os) {
+    const test::temp_dir directory;
+    const auto report = run({}, directory / "data", {.cycles = 10, .seed = 13, .os = true});
+    EXPECT_GT(report.acknowledged, 100U);
+    EXPECT_GT(report.confirmed, 0U);
+    for (const auto& what : report.violations) {
+        ADD_FAILURE() << what;
+    }
+}
+
 TEST(sigkill, leaves_one_output_for_each_input_of_transactions) {
     const test::temp_dir directory;
     const auto report = run_transform({}, test::program_path("tests/transformer"),

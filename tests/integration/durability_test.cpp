@@ -180,6 +180,112 @@ TEST_F(durability_test, health_and_stats_tell_the_truth) {
     EXPECT_GE(value("commits_total"), 3);
 }
 
+// ---- topics of durability os ----
+
+class os_topic_test : public broker_fixture {
+protected:
+    static void create_topic_and_queue(raw_client& with) {
+        (void)with.ask<codec::topic_created>(
+            codec::topic_create{.topic = "t", .settings = {.durability = durability::os}});
+        create_queue(with);
+    }
+    static codec::topic_item topic_state(raw_client& with) {
+        return with.ask<codec::topics>(codec::topic_list{.topic = "t"}).items.at(0);
+    }
+    static double stat(raw_client& with, std::string_view name) {
+        const auto stats = with.ask<codec::stats_report>(codec::stats{});
+        const auto at = std::ranges::find(stats.items, name, &codec::stat_item::name);
+        return at == stats.items.end() ? -1.0 : at->value;
+    }
+};
+
+TEST_F(os_topic_test, an_answer_says_that_the_system_has_it) {
+    const auto publisher = client();
+    create_topic_and_queue(*publisher);
+    for (const bool duplicate : {false, true}) {
+        publisher->publish(1, "t", make_batch({"x"}, producer_id{4711}, 1));
+        const auto item = publisher->expect<codec::published>().items.at(0);
+        EXPECT_EQ(item.level, durability::os);
+        EXPECT_EQ(item.duplicate, duplicate);
+    }
+}
+
+TEST_F(os_topic_test, what_was_acknowledged_survives_sigkill_and_no_offset_is_used_twice) {
+    broker({"--os-sync-interval", "1s"});
+    create_topic_and_queue(*client());
+    std::vector<std::pair<offset_t, std::string>> acknowledged;
+    for (int cycle = 0; cycle < 4; ++cycle) {
+        const auto publisher = client();
+        for (int i = 0; i < 10; ++i) {
+            const auto payload = std::to_string(cycle) + "." + std::to_string(i);
+            const offset_t offset = publish(*publisher, {payload});
+            EXPECT_TRUE(acknowledged.empty() || offset > acknowledged.back().first);
+            acknowledged.emplace_back(offset, payload);
+        }
+        broker().kill();
+        broker().restart();
+        EXPECT_EQ(stat(*client(), "skipped_offsets_total"),
+                  static_cast<double>(topic_state(*client()).next_offset -
+                                      acknowledged.back().first - 1));
+    }
+    const auto consumer = client();
+    EXPECT_EQ(topic_state(*consumer).messages, acknowledged.size());
+    EXPECT_EQ(queue_state(*consumer).ready, acknowledged.size());
+    const auto queue = attach(*consumer, 1, 1000).queue;
+    std::vector<std::pair<offset_t, std::string>> found;
+    std::vector<lease_run> leases;
+    while (found.size() < acknowledged.size()) {
+        const std::size_t before = leases.size();
+        const auto payloads = take_payloads(*consumer, &leases);
+        std::size_t at = 0;
+        for (std::size_t run = before; run < leases.size(); ++run) {
+            for (std::uint32_t i = 0; i < leases[run].count; ++i) {
+                found.emplace_back(leases[run].first_offset + i, payloads.at(at++));
+            }
+        }
+    }
+    EXPECT_EQ(found, acknowledged);
+    const auto settled = consumer->ask<codec::settled>(
+        codec::settle{.queue = queue, .confirm = true, .runs = leases});
+    EXPECT_EQ(settled.accepted, acknowledged.size());
+    broker().kill();
+    broker().restart();
+    const auto after = client();
+    EXPECT_EQ(queue_state(*after).ready, 0U) << "a confirmed ack is not undone";
+}
+
+TEST_F(os_topic_test, what_a_kill_has_skipped_is_passed_and_explained) {
+    create_topic_and_queue(*client());
+    const offset_t first = publish(*client(), {"a"});
+    broker().kill();
+    broker().restart();
+    EXPECT_THAT(broker().log(), testing::HasSubstr("topic t: offsets 1 to 16384 are skipped"));
+    const auto asking = client();
+    const offset_t second = publish(*asking, {"b"});
+    EXPECT_EQ(second, first + 1 + limits::offsets_reserved_ahead);
+    const auto read = asking->ask<codec::messages>(
+        codec::read{.topic = "t", .from = {.kind = position_kind::offset, .offset = second - 1}});
+    ASSERT_EQ(read.runs.size(), 1U);
+    EXPECT_EQ(read.runs[0].first_offset, second);
+    const auto refused =
+        asking->ask<codec::error>(codec::message_show{.topic = "t", .offset = second - 1});
+    EXPECT_EQ(refused.code, error_code::gone);
+    EXPECT_EQ(refused.text,
+              "t@16384 was reserved and never stored: the broker stopped without goodbye");
+}
+
+TEST_F(os_topic_test, a_clean_stop_skips_nothing) {
+    create_topic_and_queue(*client());
+    EXPECT_EQ(publish(*client(), {"a", "b"}), 0U);
+    EXPECT_EQ(broker().terminate(), 0);
+    broker().restart();
+    const auto asking = client();
+    EXPECT_EQ(stat(*asking, "skipped_offsets_total"), 0);
+    EXPECT_EQ(topic_state(*asking).next_offset, 2U);
+    EXPECT_EQ(publish(*asking, {"c"}), 2U);
+    EXPECT_EQ(queue_state(*asking).ready, 3U);
+}
+
 TEST_F(durability_test, an_ephemeral_broker_says_how_far_its_promise_goes) {
     broker({"--ephemeral"});
     const auto publisher = client();

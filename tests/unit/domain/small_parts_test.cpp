@@ -144,9 +144,10 @@ TEST(read_window, takes_in_what_continues_it_and_begins_anew_with_anything_else)
     const std::size_t each = chunk_at(topic_id{1}, 0)->memory_bytes();
     std::size_t total = 100;  // of others
     {
+        const interval_set none;
         read_window window(total);
-        window.add({chunk_at(topic_id{1}, 0), chunk_at(topic_id{1}, 1)});
-        window.add({chunk_at(topic_id{1}, 2)});
+        window.add({chunk_at(topic_id{1}, 0), chunk_at(topic_id{1}, 1)}, none);
+        window.add({chunk_at(topic_id{1}, 2)}, none);
         EXPECT_EQ(window.front()->base_offset(), 0U);
         EXPECT_EQ(window.end(), 3U);
         EXPECT_NE(window.find(1), nullptr);
@@ -157,13 +158,29 @@ TEST(read_window, takes_in_what_continues_it_and_begins_anew_with_anything_else)
         EXPECT_EQ(window.find(1), nullptr);
         EXPECT_NE(window.find(2), nullptr);
         EXPECT_EQ(total, 100 + each);
-        window.add({chunk_at(topic_id{1}, 7), chunk_at(topic_id{1}, 8)});
+        window.add({chunk_at(topic_id{1}, 7), chunk_at(topic_id{1}, 8)}, none);
         EXPECT_EQ(window.front()->base_offset(), 7U);
         EXPECT_EQ(window.end(), 9U);
         EXPECT_EQ(window.bytes(), 2 * each);
         EXPECT_EQ(total, 100 + 2 * each);
     }
     EXPECT_EQ(total, 100U);
+}
+
+TEST(read_window, goes_on_behind_offsets_that_no_message_has) {
+    std::size_t total = 0;
+    interval_set skipped;
+    skipped.insert({1, 9});
+    skipped.insert({11, 9});
+    read_window window(total);
+    window.add({chunk_at(topic_id{1}, 0), chunk_at(topic_id{1}, 10)}, skipped);
+    EXPECT_EQ(window.front()->base_offset(), 0U);
+    EXPECT_EQ(window.find(5), nullptr);
+    EXPECT_NE(window.find(10), nullptr);
+    window.add({chunk_at(topic_id{1}, 20)}, skipped);
+    EXPECT_EQ(window.front()->base_offset(), 0U);
+    window.add({chunk_at(topic_id{1}, 30)}, skipped);
+    EXPECT_EQ(window.front()->base_offset(), 30U) << "not what follows";
 }
 
 TEST(human, says_times_in_two_units_at_most) {

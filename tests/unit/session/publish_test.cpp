@@ -71,14 +71,15 @@ TEST_F(publishing, replies_are_coalesced_and_give_the_credit_back) {
     ASSERT_THAT(requests, SizeIs(2));
     output_as(requests[0].id, domain::publish_accepted{.base_offset = 5, .count = 1});
     output_as(requests[1].id,
-              domain::publish_accepted{.base_offset = 6, .count = 3, .duplicate = true});
+              domain::publish_accepted{
+                  .base_offset = 6, .count = 3, .duplicate = true, .level = durability::os});
     outputs_end();
     const auto published = take_one<codec::published>();
     EXPECT_EQ(published.credit_messages, 4U);
     EXPECT_EQ(published.credit_bytes, one.size() + three.size());
     ASSERT_THAT(published.items, SizeIs(2));
     EXPECT_EQ(published.items[0], (codec::published_item{100, 5, durability::disk, false}));
-    EXPECT_EQ(published.items[1], (codec::published_item{200, 6, durability::disk, true}));
+    EXPECT_EQ(published.items[1], (codec::published_item{200, 6, durability::os, true}));
     EXPECT_TRUE(machine().publishes().empty());
 }
 
