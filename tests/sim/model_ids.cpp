@@ -80,7 +80,8 @@ bool model::is_repeated(model_topic& to, producer_id producer, std::uint64_t fir
     if (producer.value() != 0 && told != to.repeated.end() && told->second == answer.base_offset) {
         return true;
     }
-    expect(known != known_as::fresh, "a new batch was taken for a resend");
+    expect(known != known_as::fresh,
+           "a new batch, or one whose message id is forgotten, was taken for a resend");
     const model_id& first = to.ids.at(*id_of_content(content));
     expect(first.scheduled == is_scheduled, "an id of a {} was taken for that of a {}",
            first.scheduled ? "schedule" : "message", is_scheduled ? "schedule" : "message");

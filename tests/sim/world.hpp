@@ -24,7 +24,7 @@
 namespace brokerd::sim {
 
 // Queues that a topic may have where they are cloned: it soon has as many.
-inline constexpr std::size_t few_queues = 6;
+inline constexpr std::size_t few_queues = 5;
 
 struct world_options {
     std::uint64_t seed = 0;
