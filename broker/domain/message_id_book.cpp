@@ -1,3 +1,4 @@
+// Marks in time, and what memory has to know beside the store.
 #include "broker/domain/message_id_book.hpp"
 
 #include <algorithm>
