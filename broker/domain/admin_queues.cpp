@@ -21,7 +21,7 @@ void answer_existing(core& c, turn& t, asker who, const codec::queue_create& wha
                               q.path(), to_string(q.mode))});
         return;
     }
-    q.unused_since = t.now.mono;
+    q.unused_since = std::max(q.unused_since, t.now.mono);  // later after a start
     c.answer(t, who, std::max(q.owner.changed, q.changed),
              codec::queue_created{.created = false,
                                   .topic_created = false,

@@ -81,9 +81,11 @@ void set_topic(core& c, turn& t, asker who, const codec::topic_set& what) {
     }
     topic& of = **found;
     if (of.settings != what.settings) {
+        const duration_us ids_window = of.settings.message_id_window;
         of.settings = what.settings;
         of.changed = c.gathering;
         c.emit(t, topic_changed{of.id, of.settings});
+        message_id_window_changed(c, t, of, ids_window);
         reservation_changed(c, t, of);
         c.note_trim(of);
         expiry_changed(c, t, of);

@@ -128,7 +128,7 @@ public:
     bool dirty = false;
     bool reserving = true;  // topics of durability os may be answered before the sync
     std::vector<skipped_offsets> skipped_at_start;
-    bool retries_put = false;  // since the last seal: the retry clock goes with them
+    bool retries_put = false;  // or message ids, since the last seal: their clock goes with them
 
     std::map<topic_id, std::unique_ptr<topic>> topics;
     std::map<std::string, topic*, std::less<>> topics_by_name;

@@ -8,49 +8,37 @@
 namespace brokerd::domain {
 
 void message_id_book::load(const message_ids_forgotten& stored) {
-    below_ = stored.below;
+    before_ = told_ = stored.before;
     marks_ = stored.marks;
 }
 
 bool message_id_book::forget_old(wall_time now, duration_us window, offset_t end) {
-    bool changed = false;
-    const auto young = std::ranges::find_if(
-        marks_, [&](const done_mark& mark) { return now - mark.time < window; });
-    if (young != marks_.begin()) {
-        below_ = std::max(below_, std::prev(young)->below);
-        marks_.erase(marks_.begin(), young);
-        changed = true;
+    before_ = std::max(before_, now - window);
+    // Too many messages have come since the newest of these.
+    const auto near = std::ranges::find_if(marks_, [&](const done_mark& mark) {
+        return mark.below + limits::message_id_distance_max >= end;
+    });
+    if (near != marks_.begin()) {
+        before_ = std::max(before_, std::prev(near)->time + duration_us{1});
+        marks_.erase(marks_.begin(), near);
+        return true;
     }
-    constexpr std::uint64_t step = limits::message_id_distance_max / marks_max;
-    if (end - below_ > limits::message_id_distance_max) {
-        below_ = end - limits::message_id_distance_max + step;
-        changed = true;
-    }
-    return changed;
+    return before_ - told_ > window / parts;
 }
 
-bool message_id_book::note(wall_time now, duration_us window, offset_t at) {
-    if (!marks_.empty() && now <= marks_.back().time) {
-        marks_.back().below = std::max(marks_.back().below, at + 1);
-        return false;
+wall_time message_id_book::arrive(wall_time now, offset_t end, bool& told) {
+    const wall_time time = std::max(now, before_);
+    constexpr std::uint64_t step = limits::message_id_distance_max / parts;
+    if (marks_.empty() || end >= marks_.back().below + step) {
+        marks_.push_back({time, end + 1});
+        told = true;
     }
-    // A window that became longer has closer marks than it needs: the oldest may go.
-    if (marks_.size() > marks_max) {
-        marks_.erase(marks_.begin());
-    }
-    marks_.push_back({now + window / marks_max, at + 1});
-    return true;
+    return time;
 }
 
-void message_id_book::cover(wall_time last, offset_t end) {
-    if (marks_.empty() || marks_.back().below >= end) {
-        return;
-    }
-    if (last <= marks_.back().time) {
-        marks_.back().below = end;
-    } else {
-        marks_.push_back({last, end});
-    }
+message_ids_forgotten message_id_book::forgotten(topic_id of) {
+    told_ = before_;
+    return {of, before_, marks_};
 }
 
 void message_id_book::put(const std::string& id, const message_id_entry& entry,
@@ -64,9 +52,9 @@ std::optional<known_message_id> message_id_book::find(const std::string& id) con
     if (const auto at = lately_.find(id); at != lately_.end()) {
         found = at->second;
     } else if (const auto stored = read_.find(id); stored != read_.end() && stored->second) {
-        found = known_message_id{*stored->second, {}};
+        found = known_message_id{*stored->second, read_since.value_or(commit_number{})};
     }
-    return found && found->entry.at >= below_ ? found : std::nullopt;
+    return found && found->entry.time >= before_ ? found : std::nullopt;
 }
 
 bool message_id_book::forget_applied(commit_number applied) {

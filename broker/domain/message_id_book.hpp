@@ -1,14 +1,14 @@
 // What a topic remembers of the ids of its messages. Pure.
 //
-// The ids are in the store, each with what its first publish led to. In memory are only those the
-// store may not have yet, and what waits until the store was asked. An id is remembered by where
-// the topic ended when it came: one number, which only grows, says which are forgotten, and the
-// store drops those when it likes.
+// The ids are in the store, each with what its first publish led to and when that was. In memory
+// are only those the store may not have yet, and what waits until the store was asked. One time,
+// which only grows, says which are forgotten, and the store drops those when it likes.
 //
 // Invariant: ids that were put by a commit which is not applied, or was not when a read that is on
 // its way began, are in memory.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -32,7 +32,7 @@ class core;
 class topic;
 struct turn;
 
-// What is known of an id; `commit` holds it, 0 if that is in the store.
+// What is known of an id; `commit` holds it, or a later one.
 struct known_message_id {
     message_id_entry entry;
     commit_number commit;
@@ -40,8 +40,9 @@ struct known_message_id {
 
 class message_id_book {
 public:
-    // Marks kept: an id is remembered for at most one part in so many longer than it has to be.
-    static constexpr std::int64_t marks_max = 64;
+    // Into how many parts a window is cut: after each the store is told what is forgotten. And how
+    // many marks lie in limits::message_id_distance_max.
+    static constexpr std::int64_t parts = 64;
     // Ids that one read of the store looks up.
     static constexpr std::size_t ids_per_read_max = 4096;
 
@@ -55,19 +56,16 @@ public:
 
     void load(const message_ids_forgotten& stored);
 
-    // Ids put when the topic ended below this are forgotten.
-    [[nodiscard]] offset_t below() const { return below_; }
-    // Moves below() as time goes on; true if it did.
+    // Ids that came before this are forgotten.
+    [[nodiscard]] wall_time before() const { return before_; }
+    // Moves before() as time goes on and the topic grows; true if the store is to know.
     [[nodiscard]] bool forget_old(wall_time now, duration_us window, offset_t end);
-    // An id comes where the topic ends at `at`; true if that made a mark, which the store should
-    // have: each stands for a part of the window, and covers what comes in it.
-    [[nodiscard]] bool note(wall_time now, duration_us window, offset_t at);
-    // After a start: all before `end` had come by `last`. (The store has the marks as they were
-    // made, without what they covered later.)
-    void cover(wall_time last, offset_t end);
-    [[nodiscard]] message_ids_forgotten forgotten(topic_id of) const {
-        return {of, below_, marks_};
-    }
+    // The ids of the topic are not looked at any more: all that came are forgotten.
+    void forget_all(wall_time now) { before_ = std::max(before_, now + duration_us{1}); }
+    // When an id that comes now did, never before what is forgotten; the topic ends at `end`.
+    // `told` is set if the store is to know what that changed.
+    [[nodiscard]] wall_time arrive(wall_time now, offset_t end, bool& told);
+    [[nodiscard]] message_ids_forgotten forgotten(topic_id of);
 
     void put(const std::string& id, const message_id_entry& entry, commit_number commit);
     // What an id led to, if it is not forgotten: as memory knows it, or else as the last read said.
@@ -99,11 +97,12 @@ public:
     void forget_read() { read_.clear(); }
 
 private:
-    offset_t below_ = 0;
+    wall_time before_{};
+    wall_time told_{};              // what the store knows of it
     std::vector<done_mark> marks_;  // ascending; by their time all before `below` had come
     std::unordered_map<std::string, known_message_id> lately_;
     std::deque<std::pair<commit_number, std::string>> lately_log_;
-    std::unordered_map<std::string, std::optional<message_id_entry>> read_;
+    std::unordered_map<std::string, std::optional<message_id_entry>> read_;  // at read_since
     std::multiset<commit_number> reads_;  // what the store had when each began
 };
 

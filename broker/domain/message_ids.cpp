@@ -102,7 +102,7 @@ void when_ids_are_known(core& c, turn& t, topic& of, std::vector<std::string> id
 
 std::optional<known_message_id> find_id(core& c, turn& t, topic& of, const std::string& id) {
     message_id_book& book = ids_of(of);
-    if (book.forget_old(t.wall, of.settings.message_id_window, of.next_offset())) {
+    if (book.forget_old(t.retry_now, of.settings.message_id_window, of.next_offset())) {
         c.emit(t, book.forgotten(of.id), false);
     }
     return base::seeded_fault(base::fault::forget_message_ids) ? std::nullopt : book.find(id);
@@ -123,18 +123,34 @@ outcome<void> check_id_kind(const topic& of, const publish_request& what,
 
 void remember_id(core& c, turn& t, topic& of, const publish_request& what, std::uint64_t value) {
     message_id_book& book = ids_of(of);
-    const message_id_entry entry{.at = what.later ? of.next_offset() : value,
+    bool told = false;
+    const message_id_entry entry{.time = book.arrive(t.retry_now, of.next_offset(), told),
                                  .value = value,
                                  .scheduled = what.later.has_value()};
     book.put(what.id, entry, c.gathering);
     c.emit(t, message_id_put{of.id, what.id, entry}, false);
-    if (book.note(t.wall, of.settings.message_id_window, entry.at)) {
+    c.retries_put = true;
+    if (told) {
         c.emit(t, book.forgotten(of.id), false);
     }
     if (!book.noted) {
         book.noted = true;
         c.topics_with_ids.push_back(&of);
     }
+}
+
+void message_id_window_changed(core& c, turn& t, topic& of, duration_us before) {
+    const duration_us now = of.settings.message_id_window;
+    if (now == before) {
+        return;
+    }
+    message_id_book& book = ids_of(of);
+    // What the window was before does not come back, however long it is from now on.
+    (void)book.forget_old(t.retry_now, std::min(before, now), of.next_offset());
+    if (now == duration_us{0}) {
+        book.forget_all(t.retry_now);
+    }
+    c.emit(t, book.forgotten(of.id));
 }
 
 void forget_applied_ids(core& c) {

@@ -437,12 +437,12 @@ struct expiry_watched {
 
 // What the first publish with a message id led to.
 struct message_id_entry {
-    offset_t at = 0;          // the end of the topic then: for how long it is remembered
+    wall_time time{};         // when it came: for how long it is remembered
     std::uint64_t value = 0;  // offset of the message, or id of its schedule
     bool scheduled = false;
     bool operator==(const message_id_entry&) const = default;
     static constexpr auto fields() {
-        return std::tuple{field{"at", &message_id_entry::at, ""},
+        return std::tuple{field{"time", &message_id_entry::time, ""},
                           field{"value", &message_id_entry::value, ""},
                           field{"scheduled", &message_id_entry::scheduled, ""}};
     }
@@ -461,17 +461,18 @@ struct message_id_put {
     }
 };
 
-// Ids put when the topic ended below `below` are forgotten: it only grows. The store may drop them
-// when it likes. `marks` = how far the topic was when, for what is forgotten next.
+// Ids that came before `before` are forgotten: it only grows. The store may drop them when it
+// likes. `marks` = up to which end of the topic they had come by when, for those that are forgotten
+// because too many messages have come since.
 struct message_ids_forgotten {
     static constexpr mutation_kind kind = mutation_kind::message_ids_forgotten;
     topic_id topic;
-    offset_t below = 0;
+    wall_time before{};
     std::vector<done_mark> marks;  // ascending
     bool operator==(const message_ids_forgotten&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"topic", &message_ids_forgotten::topic, ""},
-                          field{"below", &message_ids_forgotten::below, ""},
+                          field{"before", &message_ids_forgotten::before, ""},
                           field{"marks", &message_ids_forgotten::marks, ""}};
     }
 };

@@ -43,6 +43,8 @@ void when_ids_are_known(core& c, turn& t, topic& of, std::vector<std::string> id
                                           const known_message_id& known);
 // The publish led to this offset, or this schedule.
 void remember_id(core& c, turn& t, topic& of, const publish_request& what, std::uint64_t value);
+// The topic's window was another.
+void message_id_window_changed(core& c, turn& t, topic& of, duration_us before);
 void forget_applied_ids(core& c);
 // The topic goes.
 void forget_message_ids(core& c, turn& t, topic& of, const failure& why);

@@ -234,7 +234,7 @@ void seal_chunk(core& c, turn& t, topic& of) {
     of.appended = c.gathering;
     of.stored_bytes += data->bytes().size();
     c.cache.add(of.tail, data, c.gathering);
-    c.emit(t, appended{data});
+    c.emit(t, appended{data}, false);  // append_batch has said how soon
     note_expiring(c, t, of, *data);
     sift_appended(c, t, of, *data);
     for (const auto& [name, q] : of.queues) {

@@ -126,9 +126,6 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
             of->end = std::max(of->end, of->skipped.back() + 1);
         }
         of->stored_bytes = of->messages_below(of->end) == 0 ? 0 : of->stored_bytes;
-        if (of->ids) {
-            of->ids->cover(of->last_append, of->end);
-        }
         std::erase_if(of->samples, [&](const auto& each) { return each.candidate <= of->trim; });
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);

@@ -208,17 +208,22 @@ std::optional<known_message_id> known_id(core& c, turn& t, const pending_transac
     }
     const auto at = pending.ids.find({to.id, what.id});
     const bool remembered =
-        at != pending.ids.end() && at->second && at->second->entry.at >= to.ids->below();
+        at != pending.ids.end() && at->second && at->second->entry.time >= to.ids->before();
     return remembered ? at->second : std::nullopt;
 }
 
 outcome<void> check_ids(core& c, turn& t, const pending_transaction& pending) {
+    std::map<std::pair<topic_id, std::string>, known_message_id> new_ones;
     for (const publish_request& each : pending.what.publishes) {
         topic& to = **c.find_topic(each.topic);
-        if (const auto known = known_id(c, t, pending, to, each)) {
-            if (auto fits = check_id_kind(to, each, *known); !fits) {
-                return fits;
-            }
+        if (!looks_at_id(to, each)) {
+            continue;
+        }
+        const auto known = known_id(c, t, pending, to, each);
+        const known_message_id first{{.scheduled = each.later.has_value()}, {}};
+        const auto at = new_ones.try_emplace({to.id, each.id}, known.value_or(first)).first;
+        if (auto fits = check_id_kind(to, each, at->second); !fits) {
+            return fits;
         }
     }
     return {};

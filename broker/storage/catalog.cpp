@@ -245,7 +245,7 @@ outcome<std::vector<topic_id>> read_topics(const rocks_database& database, topic
         } else if (key && key->kind == meta_kind::forgotten_ids) {
             domain::message_ids_forgotten forgotten;
             decoded = decode_value(to_view(it->value()), forgotten);
-            topics.forget_ids(key->topic, forgotten.below);
+            topics.forget_ids(key->topic, forgotten.before);
         }
         if (!decoded) {
             return damaged(family::meta, "topic", decoded.error().text);

@@ -76,7 +76,7 @@ struct rocks_store::impl {
     std::shared_ptr<failure_latch> failed = std::make_shared<failure_latch>();
     std::shared_ptr<rocks_listener> listener = std::make_shared<rocks_listener>(failed);
     std::shared_ptr<durable_trim_points> points = std::make_shared<durable_trim_points>();
-    // Up to where message ids are forgotten.
+    // Before when message ids are forgotten.
     std::shared_ptr<durable_trim_points> id_points = std::make_shared<durable_trim_points>();
     topic_table topics;
     commit_order order;
@@ -91,7 +91,7 @@ struct rocks_store::impl {
     commit_number synced;                                  // commit thread
     std::uint64_t unchecked_bytes = 0;                     // commit thread; since the disk check
     std::vector<std::pair<topic_id, offset_t>> new_trims;  // commit thread; not synced yet
-    std::vector<std::pair<topic_id, offset_t>> new_forgotten_ids;  // likewise
+    std::vector<std::pair<topic_id, wall_time>> new_forgotten_ids;  // likewise
 
     std::atomic<std::uint64_t> wal_bytes_written = 0;
     std::atomic<std::uint64_t> wal_records = 0;  // since the last full flush
@@ -279,9 +279,7 @@ open_outcome<void> rocks_store::impl::load_topics() {
         points->advance(topic, offset_end);
     }
     for (const auto& [topic, facts] : topics.all()) {
-        if (facts.forgotten_ids > 0) {
-            id_points->advance(topic, facts.forgotten_ids);
-        }
+        id_points->advance(topic, id_point(facts.ids_forgotten_before));
     }
     points->activate();
     id_points->activate();
@@ -385,8 +383,8 @@ void rocks_store::impl::became_synced() {
         points->advance(topic, first);
     }
     new_trims.clear();
-    for (const auto& [topic, below] : new_forgotten_ids) {
-        id_points->advance(topic, below);
+    for (const auto& [topic, before] : new_forgotten_ids) {
+        id_points->advance(topic, id_point(before));
     }
     new_forgotten_ids.clear();
     if (marker && !options.ephemeral) {

@@ -33,9 +33,9 @@ void topic_table::trim(topic_id topic, offset_t first) {
     facts.next_offset = std::max(facts.next_offset, first);
 }
 
-void topic_table::forget_ids(topic_id topic, offset_t below) {
+void topic_table::forget_ids(topic_id topic, wall_time before) {
     const std::unique_lock lock(mutex_);
-    topics_[topic].forgotten_ids = below;
+    topics_[topic].ids_forgotten_before = before;
 }
 
 void topic_table::clear() {

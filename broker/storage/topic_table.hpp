@@ -15,10 +15,10 @@ namespace brokerd::storage {
 
 struct topic_facts {
     std::string name;
-    offset_t trim = 0;           // nothing below is readable
-    offset_t next_offset = 0;    // behind the last chunk, at least the trim point
-    wall_time last_append{};     // times of a topic never run backwards
-    offset_t forgotten_ids = 0;  // as it was when the table was read
+    offset_t trim = 0;                 // nothing below is readable
+    offset_t next_offset = 0;          // behind the last chunk, at least the trim point
+    wall_time last_append{};           // times of a topic never run backwards
+    wall_time ids_forgotten_before{};  // as it was when the table was read
 };
 
 class topic_table {
@@ -27,7 +27,7 @@ public:
     void remove(topic_id topic);
     void append(topic_id topic, offset_t next_offset, wall_time time);
     void trim(topic_id topic, offset_t first);
-    void forget_ids(topic_id topic, offset_t below);
+    void forget_ids(topic_id topic, wall_time before);
     void clear();
 
     // Facts of a topic that is not there: nothing readable.

@@ -101,7 +101,7 @@ public:
         domain::message_id_entry entry;
         const bool dead = type == ValueType::kValue && parsed &&
                           decode_value({value.data(), value.size()}, entry) &&
-                          entry.at < forgotten_.of(parsed->topic);
+                          id_point(entry.time) < forgotten_.of(parsed->topic);
         return dead ? Decision::kRemove : Decision::kKeep;
     }
 

@@ -8,6 +8,7 @@
 // until activate().
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 #include <rocksdb/compaction_filter.h>
 
 #include "protocol/types/ids.hpp"
+#include "protocol/types/time.hpp"
 
 namespace brokerd::storage {
 
@@ -84,7 +86,12 @@ private:
         std::shared_ptr<const durable_trim_points::table> points, offset_t unknown) const override;
 };
 
-// Of message ids: leaves out those that are forgotten. Its points say up to where that is.
+// The point of a topic's message ids that came before this: durable_trim_points hold numbers.
+[[nodiscard]] inline offset_t id_point(wall_time before) {
+    return static_cast<offset_t>(std::max<std::int64_t>(to_us(before), 0));
+}
+
+// Of message ids: leaves out those that came before their topic's id_point.
 class message_id_filter_factory : public trim_point_filter_factory {
 public:
     using trim_point_filter_factory::trim_point_filter_factory;

@@ -64,7 +64,7 @@ std::vector<std::pair<topic_id, offset_t>> write_translation::take_trims() {
     return std::exchange(trims_, {});
 }
 
-std::vector<std::pair<topic_id, offset_t>> write_translation::take_forgotten_ids() {
+std::vector<std::pair<topic_id, wall_time>> write_translation::take_forgotten_ids() {
     return std::exchange(forgotten_ids_, {});
 }
 
@@ -272,7 +272,7 @@ void write_translation::operator()(const domain::message_id_put& m) {
 
 void write_translation::operator()(const domain::message_ids_forgotten& m) {
     put(family::meta, meta_key{m.topic, meta_kind::forgotten_ids, {}}.encode(), m);
-    forgotten_ids_.emplace_back(m.topic, m.below);
+    forgotten_ids_.emplace_back(m.topic, m.before);
 }
 
 void write_translation::operator()(const domain::offsets_reserved& m) {

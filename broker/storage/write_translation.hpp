@@ -32,8 +32,8 @@ public:
 
     // Trim points that were written since the last call; offset_end = topic removed.
     [[nodiscard]] std::vector<std::pair<topic_id, offset_t>> take_trims();
-    // Likewise, up to where the message ids of topics are forgotten.
-    [[nodiscard]] std::vector<std::pair<topic_id, offset_t>> take_forgotten_ids();
+    // Likewise, before when the message ids of topics are forgotten.
+    [[nodiscard]] std::vector<std::pair<topic_id, wall_time>> take_forgotten_ids();
 
     void operator()(const domain::epoch_started& m);
     void operator()(const domain::topic_created& m);
@@ -80,7 +80,7 @@ private:
     std::uint64_t next_id_;
     bool next_id_changed_ = false;
     std::vector<std::pair<topic_id, offset_t>> trims_;
-    std::vector<std::pair<topic_id, offset_t>> forgotten_ids_;
+    std::vector<std::pair<topic_id, wall_time>> forgotten_ids_;
 };
 
 }  // namespace brokerd::storage

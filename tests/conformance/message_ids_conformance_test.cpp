@@ -51,8 +51,8 @@ TYPED_TEST_SUITE(message_ids_conformance, test::store_subjects, test::store_subj
 
 TYPED_TEST(message_ids_conformance, what_was_put_is_found_in_the_order_asked) {
     const std::string longest(255, '\xff');
-    const domain::message_id_entry first{7, 7, false};
-    const domain::message_id_entry second{9, 3, true};
+    const domain::message_id_entry first{at(7), 7, false};
+    const domain::message_id_entry second{at(9), 3, true};
     this->commit({domain::message_id_put{orders, "a", first},
                   domain::message_id_put{orders, longest, second},
                   domain::message_id_put{returns, "b", first}});
@@ -68,18 +68,18 @@ TYPED_TEST(message_ids_conformance, what_was_put_is_found_in_the_order_asked) {
 }
 
 TYPED_TEST(message_ids_conformance, they_go_with_their_topic) {
-    this->commit({domain::message_id_put{orders, "a", {1, 1, false}},
-                  domain::message_id_put{returns, "a", {2, 2, false}}});
+    this->commit({domain::message_id_put{orders, "a", {at(1), 1, false}},
+                  domain::message_id_put{returns, "a", {at(2), 2, false}}});
     this->commit({domain::topic_removed{orders}});
     EXPECT_EQ(this->look_up({"a"}), entries{std::nullopt});
-    EXPECT_EQ(this->look_up({"a"}, returns), (entries{domain::message_id_entry{2, 2, false}}));
+    EXPECT_EQ(this->look_up({"a"}, returns), (entries{domain::message_id_entry{at(2), 2, false}}));
 }
 
 TYPED_TEST(message_ids_conformance, what_a_topic_forgot_reserved_and_skipped_is_loaded_again) {
-    const domain::message_ids_forgotten forgotten{orders, 50, {{at(3), 60}, {at(4), 70}}};
+    const domain::message_ids_forgotten forgotten{orders, at(2), {{at(3), 60}, {at(4), 70}}};
     const domain::offsets_reserved reserved{orders, 16384};
     const domain::offsets_skipped skipped{orders, {{10, 5}, {20, 1}}};
-    this->commit({domain::message_ids_forgotten{orders, 40, {}}, forgotten,
+    this->commit({domain::message_ids_forgotten{orders, at(1), {}}, forgotten,
                   domain::offsets_reserved{orders, 1}, reserved, skipped});
     for (int round = 0; round < 2; ++round) {
         EXPECT_EQ(this->template loaded<domain::message_ids_forgotten>(), std::vector{forgotten});

@@ -108,7 +108,8 @@ void model::consumer_left(const model_consumer& what, instant now) {
 }
 
 void model::queue_used(const std::string& topic, const std::string& queue) {
-    state.topics.at(topic).queues.at(queue).unused_since = now_.mono;
+    auto& since = state.topics.at(topic).queues.at(queue).unused_since;
+    since = std::max(since, now_.mono);  // later after a start
 }
 
 void model::expires_changed(const std::string& topic, const std::string& name,

@@ -154,9 +154,9 @@ std::vector<sample> samples() {
         {"schedule_totals", schedule_totals{topic, 78, 3, 12, 3400}},
         {"expiry_moved", expiry_moved{topic, 811, 300, then, then + 5s}},
         {"expiry_watched", expiry_watched{topic, 500}},
-        {"message_id_put", message_id_put{topic, "order-77", {812, 812, false}}},
+        {"message_id_put", message_id_put{topic, "order-77", {then, 812, false}}},
         {"message_ids_forgotten",
-         message_ids_forgotten{topic, 400, {{then, 500}, {then + 1min, 812}}}},
+         message_ids_forgotten{topic, then - 1h, {{then, 500}, {then + 1min, 812}}}},
         {"offsets_reserved", offsets_reserved{topic, 16384}},
         {"offsets_skipped", offsets_skipped{topic, {{812, 15572}, {20000, 5}}}},
     };

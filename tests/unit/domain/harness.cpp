@@ -71,10 +71,10 @@ struct store_visitor {
         s.message_ids[m.topic][m.id] = m.entry;
     }
     void operator()(const message_ids_forgotten& m) {
-        EXPECT_GE(m.below, s.forgotten_ids[m.topic].below);
+        EXPECT_GE(m.before, s.forgotten_ids[m.topic].before);
         s.forgotten_ids[m.topic] = m;
         std::erase_if(s.message_ids[m.topic],
-                      [&](const auto& each) { return each.second.at < m.below; });
+                      [&](const auto& each) { return each.second.time < m.before; });
     }
     void operator()(const trimmed& m) {
         EXPECT_GT(m.first, s.trim[m.topic]);

@@ -529,8 +529,7 @@ TEST_F(reserve_test, a_queue_that_moves_has_them_done) {
                                     {second - 1, 6},
                                     {second + 1, 5},
                                     {third, 3},
-                                    {third + 3, 0},
-                                    {0, 8}}) {
+                                    {third + 3, 0}}) {
         EXPECT_EQ(seek(to, true), ready) << to;
         EXPECT_EQ(seek(to, false), ready) << to;
         EXPECT_EQ(h.queue_info("t/q").ready, ready) << to;

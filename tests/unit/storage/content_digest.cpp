@@ -39,7 +39,7 @@ public:
             add_log(tail.topic);
             add_schedules(tail.topic);
             add_expiry(tail.topic, trim_of(*state, tail.topic));
-            add_message_ids(tail.topic, forgotten_below(*state, tail.topic));
+            add_message_ids(tail.topic, forgotten_before(*state, tail.topic));
         }
         for (const auto& m : state->mutations) {
             if (const auto* queue = std::get_if<domain::queue_created>(&m)) {
@@ -99,25 +99,26 @@ private:
         }
     }
 
-    void add_message_ids(topic_id topic, offset_t below) {
+    void add_message_ids(topic_id topic, wall_time before) {
         const auto found =
             read<domain::message_ids_fetched>(domain::fetch_message_ids{topic, some_message_ids});
         for (const auto& entry : found.entries) {
-            if (entry && entry->at >= below) {
-                line("  message id at {} is {} {}", entry->at, entry->value, entry->scheduled);
+            if (entry && entry->time >= before) {
+                line("  message id of {} is {} {}", to_us(entry->time), entry->value,
+                     entry->scheduled);
             }
         }
     }
     // Of those that are forgotten a store may have some.
-    static offset_t forgotten_below(const domain::loaded_state& state, topic_id topic) {
-        offset_t below = 0;
+    static wall_time forgotten_before(const domain::loaded_state& state, topic_id topic) {
+        wall_time before{};
         for (const auto& m : state.mutations) {
             const auto* forgotten = std::get_if<domain::message_ids_forgotten>(&m);
             if (forgotten != nullptr && forgotten->topic == topic) {
-                below = forgotten->below;
+                before = forgotten->before;
             }
         }
-        return below;
+        return before;
     }
 
     void add_queue(topic_id topic, queue_id queue) {

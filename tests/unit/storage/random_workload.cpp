@@ -213,10 +213,10 @@ void random_workload::produce(topic_facts& topic, std::vector<domain::mutation>&
     batch.emplace_back(
         domain::message_id_put{topic.id,
                                some_message_ids[random_.below(some_message_ids.size())],
-                               {topic.next, random_.below(100), random_.chance(1, 4)}});
+                               {at(clock_us_), random_.below(100), random_.chance(1, 4)}});
     if (random_.chance(1, 4)) {
-        batch.emplace_back(
-            domain::message_ids_forgotten{topic.id, topic.trim, {{at(clock_us_), topic.next}}});
+        batch.emplace_back(domain::message_ids_forgotten{
+            topic.id, at(clock_us_ / 2), {{at(clock_us_), topic.next}}});
         batch.emplace_back(domain::offsets_reserved{topic.id, topic.next + 100});
         batch.emplace_back(domain::offsets_skipped{topic.id, {{topic.next, 10}}});
     }

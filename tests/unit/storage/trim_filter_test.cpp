@@ -223,9 +223,9 @@ TEST_F(trim_filter_test, points_only_move_up) {
 }
 
 TEST_F(trim_filter_test, forgotten_message_ids_are_left_out) {
-    const auto put_id = [&](topic_id of, const std::string& id, offset_t at) {
+    const auto put_id = [&](topic_id of, const std::string& id, std::int64_t at) {
         std::string value;
-        encode_value(value, domain::message_id_entry{at, at, false});
+        encode_value(value, domain::message_id_entry{wall_from_us(at), 1, false});
         const std::string key = message_id_key{of, id}.encode();
         ASSERT_TRUE(
             database_->db().Put({}, database_->handle(family::message_ids), key, value).ok());
@@ -243,7 +243,7 @@ TEST_F(trim_filter_test, forgotten_message_ids_are_left_out) {
     put_id(own_topic, "b", 3);
     put_id(own_topic, "c", 6);
     put_id(neighbour, "d", 0);
-    points_->advance(own_topic, 7);
+    points_->advance(own_topic, id_point(wall_from_us(7)));
     flush(family::message_ids);
     compact(family::message_ids);
     EXPECT_EQ(ids(), "abcd") << "not activated yet";

@@ -89,9 +89,9 @@ void for_each_value(const Visit& visit) {
     visit("schedule_totals", domain::schedule_totals{topic_id{1}, 9, 3, 12, 3400});
     visit("expiry", expiry_value{300});
     visit("expiry_watched", domain::expiry_watched{topic_id{1}, 812});
-    visit("message_id", domain::message_id_entry{812, 7, true});
+    visit("message_id", domain::message_id_entry{at(4), 7, true});
     visit("forgotten_ids",
-          domain::message_ids_forgotten{topic_id{1}, 812, {{at(3), 900}, {at(5), 1000}}});
+          domain::message_ids_forgotten{topic_id{1}, at(2), {{at(3), 900}, {at(5), 1000}}});
     visit("reserved", domain::offsets_reserved{topic_id{1}, 16384});
     visit("skipped", domain::offsets_skipped{topic_id{1}, {{812, 15572}, {20000, 5}}});
 }
