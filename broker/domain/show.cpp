@@ -1,6 +1,7 @@
 // One message and its state in every queue of its topic, with its attempts and what happens next.
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,10 +18,13 @@ struct pending_show {
     offset_t offset = 0;
     std::size_t missing = 1;  // reads outstanding, one for the asking itself
     std::map<queue_id, exception_state> exceptions;
+    std::set<queue_id> asked{};  // whose exception was read, or is being read
     shared_bytes record;
     wall_time append_time{};
     commit_number depends_on;
     std::optional<failure> failed;
+    // Their memory keeps what changes while others are read, so that no old value is told.
+    std::vector<queue_id> held{};
 };
 
 codec::queue_state_item item_of(core& c, const turn& t, queue& q, offset_t offset,
@@ -68,21 +72,54 @@ bool knows_due(core& c, turn& t, topic& of, const std::shared_ptr<pending_show>&
     return show->missing == 0;
 }
 
+void read_exception(core& c, turn& t, queue& q, const std::shared_ptr<pending_show>& show);
+
+// True if what is known of the exceptions is what they are now; else those that the message became
+// meanwhile are read.
+bool knows_exceptions(core& c, turn& t, topic& of, const std::shared_ptr<pending_show>& show) {
+    std::vector<queue*> unknown;
+    for (const auto& [name, q] : of.queues) {
+        if (!q->book.is_exception(show->offset)) {
+            show->exceptions.erase(q->id);
+        } else if (const auto at = q->exceptions.find(show->offset); at != q->exceptions.end()) {
+            show->exceptions[q->id] = at->second.value;
+        } else if (!show->asked.contains(q->id)) {
+            unknown.push_back(q.get());
+        }
+    }
+    if (unknown.empty()) {
+        return true;
+    }
+    ++show->missing;
+    for (queue* q : unknown) {
+        read_exception(c, t, *q, show);
+    }
+    --show->missing;
+    finish_if_complete(c, t, show);
+    return false;
+}
+
 void finish_if_complete(core& c, turn& t, const std::shared_ptr<pending_show>& pending) {
     pending_show& show = *pending;
     if (show.missing > 0) {
         return;
     }
     topic* of = c.topic_by_id(show.of);
+    const bool goes_on = of != nullptr && !show.failed;
+    if (goes_on && (!knows_due(c, t, *of, pending) || !knows_exceptions(c, t, *of, pending))) {
+        return;
+    }
+    for (const queue_id each : std::exchange(show.held, {})) {
+        if (queue* q = c.queue_by_id(each)) {
+            --q->fetches;
+        }
+    }
     if (of == nullptr) {
         c.refuse(t, show.who, {error_code::topic_removed, "the topic was removed meanwhile"});
         return;
     }
     if (show.failed) {
         c.refuse(t, show.who, *show.failed);
-        return;
-    }
-    if (!knows_due(c, t, *of, pending)) {
         return;
     }
     show_result result;
@@ -127,6 +164,7 @@ void read_log(core& c, turn& t, const std::shared_ptr<pending_show>& show) {
 // The exception of one queue, with the record that was kept for it.
 void read_exception(core& c, turn& t, queue& q, const std::shared_ptr<pending_show>& show) {
     ++show->missing;
+    show->asked.insert(q.id);
     with_records(
         c, t, q, {show->offset},
         [show](core& then, turn& later, queue& of, outcome<loaded_records> loaded) {
@@ -135,7 +173,7 @@ void read_exception(core& c, turn& t, queue& q, const std::shared_ptr<pending_sh
             } else if (const auto at = loaded->exceptions.find(show->offset);
                        at != loaded->exceptions.end()) {
                 take_record(*show, at->second.record, at->second.append_time);
-                show->exceptions.emplace(of.id, std::move(at->second.value));
+                show->exceptions[of.id] = std::move(at->second.value);
             }
             --show->missing;
             finish_if_complete(then, later, show);
@@ -186,6 +224,8 @@ void show_message(core& c, turn& t, asker who, const codec::message_show& what) 
         read_log(c, t, show);
     }
     for (const auto& [name, q] : of.queues) {
+        ++q->fetches;
+        show->held.push_back(q->id);
         if (q->book.is_exception(what.offset)) {
             read_exception(c, t, *q, show);
         }

@@ -338,6 +338,40 @@ TEST(showing, a_message_in_every_queue) {
     EXPECT_EQ(h.ask_refused(h.admin, codec::message_show{"t", 2}).code, error_code::not_found);
 }
 
+// Its record is read from the log, which takes a while.
+TEST(showing, what_a_message_became_while_it_was_read) {
+    harness h({.cache_bytes_max = 0});
+    h.make_queue("t/a");
+    h.make_queue("t/b");
+    const auto one = h.connect("worker@host:7");
+    const auto a = h.attach(one, "t/a", 1).queue;
+    h.publish("t", {"x"});
+    const auto got = h.deliveries(one);
+    ASSERT_THAT(got, SizeIs(1));
+    for (int i = 0; i < 3; ++i) {
+        h.publish("t", {"y"});  // out of the cache
+    }
+    h.hold_fetches = true;
+    h.state.apply(request{h.admin, 900, codec::message_show{"t", 0}}, h.now, h.out);
+    ASSERT_THAT(h.out.fetches, SizeIs(1));
+    const fetch of_the_log = h.out.fetches[0];
+    h.out.fetches.clear();
+    h.hold_fetches = false;
+    h.settle(one, a, settle_action::nack, {run_of(got[0])}, 30s, "no");
+    for (int i = 0; i < 4; ++i) {
+        h.publish("t", {"z"});  // the store has it, memory may forget it
+    }
+    h.apply(fetched{of_the_log.id, h.store.read(of_the_log.body)});
+    const auto answer = h.answer_to(h.admin, 900);
+    ASSERT_TRUE(answer);
+    const auto& queues = std::get<show_result>(answer->body).message.queues;
+    ASSERT_THAT(queues, SizeIs(2));
+    EXPECT_EQ(queues[0].state, message_state::retrying);
+    EXPECT_EQ(queues[0].attempts, 1U);
+    EXPECT_EQ(queues[0].history.at(0).reason, "no");
+    EXPECT_EQ(queues[1].state, message_state::ready);
+}
+
 TEST(explaining, every_state_has_its_sentence) {
     harness h;
     h.make_queue("t/q");
