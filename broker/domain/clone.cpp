@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "broker/base/assert.hpp"
 #include "broker/domain/operations.hpp"
 #include "protocol/types/limits.hpp"
 #include "protocol/types/names.hpp"
@@ -97,6 +98,7 @@ void copy_exception(core& c, turn& t, const queue& source, queue& q, offset_t of
         q.schedule.add(offset, value.due, t.retry_now);
     }
     c.emit(t, exception_put{.topic = q.owner.id, .queue = q.id, .offset = offset, .value = value});
+    BROKERD_ASSERT(q.book.is_exception(offset), "{} is no exception of {}", offset, q.path());
     known_exception& known = q.exceptions[offset];
     known.value = std::move(value);
     known.commit = c.gathering;
@@ -177,11 +179,13 @@ void decide_clone(core& c, turn& t, queue& source, const pending_clone& pending)
     clone_watch known = end_clone(c, source);
     for (const interval_set* set : {&source.book.retrying(), &source.book.dead()}) {
         for (offset_t at = set->next_member(0); at != offset_end; at = set->next_member(at + 1)) {
-            if (!known.values().contains(at)) {
-                c.refuse(
-                    t, pending.who,
-                    {error_code::storage_failed,
-                     fmt::format("the attempts of {} are not in the store", source.address(at))});
+            const bool has_record = at >= source.owner.trim || known.records().contains(at);
+            if (!known.values().contains(at) || !has_record) {
+                c.refuse(t, pending.who,
+                         {error_code::storage_failed,
+                          fmt::format("the {} {} not in the store",
+                                      has_record ? "attempts of" : "record of",
+                                      source.address(at) + (has_record ? " are" : " is"))});
                 return;
             }
         }
@@ -220,7 +224,9 @@ void take_looked_up(core& c, turn& t, queue& source, const clone_ptr& pending,
     if (loaded) {
         for (auto& [offset, known] : loaded->exceptions) {
             source.cloning->found(offset, std::move(known.value));
-            if (known.record.owner) {
+            // The log may have it too: then it is no use, and nothing would erase the copy. What
+            // the trim point passes from here on is told.
+            if (known.record.owner && offset < source.owner.trim) {
                 source.cloning->keep(offset, known.append_time, known.record.view);
             }
         }

@@ -62,9 +62,8 @@ public:
     [[nodiscard]] record_map take_records() { return std::move(records_); }
 
 private:
-    // About as many as it takes on the disk.
     [[nodiscard]] static std::size_t bytes_of(const exception_state& value) {
-        constexpr std::size_t fixed = 16;
+        constexpr std::size_t fixed = sizeof(attempt);
         std::size_t bytes = 0;
         for (const attempt& each : value.history) {
             bytes += fixed + each.consumer.size() + each.reason.size();

@@ -359,6 +359,8 @@ append_result rocks_store::apply(commit_number number, std::span<const domain::m
     }
     own.last = number;
     for (const auto& trim : own.translation->take_trims()) {
+        // Not before the records that were copied out of the log can be read.
+        own.topics.trim(trim.first, trim.second);
         own.new_trims.push_back(trim);
     }
     for (const auto& forgotten : own.translation->take_forgotten_ids()) {

@@ -28,7 +28,11 @@ void topic_table::append(topic_id topic, offset_t next_offset, wall_time time) {
 
 void topic_table::trim(topic_id topic, offset_t first) {
     const std::unique_lock lock(mutex_);
-    topic_facts& facts = topics_[topic];
+    const auto at = topics_.find(topic);
+    if (at == topics_.end()) {
+        return;  // removed
+    }
+    topic_facts& facts = at->second;
     facts.trim = std::max(facts.trim, first);
     facts.next_offset = std::max(facts.next_offset, first);
 }

@@ -160,7 +160,6 @@ void write_translation::operator()(const domain::appended& m) {
 }
 
 void write_translation::operator()(const domain::trimmed& m) {
-    topics_.trim(m.topic, m.first);
     put(family::meta, meta_key{m.topic, meta_kind::trim, {}}.encode(),
         trim_value{m.first, topics_.facts(m.topic).last_append});
     trims_.emplace_back(m.topic, m.first);

@@ -246,7 +246,9 @@ public:
     /// the whole state of `queue`: what is done, retrying and dead there; what is leased is ready
     /// in the new one. All of it or nothing; `queue` is left as it is. Returns the settings.
     /// Errors: queue_exists: the name is taken; too_many_queues; busy: it is being moved or cloned
-    /// by another; invalid_argument: more messages are retrying or dead than can be copied.
+    /// by another; invalid_argument: more messages are retrying or dead than can be copied, or
+    /// their attempts or the records kept for them have too many bytes; queue_removed: `queue` went
+    /// meanwhile; resource_disk.
     queue_options clone_queue(std::string_view queue, std::string_view name);
     /// Removes a queue with its state.
     void remove_queue(std::string_view queue);

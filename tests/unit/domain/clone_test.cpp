@@ -241,6 +241,7 @@ TEST_F(clone_test, what_killed_its_consumer_is_given_out_alone) {
     ASSERT_THAT(h.deliveries(two), SizeIs(1));
     clone();
     EXPECT_EQ(count("t/copy"), (state_counts{3, 0, 0, 0, 0}));
+    EXPECT_TRUE(h.store.kept.empty()) << "the log has them";
     const auto three = h.connect();
     h.attach(three, "t/copy");
     EXPECT_THAT(h.deliveries(three), SizeIs(1));
@@ -447,6 +448,37 @@ TEST_F(clone_test, many_are_looked_up_in_slices) {
     EXPECT_EQ(count("t/copy"), (state_counts{many, 0, 0, 0, 0}));
 }
 
+// What was read is not in memory any more when it changes.
+TEST_F(clone_test, what_happens_between_slices_counts) {
+    make(24h);
+    constexpr std::size_t many = 1500;
+    h.ask<codec::ok>(one, codec::set_prefetch{consumer_id{1}, many, 1 << 20});
+    h.publish("t", std::vector<std::string>(many, "x"));
+    h.settle(one, queue, settle_action::reject, runs_of(h.deliveries(one)));
+    h.restart();
+    const fetch first = begin_to_clone();
+    h.hold_fetches = true;
+    h.state.apply(fetched{first.id, h.store.read(first.body)}, h.now, h.out);
+    ASSERT_THAT(h.out.fetches, SizeIs(1));
+    const fetch second = h.out.fetches[0];
+    h.out.fetches.clear();
+    h.hold_fetches = false;
+    h.ask<codec::counted>(h.admin, codec::dead_purge{.queue = "t/q", .until = 1});
+    h.ask<codec::counted>(h.admin, codec::dead_redrive{.queue = "t/q", .from = 1, .until = 2});
+    for (int i = 0; i < 4; ++i) {
+        h.publish("t", {"y"});
+    }
+    h.apply(fetched{second.id, h.store.read(second.body)});
+    expect_cloned();
+    for (int round = 0; round < 2; ++round) {
+        EXPECT_EQ(count("t/copy"), count("t/q"));
+        EXPECT_EQ(count("t/copy").dead, many - 2);
+        EXPECT_EQ(in("copy", 0).state, message_state::done);
+        EXPECT_EQ(in("copy", 1).state, message_state::ready);
+        h.restart();
+    }
+}
+
 // ---- what is for it ----
 
 // Memory has nothing of what is stored; two of six are for the queue, which has looked at none.
@@ -615,6 +647,17 @@ TEST_F(clone_test, attempts_that_are_lost_are_told) {
     const auto lost = refused();
     EXPECT_EQ(lost.code, error_code::storage_failed);
     EXPECT_EQ(lost.text, "the attempts of t/q@3 are not in the store");
+}
+
+TEST_F(clone_test, a_record_that_is_lost_is_told) {
+    make_kept("dead");
+    h.restart();
+    h.store.kept.clear();
+    const auto lost = refused();
+    EXPECT_EQ(lost.code, error_code::storage_failed);
+    EXPECT_EQ(lost.text, "the record of t/q@0 is not in the store");
+    EXPECT_EQ(h.ask_refused(h.admin, codec::queue_remove{"t/copy"}).code,
+              error_code::queue_not_found);
 }
 
 TEST_F(clone_test, copies_so_many_exceptions) {
