@@ -32,7 +32,7 @@ class core;
 class topic;
 struct turn;
 
-// What is known of an id; `commit` holds it, or a later one.
+// What is known of an id. It is in the store once `commit` is.
 struct known_message_id {
     message_id_entry entry;
     commit_number commit;

@@ -104,6 +104,7 @@ std::optional<known_message_id> find_id(core& c, turn& t, topic& of, const std::
     message_id_book& book = ids_of(of);
     if (book.forget_old(t.retry_now, of.settings.message_id_window, of.next_offset())) {
         c.emit(t, book.forgotten(of.id), false);
+        c.retries_put = true;
     }
     return base::seeded_fault(base::fault::forget_message_ids) ? std::nullopt : book.find(id);
 }
@@ -151,6 +152,7 @@ void message_id_window_changed(core& c, turn& t, topic& of, duration_us before) 
         book.forget_all(t.retry_now);
     }
     c.emit(t, book.forgotten(of.id));
+    c.retries_put = true;
 }
 
 void forget_applied_ids(core& c) {

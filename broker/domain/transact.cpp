@@ -219,6 +219,12 @@ outcome<void> check_ids(core& c, turn& t, const pending_transaction& pending) {
         if (!looks_at_id(to, each)) {
             continue;
         }
+        if (!pending.ids.contains({to.id, each.id})) {
+            return refuse(error_code::busy,
+                          fmt::format("topic {} remembers message ids only since the transaction "
+                                      "came; nothing of it was done, try again",
+                                      to.name));
+        }
         const auto known = known_id(c, t, pending, to, each);
         const known_message_id first{{.scheduled = each.later.has_value()}, {}};
         const auto at = new_ones.try_emplace({to.id, each.id}, known.value_or(first)).first;

@@ -43,7 +43,9 @@ bool only_publishes(const std::vector<domain::mutation>& batch) {
     return std::ranges::all_of(batch, [](const domain::mutation& each) {
         return std::holds_alternative<domain::appended>(each) ||
                std::holds_alternative<domain::producer_put>(each) ||
-               std::holds_alternative<domain::message_id_put>(each);
+               std::holds_alternative<domain::message_id_put>(each) ||
+               std::holds_alternative<domain::message_ids_forgotten>(each) ||
+               std::holds_alternative<domain::retry_clock>(each);
     });
 }
 
@@ -211,7 +213,9 @@ bool engine_core::sync_wanted(instant now) const {
 }
 
 bool engine_core::commit_wanted(instant now) const {
-    return !commit_running() && (effects_.prompt || sync_wanted(now));
+    // What was gathered may have led to nothing: then only a commit makes room for more.
+    const bool full = gathered_bytes_ >= gathering_bytes_limit_;
+    return !commit_running() && (effects_.prompt || full || sync_wanted(now));
 }
 
 // Whether the commit that starts is synced, and by when what is not has to be.

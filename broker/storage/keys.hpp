@@ -13,8 +13,7 @@
 //   schedule    shard u16, topic u64, 1, due i64, id u64               scheduled batch
 //               shard u16, topic u64, 2, id u64                        when it is due, its size
 //   expiry      shard u16, topic u64, at i64, LAST offset u64          messages of the chunk
-//   message_ids shard u16, topic u64, id bytes                         what its first publish led
-//   to
+//   message_ids shard u16, topic u64, id bytes                         when and what it led to
 //
 // Topic 0 is the shard itself, queue 0 the topic itself: real ids begin at 1.
 //
@@ -96,7 +95,7 @@ enum class meta_kind : std::uint8_t {
     done_marks = 19,       // for keep_done
     schedule_totals = 20,  // what is scheduled
     expiry_watched = 21,   // messages with a time to live of their own
-    forgotten_ids = 22,    // message ids up to where
+    forgotten_ids = 22,    // before when message ids are
     reserved = 23,         // offsets, ahead of what is stored
     skipped = 24,          // offsets that no message has
     // of a queue

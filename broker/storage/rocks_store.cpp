@@ -182,7 +182,8 @@ open_outcome<void> rocks_store::impl::open() {
     }
     if ((opened->dropped_tail || order.stopped()) && options.warn) {
         options.warn(
-            "the log ended in incomplete data that was never acknowledged; it was dropped");
+            "the log ended in incomplete data that was never synced; it was dropped (of topics of "
+            "durability os it may have been acknowledged)");
     }
     database.emplace(std::move(opened->database));
     const shard_facts& facts = opened->facts;

@@ -148,12 +148,9 @@ struct model_id {
     bool scheduled = false;
     mono_time born{};
     wall_time born_wall{};
-    // Since when its time runs whatever the broker counts by: what is put at one end of a topic is
-    // forgotten together, and a start may begin that anew.
+    // Since when its time runs whatever the broker counts by: the clock of a start may stand where
+    // it was when this came.
     mono_time since{};
-    wall_time since_wall{};
-    offset_t end = 0;     // the topic has to get beyond first
-    bool runs = false;    // and has
     bool old = false;     // a start came in between
     bool fading = false;  // it may have been forgotten
     bool gone = false;    // it must have been

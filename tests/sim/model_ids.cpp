@@ -1,9 +1,8 @@
 // The rules of message ids: which publishes are stored and which were there before.
 //
-// An id is remembered for the window of its topic at least. By which clock the broker counts is its
-// own affair, and so is when it looks: between the earliest moment at which the window can be over
-// and the latest one, a little later, an id is `fading` and either answer is right. A start may
-// count from what the wall clock says, or from itself on.
+// An id is remembered for the window of its topic, and no longer. While the broker runs that is by
+// monotonic time; how much of it a start finds gone is up to the wall clock, so an id that was
+// there before may be `fading`: either answer is right.
 #include <algorithm>
 #include <chrono>
 
@@ -14,10 +13,6 @@ namespace brokerd::sim {
 using namespace std::chrono_literals;
 
 namespace {
-
-// The broker looks now and then, at latest when the world calls it next.
-constexpr duration_us forgets_within = 10s;
-constexpr int window_parts = 64;
 
 std::string shown_id(const std::string& id) {
     return id.starts_with("id") ? id : fmt::format("of {} bytes", id.size());
@@ -111,34 +106,24 @@ void model::learn_id(model_topic& to, std::uint64_t content, bool is_scheduled,
     put.born = now_.mono;
     put.born_wall = wall_;
     put.since = now_.mono;
-    put.since_wall = wall_;
-    put.end = is_scheduled ? to.next() : value;
     id_marks_.push_back(is_scheduled ? "schedule with an id" : "message with an id");
 }
 
-// Time has gone on, and perhaps the topic.
+// Time has gone on.
 void model::age_ids() {
     const bool restarted = std::exchange(ids_restarted_, false);
     for (auto& [name, topic] : state.topics) {
         const duration_us window = topic.id_window;
         for (auto& [id, each] : topic.ids) {
-            const bool begins = !each.runs && topic.end > each.end;
-            if (restarted || begins) {
-                each.runs = each.runs || begins;
-                each.since = now_.mono;
-                each.since_wall = wall_;
-            }
             if (restarted) {
+                each.since = now_.mono;
                 each.old = true;
                 each.gone = false;  // that may have been in a commit that was lost
             }
             const duration_us most = std::max<duration_us>(now_.mono - each.born,  //
                                                            wall_ - each.born_wall);
-            const duration_us least = std::min<duration_us>(now_.mono - each.since,  //
-                                                            wall_ - each.since_wall);
             each.fading = each.fading || most >= window;
-            each.gone = each.gone || (each.runs && each.fading &&
-                                      least > window + window / window_parts + forgets_within);
+            each.gone = each.gone || now_.mono - each.since > window;
         }
     }
 }

@@ -491,6 +491,22 @@ TEST_F(engine_core_test, too_much_gathered_stops_the_inbox_until_the_commit_is_b
     EXPECT_EQ(fetches.maintain_calls, 1) << "much was written: the disk is measured";
 }
 
+TEST_F(engine_core_test, too_much_that_led_to_nothing_does_not_stop_the_inbox_for_good) {
+    start();
+    const auto large = publish_of(std::string(512 * limits::kib, 'x'));
+    std::uint32_t id = 10;
+    while (!core().saturated() && id < 1000) {
+        auto nowhere = large;
+        nowhere.topic = "nowhere";
+        ask(id++, std::move(nowhere));
+    }
+    ASSERT_TRUE(core().saturated());
+    (void)finish();
+    complete();
+    (void)finish();
+    EXPECT_FALSE(core().saturated());
+}
+
 TEST_F(engine_core_test, what_transactions_publish_counts_as_gathered) {
     start();
     make_queue();
