@@ -194,7 +194,8 @@ TEST_F(message_ids_test, a_transaction_sees_what_came_while_it_was_looking) {
 }
 
 TEST_F(message_ids_test, a_transaction_that_came_before_a_topic_remembered_ids_is_to_come_again) {
-    make("returns", 0s);
+    make("returns");
+    set_window(0s);
     h.hold_fetches = true;
     const transaction_request what{.producer = producer_id{7},
                                    .first_sequence = 1,
@@ -202,7 +203,7 @@ TEST_F(message_ids_test, a_transaction_that_came_before_a_topic_remembered_ids_i
     h.state.apply(request{h.admin, 900, what}, h.now, h.out);
     h.state.apply(
         request{h.admin, 901,
-                codec::topic_set{.topic = "returns", .settings = {.message_id_window = 24h}}},
+                codec::topic_set{.topic = "orders", .settings = {.message_id_window = 24h}}},
         h.now, h.out);
     h.hold_fetches = false;
     h.run();

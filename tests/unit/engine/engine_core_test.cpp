@@ -493,17 +493,19 @@ TEST_F(engine_core_test, too_much_gathered_stops_the_inbox_until_the_commit_is_b
 
 TEST_F(engine_core_test, too_much_that_led_to_nothing_does_not_stop_the_inbox_for_good) {
     start();
+    open();
     const auto large = publish_of(std::string(512 * limits::kib, 'x'));
     std::uint32_t id = 10;
-    while (!core().saturated() && id < 1000) {
+    for (std::size_t bytes = 0; bytes <= gathering_bytes_max; bytes += large.batch.view.size()) {
         auto nowhere = large;
         nowhere.topic = "nowhere";
         ask(id++, std::move(nowhere));
     }
-    ASSERT_TRUE(core().saturated());
     (void)finish();
-    complete();
-    (void)finish();
+    if (commits.running) {
+        complete();
+        (void)finish();
+    }
     EXPECT_FALSE(core().saturated());
 }
 
