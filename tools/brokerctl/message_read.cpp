@@ -31,25 +31,13 @@ void print(context& ctx, const stored_message& message) {
     ctx.out().stream_item(message_json(view), message_line(view));
 }
 
-// A message that was removed is shown as such, wherever the broker says so.
-shown_message show_or_removed(context& ctx, const address& at) {
-    try {
-        return ctx.admin().show(at.topic, at.offset);
-    } catch (const error& failure) {
-        if (failure.code() == broker_errc::gone) {
-            return {};
-        }
-        throw;
-    }
-}
-
 struct get_options {
     address at;
     bool raw = false;
 };
 
 exit_code get(context& ctx, const get_options& options) {
-    const auto shown = show_or_removed(ctx, options.at);
+    const auto shown = ctx.admin().show(options.at.topic, options.at.offset);
     if (!shown.message) {
         throw refusal(
             fmt::format("{}: {}; 'brokerctl topic set {} --keep-done DURATION' keeps "
@@ -71,7 +59,7 @@ struct show_options {
 };
 
 exit_code show(context& ctx, const show_options& options) {
-    const auto shown = show_or_removed(ctx, options.at);
+    const auto shown = ctx.admin().show(options.at.topic, options.at.offset);
     if (!shown.message) {
         ctx.out().object({{"topic", options.at.topic},
                           {"offset", options.at.offset},

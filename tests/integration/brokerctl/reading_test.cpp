@@ -107,6 +107,21 @@ TEST_F(brokerctl_test, show_tells_the_state_in_every_queue) {
     EXPECT_THAT(text({"message", "show", "orders@0"}), HasSubstr("orders/billing  dead"));
 }
 
+TEST_F(brokerctl_test, an_offset_that_was_never_stored_says_so) {
+    text({"topic", "create", "clicks", "--durability", "os"});
+    text({"message", "publish", "clicks", "x"});
+    broker.kill();
+    broker.restart();
+    const auto next = as_json({"message", "publish", "clicks", "y"})["offset"];
+    EXPECT_GT(next, 1);
+    for (const auto* verb : {"show", "get"}) {
+        const auto shown = ctl({"message", verb, "clicks@1"});
+        EXPECT_EQ(shown.exit_code, refused) << verb;
+        EXPECT_EQ(shown.out, "") << verb;
+        EXPECT_THAT(shown.err, HasSubstr("clicks@1 was reserved and never stored")) << verb;
+    }
+}
+
 TEST_F(brokerctl_test, a_removed_message_is_done_everywhere) {
     create_orders(3);
     text({"message", "consume", "orders/billing", "--count", "3", "--ack"});
