@@ -74,6 +74,10 @@ constexpr int public_number(error_code code) {
             BROKERD_PUBLIC(too_many_responders)
             BROKERD_PUBLIC(reply_dropped)
             BROKERD_PUBLIC(topic_full)
+            BROKERD_PUBLIC(pattern_not_found)
+            BROKERD_PUBLIC(pattern_exists)
+            BROKERD_PUBLIC(too_many_patterns)
+            BROKERD_PUBLIC(pattern_too_wide)
 #undef BROKERD_PUBLIC
     }
     return -1;

@@ -50,7 +50,7 @@ bool take_records(wire_reader& reader, std::uint32_t bytes, std::uint32_t count,
     return true;
 }
 
-// The history stands between the length of the records and the records.
+// Queue and history stand between the length of the records and the records.
 bool get_run(wire_reader& reader, delivery_run& run) {
     std::uint32_t records_bytes = 0;
     if (!wire<lease_run>::get(reader, run.leases) ||
@@ -58,8 +58,18 @@ bool get_run(wire_reader& reader, delivery_run& run) {
         !reader.number(records_bytes)) {
         return false;
     }
-    if ((run.attempt & has_history) != 0) {
-        run.attempt &= ~has_history;
+    const std::uint32_t marks = run.attempt & (has_history | has_queue);
+    run.attempt &= ~marks;
+    if ((marks & has_queue) != 0) {
+        if (!wire<queue_id>::get(reader, run.queue)) {
+            reader.in_field("queue");
+            return false;
+        }
+        if (run.queue == queue_id{}) {
+            return reader.fail("queue 0");
+        }
+    }
+    if ((marks & has_history) != 0) {
         if (!wire<std::vector<attempt>>::get(reader, run.history)) {
             reader.in_field("history");
             return false;
@@ -131,14 +141,24 @@ std::byte* put_history(std::byte* to, const std::vector<attempt>& history) {
     return history.empty() ? to : wire<std::vector<attempt>>::put(to, history);
 }
 
+constexpr std::size_t queue_bytes(queue_id queue) {
+    return queue == queue_id{} ? 0 : wire<queue_id>::bytes_min;
+}
+
+std::byte* put_queue(std::byte* to, queue_id queue) {
+    return queue == queue_id{} ? to : wire<queue_id>::put(to, queue);
+}
+
 // The attempt's number as it lies in a run.
-std::uint32_t marked(std::uint32_t attempt, const std::vector<brokerd::attempt>& history) {
-    return history.empty() ? attempt : attempt | has_history;
+std::uint32_t marked(std::uint32_t attempt, queue_id queue,
+                     const std::vector<brokerd::attempt>& history) {
+    return attempt | (queue == queue_id{} ? 0 : has_queue) | (history.empty() ? 0 : has_history);
 }
 
 std::byte* put_run(std::byte* to, const delivery_run& run) {
-    to = put_run_head(to, run.leases, run.append_time, marked(run.attempt, run.history),
+    to = put_run_head(to, run.leases, run.append_time, marked(run.attempt, run.queue, run.history),
                       run.records.view.size());
+    to = put_queue(to, run.queue);
     to = put_history(to, run.history);
     return detail::put_raw(to, run.records.view.data(), run.records.view.size());
 }
@@ -155,7 +175,7 @@ constexpr std::size_t head_bytes(const messages&) {
     return messages_head_bytes;
 }
 std::size_t run_bytes(const delivery_run& run) {
-    return delivery_run_bytes + history_bytes(run.history);
+    return delivery_run_bytes + queue_bytes(run.queue) + history_bytes(run.history);
 }
 constexpr std::size_t run_bytes(const message_run&) {
     return message_run_bytes;
@@ -191,10 +211,11 @@ void deliver_writer::append_run(const lease_run& leases, wall_time append_time,
 }
 
 void deliver_writer::append_run(const lease_run& leases, wall_time append_time,
-                                std::uint32_t attempt, const std::vector<brokerd::attempt>& history,
-                                byte_view records) {
-    put_run_head(grow(out_, delivery_run_bytes), leases, append_time, marked(attempt, history),
-                 records.size());
+                                std::uint32_t attempt, queue_id queue,
+                                const std::vector<brokerd::attempt>& history, byte_view records) {
+    put_run_head(grow(out_, delivery_run_bytes), leases, append_time,
+                 marked(attempt, queue, history), records.size());
+    put_queue(grow(out_, queue_bytes(queue)), queue);
     put_history(grow(out_, history_bytes(history)), history);
     out_.insert(out_.end(), records.begin(), records.end());
 }

@@ -19,7 +19,7 @@
 
 namespace brokerd::codec {
 
-// Bytes of a run in front of its records.
+// Bytes of a run in front of its records, without queue and history.
 inline constexpr std::size_t delivery_run_bytes = 24 + 8 + 4 + 4;
 inline constexpr std::size_t message_run_bytes = 8 + 4 + 8 + 4;
 // Bytes of a run's history; none if it is empty.
@@ -35,9 +35,11 @@ public:
                     byte_view records);
     void append_run(const lease_run& leases, wall_time append_time, std::uint32_t attempt,
                     std::span<const byte_view> records);
-    // With how earlier attempts failed, for a peer with the feature attempt_history.
+    // With the queue, 0 = none, for a consumer of a pattern queue; and with how earlier attempts
+    // failed, for a peer with the feature attempt_history.
     void append_run(const lease_run& leases, wall_time append_time, std::uint32_t attempt,
-                    const std::vector<brokerd::attempt>& history, byte_view records);
+                    queue_id queue, const std::vector<brokerd::attempt>& history,
+                    byte_view records);
     // So far; the peer's limit is the caller's to keep.
     [[nodiscard]] std::size_t body_bytes() const;
     // Completes the frame's header.

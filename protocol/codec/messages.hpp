@@ -115,6 +115,14 @@ enum class frame_type : std::uint8_t {
     services = 106,
 
     queue_clone = 107,
+
+    pattern_create = 108,
+    pattern_created = 109,
+    pattern_list = 110,
+    patterns = 111,
+    pattern_remove = 112,
+    pattern_attach = 113,
+    pattern_queues = 114,
 };
 
 // All bytes up to the end of the body: a view into the frame it was decoded from.
@@ -143,6 +151,8 @@ inline constexpr std::uint64_t transactions = 4;
 inline constexpr std::uint64_t services = 8;
 // The broker looks at the ids of messages: one that comes again is not stored again.
 inline constexpr std::uint64_t message_ids = 16;
+// The broker takes pattern_create, pattern_list, pattern_remove and pattern_attach.
+inline constexpr std::uint64_t pattern_queues = 32;
 }  // namespace feature
 
 struct hello {
@@ -164,7 +174,7 @@ struct hello {
                   "feature bits without which the client cannot work"},
             field{"features_offered", &hello::features_offered,
                   "feature bits the client understands: 1 attempt_history, 2 schedules, 4 "
-                  "transactions, 8 services, 16 message_ids"},
+                  "transactions, 8 services, 16 message_ids, 32 pattern_queues"},
             field{"client_name", &hello::client_name,
                   "name@host:pid, shown by tools; at most 255 bytes"}};
     }
@@ -441,10 +451,13 @@ struct delivery_run {
     std::uint32_t attempt = 1;
     bytes_field records{};
     std::vector<brokerd::attempt> history{};  // failed ones; with the feature attempt_history
+    queue_id queue{};                         // for a consumer of a pattern queue; else 0
     bool operator==(const delivery_run&) const = default;
 };
-// The attempt's number as it lies in a run has this bit if a history follows.
+// The attempt's number as it lies in a run has this bit if a history follows, and this one if the
+// queue does, before the history.
 inline constexpr std::uint32_t has_history = std::uint32_t{1} << 31U;
+inline constexpr std::uint32_t has_queue = std::uint32_t{1} << 30U;
 
 struct deliver {
     static constexpr frame_type type = frame_type::deliver;
@@ -452,7 +465,9 @@ struct deliver {
         "Pushed: messages leased to a consumer. Body: consumer u32, then runs up to the end of the "
         "body, each: lease run (24 bytes), append_time i64, attempt u32, records_bytes u32, "
         "records. With the feature attempt_history the highest bit of attempt says that a list of "
-        "attempt stands between records_bytes and records: those that failed, oldest first.";
+        "attempt stands between records_bytes and records: those that failed, oldest first. For a "
+        "consumer of a pattern queue the second highest bit is set, and the queue's identity, u64, "
+        "stands there before it.";
     consumer_id consumer{};
     std::vector<delivery_run> runs{};
     bool operator==(const deliver&) const = default;
@@ -474,7 +489,8 @@ struct settle {
     bool operator==(const settle&) const = default;
     static constexpr auto fields() {
         return std::tuple{
-            field{"queue", &settle::queue, "identity of the queue, from attached"},
+            field{"queue", &settle::queue,
+                  "identity of the queue, from attached or pattern_queues"},
             field{"action", &settle::action, "1 ack, 2 nack, 3 reject, 4 release, 5 extend"},
             field{"confirm", &settle::confirm, "answer with settled when it is durable"},
             field{"delay", &settle::delay,

@@ -31,14 +31,17 @@ namespace brokerd::codec {
     X(schedule_list) X(schedules) X(schedule_cancel)                                                \
     X(transact) X(transacted)                                                                       \
     X(serve) X(unserve) X(service_request) X(requested) X(reply) X(replied)                         \
-    X(service_list) X(services)
+    X(service_list) X(services)                                                                 \
+    X(pattern_create) X(pattern_created) X(pattern_list) X(patterns) X(pattern_remove)              \
+    X(pattern_attach) X(pattern_queues)
 
 // Structs that lie inside messages.
 #define BROKERD_PARTS(X)                                                                            \
     X(topic_settings) X(queue_settings) X(position) X(attempt)                                      \
     X(published_item) X(topic_item) X(queue_item) X(queue_state_item) X(dead_item)                  \
     X(consumer_item) X(connection_item) X(stat_item) X(schedule_item)                                                  \
-    X(transact_publish) X(transact_settle) X(transacted_item) X(service_item)
+    X(transact_publish) X(transact_settle) X(transacted_item) X(service_item)                       \
+    X(pattern_item) X(pattern_held) X(pattern_member) X(pattern_left)
 // clang-format on
 
 template <typename... Messages>

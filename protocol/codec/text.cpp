@@ -59,6 +59,9 @@ void print(std::string& out, const delivery_run& run) {
     print(out, run.leases);
     fmt::format_to(std::back_inserter(out), " append_time=@{}us attempt={} ",
                    to_us(run.append_time), run.attempt);
+    if (run.queue != queue_id{}) {
+        fmt::format_to(std::back_inserter(out), "queue={} ", run.queue.value());
+    }
     print(out, run.records);
 }
 

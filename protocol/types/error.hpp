@@ -76,7 +76,11 @@ namespace brokerd {
     X(responder_not_found,   66, false, false, "no such responder on this connection")              \
     X(too_many_responders,   67, false, false, "the connection has as many responders as it may")   \
     X(reply_dropped,         68, false, false, "there was a reply, but no room for it")             \
-    X(topic_full,            69, true,  false, "the topic holds as much as it may")
+    X(topic_full,            69, true,  false, "the topic holds as much as it may")                 \
+    X(pattern_not_found,     70, false, false, "no such pattern queue")                             \
+    X(pattern_exists,        71, false, false, "the pattern queue exists with another mode")        \
+    X(too_many_patterns,     72, false, false, "there are as many pattern queues as there may be")  \
+    X(pattern_too_wide,      73, false, false, "the pattern matches more topics than it may")
 // clang-format on
 
 enum class error_code : std::uint16_t {

@@ -79,6 +79,15 @@ inline constexpr std::uint32_t consumers_per_connection_max = 100000;
 inline constexpr std::uint32_t queues_per_topic_default = 1000;
 inline constexpr std::uint32_t queues_per_topic_max = 100000;
 
+// Pattern queues. As many rules as a topic may have queues at most, so that a new topic has room
+// for those of all rules.
+inline constexpr std::uint32_t pattern_queues_max = 1000;
+// Queues of one rule that one request makes, changes or removes, as one commit does it; and those
+// that one consumer of a rule, and all such consumers of a connection, are attached to.
+inline constexpr std::uint32_t pattern_topics_max = 10000;
+inline constexpr std::uint32_t pattern_members_per_connection_max = 100000;
+inline constexpr std::uint32_t pattern_page_max = 1000;  // items of one list in pattern_queues
+
 // Leases and retries.
 inline constexpr auto lease_default = 30s;
 inline constexpr auto lease_min = 100ms;

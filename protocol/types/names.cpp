@@ -56,6 +56,14 @@ outcome<void> check_words(std::string_view name, std::size_t bytes_max, std::str
     return {};
 }
 
+// Takes the first word off `name`.
+std::string_view take_word(std::string_view& name) {
+    const std::size_t dot = name.find('.');
+    const std::string_view word = name.substr(0, dot);
+    name = dot == std::string_view::npos ? std::string_view{} : name.substr(dot + 1);
+    return word;
+}
+
 outcome<offset_t> parse_offset(std::string_view digits, std::string_view whole) {
     offset_t offset = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), offset);
@@ -116,6 +124,88 @@ outcome<queue_path> parse_queue_path(std::string_view text) {
 
 std::string to_string(const queue_path& path) {
     return path.topic + "/" + path.queue;
+}
+
+outcome<void> check_pattern(std::string_view pattern) {
+    // What is left when each wildcard is a word of its own is a name.
+    std::string as_name;
+    std::size_t wildcards = 0;
+    std::string_view rest = pattern.substr(0, limits::topic_name_bytes_max + 1);
+    while (!rest.empty()) {
+        const bool ends = rest.find('.') == std::string_view::npos;
+        const std::string_view word = take_word(rest);
+        if (word == ">" && !ends) {
+            return refuse(error_code::invalid_name,
+                          fmt::format("the pattern \"{}\" has words behind its >, which stands "
+                                      "for all that follow; write * for one word",
+                                      printable(pattern)));
+        }
+        const bool wildcard = word == "*" || word == ">";
+        wildcards += wildcard ? 1 : 0;
+        as_name += wildcard ? "x" : word;
+        as_name += ends ? "" : ".";
+    }
+    if (auto checked = check_words(as_name, limits::topic_name_bytes_max, "topic"); !checked) {
+        if (as_name.find_first_of("*>") != std::string::npos) {
+            return refuse(error_code::invalid_name,
+                          fmt::format("the pattern \"{}\" has a * or > within a word; they stand "
+                                      "for whole words",
+                                      printable(pattern)));
+        }
+        return refuse(
+            error_code::invalid_name,
+            fmt::format("\"{}\" is no pattern: {}", printable(pattern), checked.error().text));
+    }
+    if (wildcards == 0) {
+        return refuse(error_code::invalid_name,
+                      fmt::format("\"{}\" is no pattern: it has neither * (one word) nor > (one "
+                                  "or more words at the end)",
+                                  printable(pattern)));
+    }
+    return {};
+}
+
+outcome<queue_path> parse_pattern_path(std::string_view text) {
+    const std::size_t slash = text.find('/');
+    if (slash == std::string_view::npos) {
+        return refuse(
+            error_code::invalid_name,
+            fmt::format("\"{}\" is no pattern queue; write PATTERN/QUEUE", printable(text)));
+    }
+    if (auto checked = check_pattern(text.substr(0, slash)); !checked) {
+        return std::unexpected(checked.error());
+    }
+    if (auto checked = check_queue_name(text.substr(slash + 1)); !checked) {
+        return std::unexpected(checked.error());
+    }
+    return queue_path{std::string(text.substr(0, slash)), std::string(text.substr(slash + 1))};
+}
+
+bool pattern_matches(std::string_view pattern, std::string_view topic) {
+    while (!pattern.empty() && !topic.empty()) {
+        const std::string_view wanted = take_word(pattern);
+        if (wanted == ">") {
+            return true;
+        }
+        if (const std::string_view word = take_word(topic); wanted != "*" && wanted != word) {
+            return false;
+        }
+    }
+    return pattern.empty() && topic.empty();
+}
+
+bool patterns_overlap(std::string_view one, std::string_view other) {
+    while (!one.empty() && !other.empty()) {
+        const std::string_view left = take_word(one);
+        const std::string_view right = take_word(other);
+        if (left == ">" || right == ">") {
+            return true;
+        }
+        if (left != "*" && right != "*" && left != right) {
+            return false;
+        }
+    }
+    return one.empty() && other.empty();
 }
 
 outcome<message_address> parse_message_address(std::string_view text) {

@@ -32,6 +32,15 @@ struct queue_path {
 [[nodiscard]] outcome<queue_path> parse_queue_path(std::string_view text);
 [[nodiscard]] std::string to_string(const queue_path& path);
 
+// `pattern/queue`: a pattern has the form of a topic name in which words may be `*`, exactly one
+// word, and the last one `>`, one or more words; at least one of them is.
+[[nodiscard]] outcome<void> check_pattern(std::string_view pattern);
+// Such a path, both parts valid; `topic` is the pattern.
+[[nodiscard]] outcome<queue_path> parse_pattern_path(std::string_view text);
+// Whether a topic name is one that the pattern means; whether there are names that both mean.
+[[nodiscard]] bool pattern_matches(std::string_view pattern, std::string_view topic);
+[[nodiscard]] bool patterns_overlap(std::string_view one, std::string_view other);
+
 // `topic@offset` or `topic/queue@offset`; the offset is optional only where said.
 struct message_address {
     std::string topic{};

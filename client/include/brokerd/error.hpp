@@ -83,6 +83,10 @@ enum class broker_errc {
     too_many_responders = 67,
     reply_dropped = 68,
     topic_full = 69,
+    pattern_not_found = 70,
+    pattern_exists = 71,
+    too_many_patterns = 72,
+    pattern_too_wide = 73,
 };
 
 /// Category "brokerd client": values are those of client_errc.

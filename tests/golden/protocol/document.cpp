@@ -227,6 +227,12 @@ std::string limit_table() {
     row("consumers of a connection", count(consumers_per_connection_default),
         count(consumers_per_connection_max));
     row("queues of a topic", count(queues_per_topic_default), count(queues_per_topic_max));
+    fixed("pattern queues; and never more than a topic may have queues", count(pattern_queues_max));
+    fixed("queues that one request about a pattern queue makes, changes or removes",
+          count(pattern_topics_max));
+    fixed("queues that a consumer of a pattern queue is attached to", count(pattern_topics_max));
+    fixed("queues that all such consumers of a connection are attached to",
+          count(pattern_members_per_connection_max));
     fixed("retrying and dead messages that a clone of a queue copies", count(clone_exceptions_max));
     fixed("of these, bytes of those that the topic does not hold any more",
           size_text(clone_bytes_max));
@@ -348,6 +354,7 @@ std::map<std::string, std::string> blocks() {
             {"topic messages", messages_between(40, 45)},
             {"queue messages", messages_between(48, 59)},
             {"clone messages", messages_between(107, 107)},
+            {"pattern messages", messages_between(108, 114)},
             {"transaction messages", messages_between(60, 61)},
             {"reading messages", messages_between(64, 67)},
             {"dead messages", messages_between(72, 75)},

@@ -54,7 +54,7 @@ TEST(deliver_writer, writes_a_history) {
     encode_frame(by_encoder, 0, expected);
     byte_buffer by_writer;
     deliver_writer writer(by_writer, consumer_id(7));
-    writer.append_run(expected.runs[0].leases, wall_from_us(6), 3, history, record);
+    writer.append_run(expected.runs[0].leases, wall_from_us(6), 3, {}, history, record);
     EXPECT_EQ(writer.body_bytes(), body_size(expected));
     writer.finish();
     EXPECT_EQ(by_writer, by_encoder);
@@ -64,13 +64,44 @@ TEST(deliver_writer, writes_a_history) {
     // A message that did not fail before is written as without the feature.
     byte_buffer plain;
     deliver_writer first(plain, consumer_id(7));
-    first.append_run(expected.runs[0].leases, wall_from_us(6), 1, {}, record);
+    first.append_run(expected.runs[0].leases, wall_from_us(6), 1, {}, {}, record);
     first.finish();
     byte_buffer without;
     deliver_writer second(without, consumer_id(7));
     second.append_run(expected.runs[0].leases, wall_from_us(6), 1, record);
     second.finish();
     EXPECT_EQ(plain, without);
+}
+
+TEST(deliver_writer, writes_the_queue_of_a_run) {
+    const byte_buffer record = records(1);
+    const std::vector<attempt> history{{wall_from_us(3), attempt_outcome::nacked, "a@b:1", "no"}};
+    const lease_run leases{20, 1, broker_epoch(2), 103};
+    const deliver expected{
+        .consumer = consumer_id(7),
+        .runs = {{leases, wall_from_us(6), 1, {record}, {}, queue_id(9)},
+                 {leases, wall_from_us(6), 3, {record}, history, queue_id(0x1122334455667788)}}};
+    byte_buffer by_encoder;
+    encode_frame(by_encoder, 0, expected);
+    byte_buffer by_writer;
+    deliver_writer writer(by_writer, consumer_id(7));
+    for (const delivery_run& run : expected.runs) {
+        writer.append_run(leases, wall_from_us(6), run.attempt, run.queue, run.history, record);
+    }
+    EXPECT_EQ(writer.body_bytes(), body_size(expected));
+    writer.finish();
+    EXPECT_EQ(by_writer, by_encoder);
+    // As a client reads it: bit 30 of the attempt, then the identity in front of the records.
+    constexpr std::size_t attempt_at = frame_header_bytes + 4 + 24 + 8;
+    EXPECT_EQ(load_le<std::uint32_t>(by_writer.data() + attempt_at), 0x40000001U);
+    EXPECT_EQ(load_le<std::uint64_t>(by_writer.data() + attempt_at + 8), 9U);
+    const auto decoded = decode<deliver>(byte_view(by_writer).subspan(frame_header_bytes));
+    ASSERT_TRUE(decoded) << decoded.error().text;
+    EXPECT_EQ(*decoded, expected);
+    store_le(by_writer.data() + attempt_at + 8, std::uint64_t{0});
+    const auto none = decode<deliver>(byte_view(by_writer).subspan(frame_header_bytes));
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code, error_code::malformed);
 }
 
 TEST(delivery, an_empty_history_is_refused) {
