@@ -1,4 +1,5 @@
 // Creating, changing, pausing and removing queues.
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -34,10 +35,7 @@ void answer_existing(core& c, turn& t, asker who, const codec::queue_create& wha
 void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
                 const std::string& name, topic& of, bool topic_is_new, offset_t start) {
     queue& q = add_queue(c, t, of, name, what.mode, what.settings, start);
-    skip_in_queue(c, t, q, start);
-    expire_again(c, t, of, start);
-    set_sieve(c, q);
-    sift_again(c, t, q, start);
+    begin_queue(c, t, q, start);
     c.answer(t, who, c.gathering,
              codec::queue_created{.created = true,
                                   .topic_created = topic_is_new,
@@ -46,7 +44,44 @@ void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
                                   .differing = {}});
 }
 
-// As a queue has them: the filter in its canonical form.
+// Neither does exist; a pattern queue may make the queue with the topic.
+void make_both(core& c, turn& t, asker who, const codec::queue_create& what,
+               const queue_path& path) {
+    const auto rules = patterns_for(c, path.topic);
+    const auto same = std::ranges::find(rules, path.queue,
+                                        [](const pattern_queue* each) { return each->rule.queue; });
+    if (same != rules.end() && (*same)->rule.mode != what.mode) {
+        c.refuse(t, who,
+                 {error_code::queue_exists,
+                  fmt::format("the pattern queue {} makes queue {} with mode {} when topic {} is "
+                              "created; choose this mode or another name",
+                              (*same)->path(), to_string(path), to_string((*same)->rule.mode),
+                              path.topic)});
+        return;
+    }
+    if (same == rules.end() && rules.size() >= c.options.queues_per_topic_max) {
+        c.refuse(t, who,
+                 {error_code::too_many_queues,
+                  fmt::format("pattern queues make {} queues in topic {}, as many as it may have",
+                              rules.size(), path.topic)});
+        return;
+    }
+    topic& made = make_topic(c, t, path.topic, topic_settings{});
+    if (same == rules.end()) {
+        make_queue(c, t, who, what, path.queue, made, true, 0);
+        return;
+    }
+    const queue& q = *made.queues.find(path.queue)->second;
+    c.answer(t, who, c.gathering,
+             codec::queue_created{.created = true,
+                                  .topic_created = true,
+                                  .queue = q.id,
+                                  .settings = q.settings,
+                                  .differing = differing(what.settings, q.settings)});
+}
+
+}  // namespace
+
 outcome<queue_settings> settled(const queue_settings& asked) {
     if (auto checked = check_settings(asked); !checked) {
         return std::unexpected(checked.error());
@@ -62,7 +97,12 @@ outcome<queue_settings> settled(const queue_settings& asked) {
     return settings;
 }
 
-}  // namespace
+void begin_queue(core& c, turn& t, queue& q, offset_t start) {
+    skip_in_queue(c, t, q, start);
+    expire_again(c, t, q.owner, start);
+    set_sieve(c, q);
+    sift_again(c, t, q, start);
+}
 
 queue& add_queue(core& c, turn& t, topic& of, const std::string& name, queue_mode mode,
                  const queue_settings& settings, offset_t start) {
@@ -84,6 +124,7 @@ queue& add_queue(core& c, turn& t, topic& of, const std::string& name, queue_mod
     q.unused_since = t.now.mono;
     c.arm(q, q.expires_at());
     c.note_trim(of);
+    join_patterns(c, t, q);
     return q;
 }
 
@@ -152,8 +193,7 @@ void create_queue(core& c, turn& t, asker who, const codec::queue_create& asked)
             c.refuse(t, who, found.error());
             return;
         }
-        topic& made = make_topic(c, t, path->topic, topic_settings{});
-        make_queue(c, t, who, what, path->queue, made, true, 0);
+        make_both(c, t, who, what, *path);
         return;
     }
     topic& of = **found;
@@ -190,36 +230,40 @@ void set_queue(core& c, turn& t, asker who, const codec::queue_set& what) {
         c.refuse(t, who, found.error());
         return;
     }
-    auto settings = settled(what.settings);
+    const auto settings = settled(what.settings);
     if (!settings) {
         c.refuse(t, who, settings.error());
         return;
     }
-    queue& q = **found;
-    if (q.settings != *settings) {
-        if (q.settings.expires != settings->expires) {
-            q.unused_since = t.now.mono;  // not for what was before
-        }
-        const bool takes_others =
-            q.settings.filter != settings->filter || q.settings.until != settings->until;
-        q.settings = *std::move(settings);
-        q.changed = c.gathering;
-        if (takes_others) {
-            set_sieve(c, q);
-        }
-        emit_changed(c, t, q);
-        if (takes_others) {
-            sift_again(c, t, q, q.book.floor());
-        }
-        if (q.order) {
-            q.order->keys.make_all_runnable();  // after_failure may have changed
-            free_due(q);
-        }
-        c.arm(q, q.expires_at());
-        retry_postponed(c, t, q.owner);
-        c.wake(q);
+    change_settings(c, t, **found, *settings);
+    c.answer(t, who, (*found)->changed, codec::ok{});
+}
+
+void change_settings(core& c, turn& t, queue& q, const queue_settings& settings) {
+    if (q.settings == settings) {
+        return;
     }
-    c.answer(t, who, q.changed, codec::ok{});
+    if (q.settings.expires != settings.expires) {
+        q.unused_since = t.now.mono;  // not for what was before
+    }
+    const bool takes_others =
+        q.settings.filter != settings.filter || q.settings.until != settings.until;
+    q.settings = settings;
+    q.changed = c.gathering;
+    if (takes_others) {
+        set_sieve(c, q);
+    }
+    emit_changed(c, t, q);
+    if (takes_others) {
+        sift_again(c, t, q, q.book.floor());
+    }
+    if (q.order) {
+        q.order->keys.make_all_runnable();  // after_failure may have changed
+        free_due(q);
+    }
+    c.arm(q, q.expires_at());
+    retry_postponed(c, t, q.owner);
+    c.wake(q);
 }
 
 void pause_queue(core& c, turn& t, asker who, const codec::queue_pause& what) {
@@ -239,6 +283,7 @@ void pause_queue(core& c, turn& t, asker who, const codec::queue_pause& what) {
 }
 
 void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& text) {
+    leave_patterns(c, q);
     end_consumers(c, t, q, code, text);
     std::erase(c.woken, &q);
     std::erase(c.changed_queues, &q);

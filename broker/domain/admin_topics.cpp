@@ -47,6 +47,7 @@ topic& make_topic(core& c, turn& t, const std::string& name, const topic_setting
     c.topics_by_name.emplace(name, &of);
     c.emit(t, topic_created{of.id, of.name, of.settings, of.created});
     expiry_changed(c, t, of);
+    make_pattern_queues(c, t, of);
     return of;
 }
 

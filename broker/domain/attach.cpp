@@ -12,31 +12,9 @@
 namespace brokerd::domain {
 namespace {
 
-outcome<void> check_prefetch(std::uint64_t messages, std::uint64_t bytes) {
-    if (messages > limits::prefetch_messages_max || bytes > limits::prefetch_bytes_max) {
-        return refuse(error_code::invalid_argument,
-                      fmt::format("a prefetch of {} messages or {} bytes is more than the {} "
-                                  "messages and {} bytes allowed",
-                                  messages, bytes, limits::prefetch_messages_max,
-                                  limits::prefetch_bytes_max));
-    }
-    return {};
-}
-
 outcome<void> check_attach(core& c, const connection* from, const codec::attach& what) {
-    if (from == nullptr) {
-        return refuse(error_code::unexpected, "the connection is not known to the broker any more");
-    }
-    if (from->consumers.contains(what.consumer)) {
-        return refuse(error_code::consumer_exists,
-                      fmt::format("consumer {} is in use on this connection; choose another id",
-                                  what.consumer.value()));
-    }
-    if (from->consumers.size() >= c.options.consumers_per_connection_max) {
-        return refuse(error_code::too_many_consumers,
-                      fmt::format("this connection has {} consumers, as many as it may; detach "
-                                  "some or use another connection",
-                                  from->consumers.size()));
+    if (auto checked = check_attachable(c, from, what.consumer); !checked) {
+        return checked;
     }
     if (auto checked = check_runs(what.held); !checked) {
         return checked;
@@ -48,12 +26,8 @@ outcome<void> check_attach(core& c, const connection* from, const codec::attach&
 
 void move_span(core& c, queue& q, consumer& one, lease_span span, mono_time deadline) {
     give_back_room(q, span);
-    if (one.leased == 0 || span.first_lease() < one.oldest_lease) {
-        one.oldest_lease = span.first_lease();
-    }
-    one.leased += span.run.count;
-    one.leased_bytes += span.bytes;
-    one.alone = one.alone || (span.exception && must_be_alone(*span.exception));
+    one.hold(span.first_lease(), span.run.count, span.bytes);
+    one.shared->alone = one.shared->alone || (span.exception && must_be_alone(*span.exception));
     span.holder = &one;
     span.deadline = deadline;
     q.leases.add(std::move(span));
@@ -80,6 +54,77 @@ void take_up_late(core& c, turn& t, queue& q, consumer& one, const lease_run& ru
     }
 }
 
+void finish_attach(core& c, turn& t, asker who, const codec::attach& what, queue& q,
+                   const exception_map& exceptions) {
+    connection* from = c.find_connection(who.connection);
+    if (auto checked = check_attach(c, from, what); !checked) {
+        if (from != nullptr) {
+            c.refuse(t, who, checked.error());
+        }
+        return;
+    }
+    auto made = std::make_unique<consumer>();
+    consumer& one = *made;
+    one.connection = who.connection;
+    one.id = what.consumer;
+    one.name = from->name;
+    one.from = &q;
+    one.attached = t.wall;
+    one.own.prefetch_messages = from->draining ? 0 : what.prefetch_messages;
+    one.own.prefetch_bytes = what.prefetch_bytes;
+    one.own.limit = what.limit;
+    from->consumers.emplace(what.consumer, std::move(made));
+    q.consumers.push_back(&one);
+    auto gone = take_up_held(c, t, q, one, what.held, exceptions);
+    // Attempts taken back are not durable yet, but a client may act on them at once: at worst they
+    // count again after a crash.
+    c.answer(t, who, q.changed,
+             codec::attached{.queue = q.id,
+                             .lease = q.settings.lease,
+                             .attempts = q.settings.attempts,
+                             .gone = std::move(gone)});
+    q.offer(one);
+    c.wake(q);
+}
+
+template <typename Map>
+auto* find_in(const Map& of, consumer_id id) {
+    const auto at = of.find(id);
+    return at == of.end() ? nullptr : at->second.get();
+}
+
+}  // namespace
+
+outcome<void> check_prefetch(std::uint64_t messages, std::uint64_t bytes) {
+    if (messages > limits::prefetch_messages_max || bytes > limits::prefetch_bytes_max) {
+        return refuse(error_code::invalid_argument,
+                      fmt::format("a prefetch of {} messages or {} bytes is more than the {} "
+                                  "messages and {} bytes allowed",
+                                  messages, bytes, limits::prefetch_messages_max,
+                                  limits::prefetch_bytes_max));
+    }
+    return {};
+}
+
+outcome<void> check_attachable(const core& c, const connection* from, consumer_id id) {
+    if (from == nullptr) {
+        return refuse(error_code::unexpected, "the connection is not known to the broker any more");
+    }
+    if (from->consumers.contains(id) || from->groups.contains(id)) {
+        return refuse(
+            error_code::consumer_exists,
+            fmt::format("consumer {} is in use on this connection; choose another id", id.value()));
+    }
+    const std::size_t count = from->consumers.size() + from->groups.size();
+    if (count >= c.options.consumers_per_connection_max) {
+        return refuse(error_code::too_many_consumers,
+                      fmt::format("this connection has {} consumers, as many as it may; detach "
+                                  "some or use another connection",
+                                  count));
+    }
+    return {};
+}
+
 std::vector<lease_run> take_up_held(core& c, turn& t, queue& q, consumer& one,
                                     const std::vector<lease_run>& held,
                                     const exception_map& exceptions) {
@@ -103,40 +148,6 @@ std::vector<lease_run> take_up_held(core& c, turn& t, queue& q, consumer& one,
     return gone;
 }
 
-void finish_attach(core& c, turn& t, asker who, const codec::attach& what, queue& q,
-                   const exception_map& exceptions) {
-    connection* from = c.find_connection(who.connection);
-    if (auto checked = check_attach(c, from, what); !checked) {
-        if (from != nullptr) {
-            c.refuse(t, who, checked.error());
-        }
-        return;
-    }
-    auto made = std::make_unique<consumer>();
-    consumer& one = *made;
-    one.connection = who.connection;
-    one.id = what.consumer;
-    one.name = from->name;
-    one.from = &q;
-    one.attached = t.wall;
-    one.prefetch_messages = from->draining ? 0 : what.prefetch_messages;
-    one.prefetch_bytes = what.prefetch_bytes;
-    one.limit = what.limit;
-    from->consumers.emplace(what.consumer, std::move(made));
-    q.consumers.push_back(&one);
-    auto gone = take_up_held(c, t, q, one, what.held, exceptions);
-    // Attempts taken back are not durable yet, but a client may act on them at once: at worst they
-    // count again after a crash.
-    c.answer(t, who, q.changed,
-             codec::attached{.queue = q.id,
-                             .lease = q.settings.lease,
-                             .attempts = q.settings.attempts,
-                             .gone = std::move(gone)});
-    q.offer(one);
-    c.wake(q);
-}
-
-// Ends a consumer: its leases go back to the queue, as an attempt each if it was `lost`.
 void end_consumer(core& c, turn& t, consumer& one, bool lost) {
     queue& q = *one.from;
     std::vector<lease_span> spans = q.leases.take_of(one);
@@ -159,8 +170,6 @@ void end_consumer(core& c, turn& t, consumer& one, bool lost) {
     }
     c.wake(q);
 }
-
-}  // namespace
 
 void attach(core& c, turn& t, asker who, const codec::attach& what) {
     const auto q = c.find_queue(what.queue);
@@ -201,13 +210,16 @@ void detach(core& c, turn& t, asker who, const codec::detach& what) {
             // Not before its last delivery: behind the answer its id may name another consumer.
             const topic& of = at->second->from->owner;
             const bool early = is_os(c, of);
-            commit_number depends_on = at->second->depends_on;
+            commit_number depends_on = at->second->own.depends_on;
             if (early) {  // deliveries from before it was so may wait for more
                 depends_on = std::max(depends_on, of.changed);
             }
             end_consumer(c, t, *at->second, false);
             from->consumers.erase(at);
             c.answer(t, who, depends_on, codec::ok{}, early);
+            return;
+        }
+        if (detach_group(c, t, who, what)) {
             return;
         }
     }
@@ -218,9 +230,9 @@ void detach(core& c, turn& t, asker who, const codec::detach& what) {
 
 void set_prefetch(core& c, turn& t, asker who, const codec::set_prefetch& what) {
     connection* from = c.find_connection(who.connection);
-    const auto at =
-        from == nullptr ? decltype(from->consumers.end()){} : from->consumers.find(what.consumer);
-    if (from == nullptr || at == from->consumers.end()) {
+    consumer* const one = from == nullptr ? nullptr : find_in(from->consumers, what.consumer);
+    consumer_group* const group = from == nullptr ? nullptr : find_in(from->groups, what.consumer);
+    if (one == nullptr && group == nullptr) {
         c.refuse(
             t, who,
             {error_code::consumer_not_found,
@@ -231,11 +243,20 @@ void set_prefetch(core& c, turn& t, asker who, const codec::set_prefetch& what) 
         c.refuse(t, who, checked.error());
         return;
     }
-    consumer& one = *at->second;
-    one.prefetch_messages = from->draining ? 0 : what.messages;
-    one.prefetch_bytes = what.bytes;
-    one.from->offer(one);
-    c.wake(*one.from);
+    const std::uint32_t messages = from->draining ? 0 : what.messages;
+    consumer_room& room = group != nullptr ? group->room : one->own;
+    room.prefetch_bytes = what.bytes;
+    if (group != nullptr && group->attaching) {
+        group->wanted_messages = messages;
+    } else {
+        room.prefetch_messages = messages;
+    }
+    if (group != nullptr) {
+        group->note();
+    } else {
+        one->from->offer(*one);
+        c.wake(*one->from);
+    }
     c.answer(t, who, {}, codec::ok{});
 }
 
@@ -247,7 +268,11 @@ void close_connection(core& c, turn& t, const connection_closed& what) {
     leave_services(c, t, what.connection);
     if (what.goodbye && from->waiting_settles > 0) {
         for (const auto& [id, one] : from->consumers) {
-            one->prefetch_messages = 0;
+            one->own.prefetch_messages = 0;
+        }
+        for (const auto& [id, group] : from->groups) {
+            group->room.prefetch_messages = 0;
+            group->wanted_messages = 0;
         }
         from->behind_settles.emplace_back(
             [&c, what](turn& then) { close_connection(c, then, what); });
@@ -256,6 +281,7 @@ void close_connection(core& c, turn& t, const connection_closed& what) {
     for (const auto& [id, one] : from->consumers) {
         end_consumer(c, t, *one, !what.goodbye);
     }
+    end_groups(c, t, *from, !what.goodbye);
     if (from->waiting_reads > 0) {
         for (const topic_id id : c.topics_waiting) {
             std::erase_if(c.topics.at(id)->waiting, [&](const waiting_read& each) {
@@ -286,6 +312,10 @@ void settle_waited(core& c, turn& t, connection_id id) {
 void end_consumers(core& c, turn& t, queue& q, error_code code, const std::string& text) {
     const std::vector<consumer*> ended = q.consumers;
     for (consumer* one : ended) {
+        if (one->group != nullptr) {
+            leave_group(c, t, *one, code, text);
+            continue;
+        }
         c.answer(t, {one->connection, 0}, c.gathering,
                  codec::detached{.consumer = one->id, .code = code, .text = text});
         connection* from = c.find_connection(one->connection);

@@ -70,6 +70,10 @@ struct handle_request {
     void operator()(codec::serve& what) const { serve(c, t, who, what); }
     void operator()(codec::unserve& what) const { unserve(c, t, who, what); }
     void operator()(codec::service_list& what) const { list_services(c, t, who, what); }
+    void operator()(codec::pattern_create& what) const { create_pattern(c, t, who, what); }
+    void operator()(codec::pattern_list& what) const { list_patterns(c, t, who, what); }
+    void operator()(codec::pattern_remove& what) const { remove_pattern(c, t, who, what); }
+    void operator()(codec::pattern_attach& what) const { attach_pattern(c, t, who, what); }
 };
 
 struct handle_command {
@@ -245,6 +249,7 @@ std::vector<std::string> broker_state::warnings() const {
             }
         }
     }
+    warn_of_groups(c, warnings);
     return warnings;
 }
 

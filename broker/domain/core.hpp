@@ -21,7 +21,9 @@
 #include "broker/domain/chunk_cache.hpp"
 #include "broker/domain/command.hpp"
 #include "broker/domain/consumer.hpp"
+#include "broker/domain/consumer_group.hpp"
 #include "broker/domain/effects.hpp"
+#include "broker/domain/pattern_queue.hpp"
 #include "broker/domain/producer_table.hpp"
 #include "broker/domain/queue.hpp"
 #include "broker/domain/service_table.hpp"
@@ -47,6 +49,7 @@ struct asker {
 struct connection {
     std::string name;
     std::map<consumer_id, std::unique_ptr<consumer>> consumers;
+    std::map<consumer_id, std::unique_ptr<consumer_group>> groups;  // of pattern queues
     std::uint32_t waiting_reads = 0;
     bool draining = false;  // consumers and responders get nothing new, whatever they ask for
     // Settles that wait for exceptions, and what waits for them in turn: a detach or a goodbye
@@ -135,6 +138,8 @@ public:
     std::map<std::string, topic*, std::less<>> topics_by_name;
     std::unordered_map<queue_id, queue*> queues;  // only to find; never iterated
     std::map<connection_id, connection> connections;
+    std::map<std::string, std::unique_ptr<pattern_queue>, std::less<>> patterns;  // by path
+    std::vector<consumer_group*> noted_groups;  // whose lines dispatch has to look at
     producer_table producers;
     service_table services;
     chunk_cache cache;

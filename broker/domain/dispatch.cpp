@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/domain/consumer_group.hpp"
 #include "broker/domain/dispatch_steps.hpp"
 
 namespace brokerd::domain {
@@ -115,7 +116,8 @@ given give_share(core& c, turn& t, queue& q, consumer& one, std::uint64_t share)
         }
         return given::some;
     }
-    std::uint64_t quantum = q.candidates.size() == 1 ? one.room() : share;
+    const bool only_one = q.candidates.size() == 1 && one.group == nullptr;
+    std::uint64_t quantum = only_one ? one.room() : share;
     if (retries_wait) {
         quantum = std::min<std::uint64_t>(quantum, retry_share_max);
     }
@@ -177,6 +179,21 @@ void dispatch_queue(core& c, turn& t, queue& q) {
     c.arm(q, std::min(next_due, q.leases.earliest()));
 }
 
+// Room has come for these consumers: their queues are dispatched in turn, as far as it goes.
+void share_rooms(core& c, turn& t) {
+    for (std::size_t i = 0; i < c.noted_groups.size(); ++i) {
+        consumer_group& group = *c.noted_groups[i];
+        group.noted = false;
+        consumer* next = group.retry_claim();
+        for (next = next != nullptr ? next : group.take_first(); next != nullptr;
+             next = group.take_first()) {
+            next->from->admit(*next);
+            dispatch_queue(c, t, *next->from);
+        }
+    }
+    c.noted_groups.clear();
+}
+
 }  // namespace
 
 bool must_be_alone(const exception_state& value) {
@@ -191,7 +208,8 @@ void dispatch_all(core& c, turn& t) {
         q->woken = false;
         dispatch_queue(c, t, *q);
     }
-    // Nothing above gives room or messages to another queue, so the list is still empty but for
+    share_rooms(c, t);
+    // Nothing above gives messages to another queue, so the list is still empty but for
     // queues whose exceptions were all in memory; its storage is used again.
     woken.clear();
     if (c.woken.empty()) {

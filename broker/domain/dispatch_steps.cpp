@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "broker/domain/consumer_group.hpp"
 #include "protocol/types/limits.hpp"
 #include "protocol/types/names.hpp"
 
@@ -41,24 +42,27 @@ void request_window(core& c, turn& t, queue& q, offset_t from) {
 
 void deliver(core& c, turn& t, consumer& one, record_run run, commit_number depends_on) {
     const topic& of = one.from->owner;
+    consumer_room& room = *one.shared;
     const bool early = is_os(c, of);
     // Not before what was given out when the topic was another.
-    depends_on = c.depend(early ? std::max(depends_on, of.changed) : depends_on, early);
-    one.depends_on = std::max(one.depends_on, depends_on);
+    depends_on = std::max({depends_on, room.attached, early ? of.changed : commit_number{}});
+    depends_on = c.depend(depends_on, early);
+    room.depends_on = std::max(room.depends_on, depends_on);
     const std::size_t bytes = run.records.view.size();
     one.delivered += run.leases.count;
+    room.delivered += run.leases.count;
     c.counters.delivered_messages += run.leases.count;
-    if (one.output_turn == c.dispatch_number && one.output_bytes + bytes <= output_bytes_max) {
-        output& open = t.out.outputs[one.output_index];
-        if (open.depends_on == depends_on) {
-            one.output_bytes += bytes;
+    if (room.output_turn == c.dispatch_number && room.output_bytes + bytes <= output_bytes_max) {
+        output& open = t.out.outputs[room.output_index];
+        if (open.depends_on == depends_on && open.when_applied == early) {
+            room.output_bytes += bytes;
             std::get<delivery>(open.body).runs.push_back(std::move(run));
             return;
         }
     }
-    one.output_turn = c.dispatch_number;
-    one.output_index = t.out.outputs.size();
-    one.output_bytes = bytes;
+    room.output_turn = c.dispatch_number;
+    room.output_index = t.out.outputs.size();
+    room.output_bytes = bytes;
     delivery body{.consumer = one.id, .runs = {}};
     body.runs.push_back(std::move(run));
     t.out.outputs.push_back({.connection = one.connection,
@@ -73,12 +77,9 @@ void lease(core& c, turn& t, queue& q, consumer& one, record_run run, commit_num
     run.leases.epoch = c.epoch;
     run.leases.first_lease = q.next_lease;
     q.next_lease += run.leases.count;
-    if (one.leased == 0) {
-        one.oldest_lease = {c.epoch, run.leases.first_lease};
-    }
+    run.queue = one.group == nullptr ? queue_id{} : q.id;
     const std::uint64_t bytes = run.records.view.size();
-    one.leased += run.leases.count;
-    one.leased_bytes += bytes;
+    one.hold({c.epoch, run.leases.first_lease}, run.leases.count, bytes);
     lease_span span;
     span.run = run.leases;
     span.holder = &one;
@@ -163,7 +164,7 @@ void keep_window(core& c, turn& t, queue& q) {
 // ---- delivering ----
 
 bool fits(const consumer& one, std::size_t bytes) {
-    return one.leased == 0 || bytes <= one.room_bytes();
+    return one.holds_nothing() || bytes <= one.room_bytes();
 }
 
 void lease_slice(core& c, turn& t, queue& q, consumer& one, const record_slice& slice,
@@ -194,7 +195,7 @@ void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool
                      .records = std::move(known.record),
                      .history = known.value.history},
           depends_on, std::make_unique<exception_state>(known.value));
-    one.alone = alone;
+    one.shared->alone = alone;
     if (known.commit <= c.applied()) {
         q.exceptions.erase(at);
     } else {
@@ -205,7 +206,8 @@ void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool
 // ---- messages that must be alone ----
 
 void end_reservation(queue& q) {
-    if (consumer* const was = std::exchange(q.reserved_for_alone, nullptr)) {
+    if (consumer* const was = q.reserved_for_alone) {
+        q.reserve(nullptr);
         q.offer(*was);
     }
 }
@@ -217,25 +219,26 @@ void reserve_for_alone(queue& q) {
         return;
     }
     // One that holds nothing is waited for by nobody; looked for only where it can be told quickly.
-    if (was != nullptr && was->usable() && was->leased > 0) {
+    if (was != nullptr && was->usable() && !was->holds_nothing()) {
         consumer* const front = next_candidate(q);
-        if (front == nullptr || front->leased > 0 || !front->usable()) {
+        if (front == nullptr || !front->holds_nothing() || !front->usable()) {
             return;
         }
-        q.reserved_for_alone = front;
+        q.reserve(front);
         q.offer(*was);
         return;
     }
     if (was != nullptr && was->usable()) {
         return;
     }
-    q.reserved_for_alone = nullptr;
+    consumer* nearest = nullptr;
     for (consumer* one : q.consumers) {
         if (one->usable() && !q.stands_by(*one) &&
-            (q.reserved_for_alone == nullptr || one->leased < q.reserved_for_alone->leased)) {
-            q.reserved_for_alone = one;
+            (nearest == nullptr || one->shared->leased < nearest->shared->leased)) {
+            nearest = one;
         }
     }
+    q.reserve(nearest);
     if (was != nullptr && was != q.reserved_for_alone) {
         q.offer(*was);
     }
@@ -243,7 +246,7 @@ void reserve_for_alone(queue& q) {
 
 bool give_alone(core& c, turn& t, queue& q, offset_t offset) {
     consumer* one = q.reserved_for_alone;
-    if (one == nullptr || one->leased > 0 || one->room() == 0) {
+    if (one == nullptr || !one->holds_nothing() || one->room() == 0) {
         return false;
     }
     const auto known = q.exceptions.find(offset);
@@ -253,7 +256,7 @@ bool give_alone(core& c, turn& t, queue& q, offset_t offset) {
     if (expire_retry(c, t, q, offset)) {
         return true;
     }
-    q.reserved_for_alone = nullptr;
+    q.reserve(nullptr);
     give_retry(c, t, q, *one, offset, true);
     return true;
 }
@@ -268,6 +271,9 @@ consumer* next_candidate(queue& q) {
         }
         one->candidate = false;
         q.candidates.pop_front();
+        if (one->group != nullptr && one != q.reserved_for_alone) {
+            one->group->stand_in_line(*one);
+        }
     }
     return nullptr;
 }
@@ -275,8 +281,17 @@ consumer* next_candidate(queue& q) {
 void serve_next(queue& q, consumer& one, bool may_take_more) {
     q.candidates.pop_front();
     one.candidate = false;
+    if (one.group == nullptr) {
+        if (may_take_more) {
+            q.offer(one);
+        }
+        return;
+    }
+    // The other queues of its group have their turn, or wait until it has the room it needs.
     if (may_take_more) {
-        q.offer(one);
+        one.group->stand_in_line(one);
+    } else {
+        one.group->claim(one, false);
     }
 }
 

@@ -12,7 +12,9 @@ namespace {
 
 bool holds_leases(const connection& one) {
     return std::ranges::any_of(one.consumers,
-                               [](const auto& each) { return each.second->leased > 0; });
+                               [](const auto& each) { return each.second->leased > 0; }) ||
+           std::ranges::any_of(one.groups,
+                               [](const auto& each) { return each.second->room.leased > 0; });
 }
 
 }  // namespace
@@ -24,7 +26,11 @@ void drain_connection(core& c, turn& t, const connection_draining& what) {
     }
     one->draining = true;
     for (const auto& [id, each] : one->consumers) {
-        each->prefetch_messages = 0;
+        each->own.prefetch_messages = 0;
+    }
+    for (const auto& [id, each] : one->groups) {
+        each->room.prefetch_messages = 0;
+        each->wanted_messages = 0;
     }
     drain_services(c, t, what.connection);
     c.draining.push_back(what.connection);

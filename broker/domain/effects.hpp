@@ -24,6 +24,7 @@ struct record_run {
     std::uint32_t attempt = 1;
     shared_bytes records;
     std::vector<brokerd::attempt> history{};  // how earlier attempts failed
+    queue_id queue{};                         // for a consumer of a pattern queue; else 0
 };
 
 // A publish was accepted (or had been before). The session coalesces these into `published`.
@@ -79,7 +80,8 @@ using output_body =
                  codec::error, codec::attached, codec::detached, codec::settled,
                  codec::topic_created, codec::topics, codec::queue_created, codec::queues,
                  codec::counted, codec::explained, codec::dead, codec::consumers, codec::schedules,
-                 codec::transacted, codec::services, request_push, reply_result, holds_nothing>;
+                 codec::transacted, codec::services, codec::pattern_created, codec::patterns,
+                 codec::pattern_queues, request_push, reply_result, holds_nothing>;
 
 struct output {
     connection_id connection;

@@ -157,7 +157,7 @@ bool stopped_by_skipped(const queue& q) {
 // All that could be given out has to wait until a consumer holds nothing.
 bool alone_comes_first(const question& of) {
     const queue& q = of.q;
-    if (q.reserved_for_alone == nullptr || q.reserved_for_alone->leased == 0) {
+    if (q.reserved_for_alone == nullptr || q.reserved_for_alone->holds_nothing()) {
         return false;
     }
     return !some_have_room(q) ||
@@ -323,24 +323,32 @@ constexpr reason_row ways_to_wait[] = {
     {"brokerd is shutting down and gives out nothing more", is_draining},
     {"{} has been given as many messages as it asked for",
      [](const question& of) {
-         return every_active(
-             of.q, [](const consumer& one) { return one.limit > 0 && one.delivered >= one.limit; });
+         return every_active(of.q, [](const consumer& one) {
+             return one.shared->limit > 0 && one.shared->delivered >= one.shared->limit;
+         });
      },
      [](const question& of) { return texts{every_consumer(of.q)}; }},
     {"{} has set its prefetch to 0, and gets nothing more until it raises it",
      [](const question& of) {
-         return every_active(of.q, [](const consumer& one) { return one.prefetch_messages == 0; });
+         return every_active(
+             of.q, [](const consumer& one) { return one.shared->prefetch_messages == 0; });
      },
      [](const question& of) { return texts{every_consumer(of.q)}; }},
     {"{} holds a message that was given out alone, and gets nothing more until that is settled",
      [](const question& of) {
-         return every_active(of.q, [](const consumer& one) { return one.alone; });
+         return every_active(of.q, [](const consumer& one) { return one.shared->alone; });
+     },
+     [](const question& of) { return texts{every_consumer(of.q)}; }},
+    {"{} is to be given a message of another queue first, and has to settle some of what it holds "
+     "for that",
+     [](const question& of) {
+         return every_active(of.q, [](const consumer& one) { return one.held_up(); });
      },
      [](const question& of) { return texts{every_consumer(of.q)}; }},
     {"no free prefetch: {} {} all {} may take",
      [](const question& of) {
-         return every_active(of.q,
-                             [](const consumer& one) { return one.room() == 0 && one.leased > 0; });
+         return every_active(
+             of.q, [](const consumer& one) { return one.room() == 0 && !one.holds_nothing(); });
      },
      those_that_hold},
     {"no consumer takes more now: each holds all it may, was given as many as it asked for, or has "
@@ -402,7 +410,7 @@ constexpr reason_row ways_to_wait[] = {
      alone_comes_first,
      [](const question& of) {
          const consumer& one = *of.q.reserved_for_alone;
-         return texts{one.name, human_count(one.leased, "message")};
+         return texts{one.name, human_count(one.shared->leased, "message")};
      }},
     {"{} comes next, and its {} bytes are more than the prefetch leaves any consumer until it has "
      "settled some",

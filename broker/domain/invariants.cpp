@@ -156,6 +156,56 @@ outcome<void> check_leases(const queue& q) {
     return sums.empty() ? outcome<void>{} : broken(q, "a lease belongs to no consumer");
 }
 
+outcome<void> check_rooms(const connection& of) {
+    for (const auto& [id, one] : of.consumers) {
+        if (one->own.leased != one->leased || one->own.leased_bytes != one->leased_bytes) {
+            return refuse(error_code::internal,
+                          fmt::format("consumer {} of {}: its room counts {} leases of {}",
+                                      id.value(), of.name, one->own.leased, one->leased));
+        }
+    }
+    for (const auto& [id, group] : of.groups) {
+        held sum;
+        for (const auto& [number, one] : group->members) {
+            sum.messages += one->leased;
+            sum.bytes += one->leased_bytes;
+        }
+        if (group->room.leased != sum.messages || group->room.leased_bytes != sum.bytes) {
+            return refuse(error_code::internal,
+                          fmt::format("consumer {} of {}: its room counts {} leases of {}",
+                                      id.value(), of.name, group->room.leased, sum.messages));
+        }
+        if (group->somebody_waits() && group->claimed_by() == nullptr && group->room.free() > 0 &&
+            !group->noted) {
+            return refuse(error_code::internal,
+                          fmt::format("consumer {} of {}: queues wait, and there is room",
+                                      id.value(), of.name));
+        }
+    }
+    return {};
+}
+
+outcome<void> check_patterns(const core& c) {
+    for (const auto& [path, rule] : c.patterns) {
+        std::size_t found = 0;
+        for (const auto& [name, of] : c.topics_by_name) {
+            const auto q = of->queues.find(rule->rule.queue);
+            if (q != of->queues.end() && belongs(*rule, *q->second)) {
+                ++found;
+                const auto known = rule->queues.find(q->second->id);
+                if (known == rule->queues.end() || known->second != q->second.get()) {
+                    return broken(*q->second, fmt::format("{} does not know it", path));
+                }
+            }
+        }
+        if (found != rule->queues.size()) {
+            return refuse(error_code::internal, fmt::format("{} knows {} queues of {}", path,
+                                                            rule->queues.size(), found));
+        }
+    }
+    return {};
+}
+
 outcome<void> check_timer(const queue& q) {
     if (q.timer > q.leases.earliest()) {
         return broken(q, "no timer for the earliest lease");
@@ -196,6 +246,14 @@ outcome<void> check_invariants(const core& c) {
         if (const auto wrong = of->scheduled ? of->scheduled->check() : std::nullopt) {
             return refuse(error_code::internal, fmt::format("topic {}: {}", of->name, *wrong));
         }
+    }
+    for (const auto& [id, each] : c.connections) {
+        if (auto checked = check_rooms(each); !checked) {
+            return checked;
+        }
+    }
+    if (auto checked = check_patterns(c); !checked) {
+        return checked;
     }
     if (const auto wrong = c.services.check()) {
         return refuse(error_code::internal, fmt::format("services: {}", *wrong));

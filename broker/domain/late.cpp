@@ -105,7 +105,7 @@ bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset, leas
     const late_lease worth = judge_late(c, q, offset, lease, known);
     // A lease that is in the table was given for another message: somebody made this one up.
     if (worth == late_lease::gone || q.leases.find(lease) != nullptr ||
-        holder.leased >= limits::prefetch_messages_max) {
+        holder.shared->leased >= limits::prefetch_messages_max) {
         return false;
     }
     lease_span span;
@@ -134,15 +134,11 @@ bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset, leas
         q.forget_due(offset, value.due);
         q.leased_retries.insert({offset, 1});
         lock_retry(q, value.key_hash, offset);
-        holder.alone = holder.alone || must_be_alone(value);
+        holder.shared->alone = holder.shared->alone || must_be_alone(value);
         span.attempt = value.attempts + 1;
         span.exception = std::make_unique<exception_state>(std::move(value));
     }
-    if (holder.leased == 0 || lease < holder.oldest_lease) {
-        holder.oldest_lease = lease;
-    }
-    ++holder.leased;
-    holder.leased_bytes += span.bytes;
+    holder.hold(lease, 1, span.bytes);
     q.leases.add(std::move(span));
     c.arm(q, deadline);
     return true;

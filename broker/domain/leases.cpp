@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "broker/base/assert.hpp"
+#include "broker/domain/consumer_group.hpp"
 #include "broker/domain/operations.hpp"
 #include "protocol/types/limits.hpp"
 
@@ -35,12 +36,11 @@ void give_back_room(queue& q, const lease_span& span) {
     consumer& holder = *span.holder;
     BROKERD_ASSERT(holder.leased >= span.run.count && holder.leased_bytes >= span.bytes,
                    "consumer {} gives back more than it holds", holder.name);
-    holder.leased -= span.run.count;
-    holder.leased_bytes -= span.bytes;
-    if (holder.leased == 0) {
-        holder.alone = false;
-    }
+    holder.give_back(span.run.count, span.bytes);
     q.offer(holder);
+    if (holder.group != nullptr) {
+        holder.group->note();
+    }
 }
 
 void ack_span(core& c, turn& t, queue& q, const lease_span& span) {

@@ -306,6 +306,9 @@ struct payload_size {
     std::size_t operator()(const queue_changed& m) const {
         return other_bytes + m.settings.filter.size();
     }
+    std::size_t operator()(const pattern_put& m) const {
+        return other_bytes + m.settings.filter.size();
+    }
     std::size_t operator()(const auto&) const { return other_bytes; }
 };
 

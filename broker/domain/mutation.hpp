@@ -51,6 +51,8 @@ enum class mutation_kind : std::uint8_t {
     offsets_skipped = 28,
     log_marked = 29,
     messages_dropped = 30,
+    pattern_put = 32,
+    pattern_erased = 33,
 };
 
 struct epoch_started {
@@ -570,12 +572,44 @@ struct messages_dropped {
     }
 };
 
-using mutation = std::variant<
-    epoch_started, topic_created, topic_changed, topic_removed, queue_created, queue_changed,
-    queue_removed, appended, trimmed, queue_delta, queue_snapshot, exception_put, exception_erased,
-    kept_put, kept_erased, producer_put, producer_erased, retry_clock, done_marks, schedule_put,
-    schedule_erased, schedule_totals, expiry_moved, expiry_watched, message_id_put,
-    message_ids_forgotten, offsets_reserved, offsets_skipped, log_marked, messages_dropped>;
+// A pattern queue: topics that are created from now on get a queue where it means them. Replaces
+// the rule of this id. Its queues are mutations of their own, in the same commit.
+struct pattern_put {
+    static constexpr mutation_kind kind = mutation_kind::pattern_put;
+    pattern_id pattern;
+    std::string topics;  // orders.*
+    std::string queue;   // billing
+    queue_mode mode = queue_mode::shared;
+    queue_settings settings;
+    wall_time created{};
+    bool operator==(const pattern_put&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"pattern", &pattern_put::pattern, "the id of the rule"},
+                          field{"topics", &pattern_put::topics, "pattern of the topics it means"},
+                          field{"queue", &pattern_put::queue, "name of its queues"},
+                          field{"mode", &pattern_put::mode, ""},
+                          field{"settings", &pattern_put::settings, ""},
+                          field{"created", &pattern_put::created, ""}};
+    }
+};
+
+struct pattern_erased {
+    static constexpr mutation_kind kind = mutation_kind::pattern_erased;
+    pattern_id pattern;
+    bool operator==(const pattern_erased&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"pattern", &pattern_erased::pattern, ""}};
+    }
+};
+
+using mutation =
+    std::variant<epoch_started, topic_created, topic_changed, topic_removed, queue_created,
+                 queue_changed, queue_removed, appended, trimmed, queue_delta, queue_snapshot,
+                 exception_put, exception_erased, kept_put, kept_erased, producer_put,
+                 producer_erased, retry_clock, done_marks, schedule_put, schedule_erased,
+                 schedule_totals, expiry_moved, expiry_watched, message_id_put,
+                 message_ids_forgotten, offsets_reserved, offsets_skipped, log_marked,
+                 messages_dropped, pattern_put, pattern_erased>;
 
 // Described mutations are encoded field by field (protocol/codec/wire.hpp), the others:
 //   appended        the bytes of the chunk

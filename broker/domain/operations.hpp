@@ -13,6 +13,8 @@
 
 namespace brokerd::domain {
 
+using exception_map = std::map<offset_t, known_exception>;
+
 // ---- publish.cpp: batches into chunks ----
 void publish(core& c, turn& t, asker who, const publish_request& what);
 // Whether something new may be stored: it may not while the disk is nearly full.
@@ -80,8 +82,32 @@ void close_connection(core& c, turn& t, const connection_closed& what);
 // then a detach and a goodbye behind it wait too.
 void settle_waits(core& c, connection_id id);
 void settle_waited(core& c, turn& t, connection_id id);
+// What one that attaches asks for may be had.
+[[nodiscard]] outcome<void> check_prefetch(std::uint64_t messages, std::uint64_t bytes);
+[[nodiscard]] outcome<void> check_attachable(const core& c, const connection* from, consumer_id id);
+// Takes up what a consumer held before; returns what it could not. `exceptions`: of those among
+// them that unleased_exceptions names.
+[[nodiscard]] std::vector<lease_run> take_up_held(core& c, turn& t, queue& q, consumer& one,
+                                                  const std::vector<lease_run>& held,
+                                                  const exception_map& exceptions);
+// Ends a consumer: its leases go back to the queue, as an attempt each if it was `lost`.
+void end_consumer(core& c, turn& t, consumer& one, bool lost);
 // Ends every consumer of a queue that goes away.
 void end_consumers(core& c, turn& t, queue& q, error_code code, const std::string& text);
+
+// ---- attach_pattern.cpp: consumers of pattern queues ----
+void attach_pattern(core& c, turn& t, asker who, const codec::pattern_attach& what);
+// The queue is one of the rule's from now on: those that are attached to it get that, too.
+void join_groups(core& c, turn& t, pattern_queue& of, queue& q);
+// The queue of this member goes away.
+void leave_group(core& c, turn& t, consumer& one, error_code code, const std::string& text);
+// False: there is no such consumer.
+[[nodiscard]] bool detach_group(core& c, turn& t, asker who, const codec::detach& what);
+void end_groups(core& c, turn& t, connection& from, bool lost);
+// The rule goes.
+void end_groups(core& c, turn& t, pattern_queue& of, const std::string& text);
+// For health: queues that wait for a consumer which has as many as it may.
+void warn_of_groups(const core& c, std::vector<std::string>& warnings);
 
 // ---- leases.cpp: how a lease ends ----
 // The span has been taken out of the table; its holder gets the room back.
@@ -144,7 +170,6 @@ void settle(core& c, turn& t, asker who, codec::settle what);
 void transact(core& c, turn& t, asker who, transaction_request what);
 
 // ---- exceptions.cpp: exceptions between memory and store ----
-using exception_map = std::map<offset_t, known_exception>;
 using exceptions_handler = std::function<void(core&, turn&, queue&, outcome<exception_map>)>;
 // The exceptions of `offsets` (ascending), from memory and store, without their records. The
 // handler is not called if the queue is removed meanwhile, but `gone` is.
@@ -373,6 +398,32 @@ queue& add_queue(core& c, turn& t, topic& of, const std::string& name, queue_mod
 [[nodiscard]] failure too_many_queues(const topic& of);
 // Takes a queue and everything that points to it out of memory.
 void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& text);
+
+// Its filter in the canonical form.
+[[nodiscard]] outcome<queue_settings> settled(const queue_settings& asked);
+// A queue that add_queue made, with nothing done yet, begins.
+void begin_queue(core& c, turn& t, queue& q, offset_t start);
+// The queue has these settings from now on; nothing happens if it has them already.
+void change_settings(core& c, turn& t, queue& q, const queue_settings& settings);
+
+// ---- patterns.cpp: pattern queues ----
+void create_pattern(core& c, turn& t, asker who, const codec::pattern_create& what);
+void list_patterns(core& c, turn& t, asker who, const codec::pattern_list& what);
+void remove_pattern(core& c, turn& t, asker who, const codec::pattern_remove& what);
+// `path` is PATTERN/QUEUE.
+[[nodiscard]] outcome<pattern_queue*> find_pattern(core& c, std::string_view path);
+// The queue has the rule's name and mode, and the rule means its topic.
+[[nodiscard]] bool belongs(const pattern_queue& of, const queue& q);
+// The rules that make a queue in a topic of this name, the oldest first, and of each queue name
+// one.
+[[nodiscard]] std::vector<const pattern_queue*> patterns_for(const core& c,
+                                                             std::string_view topic_name);
+// A topic was created: its queues by all rules.
+void make_pattern_queues(core& c, turn& t, topic& of);
+// A queue has come, or is restored; goes.
+void join_patterns(core& c, turn& t, queue& q);
+void leave_patterns(core& c, const queue& q);
+void restore_pattern(core& c, const pattern_put& stored);
 
 // ---- move.cpp: seek and purge ----
 void seek_queue(core& c, turn& t, asker who, const codec::queue_seek& what);

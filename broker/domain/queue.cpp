@@ -2,9 +2,11 @@
 #include "broker/domain/queue.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "broker/domain/consumer_group.hpp"
 #include "broker/domain/topic.hpp"
 
 namespace brokerd::domain {
@@ -132,9 +134,28 @@ void queue::forget_due(offset_t offset, wall_time due) {
 }
 
 void queue::offer(consumer& one) {
+    if (one.group != nullptr && !one.candidate && !stands_by(one) &&
+        (one.room() == 0 || one.group->somebody_waits())) {
+        one.group->stand_in_line(one);
+        return;
+    }
+    admit(one);
+}
+
+void queue::admit(consumer& one) {
     if (!one.candidate && !stands_by(one) && one.room() > 0) {
         one.candidate = true;
         candidates.push_back(&one);
+    }
+}
+
+void queue::reserve(consumer* one) {
+    consumer* const was = std::exchange(reserved_for_alone, one);
+    if (was != nullptr && was != one && was->group != nullptr) {
+        was->group->end_claim(*was);
+    }
+    if (one != nullptr && one->group != nullptr) {
+        one->group->claim(*one, true);
     }
 }
 
@@ -143,7 +164,10 @@ void queue::forget(consumer& one) {
     candidates.remove(&one);
     one.candidate = false;
     if (reserved_for_alone == &one) {
-        reserved_for_alone = nullptr;
+        reserve(nullptr);
+    }
+    if (one.group != nullptr) {
+        one.group->forget(one);
     }
     if (mode == queue_mode::single && !consumers.empty()) {
         offer(*consumers.front());

@@ -195,7 +195,12 @@ public:
 
     [[nodiscard]] offset_t end_of_topic() const;  // topic::end
 
-    void offer(consumer& one);  // puts it among the candidates if it has room and a turn
+    // Puts it among the candidates if it has room and a turn; one of a group stands in line there
+    // if others do.
+    void offer(consumer& one);
+    void admit(consumer& one);  // likewise, but it has had its place in line
+    // Who gets what must be alone, and nothing else until then; nullptr: nobody.
+    void reserve(consumer* one);
     void forget(consumer& one);
     // Mode single: the first of `consumers` is the active one, the others wait for its place.
     [[nodiscard]] bool stands_by(const consumer& one) const {

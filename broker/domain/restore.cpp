@@ -21,6 +21,7 @@ public:
         c_.topics_by_name[m.name] = made.get();
         c_.topics[m.topic] = std::move(made);
     }
+    void operator()(const pattern_put& m) { restore_pattern(c_, m); }
     void operator()(const topic_changed& m) { topic_of(m.topic).settings = m.settings; }
     void operator()(const topic_removed& m) {
         topic& of = topic_of(m.topic);
@@ -139,6 +140,7 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
                 t.now.mono +
                 std::max(limits::expires_after_start_min - q->settings.expires, duration_us{0});
             c.arm(*q, q->expires_at());
+            join_patterns(c, t, *q);
             if (q->book.retrying().empty()) {
                 q->schedule.set_known_until(t.retry_now + retry_schedule::horizon);
             }

@@ -145,6 +145,12 @@ consumer* consumer_of(core& c, const queue& q, connection_id from) {
             return one.get();
         }
     }
+    for (const auto& [id, group] : who->groups) {
+        const auto member = group->members.find(q.id);
+        if (member != group->members.end()) {
+            return member->second.get();
+        }
+    }
     return nullptr;
 }
 

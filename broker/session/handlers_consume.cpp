@@ -25,6 +25,15 @@ void detach(session& of, const codec::frame& frame, session_io& io) {
                io);
 }
 
+void pattern_attach(session& of, const codec::frame& frame, session_io& io) {
+    auto message = codec::decode<codec::pattern_attach>(frame.body);
+    if (!message) {
+        of.refuse(frame.request_id, message.error(), io);
+        return;
+    }
+    of.take_pattern_attach(frame.request_id, *std::move(message), io);
+}
+
 void settle(session& of, const codec::frame& frame, session_io& io) {
     auto message = codec::decode<codec::settle>(frame.body);
     if (!message) {

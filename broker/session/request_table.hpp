@@ -44,6 +44,7 @@ void reply(session& of, const codec::frame& frame, session_io& io);
 // handlers_consume.cpp
 void attach(session& of, const codec::frame& frame, session_io& io);
 void detach(session& of, const codec::frame& frame, session_io& io);
+void pattern_attach(session& of, const codec::frame& frame, session_io& io);
 void settle(session& of, const codec::frame& frame, session_io& io);
 void read(session& of, const codec::frame& frame, session_io& io);
 // handlers_observe.cpp
@@ -58,7 +59,7 @@ inline constexpr bool answers_at_length =
     std::is_same_v<T, codec::topic_list> || std::is_same_v<T, codec::queue_list> ||
     std::is_same_v<T, codec::consumer_list> || std::is_same_v<T, codec::dead_list> ||
     std::is_same_v<T, codec::message_show> || std::is_same_v<T, codec::schedule_list> ||
-    std::is_same_v<T, codec::service_list>;
+    std::is_same_v<T, codec::service_list> || std::is_same_v<T, codec::pattern_list>;
 
 // Decodes and hands over to the engine, which checks the rest.
 template <codec::frame_message T>

@@ -273,6 +273,34 @@ void session::take_attach(std::uint32_t request, codec::attach message, session_
     pass_on(request, std::move(message), {answer_kind::soon, bytes}, io);
 }
 
+void session::take_pattern_attach(std::uint32_t request, codec::pattern_attach message,
+                                  session_io& io) {
+    std::size_t runs = 0;
+    std::uint64_t leases = 0;
+    for (const codec::pattern_held& each : message.held) {
+        runs += each.runs.size();
+        leases += leases_in(each.runs);
+    }
+    if (runs > limits::settle_runs_max) {
+        refuse(request,
+               {error_code::invalid_argument,
+                fmt::format("pattern_attach names {} held runs, at most {} are allowed", runs,
+                            limits::settle_runs_max)},
+               io);
+        return;
+    }
+    if (draining_) {
+        refuse(request, {error_code::busy, "the broker is shutting down; attach again later"}, io);
+        return;
+    }
+    // The queues that it tells first, each with a topic, and the leases that are gone, by queue.
+    constexpr std::size_t member_bytes = 64 + limits::topic_name_bytes_max;
+    constexpr std::size_t held_bytes = sizeof(codec::pattern_held);
+    const auto bytes = answer_about(leases) + limits::pattern_page_max * member_bytes +
+                       message.held.size() * held_bytes;
+    pass_on(request, std::move(message), {answer_kind::soon, bytes}, io);
+}
+
 void session::take_settle(std::uint32_t request, codec::settle message, session_io& io) {
     if (message.runs.size() > limits::settle_runs_max) {
         refuse(request,

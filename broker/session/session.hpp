@@ -126,6 +126,7 @@ public:
     void accept_hello(std::uint32_t request, const codec::hello& hello, session_io& io);
     void take_publish(std::uint32_t request, domain::publish_request message, session_io& io);
     void take_attach(std::uint32_t request, codec::attach message, session_io& io);
+    void take_pattern_attach(std::uint32_t request, codec::pattern_attach message, session_io& io);
     void take_settle(std::uint32_t request, codec::settle message, session_io& io);
     void take_goodbye(std::uint32_t request, session_io& io);
     [[nodiscard]] std::uint64_t requests_without_reply() const { return unanswered_.replies(); }

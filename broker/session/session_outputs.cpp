@@ -114,8 +114,15 @@ void session::encode_output(domain::output& out, session_io& io) {
         std::holds_alternative<codec::ok>(out.body)) {
         --consumers_;
     }
+    // Others of these are pushed.
+    const bool attached = unanswered_requests::kind_of(out.request) != answer_kind::none &&
+                          std::holds_alternative<codec::pattern_queues>(out.body);
+    consumers_ += attached ? 1 : 0;
     const std::uint32_t request = unanswered_.close(out.request);
     std::visit([&](auto& body) { encode_body(request, body, io); }, out.body);
+    if (attached && draining_ && !leaving_) {
+        ask_what_is_held(io);  // as with attached
+    }
 }
 
 void session::outputs_end(session_io& io) {
@@ -169,21 +176,18 @@ void session::encode_body(std::uint32_t, const domain::delivery& body, session_i
     }
     const bool with_history = (features_ & codec::feature::attempt_history) != 0;
     const auto bytes_of = [&](const domain::record_run& run) {
-        return codec::delivery_run_bytes + run.records.view.size() +
+        return codec::delivery_run_bytes + sizeof run.queue + run.records.view.size() +
                (with_history ? codec::history_bytes(run.history) : 0);
     };
+    const std::vector<attempt> none;
     std::size_t at = 0;
     while (at < body.runs.size()) {
         codec::deliver_writer writer(io.outbox, body.consumer);
         // A frame takes at least one run and no more than any peer accepts by default.
         do {
             const auto& run = body.runs[at++];
-            if (with_history) {
-                writer.append_run(run.leases, run.append_time, run.attempt, run.history,
-                                  run.records.view);
-            } else {
-                writer.append_run(run.leases, run.append_time, run.attempt, run.records.view);
-            }
+            writer.append_run(run.leases, run.append_time, run.attempt, run.queue,
+                              with_history ? run.history : none, run.records.view);
         } while (at < body.runs.size() &&
                  writer.body_bytes() + bytes_of(body.runs[at]) <= limits::frame_bytes_default);
         writer.finish();

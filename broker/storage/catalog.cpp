@@ -116,6 +116,9 @@ outcome<void> read_meta(const rocks_database& database, const topic_table& topic
             case meta_kind::queue_settings:
                 added = add(to, family::meta, bytes, domain::queue_changed{});
                 break;
+            case meta_kind::pattern:
+                added = add(to, family::meta, bytes, domain::pattern_put{});
+                break;
             case meta_kind::identity:
             case meta_kind::commit:
             case meta_kind::epoch:

@@ -15,7 +15,8 @@
 //   expiry      shard u16, topic u64, at i64, LAST offset u64          messages of the chunk
 //   message_ids shard u16, topic u64, id bytes                         when and what it led to
 //
-// Topic 0 is the shard itself, queue 0 the topic itself: real ids begin at 1.
+// Topic 0 is the shard itself, queue 0 the topic itself: real ids begin at 1. A pattern queue has
+// topic 0 and its own id as queue.
 //
 // To change: durable. New kinds take new numbers; a key's layout never changes. A new family goes
 // to the end of the table; the next start adds it to the databases made before.
@@ -86,8 +87,9 @@ enum class meta_kind : std::uint8_t {
     identity = 1,     // database id and feature bits
     commit = 2,       // number of the last commit
     epoch = 3,        // last broker epoch
-    next_id = 4,      // next topic or queue id
+    next_id = 4,      // next topic, queue or pattern id
     retry_clock = 5,  // how far the clock of due times was
+    pattern = 27,     // a pattern queue; its id stands where that of a queue does
     // of a topic
     topic = 16,            // as created
     topic_settings = 17,   // as changed last
@@ -109,6 +111,9 @@ struct meta_key {
     queue_id queue;
 
     [[nodiscard]] static meta_key of_shard(meta_kind kind) { return {{}, kind, {}}; }
+    [[nodiscard]] static meta_key of_pattern(pattern_id id) {
+        return {{}, meta_kind::pattern, queue_id{id.value()}};
+    }
     [[nodiscard]] key_bytes encode() const;
     [[nodiscard]] static std::optional<meta_key> parse(std::string_view key);
     bool operator==(const meta_key&) const = default;

@@ -203,6 +203,15 @@ void memory_image::operator()(const domain::offsets_skipped& m) {
     topic(m.topic).skipped = m;
 }
 
+void memory_image::operator()(const domain::pattern_put& m) {
+    use_id(m.pattern.value());
+    patterns_[m.pattern] = m;
+}
+
+void memory_image::operator()(const domain::pattern_erased& m) {
+    patterns_.erase(m.pattern);
+}
+
 // ---- memory_image: reading ----
 
 domain::loaded_state memory_image::load() const {
@@ -212,6 +221,9 @@ domain::loaded_state memory_image::load() const {
     state.next_id = next_id_;
     state.retry_clock = retry_clock_;
     auto& to = state.mutations;
+    for (const auto& [id, pattern] : patterns_) {
+        to.emplace_back(pattern);
+    }
     for (const auto& [id, topic] : topics_) {
         to.emplace_back(topic.created);
         if (topic.changed) to.emplace_back(*topic.changed);

@@ -58,6 +58,8 @@ public:
     void operator()(const domain::message_ids_forgotten& m);
     void operator()(const domain::offsets_reserved& m);
     void operator()(const domain::offsets_skipped& m);
+    void operator()(const domain::pattern_put& m);
+    void operator()(const domain::pattern_erased& m);
 
 private:
     struct queue_image {
@@ -119,6 +121,7 @@ private:
     commit_number last_commit_;
     std::uint64_t next_id_ = 1;
     wall_time retry_clock_{};
+    std::map<pattern_id, domain::pattern_put> patterns_;
     std::map<topic_id, topic_image> topics_;
     std::map<producer_slot, domain::producer_put> producers_;  // topic 0: of transactions
 };

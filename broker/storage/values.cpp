@@ -348,6 +348,9 @@ void encode_value(std::string& out, const domain::offsets_reserved& value) {
 void encode_value(std::string& out, const domain::offsets_skipped& value) {
     encode_fields(out, value);
 }
+void encode_value(std::string& out, const domain::pattern_put& value) {
+    encode_fields(out, value);
+}
 
 outcome<void> decode_value(std::string_view bytes, domain::topic_created& value) {
     return decode_fields(bytes, value);
@@ -386,6 +389,9 @@ outcome<void> decode_value(std::string_view bytes, domain::offsets_reserved& val
     return decode_fields(bytes, value);
 }
 outcome<void> decode_value(std::string_view bytes, domain::offsets_skipped& value) {
+    return decode_fields(bytes, value);
+}
+outcome<void> decode_value(std::string_view bytes, domain::pattern_put& value) {
     return decode_fields(bytes, value);
 }
 

@@ -282,4 +282,13 @@ void write_translation::operator()(const domain::offsets_skipped& m) {
     put(family::meta, meta_key{m.topic, meta_kind::skipped, {}}.encode(), m);
 }
 
+void write_translation::operator()(const domain::pattern_put& m) {
+    use_id(m.pattern.value());
+    put(family::meta, meta_key::of_pattern(m.pattern).encode(), m);
+}
+
+void write_translation::operator()(const domain::pattern_erased& m) {
+    erase(family::meta, meta_key::of_pattern(m.pattern).encode());
+}
+
 }  // namespace brokerd::storage

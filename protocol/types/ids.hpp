@@ -19,6 +19,9 @@ using topic_id = strong_id<struct topic_tag, std::uint64_t>;
 // Identity of one incarnation of a queue name: never reused. Acks name queues by this id.
 using queue_id = strong_id<struct queue_tag, std::uint64_t>;
 
+// Identity of one rule that makes queues: numbered with topics and queues, in order of creation.
+using pattern_id = strong_id<struct pattern_tag, std::uint64_t>;
+
 // Chosen at random by a client; with a sequence it makes a publish idempotent. 0 = none.
 using producer_id = strong_id<struct producer_tag, std::uint64_t>;
 
