@@ -59,6 +59,7 @@ public:
     bool noted = false;  // in the list of those
 
     [[nodiscard]] bool somebody_waits() const { return !line_.empty(); }
+    [[nodiscard]] std::size_t waiting() const { return line_.size(); }
 
 private:
     std::vector<consumer_group*>& looked_at_;

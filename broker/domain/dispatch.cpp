@@ -117,7 +117,7 @@ given give_share(core& c, turn& t, queue& q, consumer& one, std::uint64_t share)
         return given::some;
     }
     const bool only_one = q.candidates.size() == 1 && one.group == nullptr;
-    std::uint64_t quantum = only_one ? one.room() : share;
+    std::uint64_t quantum = only_one ? one.room() : part_of(one, share);
     if (retries_wait) {
         quantum = std::min<std::uint64_t>(quantum, retry_share_max);
     }

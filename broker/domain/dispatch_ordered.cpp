@@ -434,7 +434,7 @@ given give_next(core& c, turn& t, queue& q, consumer& one, std::uint64_t share,
         --q.retry_credit;
         return given::some;
     }
-    const std::uint64_t count = std::min(share, one.room());
+    const std::uint64_t count = std::min(part_of(one, share), one.room());
     given result = given::nothing;
     const std::uint64_t before = q.next_lease;
     // A turn is a few messages with different keys, wherever they lie.

@@ -14,6 +14,7 @@ namespace brokerd::domain {
 namespace {
 
 constexpr std::size_t output_bytes_max = 256 * limits::kib;  // of one delivery
+constexpr std::uint64_t part_min = 8;         // of a group's room, so that runs stay runs
 constexpr std::size_t windows_per_cache = 4;  // read windows may take this many times the cache
 
 void request_window(core& c, turn& t, queue& q, offset_t from) {
@@ -276,6 +277,14 @@ consumer* next_candidate(queue& q) {
         }
     }
     return nullptr;
+}
+
+std::uint64_t part_of(const consumer& one, std::uint64_t share) {
+    if (one.group == nullptr) {
+        return share;
+    }
+    const std::uint64_t part = one.room() / (one.group->waiting() + 1);
+    return std::min(share, std::max(part, part_min));
 }
 
 void serve_next(queue& q, consumer& one, bool may_take_more) {

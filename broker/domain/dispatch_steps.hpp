@@ -53,6 +53,9 @@ bool give_alone(core& c, turn& t, queue& q, offset_t offset);
 
 // The longest waiting candidate that has room and is not reserved; nullptr if there is none.
 [[nodiscard]] consumer* next_candidate(queue& q);
+// Of about `share` messages, what one turn of a consumer is: one of a group leaves room to the
+// queues in line behind this one.
+[[nodiscard]] std::uint64_t part_of(const consumer& one, std::uint64_t share);
 // The candidate has been served; it queues up again if it may take more.
 void serve_next(queue& q, consumer& one, bool may_take_more);
 // Loads what the due messages need to be given out.

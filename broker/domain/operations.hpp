@@ -424,6 +424,7 @@ void make_pattern_queues(core& c, turn& t, topic& of);
 void join_patterns(core& c, turn& t, queue& q);
 void leave_patterns(core& c, const queue& q);
 void restore_pattern(core& c, const pattern_put& stored);
+void restore_pattern(core& c, const pattern_erased& stored);
 
 // ---- move.cpp: seek and purge ----
 void seek_queue(core& c, turn& t, asker who, const codec::queue_seek& what);

@@ -251,7 +251,17 @@ void leave_patterns(core& c, const queue& q) {
 }
 
 void restore_pattern(core& c, const pattern_put& stored) {
-    add_pattern(c, stored);
+    const auto at = c.patterns.find(stored.topics + "/" + stored.queue);
+    if (at != c.patterns.end()) {
+        at->second->rule = stored;
+    } else {
+        add_pattern(c, stored);
+    }
+}
+
+void restore_pattern(core& c, const pattern_erased& stored) {
+    std::erase_if(c.patterns,
+                  [&](const auto& each) { return each.second->rule.pattern == stored.pattern; });
 }
 
 void create_pattern(core& c, turn& t, asker who, const codec::pattern_create& asked) {

@@ -22,6 +22,7 @@ public:
         c_.topics[m.topic] = std::move(made);
     }
     void operator()(const pattern_put& m) { restore_pattern(c_, m); }
+    void operator()(const pattern_erased& m) { restore_pattern(c_, m); }
     void operator()(const topic_changed& m) { topic_of(m.topic).settings = m.settings; }
     void operator()(const topic_removed& m) {
         topic& of = topic_of(m.topic);

@@ -465,6 +465,22 @@ const explain_case stopped_cases[] = {
      },
      "1 message waits: no free prefetch: the active consumer one@host:1 (2 stand by) holds all it "
      "may take"},
+    {"prefetch_kept_for_another_queue",
+     [] {
+         scene s;
+         s.h.ask<codec::pattern_created>(s.h.admin, codec::pattern_create{.pattern = "*/q"});
+         s.h.ask<codec::topic_created>(s.h.admin, codec::topic_create{.topic = "u"});
+         s.h.ask<codec::pattern_queues>(
+             s.h.connect("one@host:1"),
+             codec::pattern_attach{
+                 .pattern = "*/q", .consumer = consumer_id{1}, .prefetch_bytes = 100});
+         s.publish(1);
+         s.h.publish("u", {std::string(200, 'x')});
+         s.publish(1);
+         return s.explain();
+     },
+     "1 message waits: every consumer is to be given a message of another queue first, and has to "
+     "settle some of what it holds for that"},
 };
 
 // ---- a key, or the one place of mode single, is not free ----

@@ -23,6 +23,10 @@ struct store_visitor {
         s.next_id = std::max(s.next_id, m.queue.value() + 1);
         meta(m);
     }
+    void operator()(const pattern_put& m) {
+        s.next_id = std::max(s.next_id, m.pattern.value() + 1);
+        meta(m);
+    }
     void operator()(const topic_removed& m) {
         s.log.erase(m.topic);
         s.schedules.erase(m.topic);
@@ -400,7 +404,8 @@ std::vector<received> messages_of(const std::vector<record_run>& runs, commit_nu
                                 .key = std::string(codec::record_key(left.first(size))),
                                 .payload = std::string(as_text(record->payload)),
                                 .depends_on = depends_on,
-                                .history = run.history});
+                                .history = run.history,
+                                .queue = run.queue});
             left = left.subspan(size);
         }
         EXPECT_TRUE(left.empty());

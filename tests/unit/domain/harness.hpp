@@ -90,6 +90,7 @@ struct received {
     std::string payload;
     commit_number depends_on;
     std::vector<brokerd::attempt> history;
+    queue_id queue{};  // with a pattern queue
 };
 
 // Takes runs apart.
