@@ -40,6 +40,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto path = parse_queue_path(text)) {
         FUZZ_CHECK(to_string(*path) == text);
     }
+    if (const auto path = parse_pattern_path(text)) {
+        FUZZ_CHECK(to_string(*path) == text);
+        FUZZ_CHECK(!check_topic_name(path->topic));
+        FUZZ_CHECK(patterns_overlap(path->topic, path->topic));
+        FUZZ_CHECK(patterns_overlap(path->topic, ">"));
+    }
     if (const auto address = parse_message_address(text)) {
         FUZZ_CHECK(parse_message_address(to_string(*address)) == address);
     }

@@ -200,7 +200,7 @@ void check_wal(std::string bytes, bool mend) {
 
 // The seeds count on the order: new rows at the end.
 using target = void (*)(std::string bytes, bool mend);
-constexpr std::array<target, 34> targets{
+constexpr std::array<target, 35> targets{
     check_key<meta_key>,
     check_key<log_key>,
     check_key<kept_key>,
@@ -235,6 +235,7 @@ constexpr std::array<target, 34> targets{
     check_key<expiry_key>,
     check_value<expiry_value>,
     check_value<domain::expiry_watched>,
+    check_value<domain::pattern_put>,
 };
 
 }  // namespace

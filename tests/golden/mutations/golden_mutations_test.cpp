@@ -159,6 +159,9 @@ std::vector<sample> samples() {
          message_ids_forgotten{topic, then - 1h, {{then, 500}, {then + 1min, 812}}}},
         {"offsets_reserved", offsets_reserved{topic, 16384}},
         {"offsets_skipped", offsets_skipped{topic, {{812, 15572}, {20000, 5}}}},
+        {"pattern_put", pattern_put{pattern_id{12}, "orders.*", "billing", queue_mode::keyed,
+                                    queue_settings, then}},
+        {"pattern_erased", pattern_erased{pattern_id{12}}},
     };
 }
 

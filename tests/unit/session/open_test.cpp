@@ -361,6 +361,68 @@ TEST_F(open_session, draining_asks_again_for_a_consumer_that_comes_late) {
     EXPECT_TRUE(machine().drained());
 }
 
+// ---- consumers of pattern queues ----
+
+TEST_F(open_session, the_answer_to_a_pattern_attach_is_a_consumer_and_what_is_pushed_is_none) {
+    receive(1, codec::pattern_attach{.pattern = "a.*/q", .consumer = consumer_id{5}});
+    output(1,
+           codec::pattern_queues{.consumer = consumer_id{5}, .joined = {{.queue = queue_id{1}}}});
+    EXPECT_EQ(take_one<codec::pattern_queues>(1).joined.size(), 1U);
+    EXPECT_EQ(machine().consumers(), 1U);
+    output(0,
+           codec::pattern_queues{.consumer = consumer_id{5}, .joined = {{.queue = queue_id{2}}}});
+    EXPECT_EQ(take_one<codec::pattern_queues>().joined[0].queue, queue_id{2});
+    EXPECT_EQ(machine().consumers(), 1U);
+    output(0, codec::detached{.consumer = consumer_id{5}});
+    EXPECT_EQ(machine().consumers(), 0U);
+}
+
+TEST_F(open_session, draining_refuses_a_pattern_attach_and_asks_again_for_one_under_way) {
+    receive(1, codec::pattern_attach{.pattern = "a.*/q", .consumer = consumer_id{5}});
+    commands.clear();
+    auto with = io();
+    machine().drain(10s, with);
+    (void)take();
+    (void)take_command<domain::connection_draining>();
+    receive(2, codec::pattern_attach{.pattern = "a.*/q", .consumer = consumer_id{6}});
+    EXPECT_EQ(take_one<codec::error>(2).code, error_code::busy);
+    output(0, domain::holds_nothing{});
+    EXPECT_FALSE(machine().drained()) << "the attach is not answered";
+    output(1, codec::pattern_queues{.consumer = consumer_id{5}});
+    EXPECT_FALSE(machine().drained());
+    (void)take_command<domain::connection_draining>();
+}
+
+TEST_F(open_session, a_pattern_attach_names_a_bounded_number_of_runs) {
+    codec::pattern_attach what{.pattern = "a.*/q", .consumer = consumer_id{5}};
+    const std::vector<lease_run> half(limits::settle_runs_max / 2, {0, 1, broker_epoch{1}, 1});
+    what.held = {{queue_id{1}, half}, {queue_id{2}, half}};
+    receive(1, what);
+    EXPECT_TRUE(take().empty());
+    what.held.push_back({queue_id{3}, {{0, 1, broker_epoch{1}, 1}}});
+    receive(2, what);
+    EXPECT_EQ(take_one<codec::error>(2).code, error_code::invalid_argument);
+}
+
+TEST_F(session_of_features, the_queue_of_a_run_is_told_where_there_is_one) {
+    EXPECT_EQ(delivered(0).runs[0].queue, queue_id{});
+    domain::record_run run;
+    run.leases = {0, 1, broker_epoch{3}, 1};
+    run.queue = queue_id{9};
+    codec::batch_builder builder;
+    builder.add({.payload = as_bytes("x")});
+    const byte_buffer batch = builder.take({}, 0);
+    const auto record =
+        std::make_shared<byte_buffer>(batch.begin() + codec::batch_header_bytes, batch.end());
+    run.records = {record, *record};
+    output(0, domain::delivery{consumer_id{5}, {run, run}});
+    outputs_end();
+    const auto push = take_one<codec::deliver>();
+    ASSERT_EQ(push.runs.size(), 2U);
+    EXPECT_EQ(push.runs[1].queue, queue_id{9});
+    EXPECT_EQ(push.runs[1].attempt, 1U);
+}
+
 TEST_F(open_session, draining_waits_for_a_frame_that_has_begun) {
     byte_buffer bytes;
     codec::encode_publish(bytes, 1, "t", batch_of(1));
@@ -442,7 +504,7 @@ TEST(request_table, every_row_is_found_and_nothing_else) {
             EXPECT_NE(row->name, "unknown");
         }
     }
-    EXPECT_EQ(rows, 41U);
+    EXPECT_EQ(rows, 45U);
 }
 
 }  // namespace

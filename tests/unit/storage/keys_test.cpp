@@ -67,6 +67,8 @@ TEST(keys, have_these_bytes) {
                       "00000102030405060708170000000000000000");
     expect_round_trip(meta_key{some_topic, meta_kind::skipped, {}},
                       "00000102030405060708180000000000000000");
+    expect_round_trip(meta_key::of_pattern(pattern_id{0x21}),
+                      "000000000000000000001b0000000000000021");
 }
 
 TEST(keys, a_message_id_of_any_length_and_bytes_is_read_back) {

@@ -94,6 +94,8 @@ void for_each_value(const Visit& visit) {
           domain::message_ids_forgotten{topic_id{1}, at(2), {{at(3), 900}, {at(5), 1000}}});
     visit("reserved", domain::offsets_reserved{topic_id{1}, 16384});
     visit("skipped", domain::offsets_skipped{topic_id{1}, {{812, 15572}, {20000, 5}}});
+    visit("pattern", domain::pattern_put{pattern_id{3}, "orders.*", "billing", queue_mode::keyed,
+                                         takes_some, at(2)});
 }
 
 TEST(values, have_the_golden_bytes_and_are_read_back) {

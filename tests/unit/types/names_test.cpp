@@ -57,6 +57,72 @@ TEST(names, queue_paths) {
     }
 }
 
+TEST(names, patterns) {
+    for (const char* each : {"*", ">", "orders.*", "*.eu", "orders.>", "*.*", "a.*.b", "*.>"}) {
+        EXPECT_TRUE(check_pattern(each)) << each;
+    }
+    for (const char* each : {"", "orders", "orders.eu", "*.", ".*", "a..*", ">.a", "a.>.b", "a*",
+                             "a.*b", "a.>b", "**", "a.**", "a b.*", "*/q", "*@1"}) {
+        const auto refused = check_pattern(each);
+        ASSERT_FALSE(refused) << each;
+        EXPECT_EQ(refused.error().code, error_code::invalid_name) << each;
+    }
+    EXPECT_TRUE(check_pattern("*." + std::string(limits::topic_name_bytes_max - 2, 'a')));
+    EXPECT_FALSE(check_pattern("*." + std::string(limits::topic_name_bytes_max - 1, 'a')));
+    EXPECT_TRUE(check_pattern(words(limits::topic_name_words_max - 1) + ".*"));
+    EXPECT_FALSE(check_pattern(words(limits::topic_name_words_max) + ".*"));
+
+    EXPECT_EQ(*parse_pattern_path("orders.*/billing"), (queue_path{"orders.*", "billing"}));
+    for (const char* each : {"orders.*", "orders/billing", "orders.*/", "orders.*/*", "/q"}) {
+        EXPECT_FALSE(parse_pattern_path(each)) << each;
+    }
+    EXPECT_FALSE(check_topic_name("orders.*"));
+    EXPECT_FALSE(parse_queue_path("orders.>/q"));
+}
+
+TEST(names, what_a_pattern_means) {
+    struct meaning {
+        const char* pattern;
+        const char* topic;
+        bool means;
+    };
+    for (const auto& [pattern, topic, means] : {meaning{"orders.*", "orders.eu", true},
+                                                {"orders.*", "orders", false},
+                                                {"orders.*", "orders.eu.big", false},
+                                                {"*.eu", "orders.eu", true},
+                                                {"*.eu", "orders.us", false},
+                                                {"*", "orders", true},
+                                                {"*", "orders.eu", false},
+                                                {"orders.>", "orders.eu", true},
+                                                {"orders.>", "orders.eu.big", true},
+                                                {"orders.>", "orders", false},
+                                                {">", "orders.eu", true},
+                                                {"*.>", "orders", false},
+                                                {"a.*.b", "a.x.b", true},
+                                                {"a.*.b", "a.x.y", false},
+                                                {"orders.*", "order.eu", false}}) {
+        EXPECT_EQ(pattern_matches(pattern, topic), means) << pattern << " " << topic;
+    }
+    struct pair {
+        const char* one;
+        const char* other;
+        bool overlap;
+    };
+    for (const auto& [one, other, overlap] : {pair{"orders.*", "*.eu", true},
+                                              {"orders.*", "users.*", false},
+                                              {"orders.*", "orders.*.*", false},
+                                              {"orders.*", "orders.>", true},
+                                              {"orders.*.*", "orders.>", true},
+                                              {"orders.*", "*.>", true},
+                                              {"*", "orders.>", false},
+                                              {"a.*.b", "a.>", true},
+                                              {"a.*.b", "*.x.c", false},
+                                              {">", "a.*", true}}) {
+        EXPECT_EQ(patterns_overlap(one, other), overlap) << one << " " << other;
+        EXPECT_EQ(patterns_overlap(other, one), overlap) << other << " " << one;
+    }
+}
+
 TEST(names, message_addresses) {
     const auto address = parse_message_address("orders.eu@812");
     ASSERT_TRUE(address);
