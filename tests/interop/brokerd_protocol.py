@@ -64,6 +64,7 @@ class LeaseRun(NamedTuple):
 
 
 # Fields as name:type, with name? if it came later and may be missing at the end of its struct.
+# marked is bytes, with the queue's identity behind their length if attempt says so.
 # struct.X and list.X are those of the document; tail.X are items of X one behind the other up to
 # the end of the body, without lengths.
 STRUCTS = {
@@ -95,7 +96,12 @@ STRUCTS = {
     "transacted_item": "base_offset:u64",
     "service_item": "service:string responders:u32 in_progress:u64 waiting:u64 answered:u64 "
     "failed:u64",
-    "delivered_run": "leases:lease_run append_time:time attempt:u32 records:bytes",
+    "pattern_item": "pattern:string mode:u8 settings:struct.queue_settings created:time "
+    "queues:u32 consumers:u32",
+    "pattern_held": "queue:u64 runs:list.lease_run",
+    "pattern_member": "queue:u64 topic:string lease:duration attempts:u32",
+    "pattern_left": "queue:u64 code:u16 text:string",
+    "delivered_run": "leases:lease_run append_time:time attempt:u32 records:marked",
     "read_run": "first_offset:u64 count:u32 append_time:time records:bytes",
 }
 
@@ -182,9 +188,20 @@ MESSAGES = {
     "replied": (104, "responder:string record:rest"),
     "service_list": (105, "after:string limit:u32"),
     "services": (106, "more:bool items:list.service_item"),
+    "pattern_create": (108, "pattern:string mode:u8 settings:struct.queue_settings "
+                       "start:struct.position replace:bool"),
+    "pattern_created": (109, "created:bool settings:struct.queue_settings "
+                        "differing:list.string queues:u32 changed:u32"),
+    "pattern_list": (110, "pattern:string after:string limit:u32"),
+    "patterns": (111, "more:bool items:list.pattern_item"),
+    "pattern_remove": (112, "pattern:string queues:bool dry_run:bool"),
+    "pattern_attach": (113, "pattern:string consumer:u32 prefetch_messages:u32 "
+                       "prefetch_bytes:u64 limit:u64 held:list.pattern_held"),
+    "pattern_queues": (114, "consumer:u32 joined:list.pattern_member left:list.pattern_left "
+                       "gone:list.pattern_held"),
 }  # fmt: skip
 
-FEATURES = {"transactions": 4, "services": 8, "message_ids": 16}
+FEATURES = {"transactions": 4, "services": 8, "message_ids": 16, "pattern_queues": 32}
 ACTIONS = {"ack": 1, "nack": 2, "reject": 3, "release": 4, "extend": 5}
 POSITIONS = {"earliest": 1, "latest": 2, "offset": 3, "time": 4}
 STATES = {1: "ready", 2: "leased", 3: "retrying", 4: "dead", 5: "done"}
@@ -253,6 +270,10 @@ ERRORS = {
     66: ("responder_not_found", False, False),
     67: ("too_many_responders", False, False),
     68: ("reply_dropped", False, False),
+    70: ("pattern_not_found", False, False),
+    71: ("pattern_exists", False, False),
+    72: ("too_many_patterns", False, False),
+    73: ("pattern_too_wide", False, False),
 }
 INTERNAL = 20
 
@@ -328,7 +349,7 @@ def _encode_value(kind: str, value) -> bytes:
         return _TUPLES[kind][0].pack(*value)
     if kind == "string":
         return _sized(_U16, value.encode())
-    if kind == "bytes":
+    if kind in ("bytes", "marked"):
         return _sized(_U32, value)
     if kind == "rest":
         return bytes(value)
@@ -395,8 +416,21 @@ def _decode_fields(fields: list[_Field], reader: _Reader) -> SimpleNamespace:
     for name, kind, may_be_missing in fields:
         if may_be_missing and not reader.left():
             break
-        setattr(values, name, _decode_value(kind, reader))
+        if kind == "marked":
+            _decode_marked(values, name, reader)
+        else:
+            setattr(values, name, _decode_value(kind, reader))
     return values
+
+
+_HAS_QUEUE = 1 << 30
+
+
+def _decode_marked(run: SimpleNamespace, name: str, reader: _Reader) -> None:
+    (count,) = reader.unpack(_U32)
+    run.queue = reader.unpack(_U64)[0] if run.attempt & _HAS_QUEUE else 0
+    run.attempt &= ~_HAS_QUEUE
+    setattr(run, name, bytes(reader.take(count)))
 
 
 def decode_body(name: str, body: bytes) -> SimpleNamespace:
