@@ -13,7 +13,6 @@
 
 #include "broker/domain/consumer.hpp"
 #include "protocol/types/ids.hpp"
-#include "protocol/types/time.hpp"
 
 namespace brokerd::domain {
 
@@ -29,7 +28,6 @@ public:
     consumer_id id;
     std::string name;
     pattern_queue* of = nullptr;
-    wall_time attached{};
     consumer_room room;
     std::map<queue_id, std::unique_ptr<consumer>> members;
     // While leases of before are being taken up: until the attach is answered nothing is given out,

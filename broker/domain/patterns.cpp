@@ -309,7 +309,7 @@ void list_patterns(core& c, turn& t, asker who, const codec::pattern_list& what)
         c.answer(t, who, (*found)->changed, codec::patterns{false, {item_of(**found)}});
         return;
     }
-    const auto limit = std::clamp<std::size_t>(what.limit, 1, limits::list_items_max);
+    const auto limit = std::clamp<std::size_t>(what.limit, 1, limits::patterns_page_max);
     codec::patterns page;
     commit_number depends_on;
     auto at = c.patterns.upper_bound(what.after);

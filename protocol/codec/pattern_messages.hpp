@@ -64,7 +64,7 @@ struct pattern_list {
     static constexpr const char* doc = "Lists pattern queues by name. Answered by patterns.";
     std::string pattern{};
     std::string after{};
-    std::uint32_t limit = limits::list_items_max;
+    std::uint32_t limit = limits::patterns_page_max;
     bool operator==(const pattern_list&) const = default;
     static constexpr auto fields() {
         return std::tuple{

@@ -87,6 +87,7 @@ inline constexpr std::uint32_t pattern_queues_max = 1000;
 inline constexpr std::uint32_t pattern_topics_max = 10000;
 inline constexpr std::uint32_t pattern_members_per_connection_max = 100000;
 inline constexpr std::uint32_t pattern_page_max = 1000;  // items of one list in pattern_queues
+inline constexpr std::uint32_t patterns_page_max = 500;  // items of one listing reply
 
 // Leases and retries.
 inline constexpr auto lease_default = 30s;
