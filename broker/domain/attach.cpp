@@ -232,7 +232,7 @@ void set_prefetch(core& c, turn& t, asker who, const codec::set_prefetch& what) 
     connection* from = c.find_connection(who.connection);
     consumer* const one = from == nullptr ? nullptr : find_in(from->consumers, what.consumer);
     consumer_group* const group = from == nullptr ? nullptr : find_in(from->groups, what.consumer);
-    if (one == nullptr && group == nullptr) {
+    if (one == nullptr && (group == nullptr || group->attaching)) {
         c.refuse(
             t, who,
             {error_code::consumer_not_found,
@@ -243,14 +243,9 @@ void set_prefetch(core& c, turn& t, asker who, const codec::set_prefetch& what) 
         c.refuse(t, who, checked.error());
         return;
     }
-    const std::uint32_t messages = from->draining ? 0 : what.messages;
     consumer_room& room = group != nullptr ? group->room : one->own;
+    room.prefetch_messages = from->draining ? 0 : what.messages;
     room.prefetch_bytes = what.bytes;
-    if (group != nullptr && group->attaching) {
-        group->wanted_messages = messages;
-    } else {
-        room.prefetch_messages = messages;
-    }
     if (group != nullptr) {
         group->note();
     } else {

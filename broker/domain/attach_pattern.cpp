@@ -285,16 +285,10 @@ void leave_group(core& c, turn& t, consumer& one, error_code code, const std::st
 bool detach_group(core& c, turn& t, asker who, const codec::detach& what) {
     connection& from = *c.find_connection(who.connection);
     const auto at = from.groups.find(what.consumer);
-    if (at == from.groups.end()) {
+    if (at == from.groups.end() || at->second->attaching) {
         return false;
     }
     consumer_group& group = *at->second;
-    if (group.attaching) {
-        c.refuse(t, group.attaching->who,
-                 {error_code::consumer_not_found,
-                  fmt::format("consumer {} was detached before it was attached",
-                              what.consumer.value())});
-    }
     const commit_number depends_on = group.room.depends_on;
     end_group(c, t, group, false);
     from.groups.erase(at);

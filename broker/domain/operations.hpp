@@ -101,7 +101,7 @@ void attach_pattern(core& c, turn& t, asker who, const codec::pattern_attach& wh
 void join_groups(core& c, turn& t, pattern_queue& of, queue& q);
 // The queue of this member goes away.
 void leave_group(core& c, turn& t, consumer& one, error_code code, const std::string& text);
-// False: there is no such consumer.
+// False: there is no such consumer, or not yet.
 [[nodiscard]] bool detach_group(core& c, turn& t, asker who, const codec::detach& what);
 void end_groups(core& c, turn& t, connection& from, bool lost);
 // The rule goes.

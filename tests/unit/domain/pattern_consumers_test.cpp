@@ -418,11 +418,17 @@ TEST_F(attaching_test, nothing_is_given_out_before_it_is_answered) {
     ack(two, got);
 }
 
-TEST_F(attaching_test, a_detach_comes_first) {
-    h.send(two, codec::detach{the_one});
+TEST_F(attaching_test, until_then_it_is_no_consumer) {
+    const auto early = h.send(two, codec::detach{the_one});
+    EXPECT_TRUE(std::holds_alternative<codec::error>(h.answer_to(two, early)->body));
+    const auto more = h.send(two, codec::set_prefetch{the_one, 5, 5});
+    EXPECT_TRUE(std::holds_alternative<codec::error>(h.answer_to(two, more)->body));
+    const auto again = h.send(two, codec::pattern_attach{"orders.*/q", the_one});
+    EXPECT_EQ(std::get<codec::error>(h.answer_to(two, again)->body).code,
+              error_code::consumer_exists);
     go_on();
-    EXPECT_EQ(answer<codec::error>().code, error_code::consumer_not_found);
-    EXPECT_EQ(h.queue_info("orders.a/q").consumers, 0U);
+    EXPECT_THAT(answer<codec::pattern_queues>().joined, SizeIs(2));
+    h.ask<codec::ok>(two, codec::detach{the_one});
 }
 
 TEST_F(attaching_test, the_rule_goes) {
