@@ -248,6 +248,16 @@ std::vector<std::string> broker_state::warnings() const {
     return warnings;
 }
 
+std::size_t broker_state::exceptions_in_memory() const {
+    std::size_t count = 0;
+    for (const auto& [id, of] : impl_->state.topics) {
+        for (const auto& [name, q] : of->queues) {
+            count += q->exceptions.size();
+        }
+    }
+    return count;
+}
+
 outcome<void> broker_state::check_invariants() const {
     return domain::check_invariants(impl_->state);
 }

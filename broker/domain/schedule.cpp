@@ -117,7 +117,7 @@ void fetch_next(core& c, turn& t, topic& of) {
     const schedule_key from = book.known();
     const wall_time until = t.wall + schedule_book::horizon;
     book.fetching = true;
-    book.begin_read(c.applied());
+    book.reads.begin(c.applied());
     ++c.schedule_fetches;
     c.read(t, fetch_schedules{of.id, from, until, schedule_book::fetch_count_max, bytes},
            [&c, id = of.id, from, until, then_applied = c.applied()](turn& later,
@@ -128,7 +128,7 @@ void fetch_next(core& c, turn& t, topic& of) {
                    return;
                }
                schedule_book& mine = *then->scheduled;
-               mine.end_read(then_applied);
+               mine.reads.end(then_applied);
                mine.fetching = false;
                if (const auto* failed = std::get_if<failure>(&result)) {
                    mine.read_error = failed->text;
@@ -193,7 +193,7 @@ void answer_page(core& c, turn& t, const page_request& what, topic& of, schedule
 }
 
 void read_page(core& c, turn& t, const page_request& what) {
-    c.topic_by_id(what.topic)->scheduled->begin_read(c.applied());
+    c.topic_by_id(what.topic)->scheduled->reads.begin(c.applied());
     c.read(t, fetch_schedules{what.topic, what.from, wall_never, what.limit, page_bytes_max},
            [&c, what, then_applied = c.applied()](turn& later, fetch_result& result) {
                topic* of = c.topic_by_id(what.topic);
@@ -201,7 +201,7 @@ void read_page(core& c, turn& t, const page_request& what) {
                    c.refuse(later, what.who, {error_code::topic_removed, "the topic was removed"});
                    return;
                }
-               of->scheduled->end_read(then_applied);
+               of->scheduled->reads.end(then_applied);
                if (const auto* failed = std::get_if<failure>(&result)) {
                    c.refuse(later, what.who, *failed);
                    return;
@@ -412,7 +412,7 @@ void cancel_schedules(core& c, turn& t, asker who, const codec::schedule_cancel&
         c.answer(t, who, of.changed, codec::counted{});
         return;
     }
-    of.scheduled->begin_read(c.applied());
+    of.scheduled->reads.begin(c.applied());
     c.read(t, find_schedules{of.id, what.ids},
            [&c, who, id = of.id, ids = what.ids, then_applied = c.applied()](turn& later,
                                                                              fetch_result& result) {
@@ -421,7 +421,7 @@ void cancel_schedules(core& c, turn& t, asker who, const codec::schedule_cancel&
                    c.refuse(later, who, {error_code::topic_removed, "the topic was removed"});
                    return;
                }
-               then->scheduled->end_read(then_applied);
+               then->scheduled->reads.end(then_applied);
                if (const auto* failed = std::get_if<failure>(&result)) {
                    c.refuse(later, who, *failed);
                    return;

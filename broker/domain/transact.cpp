@@ -29,6 +29,7 @@ struct pending_transaction {
     transaction_request what;
     std::optional<failure> failed{};
     runs_by_queue runs{};                            // all that it settles
+    commit_number since{};                           // what the store had when it began to read
     queue_id asked{};                                // the last queue that was looked at
     bool answered = false;                           // what was asked for it is known
     bool waiting = false;                            // for that
@@ -310,13 +311,13 @@ void decide(core& c, turn& t, pending_transaction& pending) {
 void finish(core& c, turn& t, pending_transaction& pending) {
     for (const auto& [id, runs] : pending.runs) {
         if (queue* q = c.queue_by_id(id)) {
-            --q->fetches;
+            q->reads.end(pending.since);
         }
     }
     decide(c, t, pending);
     for (const auto& [id, since] : pending.held) {
         if (topic* to = c.topic_by_id(id)) {
-            to->ids->end_read(since);
+            to->ids->reads.end(since);
         }
     }
     settle_waited(c, t, pending.who.connection);
@@ -346,7 +347,7 @@ void look_up_ids(core& c, turn& t, const std::shared_ptr<pending_transaction>& p
             [pending, ids = at->second](core& now, turn& later, topic& to, outcome<void> known) {
                 if (known) {
                     const commit_number since = to.ids->read_since.value_or(now.applied());
-                    to.ids->begin_read(since);
+                    to.ids->reads.begin(since);
                     pending->held.emplace_back(to.id, since);
                     for (const std::string& id : ids) {
                         pending->ids[{to.id, id}] = to.ids->find(id);
@@ -427,10 +428,10 @@ void transact(core& c, turn& t, asker who, transaction_request what) {
     settle_waits(c, who.connection);
     // Memory must know what changes in any of the queues until all has come.
     for (const auto& [id, each] : runs) {
-        ++c.queue_by_id(id)->fetches;
+        c.queue_by_id(id)->reads.begin(c.applied());
     }
-    const auto pending = std::make_shared<pending_transaction>(
-        pending_transaction{.who = who, .what = std::move(what), .runs = std::move(runs)});
+    const auto pending = std::make_shared<pending_transaction>(pending_transaction{
+        .who = who, .what = std::move(what), .runs = std::move(runs), .since = c.applied()});
     fetch_and_decide(c, t, pending);
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t trim_bytes_min = 64 * limits::kib;  // moves at once for this much
 constexpr auto trim_period = std::chrono::seconds(1);     // and for less after this time
-constexpr std::size_t trim_exceptions_max = 256;          // passed in one move
+constexpr std::size_t trim_exceptions_max = 2048;         // passed in one move
 constexpr int keep_done_samples = 64;                     // per keep_done
 
 duration_us sample_period(const topic& of) {

@@ -397,11 +397,11 @@ TEST(message_id_book, remembers_no_further_back_than_so_many_messages) {
 
 TEST(message_id_book, keeps_what_a_read_on_its_way_may_miss) {
     message_id_book book;
-    book.begin_read(commit_number{3});
+    book.reads.begin(commit_number{3});
     book.put("a", {.time = start, .value = 1}, commit_number{4});
     EXPECT_FALSE(book.forget_applied(commit_number{9}));
     EXPECT_TRUE(book.find("a"));
-    book.end_read(commit_number{3});
+    book.reads.end(commit_number{3});
     EXPECT_TRUE(book.forget_applied(commit_number{9}));
     EXPECT_FALSE(book.find("a")) << "the store has it";
 }

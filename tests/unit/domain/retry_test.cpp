@@ -260,5 +260,24 @@ TEST_F(retry_test, a_removed_queue_ends_a_question_that_reads) {
     EXPECT_TRUE(h.answer_to(h.admin, explain));
 }
 
+// A read of the log or of an exception is under way at every commit; each ends in time.
+TEST_F(retry_test, memory_forgets_exceptions_under_a_stream_of_reads) {
+    constexpr std::size_t round_size = 50;
+    fail(1, 1h);
+    h.hold_fetches = true;
+    for (int round = 0; round < 40; ++round) {
+        fail(round_size, 1h);
+        const std::size_t waiting = h.out.fetches.size();
+        h.send(h.admin, codec::message_show{.topic = "t", .offset = 0});
+        ASSERT_GT(h.out.fetches.size(), waiting) << "it is still in memory";
+        if (waiting > 0) {
+            const fetch oldest = h.out.fetches.front();
+            h.out.fetches.erase(h.out.fetches.begin());
+            h.apply(fetched{oldest.id, h.store.read(oldest.body)});
+        }
+        EXPECT_LE(h.state.exceptions_in_memory(), 6 * round_size);
+    }
+}
+
 }  // namespace
 }  // namespace brokerd::domain::test

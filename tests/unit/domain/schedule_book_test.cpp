@@ -272,14 +272,14 @@ TEST_F(schedule_book_test, forgets_what_the_store_has_but_not_while_a_fetch_is_o
     add(2);
     EXPECT_EQ(book.last_change(), commit_number{2});
     EXPECT_THAT(lately(), ElementsAre(1, 2));
-    book.begin_read(commit_number{0});
-    book.begin_read(commit_number{1});
+    book.reads.begin(commit_number{0});
+    book.reads.begin(commit_number{1});
     EXPECT_FALSE(book.forget_applied(commit_number{2}));
     EXPECT_THAT(lately(), ElementsAre(1, 2));
-    book.end_read(commit_number{0});
+    book.reads.end(commit_number{0});
     EXPECT_FALSE(book.forget_applied(commit_number{2}));
     EXPECT_THAT(lately(), ElementsAre(2)) << "the read that is left finds the first";
-    book.end_read(commit_number{1});
+    book.reads.end(commit_number{1});
     EXPECT_TRUE(book.is_scheduled(one.key)) << "the store has it";
     EXPECT_TRUE(book.forget_applied(commit_number{2}));
     EXPECT_THAT(lately(), IsEmpty());
