@@ -187,6 +187,30 @@ TEST_F(program, a_directory_of_a_newer_format_is_exit_78_and_stays_as_it_was) {
     EXPECT_EQ(contents(data_dir()), before);
 }
 
+TEST_F(program, damage_of_what_was_acknowledged_is_exit_78_and_said) {
+    publish_one(broker().port());
+    // What lies blocks behind the damage tells, without the marker, that it had been synced.
+    EXPECT_EQ(publish(*client(), {std::string(100'000, 'x')}), 1U);
+    EXPECT_EQ(publish(*client(), {"behind it"}), 2U);
+    broker().kill();
+    int damaged = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(data_dir() / "db")) {
+        auto text = read_file(entry.path());
+        const auto found = text.find("stored");
+        if (entry.path().extension() == ".log" && found != std::string::npos) {
+            text[found] = 'S';
+            std::ofstream(entry.path(), std::ios::binary) << text;
+            ++damaged;
+        }
+    }
+    ASSERT_EQ(damaged, 1);
+    const auto ended =
+        broker_process::run_to_end({"--data-dir", data_dir().string(), "--listen", "127.0.0.1:0"});
+    EXPECT_EQ(ended.exit_code, 78);
+    EXPECT_THAT(ended.err, AllOf(HasSubstr("acknowledged messages are missing"),
+                                 HasSubstr(data_dir().string())));
+}
+
 TEST_F(program, below_the_disk_reserve_publishes_are_refused_and_the_rest_goes_on) {
     if (std::filesystem::space(directory.path()).available >= 1ULL << 40U) {
         GTEST_SKIP() << "the disk has more free space than the largest reserve";

@@ -136,6 +136,26 @@ TEST_F(move_test, dead_ones_are_redriven_or_purged) {
     EXPECT_EQ(h.state_of("t", 2).state, message_state::done);
 }
 
+TEST(dead, a_redrive_reaches_its_own_queue_only) {
+    harness h;
+    h.make_queue("t/q");
+    h.make_queue("t/other");
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q", 10).queue;
+    const auto other = h.attach(one, "t/other", 10, {}, consumer_id{2}).queue;
+    h.publish("t", {"a", "b"});
+    ASSERT_THAT(h.deliveries(one), SizeIs(4));
+    h.settle(one, q, settle_action::reject, {{0, 2, h.state.epoch(), 1}});
+    h.settle(one, other, settle_action::reject, {{0, 1, h.state.epoch(), 1}});
+    h.settle(one, other, settle_action::ack, {{1, 1, h.state.epoch(), 2}});
+    EXPECT_EQ(h.ask<codec::counted>(h.admin, codec::dead_redrive{.queue = "t/q"}).messages, 2U);
+    EXPECT_THAT(h.deliveries(one), SizeIs(2));
+    EXPECT_EQ(h.queue_info("t/q").leased, 2U);
+    EXPECT_EQ(h.queue_info("t/q").dead, 0U);
+    EXPECT_EQ(h.queue_info("t/other").dead, 1U);
+    EXPECT_EQ(h.queue_info("t/other").done, 1U);
+}
+
 TEST(dead, many_are_listed_redriven_and_purged_in_slices) {
     harness h;
     h.make_queue("t/q");
