@@ -141,6 +141,7 @@ class BadInput(InteropCase):
         error = await self.refused("topic_not_found", publish)
         self.assertIn("brokerctl topic create absent.topic", error.text)
 
+    # Promise: limits.checksums
     async def test_bad_batches_are_refused_and_nothing_is_stored(self):
         await self.create(self.bystander)
         good = protocol.encode_batch([RECORD])

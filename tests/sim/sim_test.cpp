@@ -29,6 +29,8 @@ private:
 
 class simulator : public simulator_fixture, public testing::WithParamInterface<std::uint64_t> {};
 
+// Promise: durability.offsets, delivery.at_least_once, keyed.order, filter.queue, schedule.once
+// Promise: ttl.never, dedup.resend, transaction.whole, service.one_answer
 TEST_P(simulator, holds_what_it_promises) {
     for (std::uint64_t i = 0; i < seeds_per_test; ++i) {
         const std::uint64_t seed = GetParam() * seeds_per_test + i;

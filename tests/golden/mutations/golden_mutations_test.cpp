@@ -191,6 +191,7 @@ TEST(golden_mutations, every_kind_decodes_and_encodes_as_before) {
     }
 }
 
+// Promise: durability.earlier_data
 TEST(golden_mutations, earlier_forms_decode_for_ever) {
     for (const sample& each : earlier_samples()) {
         SCOPED_TRACE(each.name);

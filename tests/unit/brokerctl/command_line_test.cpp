@@ -179,6 +179,7 @@ TEST(command_line, mistakes_are_usage) {
     }
 }
 
+// Promise: explain.exit_codes
 TEST(exit_codes, tell_refusal_from_failure) {
     EXPECT_EQ(exit_code_of({broker_errc::topic_not_found, ""}), exit_code::refused);
     EXPECT_EQ(exit_code_of({broker_errc::storage_failed, ""}), exit_code::outcome_unknown);

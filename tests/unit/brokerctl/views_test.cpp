@@ -108,6 +108,19 @@ TEST(queue_view, details_name_settings_as_the_options_do) {
     EXPECT_EQ(details["settings"]["on_expiry"], "done");
 }
 
+// Promise: explain.gives_up
+TEST(queue_view, details_say_when_a_message_gives_up) {
+    auto queue = busy_queue();
+    queue.settings.attempts = 4;
+    queue.settings.backoff = 10s;
+    queue.settings.backoff_max = 15s;
+    EXPECT_THAT(queue_details_text(queue, now, false),
+                HasSubstr("gives up      after 4 attempts in about 40s\n"));
+    queue.settings.attempts = 1;
+    EXPECT_THAT(queue_details_text(queue, now, false),
+                HasSubstr("gives up      after 1 attempt in about 0s\n"));
+}
+
 TEST(queue_view, details_have_filter_and_end_of_a_queue_with_one) {
     auto queue = busy_queue();
     EXPECT_THAT(queue_details_text(queue, now, false),
@@ -223,6 +236,7 @@ TEST(dead_view, by_reason_as_in_the_readme) {
               "orders/billing  no such card      1      1s  orders@0\n");
 }
 
+// Promise: limits.names
 TEST(dead_view, reasons_cannot_act_upon_the_terminal) {
     const dead_message message{812, now - 3s, 16, "\x1b[2Jgone", "w@host:1"};
     EXPECT_EQ(table(dead_columns(), dead_row("orders", "billing", message, now)),

@@ -535,6 +535,7 @@ TEST_F(client_transaction, what_another_broker_may_have_done_is_not_called_refus
     EXPECT_EQ(outcome.code(), client_errc::outcome_unknown);
 }
 
+// Promise: transaction.bounds
 TEST_F(client_transaction, larger_than_a_frame_it_is_not_sent) {
     peer.terms.frame_bytes_max = 1000;
     peer.greet();

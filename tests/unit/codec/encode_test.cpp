@@ -214,6 +214,7 @@ TEST(encode, fields_a_newer_peer_put_behind_an_item_are_skipped) {
     EXPECT_EQ(*decoded, value);
 }
 
+// Promise: limits.unknown
 TEST(encode, fields_a_newer_peer_put_behind_settings_are_skipped) {
     const topic_set value{.topic = "a", .settings = {.max_message_bytes = 5}};
     byte_buffer body = body_of(value);
@@ -276,6 +277,7 @@ std::map<std::size_t, queue_settings> versions_of_queue_settings() {
 
 // A struct that grew is read as an older writer left it, but not cut within a field; what a newer
 // one put behind it is skipped.
+// Promise: limits.unknown
 TEST(encode, a_struct_may_end_where_an_earlier_version_did) {
     const auto versions = versions_of_queue_settings();
     const auto& [newest_bytes, newest] = *versions.rbegin();

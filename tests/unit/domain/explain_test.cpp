@@ -899,6 +899,7 @@ std::vector<explain_case> all_cases() {
 
 class explain_test : public testing::TestWithParam<explain_case> {};
 
+// Promise: explain.states
 TEST_P(explain_test, says) {
     EXPECT_EQ(GetParam().said(), GetParam().sentence);
 }
@@ -923,6 +924,7 @@ bool is_said_in(std::string_view sentence, std::string_view text) {
     }
 }
 
+// Promise: explain.states
 TEST(explain_sentences, each_has_a_case) {
     const auto cases = all_cases();
     for (const std::string_view sentence : explain_sentences()) {

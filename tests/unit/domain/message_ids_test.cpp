@@ -59,6 +59,7 @@ TEST_F(message_ids_test, what_comes_again_has_the_first_answer_and_is_not_stored
     EXPECT_EQ(h.state.counters().duplicates, 1U);
 }
 
+// Promise: dedup.id
 TEST_F(message_ids_test, whoever_sends_it) {
     publish_request first = message("a");
     first.producer = producer_id{1};
@@ -214,6 +215,7 @@ TEST_F(message_ids_test, a_transaction_that_came_before_a_topic_remembered_ids_i
     EXPECT_FALSE(h.ask<codec::transacted>(h.admin, what).duplicate);
 }
 
+// Promise: dedup.id_schedule
 TEST_F(message_ids_test, of_schedules) {
     const auto first = publish(scheduled("a"));
     EXPECT_EQ(publish(scheduled("b")).base_offset, first.base_offset + 1);
@@ -251,6 +253,7 @@ TEST_F(message_ids_test, one_for_now_is_none_for_later) {
               error_code::invalid_argument);
 }
 
+// Promise: dedup.id_window
 TEST_F(message_ids_test, is_forgotten_after_the_window_and_not_before) {
     set_window(64s);
     publish(message("a"));
@@ -376,6 +379,7 @@ TEST(message_id_book, a_clock_set_back_forgets_nothing_that_comes) {
     EXPECT_FALSE(book.find("a"));
 }
 
+// Promise: dedup.id_window
 TEST(message_id_book, remembers_no_further_back_than_so_many_messages) {
     constexpr std::uint64_t far = limits::message_id_distance_max;
     message_id_book book;

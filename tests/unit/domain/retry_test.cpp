@@ -42,6 +42,7 @@ struct retry_test : testing::Test {
     queue_id queue;
 };
 
+// Promise: retry.history
 TEST_F(retry_test, a_delivery_tells_how_earlier_attempts_failed) {
     fail(1, 1s);
     h.pass(1s);
@@ -191,6 +192,7 @@ TEST_F(retry_test, of_many_that_wait_to_be_given_out_alone_memory_keeps_few) {
     EXPECT_EQ(h.queue_info("t/q").done, 501U);
 }
 
+// Promise: retry.restart
 TEST_F(retry_test, a_wall_clock_that_was_ahead_and_is_set_back_delays_no_retry) {
     h.now.wall += 1h;
     h.restart();

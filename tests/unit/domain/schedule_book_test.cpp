@@ -139,6 +139,7 @@ TEST_F(schedule_book_test, items_beyond_the_end_of_a_part_are_left_in_the_store)
     EXPECT_EQ(book.in_store(), 1U);
 }
 
+// Promise: schedule.memory
 TEST_F(schedule_book_test, gives_back_what_is_due_last_when_there_are_too_many) {
     book.set_known(at(100'000));
     for (std::size_t i = 0; i < schedule_book::count_max + 10; ++i) {
