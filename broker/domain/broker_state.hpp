@@ -51,9 +51,11 @@ struct domain_options {
 // What a store holds, as the domain needs it to start.
 struct topic_tail {
     topic_id topic;
-    offset_t next_offset = 0;        // behind the last stored chunk, at least the trim point
-    wall_time last_append{};         // append times never run backwards
-    std::uint64_t stored_bytes = 0;  // of readable chunks, may be estimated
+    offset_t next_offset = 0;  // behind the last stored chunk, at least the trim point
+    wall_time last_append{};   // append times never run backwards
+    // Of the batches of the readable chunks from the last log_mark on (log_marked); may be
+    // estimated.
+    std::uint64_t unmarked_bytes = 0;
 };
 struct loaded_state {
     broker_epoch epoch;  // the last one that was started
@@ -61,8 +63,8 @@ struct loaded_state {
     std::uint64_t next_id = 1;  // of topics and queues
     wall_time retry_clock{};    // the last known reading of the clock of due times
     // Topics, trim points, done marks, totals of schedules, watched expiries, reserved and skipped
-    // offsets, queues, snapshots then deltas in order of number, producer slots; never appended,
-    // exceptions or schedules.
+    // offsets, marks of the log, what was dropped, queues, snapshots then deltas in order of
+    // number, producer slots; never appended, exceptions or schedules.
     std::vector<mutation> mutations;
     std::vector<topic_tail> tails;
 };
@@ -86,8 +88,9 @@ struct domain_counters {
     std::uint64_t expired_messages = 0;  // whose time to live was over, in each queue
     std::uint64_t sifted_messages = 0;   // not for a queue: its filter, or behind its end
     std::uint64_t expired_queues = 0;
-    std::uint64_t skipped_offsets = 0;  // reserved and never stored, found so at starts
-    std::uint64_t requests = 0;         // to services
+    std::uint64_t dropped_messages = 0;  // to keep the bounds of topics
+    std::uint64_t skipped_offsets = 0;   // reserved and never stored, found so at starts
+    std::uint64_t requests = 0;          // to services
     std::uint64_t replied_requests = 0;
     std::uint64_t failed_requests = 0;
     std::uint64_t expired_requests = 0;
@@ -100,6 +103,15 @@ struct domain_counters {
 struct skipped_offsets {
     std::string topic;
     offset_range offsets;
+};
+
+// Messages that a topic has dropped to keep its bounds, since the notice before; at most one notice
+// each ten seconds.
+struct drop_notice {
+    std::string topic;
+    std::uint64_t messages = 0;  // that some queue was not done with
+    std::uint64_t in_all = 0;    // since the topic was created
+    std::string bound;           // the settings it has: max_messages 1000, drop-oldest
 };
 
 class broker_state {
@@ -138,6 +150,9 @@ public:
     // What the last restore found to be skipped from then on.
     [[nodiscard]] const std::vector<skipped_offsets>& skipped_at_start() const;
 
+    // What topics have dropped; each is told once.
+    [[nodiscard]] std::vector<drop_notice> take_drop_notices();
+
     // Something waits to be committed. Chunks and the changes of queues become mutations only in
     // seal, so out.mutations alone does not tell.
     [[nodiscard]] bool dirty() const;
@@ -147,7 +162,7 @@ public:
     [[nodiscard]] broker_epoch epoch() const;
     [[nodiscard]] const domain_counters& counters() const;
     // Things a person should look at, for health.
-    [[nodiscard]] std::vector<std::string> warnings() const;
+    [[nodiscard]] std::vector<std::string> warnings(instant now) const;
 
     // How many retrying and dead messages memory knows more of than their offsets: those of the
     // newest commits, and those about to be given out.

@@ -128,6 +128,7 @@ public:
     bool dirty = false;
     bool reserving = true;  // topics of durability os may be answered before the sync
     std::vector<skipped_offsets> skipped_at_start;
+    std::vector<drop_notice> drop_notices;  // for the log, until the engine takes them
     bool retries_put = false;  // or message ids, since the last seal: their clock goes with them
 
     std::map<topic_id, std::unique_ptr<topic>> topics;

@@ -49,6 +49,8 @@ enum class mutation_kind : std::uint8_t {
     message_ids_forgotten = 26,
     offsets_reserved = 27,
     offsets_skipped = 28,
+    log_marked = 29,
+    messages_dropped = 30,
 };
 
 struct epoch_started {
@@ -514,13 +516,66 @@ struct offsets_skipped {
     }
 };
 
-using mutation =
-    std::variant<epoch_started, topic_created, topic_changed, topic_removed, queue_created,
-                 queue_changed, queue_removed, appended, trimmed, queue_delta, queue_snapshot,
-                 exception_put, exception_erased, kept_put, kept_erased, producer_put,
-                 producer_erased, retry_clock, done_marks, schedule_put, schedule_erased,
-                 schedule_totals, expiry_moved, expiry_watched, message_id_put,
-                 message_ids_forgotten, offsets_reserved, offsets_skipped>;
+// The messages below `offset` were appended by `time` at the latest, and their batches have `bytes`
+// bytes in all, as published, counted since the topic was made.
+struct log_mark {
+    offset_t offset = 0;
+    std::uint64_t bytes = 0;
+    wall_time time{};
+    bool operator==(const log_mark&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"offset", &log_mark::offset, ""},
+                          field{"bytes", &log_mark::bytes, ""}, field{"time", &log_mark::time, ""}};
+    }
+};
+
+// Where a topic's bytes and times lie in its log; replaces the marks before. Those of offsets below
+// the trim point but for the last one are left out.
+struct log_marked {
+    static constexpr mutation_kind kind = mutation_kind::log_marked;
+    topic_id topic;
+    std::vector<log_mark> marks;  // ascending
+    bool operator==(const log_marked&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &log_marked::topic, ""},
+                          field{"marks", &log_marked::marks, ""}};
+    }
+};
+
+struct queue_drops {
+    queue_id queue;
+    std::uint64_t messages = 0;  // that it was not done with
+    bool operator==(const queue_drops&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"queue", &queue_drops::queue, ""},
+                          field{"messages", &queue_drops::messages, ""}};
+    }
+};
+
+// What a topic has dropped to keep its bounds, in all; replaces what was counted before.
+struct messages_dropped {
+    static constexpr mutation_kind kind = mutation_kind::messages_dropped;
+    topic_id topic;
+    std::uint64_t messages = 0;  // that some queue was not done with, or without any queue
+    std::uint64_t bytes = 0;     // of their batches, to within a 32nd of what the topic held
+    wall_time last{};            // when the last ones were
+    std::vector<queue_drops> queues;
+    bool operator==(const messages_dropped&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"topic", &messages_dropped::topic, ""},
+                          field{"messages", &messages_dropped::messages, ""},
+                          field{"bytes", &messages_dropped::bytes, ""},
+                          field{"last", &messages_dropped::last, ""},
+                          field{"queues", &messages_dropped::queues, ""}};
+    }
+};
+
+using mutation = std::variant<
+    epoch_started, topic_created, topic_changed, topic_removed, queue_created, queue_changed,
+    queue_removed, appended, trimmed, queue_delta, queue_snapshot, exception_put, exception_erased,
+    kept_put, kept_erased, producer_put, producer_erased, retry_clock, done_marks, schedule_put,
+    schedule_erased, schedule_totals, expiry_moved, expiry_watched, message_id_put,
+    message_ids_forgotten, offsets_reserved, offsets_skipped, log_marked, messages_dropped>;
 
 // Described mutations are encoded field by field (protocol/codec/wire.hpp), the others:
 //   appended        the bytes of the chunk

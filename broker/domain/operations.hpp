@@ -279,6 +279,42 @@ void restore_sieve(core& c, turn& t, queue& q);
 // A new queue has the ledger of `from`, and what is left to look at there is left here.
 void copy_sieve(core& c, const queue& from, queue& to);
 
+// ---- retention.cpp: the bounds of topics ----
+// The first message that some queue has ready or leased; without queues the trim point; the end of
+// the topic if there is none.
+[[nodiscard]] offset_t first_pending(const topic& of);
+// What some queue is not done with, those in the open chunk too: what max_messages and max_bytes
+// bound.
+struct pending_amount {
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+};
+[[nodiscard]] pending_amount pending_in(const topic& of);
+// Whether so much more may be published to the topic. topic_full, or message_too_large for what
+// would not even fit if the topic were empty; the text says what to do.
+[[nodiscard]] outcome<void> check_limits(core& c, const turn& t, topic& of, std::uint64_t messages,
+                                         std::uint64_t bytes);
+// Whether what is due may be appended now; a topic that drops the oldest takes everything.
+[[nodiscard]] bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes);
+// Drops what is too old, or too much for a topic that drops the oldest: ready and leased messages
+// are done in their queues, leases of them end. Called at the seal, when the chunks are closed.
+// Returns when something is too old next; mono_never: nothing is going to be.
+mono_time drop_excess(core& c, turn& t, topic& of);
+// The first offset from which on everything stored fits the bounds: what is done and only kept
+// below it goes.
+[[nodiscard]] offset_t fits_from(const topic& of);
+// The topic's bounds are new.
+void limits_changed(core& c, turn& t, topic& of);
+// The part of sealing: what was dropped goes into the commit.
+void seal_drops(core& c, turn& t, topic& of);
+void restore_drops(topic& of, const messages_dropped& stored);
+// Drops of one queue.
+[[nodiscard]] std::uint64_t dropped_in(const queue& q);
+// For health: topics that are full, that drop, or that no queue reads; queues that nobody consumes.
+void warn_of_retention(const core& c, const turn& t, std::vector<std::string>& warnings);
+// Nobody has consumed the queue for an hour, and it has messages.
+[[nodiscard]] bool is_abandoned(const queue& q, mono_time now);
+
 // ---- trim.cpp ----
 // Moves the trim points that may move; core::trim_deadline says when to look again.
 void trim_topics(core& c, turn& t);

@@ -17,6 +17,7 @@
 #include "broker/domain/chunk_cache.hpp"
 #include "broker/domain/expiry_watch.hpp"
 #include "broker/domain/interval_set.hpp"
+#include "broker/domain/log_marks.hpp"
 #include "broker/domain/message_id_book.hpp"
 #include "broker/domain/queue.hpp"
 #include "broker/domain/rate_meter.hpp"
@@ -52,7 +53,7 @@ public:
     offset_t end = 0;
     std::optional<chunk_builder> open;
     wall_time last_append{};
-    std::uint64_t stored_bytes = 0;  // of [trim, end), estimated below a chunk
+    log_marks marks;  // bytes and times of [trim, end)
     chunk_tail tail;
     offset_t reserved = 0;  // of durability os: below this an offset may be given out unsynced
     interval_set skipped;   // no message has these offsets, and they are done in every queue
@@ -62,6 +63,15 @@ public:
     std::unique_ptr<expiry_watch> expiry;      // none: no message has a time to live
     std::unique_ptr<schedule_book> scheduled;  // none: nothing ever was, in this epoch
     std::unique_ptr<message_id_book> ids;      // none: no message had one, in this epoch
+
+    // ---- retention.cpp ----
+    messages_dropped drops;             // what was dropped so far; durable
+    offset_t dropped_below = 0;         // messages below are dropped, the trim point follows
+    bool drops_changed = false;         // in this commit
+    mono_time drops_told{};             // in the log
+    std::uint64_t drops_untold = 0;     // since then
+    mono_time refused_at = mono_never;  // the last publish for want of room; never: none
+    mono_time without_queue_since{};    // matters while it has none
 
     // ---- trimming ----
     struct sample {

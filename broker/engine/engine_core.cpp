@@ -45,6 +45,7 @@ bool only_publishes(const std::vector<domain::mutation>& batch) {
                std::holds_alternative<domain::producer_put>(each) ||
                std::holds_alternative<domain::message_id_put>(each) ||
                std::holds_alternative<domain::message_ids_forgotten>(each) ||
+               std::holds_alternative<domain::log_marked>(each) ||
                std::holds_alternative<domain::retry_clock>(each);
     });
 }

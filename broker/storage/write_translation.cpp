@@ -282,4 +282,12 @@ void write_translation::operator()(const domain::offsets_skipped& m) {
     put(family::meta, meta_key{m.topic, meta_kind::skipped, {}}.encode(), m);
 }
 
+void write_translation::operator()(const domain::log_marked& m) {
+    put(family::meta, meta_key{m.topic, meta_kind::log_marks, {}}.encode(), m);
+}
+
+void write_translation::operator()(const domain::messages_dropped& m) {
+    put(family::meta, meta_key{m.topic, meta_kind::drops, {}}.encode(), m);
+}
+
 }  // namespace brokerd::storage

@@ -73,6 +73,7 @@ constexpr int public_number(error_code code) {
             BROKERD_PUBLIC(responder_not_found)
             BROKERD_PUBLIC(too_many_responders)
             BROKERD_PUBLIC(reply_dropped)
+            BROKERD_PUBLIC(topic_full)
 #undef BROKERD_PUBLIC
     }
     return -1;

@@ -70,6 +70,11 @@ struct topic_item {
     double in_per_second = 0;
     std::uint64_t scheduled = 0;
     std::uint64_t scheduled_bytes = 0;
+    std::uint64_t pending = 0;
+    std::uint64_t pending_bytes = 0;
+    std::uint64_t dropped = 0;
+    std::uint64_t dropped_bytes = 0;
+    wall_time last_dropped = wall_never;
     bool operator==(const topic_item&) const = default;
     static constexpr std::size_t fields_min = 10;  // of its first version
     static constexpr auto fields() {
@@ -81,13 +86,24 @@ struct topic_item {
             field{"first_offset", &topic_item::first_offset, "trim point: oldest readable offset"},
             field{"next_offset", &topic_item::next_offset, "offset of the next message"},
             field{"messages", &topic_item::messages, "readable messages"},
-            field{"bytes", &topic_item::bytes, "record bytes of readable messages"},
+            field{"bytes", &topic_item::bytes, "of the batches of readable messages"},
             field{"queues", &topic_item::queues, "number of queues"},
             field{"in_per_second", &topic_item::in_per_second, "publish rate, 10 s average"},
             field{"scheduled", &topic_item::scheduled,
                   "messages that are scheduled and not appended yet; may be missing: 0"},
             field{"scheduled_bytes", &topic_item::scheduled_bytes,
-                  "of their batches; may be missing: 0"}};
+                  "of their batches; may be missing: 0"},
+            field{"pending", &topic_item::pending,
+                  "messages from the first one on that some queue has ready or leased, without "
+                  "queues all: what max_messages bounds; may be missing: 0"},
+            field{"pending_bytes", &topic_item::pending_bytes,
+                  "of their batches: what max_bytes bounds; may be missing: 0"},
+            field{"dropped", &topic_item::dropped,
+                  "messages dropped to keep the topic's bounds that some queue was not done with, "
+                  "since it was created; may be missing: 0"},
+            field{"dropped_bytes", &topic_item::dropped_bytes, "of these; may be missing: 0"},
+            field{"last_dropped", &topic_item::last_dropped,
+                  "when; the largest value or missing: never"}};
     }
 };
 
@@ -218,7 +234,9 @@ struct queue_item {
     bool paused = false;
     offset_t floor = 0;
     std::string state{};
+    std::uint64_t dropped = 0;
     bool operator==(const queue_item&) const = default;
+    static constexpr std::size_t fields_min = 18;  // of its first version
     static constexpr auto fields() {
         return std::tuple{
             field{"topic", &queue_item::topic, ""},
@@ -240,7 +258,11 @@ struct queue_item {
             field{"consumers", &queue_item::consumers, "attached"},
             field{"paused", &queue_item::paused, ""},
             field{"floor", &queue_item::floor, "all messages below are done, retrying or dead"},
-            field{"state", &queue_item::state, "one word: why it moves or not"}};
+            field{"state", &queue_item::state, "one word: why it moves or not"},
+            field{
+                "dropped", &queue_item::dropped,
+                "messages it was not done with when its topic dropped them, since it was created; "
+                "may be missing: 0"}};
     }
 };
 

@@ -75,7 +75,8 @@ namespace brokerd {
     X(responder_exists,      65, false, false, "the responder id is in use on this connection")     \
     X(responder_not_found,   66, false, false, "no such responder on this connection")              \
     X(too_many_responders,   67, false, false, "the connection has as many responders as it may")   \
-    X(reply_dropped,         68, false, false, "there was a reply, but no room for it")
+    X(reply_dropped,         68, false, false, "there was a reply, but no room for it")             \
+    X(topic_full,            69, true,  false, "the topic holds as much as it may")
 // clang-format on
 
 enum class error_code : std::uint16_t {

@@ -98,6 +98,9 @@ inline constexpr auto expires_min = 1s;  // of a temporary queue
 inline constexpr auto expires_max = 365 * 24h;
 inline constexpr std::chrono::microseconds expires_after_start_min = 10s;  // of the broker
 inline constexpr auto keep_done_max = 100 * 365 * 24h;
+inline constexpr std::uint64_t topic_bytes_min = 4 * kib;  // of max_bytes, if it is set
+inline constexpr auto max_age_min = 1s;                    // if it is set
+inline constexpr auto max_age_max = 100 * 365 * 24h;
 
 // Filters.
 inline constexpr std::size_t filter_bytes_max = 4 * kib;  // as given, and written out in full

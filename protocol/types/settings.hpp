@@ -34,6 +34,12 @@ enum class expiry_action : std::uint8_t {
     dead = 2,  // kept, with the reason, until it is redriven or purged
 };
 
+// What becomes of a publish that a topic has no room for.
+enum class full_policy : std::uint8_t {
+    refuse = 1,       // it is refused, and what is scheduled waits
+    drop_oldest = 2,  // the oldest messages make room, whether or not a queue still needs them
+};
+
 // State of a message in a queue.
 enum class message_state : std::uint8_t {
     ready = 1,     // waits for a consumer
@@ -96,6 +102,14 @@ enum class position_kind : std::uint8_t { earliest = 1, latest = 2, offset = 3, 
     return "unknown";
 }
 
+[[nodiscard]] constexpr std::string_view to_string(full_policy policy) {
+    switch (policy) {
+        case full_policy::refuse: return "refuse";
+        case full_policy::drop_oldest: return "drop-oldest";
+    }
+    return "unknown";
+}
+
 [[nodiscard]] constexpr std::string_view to_string(durability level) {
     switch (level) {
         case durability::disk: return "disk";
@@ -146,6 +160,15 @@ struct topic_settings {
     brokerd::durability durability = brokerd::durability::disk;  // of publishes: disk or os
     // How long the ids of messages are remembered; 0 = ids are not looked at.
     duration_us message_id_window = limits::message_id_window_default;
+    // Bytes of messages that every queue is done with that stay readable. With keep_done: those
+    // within both; alone: however old they are; 0: no bound, keep_done alone.
+    std::uint64_t keep_done_bytes = 0;
+    // Bounds of what some queue is not done with yet (without queues: of everything); 0: none.
+    std::uint64_t max_bytes = 0;  // of the batches as they were published
+    std::uint64_t max_messages = 0;
+    full_policy when_full = full_policy::refuse;
+    // Older messages are dropped, whether or not a queue still needs them; 0: never.
+    duration_us max_age{0};
 
     bool operator==(const topic_settings&) const = default;
     static constexpr std::size_t fields_min = 2;  // of its first version
@@ -164,7 +187,20 @@ struct topic_settings {
                   "1"},
             field{"message_id_window", &topic_settings::message_id_window,
                   "how long the ids of messages are remembered; 0: they are not looked at; may be "
-                  "missing: 24 hours"}};
+                  "missing: 24 hours"},
+            field{
+                "keep_done_bytes", &topic_settings::keep_done_bytes,
+                "bytes of messages every queue is done with that stay readable: within keep_done, "
+                "or without it however old; 0 or missing: no bound by bytes"},
+            field{"max_bytes", &topic_settings::max_bytes,
+                  "most bytes of messages some queue is not done with; 0 or missing: no bound"},
+            field{"max_messages", &topic_settings::max_messages,
+                  "likewise, most messages; 0 or missing: no bound"},
+            field{"when_full", &topic_settings::when_full,
+                  "what becomes of a publish beyond these bounds: 1 refuse, 2 drop the oldest "
+                  "messages; may be missing: 1"},
+            field{"max_age", &topic_settings::max_age,
+                  "older messages are dropped, done or not; 0 or missing: never"}};
     }
 };
 

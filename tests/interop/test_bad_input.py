@@ -244,6 +244,9 @@ class BadInput(InteropCase):
             ("durability", DURABILITY["memory"]),
             ("message_id_window", -1),
             ("message_id_window", 366 * 24 * 3600 * SECOND),
+            ("max_bytes", 4095),
+            ("max_age", SECOND - 1),
+            ("max_age", -SECOND),
         ):
             with self.subTest(name):
                 settings = TOPIC_SETTINGS | LATER_TOPIC_SETTINGS | {name: value}

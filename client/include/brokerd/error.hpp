@@ -82,6 +82,7 @@ enum class broker_errc {
     responder_not_found = 66,
     too_many_responders = 67,
     reply_dropped = 68,
+    topic_full = 69,
 };
 
 /// Category "brokerd client": values are those of client_errc.

@@ -67,6 +67,10 @@ TEST(keys, have_these_bytes) {
                       "00000102030405060708170000000000000000");
     expect_round_trip(meta_key{some_topic, meta_kind::skipped, {}},
                       "00000102030405060708180000000000000000");
+    expect_round_trip(meta_key{some_topic, meta_kind::log_marks, {}},
+                      "00000102030405060708190000000000000000");
+    expect_round_trip(meta_key{some_topic, meta_kind::drops, {}},
+                      "000001020304050607081a0000000000000000");
 }
 
 TEST(keys, a_message_id_of_any_length_and_bytes_is_read_back) {
