@@ -10,7 +10,6 @@
 
 #include <fmt/format.h>
 
-#include "protocol/types/duration.hpp"
 #include "tools/brokerctl/table.hpp"
 #include "tools/brokerctl/text.hpp"
 #include "tools/brokerctl/units.hpp"
@@ -65,8 +64,19 @@ inline cell path_of(const json& row) {
     return row.at("topic").get<std::string>() + "/" + row.at("queue").get<std::string>();
 }
 
-inline std::string duration_or_none(std::chrono::microseconds duration) {
-    return duration == std::chrono::microseconds{0} ? "none" : format_duration(duration);
+// Red, or at least yellow, where there is one: somebody has to look.
+template <member Name>
+cell rare_count(const json& row, tone meaning) {
+    const auto text = count_of<Name>(row).text;
+    return {text, text == "0" ? tone::plain : meaning};
+}
+
+inline cell dropped_count(const json& row) {
+    return rare_count<"dropped">(row, tone::warning);
+}
+
+inline bool has_dropped(const json& row) {
+    return row.at("dropped") != 0;
 }
 
 inline std::string age_text(timestamp time, timestamp now) {

@@ -85,8 +85,8 @@ bool hopeless(const error& failure) {
     const auto code = failure.code();
     return code == broker_errc::topic_not_found || code == broker_errc::topic_removed ||
            code == broker_errc::invalid_name || code == broker_errc::draining ||
-           code == broker_errc::storage_failed || code == broker_errc::invalid_argument ||
-           code == broker_errc::feature_unsupported;
+           code == broker_errc::storage_failed || code == broker_errc::topic_full ||
+           code == broker_errc::invalid_argument || code == broker_errc::feature_unsupported;
 }
 
 using describe_function = acknowledgement (*)(const std::string& topic, std::uint64_t number);

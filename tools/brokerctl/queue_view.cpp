@@ -1,25 +1,27 @@
 // Queues as JSON rows, table and details.
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "protocol/types/duration.hpp"
 #include "tools/brokerctl/cells.hpp"
+#include "tools/brokerctl/text.hpp"
+#include "tools/brokerctl/units.hpp"
 #include "tools/brokerctl/views.hpp"
 
 namespace brokerd::ctl {
 namespace {
 
-// Red where there is one: somebody has to look.
 cell dead_count(const json& row) {
-    const auto text = count_of<"dead">(row).text;
-    return {text, text == "0" ? tone::plain : tone::bad};
+    return rare_count<"dead">(row, tone::bad);
 }
 
 cell retrying_count(const json& row) {
-    const auto text = count_of<"retrying">(row).text;
-    return {text, text == "0" ? tone::plain : tone::warning};
+    return rare_count<"retrying">(row, tone::warning);
 }
 
 // How long until nothing is ready; null in JSON when it does not get less.
@@ -39,6 +41,7 @@ constexpr std::array queues_table{
     column{"LEASED", align::right, count_of<"leased">},
     column{"RETRYING", align::right, retrying_count},
     column{"DEAD", align::right, dead_count},
+    column{"DROPPED", align::right, dropped_count, has_dropped},
     column{"OLDEST", align::right, duration_of<"oldest_seconds">},
     column{"IN/s", align::right, rate_of<"in_per_second">},
     column{"OUT/s", align::right, rate_of<"out_per_second">},
@@ -103,7 +106,8 @@ json queue_row(const queue_info& queue, timestamp now) {
             {"drain_seconds", drain_seconds(queue)},
             {"consumers", queue.consumers},
             {"paused", queue.paused},
-            {"state", queue.state}};
+            {"state", queue.state},
+            {"dropped", queue.dropped}};
 }
 
 std::span<const column> queue_columns() {
@@ -148,6 +152,11 @@ std::string queue_details_text(const queue_info& queue, timestamp now, bool colo
         detail{"max-retrying", fmt::format("{}", settings.max_retrying)},
         detail{"max-runs", fmt::format("{}", settings.max_runs)},
     };
+    if (queue.dropped != 0) {
+        const auto done = std::ranges::find(details, std::string_view("done"), &detail::name);
+        details.insert(std::next(done),
+                       detail{"dropped", {fmt::format("{}", queue.dropped), tone::warning}});
+    }
     if (queue.mode != delivery_mode::shared) {
         details.push_back(detail{"after-failure", std::string(to_string(settings.after_failure))});
     }
