@@ -115,6 +115,42 @@ TEST(client_bounds, a_batch_too_large_for_its_topic_is_sent_one_by_one_in_order)
     EXPECT_THAT(peer.write(), SizeIs(0));
 }
 
+TEST(client_bounds, batches_refused_one_after_the_other_keep_their_order) {
+    scripted_peer peer;
+    peer.greet();
+    std::vector<sent_frame> frames;
+    const auto send = [&](int first) {
+        peer.lose();
+        for (int i = first; i < first + 3; ++i) {
+            peer.publish("orders", std::to_string(i));
+        }
+        peer.pass(5s);
+        peer.greet();
+    };
+    send(0);
+    frames = peer.write();
+    ASSERT_THAT(frames, SizeIs(1));
+    // Handed in while the first is unanswered, and sent with it over the next connection.
+    send(3);
+    frames = peer.write();
+    ASSERT_THAT(frames, SizeIs(2));
+    for (const sent_frame& each : frames) {
+        EXPECT_EQ(scripted_peer::batch_of(each).count, 3U);
+        peer.refuse(each.request, error_code::message_too_large);
+    }
+    // Joins none of them.
+    peer.publish("orders", "6");
+    frames = peer.write();
+    ASSERT_THAT(frames, SizeIs(6));
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+        EXPECT_EQ(scripted_peer::batch_of(frames[i]).count, 1U);
+        peer.acknowledge(frames[i], i);
+        EXPECT_EQ(peer.outcomes[i].offset, i);
+    }
+    peer.acknowledge(peer.write_one(), 6);
+    EXPECT_EQ(peer.outcomes[6].offset, 6U);
+}
+
 // The broker looks first whether it has stored it, then whether there is room.
 TEST(client_bounds, a_refusal_of_what_is_sent_again_means_that_it_was_not_stored) {
     scripted_peer peer;
