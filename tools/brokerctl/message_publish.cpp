@@ -332,7 +332,8 @@ void add_publish_verb(command_line& line, CLI::App& noun) {
                           "May be given several times");
     app.add_flag("--lines", options.lines,
                  "Each line of standard input is a message; prints the address or schedule of each "
-                 "as it is acknowledged");
+                 "as it is acknowledged; ends where all others would be refused, too, as when the "
+                 "topic is full");
     app.add_option("--in-flight", options.in_flight,
                    "With --lines: most messages not yet acknowledged (default 1000)")
         ->check(CLI::Range(1U, 65536U));
