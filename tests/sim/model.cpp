@@ -428,6 +428,7 @@ void model::restarted(model_state durable, broker_epoch new_epoch, instant now, 
         limits.base = limits.spans.empty() ? wall_time{} : limits.spans.back().appended;
         limits.restarted = true;
         limits.must_trim_below = 0;
+        limits.dropped_below = 0;
         note_bounds(topic);
         for (auto& [queue_name, queue] : topic.queues) {
             // Clients may take some time to find the broker again.

@@ -76,11 +76,15 @@ void model::note_expired() {
 void model::time_is(instant now, wall_time in_the_domain) {
     note_expired();
     note_dropped();
+    const bool set_back = in_the_domain < wall_;
     now_ = now;
     wall_ = in_the_domain;
     const duration_us lag = now.mono.time_since_epoch() - wall_.time_since_epoch();
     lag_max_ = std::max(lag_max_.value_or(lag), lag);
     for (auto& [name, topic] : state.topics) {
+        if (set_back) {
+            topic.limits.dropped_below = topic.limits.may_drop_below;
+        }
         note_bounds(topic);
     }
     age_ids();

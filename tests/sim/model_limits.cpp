@@ -189,12 +189,14 @@ offset_t model::too_old_below(const model_topic& topic) const {
 model_drops model::drops_of(const model_topic& topic) const {
     model_drops drops = drops_by_size(topic);
     drops.must = std::max(drops.must, too_old_below(topic));
-    drops.may = std::max({drops.may, drops.must, old_below(topic)});
+    drops.may = std::max(drops.must, topic.limits.may_drop_below);
     return drops;
 }
 
 void model::note_bounds(model_topic& topic) const {
-    topic.limits.may_drop_below = std::max(drops_by_size(topic).may, old_below(topic));
+    model_limits& limits = topic.limits;
+    limits.may_drop_below =
+        std::max({limits.dropped_below, drops_by_size(topic).may, old_below(topic)});
 }
 
 // ---- room ----
@@ -319,6 +321,8 @@ void model::note_waiting_schedules(const model_topic& topic) {
 void model::bounds_changed(const std::string& topic, const model_bounds& bounds) {
     auto& of = state.topics.at(topic);
     note_dropped(of);
+    // A queue that goes back there once more finds nothing, as long as the topic knows.
+    of.limits.dropped_below = of.limits.may_drop_below;
     of.limits.earlier.push_back(std::exchange(of.limits.bounds, bounds));
     note_bounds(of);
 }

@@ -56,7 +56,8 @@ struct model_limits {
     std::uint64_t chunk_max = 0;
     wall_time base{};                     // the last append before the start of the broker
     bool restarted = false;               // what is counted may begin within a chunk
-    offset_t may_drop_below = 0;          // the bounds let these be dropped now
+    offset_t may_drop_below = 0;          // the bounds let these be dropped now, or did before
+    offset_t dropped_below = 0;           // bounds that are not so any more let them be dropped
     offset_t must_trim_below = 0;         // the bounds want the trim point there
     mono_time must_trim_since{};          // and nothing has stood in its way since
     std::uint64_t dropped = 0;            // as the last commit says
