@@ -192,6 +192,10 @@ const std::vector<skipped_offsets>& broker_state::skipped_at_start() const {
     return impl_->state.skipped_at_start;
 }
 
+std::vector<drop_notice> broker_state::take_drop_notices() {
+    return std::exchange(impl_->state.drop_notices, {});
+}
+
 bool broker_state::dirty() const {
     return impl_->state.dirty;
 }
@@ -213,7 +217,7 @@ const domain_counters& broker_state::counters() const {
     return impl_->state.counters;
 }
 
-std::vector<std::string> broker_state::warnings() const {
+std::vector<std::string> broker_state::warnings(instant now) const {
     const core& c = impl_->state;
     std::vector<std::string> warnings;
     if (c.clock.behind() != duration_us{0}) {
@@ -245,6 +249,7 @@ std::vector<std::string> broker_state::warnings() const {
             }
         }
     }
+    warn_of_retention(c, now, warnings);
     return warnings;
 }
 

@@ -90,6 +90,7 @@ void erase(core& c, turn& t, topic& of, const scheduled_batch& what) {
 // Appends what is due, so many bytes. Returns when to go on if that is not all.
 mono_time append_due(core& c, turn& t, topic& of, std::size_t bytes_max) {
     schedule_book& book = *of.scheduled;
+    book.waits_for_room = false;
     std::size_t bytes = 0;
     for (const scheduled_batch* next = book.first(); next != nullptr && next->key.due <= t.wall;
          next = book.first()) {
@@ -98,6 +99,10 @@ mono_time append_due(core& c, turn& t, topic& of, std::size_t bytes_max) {
         }
         if (c.scheduled_bytes_appended >= commit_bytes_max || bytes >= bytes_max) {
             return t.now.mono + next_commit;
+        }
+        if (!has_room(of, next->messages, next->bytes)) {
+            book.waits_for_room = true;
+            return t.now.mono + look_again;
         }
         bytes += next->bytes;
         c.scheduled_bytes_appended += next->bytes;
@@ -341,6 +346,12 @@ void look_at_schedules(core& c, turn& t) {
     if (!c.schedule_timers.empty()) {
         c.schedule_deadline =
             std::min(c.schedule_deadline, look_at(t, c.schedule_timers.begin()->first));
+    }
+}
+
+void look_for_room(core& c, const turn& t, topic& of) {
+    if (of.scheduled && of.scheduled->waits_for_room) {
+        arm(c, t, of, {of.scheduled->timer, t.now.mono});
     }
 }
 

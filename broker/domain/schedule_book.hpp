@@ -84,6 +84,7 @@ public:
     [[nodiscard]] std::optional<std::string> check() const;
 
     bool fetching = false;         // the part that comes next
+    bool waits_for_room = false;   // the topic is full
     mono_time read_again{};        // a fetch failed: not before
     std::string read_error;        // of that fetch
     wall_time timer = wall_never;  // in core::schedule_timers

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -236,6 +237,33 @@ outcome<void> check_ids(core& c, turn& t, const pending_transaction& pending) {
     return {};
 }
 
+// What is new of all publishes to a topic has to fit into it together.
+outcome<void> check_together(core& c, turn& t, const pending_transaction& pending) {
+    std::map<topic_id, pending_amount> all;
+    std::set<std::pair<topic_id, std::string>> ids;
+    for (const publish_request& each : pending.what.publishes) {
+        topic& to = **c.find_topic(each.topic);
+        const std::uint64_t bytes = each.batch.view.size();
+        if (known_id(c, t, pending, to, each) ||
+            (looks_at_id(to, each) && !ids.emplace(to.id, each.id).second)) {
+            continue;
+        }
+        if (!each.later) {
+            all[to.id].messages += each.count;
+            all[to.id].bytes += bytes;
+        } else if (auto alone = check_alone(to, each.count, bytes); !alone) {
+            return alone;
+        }
+    }
+    for (const auto& [id, more] : all) {
+        topic& to = *c.topic_by_id(id);
+        if (auto room = check_limits(c, t, to, more.messages, more.bytes); !room) {
+            return room;
+        }
+    }
+    return {};
+}
+
 // Returns the offset or the id it led to, or had led to before.
 std::uint64_t publish_part(core& c, turn& t, const pending_transaction& pending, topic& to,
                            const publish_request& what) {
@@ -296,6 +324,9 @@ void decide(core& c, turn& t, pending_transaction& pending) {
     }
     if (fine) {
         fine = check_ids(c, t, pending);
+    }
+    if (fine) {
+        fine = check_together(c, t, pending);
     }
     if (fine) {
         fine = check_held(c, pending, all);

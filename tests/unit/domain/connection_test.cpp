@@ -242,7 +242,7 @@ TEST_F(connection_test, a_step_of_the_clock_is_a_warning_and_moves_no_retry) {
     h.settle(one, queue, settle_action::nack, {run_of(got[0])}, 100s);
     h.now.wall += 24h;
     h.pass(10s);
-    EXPECT_THAT(h.state.warnings(), ElementsAre(HasSubstr("clock was set")));
+    EXPECT_THAT(h.state.warnings(h.now), ElementsAre(HasSubstr("clock was set")));
     EXPECT_EQ(h.state_of("t", 0).state, message_state::retrying);
 }
 

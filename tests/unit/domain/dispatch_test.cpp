@@ -290,11 +290,11 @@ TEST(dispatch, a_failed_read_is_explained_and_tried_again) {
     const auto one = h.connect();
     h.attach(one, "t/q", 10);
     EXPECT_THAT(h.explain("t/q"), testing::HasSubstr("the test says so"));
-    EXPECT_THAT(h.state.warnings(), SizeIs(1));
+    EXPECT_THAT(h.state.warnings(h.now), SizeIs(1));
     h.store.failing = false;
     h.pass(2s);
     EXPECT_THAT(h.deliveries(one), SizeIs(5));
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 // Promise: retry.fair
@@ -371,7 +371,7 @@ TEST(dispatch, max_retrying_and_max_runs_pause_what_is_fresh) {
     h.publish("t", {"more"});
     EXPECT_THAT(h.deliveries(one), IsEmpty());
     EXPECT_THAT(h.explain("t/gaps"), testing::HasSubstr("max_runs"));
-    EXPECT_THAT(h.state.warnings(), SizeIs(2));
+    EXPECT_THAT(h.state.warnings(h.now), SizeIs(2));
     h.settle(one, gaps, settle_action::ack, {{0, 1, got[0].lease.epoch, 1}});
     EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(6));
 }

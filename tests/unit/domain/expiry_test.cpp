@@ -425,11 +425,11 @@ TEST_F(expiry_test, a_failed_read_is_tried_again_and_told) {
     h.restart();
     h.store.failing = true;
     h.pass(12s);
-    EXPECT_THAT(h.state.warnings(), ElementsAre("what expires in topic t: the test says so"));
+    EXPECT_THAT(h.state.warnings(h.now), ElementsAre("what expires in topic t: the test says so"));
     h.store.failing = false;
     h.pass(2s);
     EXPECT_EQ(state(0), message_state::done);
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 TEST_F(expiry_test, more_than_one_commit_takes_die_in_several) {

@@ -237,14 +237,14 @@ TEST_F(retry_test, a_read_that_failed_is_warned_of_until_one_succeeds) {
     one = h.connect();
     h.attach(one, "t/q");
     h.pass(1h - 1s);  // and knows when it is due
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
     h.store.failing = true;
     h.pass(2s);
-    EXPECT_THAT(h.state.warnings(), ElementsAre(HasSubstr("the test says so")));
+    EXPECT_THAT(h.state.warnings(h.now), ElementsAre(HasSubstr("the test says so")));
     h.store.failing = false;
     h.pass(2s);
     EXPECT_THAT(h.deliveries(one), SizeIs(1));
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 TEST_F(retry_test, a_removed_queue_ends_a_question_that_reads) {

@@ -470,8 +470,8 @@ TEST_F(schedule_test, reads_that_fail_are_tried_again_and_warned_of) {
     h.store.failing = true;
     h.pass(10s);
     EXPECT_THAT(in_log(), IsEmpty());
-    EXPECT_THAT(h.state.warnings(), Contains(AllOf(HasSubstr("scheduled for topic orders"),
-                                                   HasSubstr("the test says so"))));
+    EXPECT_THAT(h.state.warnings(h.now), Contains(AllOf(HasSubstr("scheduled for topic orders"),
+                                                        HasSubstr("the test says so"))));
     EXPECT_EQ(h.ask_refused(h.admin, codec::schedule_list{.topic = "orders"}).code,
               error_code::storage_failed);
     EXPECT_EQ(h.ask_refused(h.admin, codec::schedule_cancel{.topic = "orders", .ids = {1}}).code,
@@ -479,7 +479,7 @@ TEST_F(schedule_test, reads_that_fail_are_tried_again_and_warned_of) {
     h.store.failing = false;
     h.pass(2s);
     EXPECT_THAT(in_log(), ElementsAre("x"));
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 TEST_F(schedule_test, a_read_that_succeeds_ends_the_warning_though_more_is_to_be_read_later) {
@@ -488,10 +488,10 @@ TEST_F(schedule_test, a_read_that_succeeds_ends_the_warning_though_more_is_to_be
     h.restart();
     h.store.failing = true;
     h.pass(1ms);
-    EXPECT_THAT(h.state.warnings(), SizeIs(1));
+    EXPECT_THAT(h.state.warnings(h.now), SizeIs(1));
     h.store.failing = false;
     h.pass(2s);
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 TEST_F(schedule_test, nothing_left_to_be_read_ends_the_warning) {
@@ -501,9 +501,9 @@ TEST_F(schedule_test, nothing_left_to_be_read_ends_the_warning) {
     h.pass(1ms);
     h.store.failing = false;
     EXPECT_EQ(cancel({1}), 1U);
-    EXPECT_THAT(h.state.warnings(), SizeIs(1));
+    EXPECT_THAT(h.state.warnings(h.now), SizeIs(1));
     h.pass(2s);
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 TEST_F(schedule_test, while_they_are_held_they_stay_scheduled) {
