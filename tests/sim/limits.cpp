@@ -194,16 +194,23 @@ void world::note_limit_marks() {
 // For the log: all that was dropped is told, and not too often. Behind a commit that was sealed.
 void world::check_drop_notices() {
     constexpr duration_us told_again = 10s;
-    for (const domain::drop_notice& each : domain_->take_drop_notices()) {
+    take_drop_notices();
+    for (const auto& [each, at] : std::exchange(drop_notices_, {})) {
         note("drops told", each.messages);
         const model_limits& known = model_.state.topics.at(each.topic).limits;
         expect(each.messages > 0 && each.messages <= each.in_all && each.in_all <= known.dropped,
                "{} is told to have dropped {} of {} messages, it has {}", each.topic, each.messages,
                each.in_all, known.dropped);
-        const auto [last, first] = drops_told_.try_emplace(each.topic, now_.mono);
-        expect(first || now_.mono - last->second >= told_again, "{} tells what it dropped at once",
+        const auto [last, first] = drops_told_.try_emplace(each.topic, at);
+        expect(first || at - last->second >= told_again, "{} tells what it dropped at once",
                each.topic);
-        last->second = now_.mono;
+        last->second = at;
+    }
+}
+
+void world::take_drop_notices() {
+    for (domain::drop_notice& each : domain_->take_drop_notices()) {
+        drop_notices_.emplace_back(std::move(each), now_.mono);
     }
 }
 

@@ -47,16 +47,23 @@ void model::topic_created(const std::string& topic, topic_id id) {
 
 void model::queue_created(const std::string& topic, const std::string& queue, queue_id id,
                           queue_mode mode, const queue_settings& settings, const model_sieve& sieve,
-                          const position& start) {
+                          const position& asked, offset_t start) {
     auto& of = state.topics.at(topic);
     model_queue made;
     made.id = id;
     made.mode = mode;
     made.settings = settings;
     made.sieves = {sieve};
-    made.start = start.kind == position_kind::latest   ? of.end
-                 : start.kind == position_kind::offset ? std::clamp(start.offset, of.trim, of.end)
-                                                       : of.trim;
+    // What is dropped already is not for it, though the trim point may have to follow yet.
+    const auto wanted = [&](offset_t first) {
+        return asked.kind == position_kind::latest   ? of.end
+               : asked.kind == position_kind::offset ? std::clamp(asked.offset, first, of.end)
+                                                     : first;
+    };
+    const offset_t dropped = std::clamp(of.limits.may_drop_below, of.trim, of.end);
+    expect(start >= wanted(of.trim) && start <= wanted(dropped), "{}/{} starts at {}, not {} to {}",
+           topic, queue, start, wanted(of.trim), wanted(dropped));
+    made.start = start;
     made.unused_since = now_.mono;
     made.unsure = true;
     note_pending(of);

@@ -322,7 +322,7 @@ public:
     void topic_created(const std::string& topic, topic_id id);
     void queue_created(const std::string& topic, const std::string& queue, queue_id id,
                        queue_mode mode, const queue_settings& settings, const model_sieve& sieve,
-                       const position& start);
+                       const position& asked, offset_t start);
     void queue_removed(const std::string& topic, const std::string& queue);
     void attached(holder who, model_consumer what);
     void detached(holder who, instant now);

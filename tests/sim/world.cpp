@@ -103,6 +103,7 @@ void world::start(commit_number last_durable) {
     effects_ = {};
     mutations_seen_ = 0;
     drops_told_.clear();
+    drop_notices_.clear();
     start_wall_clock();
     clock_.start(now_, now_.wall);
     observe_clock();
@@ -150,6 +151,8 @@ void world::learn_mutations() {
                 note("dead of age", put->offset);
                 model_.died_of_age(put->queue, put->offset);
             }
+        } else if (const auto* made = std::get_if<domain::queue_created>(&mutation)) {
+            starts_[made->queue] = made->start;
         } else if (const auto* delta = std::get_if<domain::queue_delta>(&mutation)) {
             model_.ledger_stored(delta->queue, delta->floor, delta->runs);
         } else if (const auto* all = std::get_if<domain::queue_snapshot>(&mutation)) {
@@ -238,6 +241,7 @@ void world::settle_outputs() {
 void world::turn() {
     observe_clock();
     (void)domain_->tick(now_, effects_);
+    take_drop_notices();
     model_.expire(now_);
     settle_outputs();
     learn_mutations();

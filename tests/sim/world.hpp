@@ -159,6 +159,7 @@ private:
     void relax_bounds(sim_client& who);
     void note_limit_marks();
     void check_drop_notices();
+    void take_drop_notices();
     void do_transaction(sim_client& who);
     void send_transaction(sim_client& who, pending_transaction what);
     [[nodiscard]] pending_transaction new_transaction(sim_client& who);
@@ -359,7 +360,9 @@ private:
     duration_us ahead_max_{0};
     domain::wall_clock clock_;                     // the domain's, as both are given the same
     wall_time latest_wall_{};                      // the domain's time never was beyond
+    std::map<queue_id, offset_t> starts_;          // of queues, as the store is told
     std::map<std::string, mono_time> drops_told_;  // in the log, by topic
+    std::vector<std::pair<domain::drop_notice, mono_time>> drop_notices_;  // to be checked
     std::map<std::string, std::uint64_t> marks_;
     std::uint64_t hash_ = 0;
 };
