@@ -53,14 +53,20 @@ bool fits_besides(const topic& of, std::uint64_t messages, std::uint64_t bytes) 
 
 // The first offset from which on there are at most so many messages.
 offset_t last_messages(const topic& of, std::uint64_t messages) {
-    offset_t first = of.end - std::min(messages, of.end - of.trim);
-    // Skipped ones are none: as many more fit.
-    for (std::uint64_t room = of.skipped.count_in(first, of.end); room > 0 && first > of.trim;) {
-        const offset_t before = first;
-        first -= std::min(room, first - of.trim);
-        room = of.skipped.count_in(first, before);
+    offset_t high = of.end - std::min(messages, of.end - of.trim);
+    if (of.skipped.empty()) {
+        return high;
     }
-    return first;
+    offset_t low = of.trim;
+    while (low < high) {
+        const offset_t middle = low + (high - low) / 2;
+        if (of.end - middle - of.skipped.count_in(middle, of.end) <= messages) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
 }
 
 // ---- refusing ----
