@@ -61,6 +61,7 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
     c.emit(t, exception_erased{
                   .topic = q.owner.id, .queue = q.id, .offset = offset, .previous_due = known.due});
     c.note_change(t, q, true);
+    c.note_trim(q.owner);  // more is pending, maybe more than may be
     if (q.order) {
         end_retrying(q, known.key_hash, offset);
         return_in_order(q, {offset, 1}, known.key_hash);

@@ -53,21 +53,32 @@ bool fits_besides(const topic& of, std::uint64_t messages, std::uint64_t bytes) 
 
 // The first offset from which on there are at most so many messages.
 offset_t last_messages(const topic& of, std::uint64_t messages) {
-    offset_t first = of.end - std::min(messages, of.end - of.trim);
-    // Skipped ones are none: as many more fit.
-    for (std::uint64_t room = of.skipped.count_in(first, of.end); room > 0 && first > of.trim;) {
-        const offset_t before = first;
-        first -= std::min(room, first - of.trim);
-        room = of.skipped.count_in(first, before);
+    offset_t high = of.end - std::min(messages, of.end - of.trim);
+    if (of.skipped.empty()) {
+        return high;
     }
-    return first;
+    offset_t low = of.trim;
+    while (low < high) {
+        const offset_t middle = low + (high - low) / 2;
+        if (of.end - middle - of.skipped.count_in(middle, of.end) <= messages) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
 }
 
 // ---- refusing ----
 
+// Its floor, but while a seek holds that; the end if there is none.
+offset_t first_open(const queue& q) {
+    return std::min(q.next_open(0), q.owner.end);
+}
+
 const queue* slowest_queue(const topic& of) {
     const auto slowest = std::ranges::min_element(
-        of.queues, {}, [](const auto& each) { return each.second->book.floor(); });
+        of.queues, {}, [](const auto& each) { return first_open(*each.second); });
     return slowest == of.queues.end() ? nullptr : slowest->second.get();
 }
 
@@ -85,7 +96,7 @@ std::string how_to_make_room(const topic& of) {
                      slowest->path(), of.name);
 }
 
-failure too_much(const topic& of) {
+failure why_full(const topic& of) {
     const pending_amount pending = pending_in(of);
     return {error_code::topic_full,
             fmt::format("topic {} is full ({}): it holds {} messages of {} bytes that its queues "
@@ -96,7 +107,8 @@ failure too_much(const topic& of) {
 
 // ---- dropping ----
 
-bool is_moved_below(const topic& of) {
+// The trim point has to follow yet.
+bool trim_lags(const topic& of) {
     return of.dropped_below > of.trim;
 }
 
@@ -167,15 +179,15 @@ void count_in_queue(topic& of, queue_id id, std::uint64_t messages) {
     }
 }
 
+// Of the topic as a whole: each message once, however many queues were not done with it.
+
 void count_drops(core& c, const turn& t, topic& of, const interval_set& dropped) {
     messages_dropped& drops = of.drops;
-    drops.topic = of.id;
     drops.messages += dropped.count();
     dropped.for_each([&](offset_range run) {
         drops.bytes += of.marks.bytes_from(run.first) - of.marks.bytes_from(run.end());
     });
     drops.last = t.wall;
-    of.drops_changed = true;
     of.drops_untold += dropped.count();
     c.counters.dropped_messages += dropped.count();
 }
@@ -194,6 +206,9 @@ void drop_below(core& c, turn& t, topic& of, offset_t target) {
         }
     }
     if (!dropped.empty() && is_counted) {
+        of.drops.topic = of.id;
+        of.drops_changed = true;
+        dropped.erase_below(of.first_kept());  // of a queue that was moved back meanwhile
         count_drops(c, t, of, dropped);
     }
     of.dropped_below = std::max(of.dropped_below, target);
@@ -246,14 +261,14 @@ std::string bounds_text(const topic_settings& s) {
 }
 
 bool has_bounds(const topic& of) {
-    return is_bounded(of.settings) || of.settings.max_age > duration_us{0} || is_moved_below(of);
+    return is_bounded(of.settings) || of.settings.max_age > duration_us{0} || trim_lags(of);
 }
 
 offset_t first_pending(const topic& of) {
     if (of.queues.empty()) {
         return std::min(of.first_kept(), of.end);
     }
-    return std::max(of.trim, std::min(of.end, slowest_queue(of)->book.floor()));
+    return std::max(of.trim, first_open(*slowest_queue(of)));
 }
 
 pending_amount pending_in(const topic& of) {
@@ -282,7 +297,7 @@ outcome<void> check_limits(core&, const turn& t, topic& of, std::uint64_t messag
         return alone;
     }
     of.refused_at = t.now.mono;
-    return std::unexpected(too_much(of));
+    return std::unexpected(why_full(of));
 }
 
 bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes) {

@@ -32,7 +32,7 @@ public:
             all.push_back(std::move(each));
         }
         if (count_ > of_a_kind_max) {
-            all.push_back(fmt::format("and {} more {}", count_ - of_a_kind_max, what_));
+            all.push_back(fmt::format("and {} more of the {}", count_ - of_a_kind_max, what_));
         }
     }
 
