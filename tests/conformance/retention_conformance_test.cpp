@@ -20,8 +20,8 @@ using test::new_queue;
 using test::new_topic;
 using test::orders;
 
-constexpr topic_id returns{2};
-constexpr queue_id billing{3};
+constexpr topic_id returns_topic{2};
+constexpr queue_id returns_queue{3};
 constexpr std::size_t payload_bytes = 100'000;
 
 template <typename Subject>
@@ -65,17 +65,21 @@ TYPED_TEST_SUITE(retention_conformance, test::store_subjects, test::store_subjec
 
 TYPED_TEST(retention_conformance, marks_and_drops_are_replaced_and_loaded_before_the_queues) {
     const domain::log_marked marked{orders, {{0, 0, at(1)}, {900, 70'000, at(5)}}};
-    const domain::messages_dropped dropped{orders, 40, 5000, at(7), {{billing, 40}}};
-    const domain::log_marked empty{returns, {}};
-    const domain::messages_dropped without_queue{returns, 3, 60, at(8), {}};
-    this->commit({new_topic(orders, "orders"), new_topic(returns, "returns"),
-                  new_queue(orders, billing, "billing"),
+    const domain::messages_dropped dropped{orders, 40, 5000, at(7), {{returns_queue, 40}}};
+    const domain::log_marked empty{returns_topic, {}};
+    const domain::messages_dropped without_queue{returns_topic, 3, 60, at(8), {}};
+    this->commit({new_topic(orders, "orders"), new_topic(returns_topic, "returns_topic"),
+                  new_queue(orders, returns_queue, "returns_queue"),
                   domain::log_marked{orders, {{0, 0, at(1)}}},
                   domain::messages_dropped{orders, 4, 500, at(2), {}}});
     this->commit({dropped, marked, without_queue, empty});
-    const std::vector<domain::mutation> expected{
-        new_topic(orders, "orders"),   marked, dropped,      new_queue(orders, billing, "billing"),
-        new_topic(returns, "returns"), empty,  without_queue};
+    const std::vector<domain::mutation> expected{new_topic(orders, "orders"),
+                                                 marked,
+                                                 dropped,
+                                                 new_queue(orders, returns_queue, "returns_queue"),
+                                                 new_topic(returns_topic, "returns_topic"),
+                                                 empty,
+                                                 without_queue};
     EXPECT_EQ(this->load().mutations, expected);
     this->subject_.restart();
     EXPECT_EQ(this->load().mutations, expected);
@@ -85,12 +89,12 @@ TYPED_TEST(retention_conformance, marks_and_drops_are_replaced_and_loaded_before
 
 TYPED_TEST(retention_conformance, marks_and_drops_go_with_their_topic_not_with_their_queue) {
     const domain::log_marked marked{orders, {{0, 0, at(1)}}};
-    const domain::messages_dropped dropped{orders, 40, 5000, at(7), {{billing, 40}}};
-    this->commit({new_topic(orders, "orders"), new_queue(orders, billing, "billing"),
-                  new_topic(returns, "returns"), marked, dropped,
-                  domain::log_marked{returns, {{5, 50, at(2)}}}});
-    this->commit({domain::queue_removed{orders, billing}});
-    this->commit({domain::topic_removed{returns}});
+    const domain::messages_dropped dropped{orders, 40, 5000, at(7), {{returns_queue, 40}}};
+    this->commit({new_topic(orders, "orders"), new_queue(orders, returns_queue, "returns_queue"),
+                  new_topic(returns_topic, "returns_topic"), marked, dropped,
+                  domain::log_marked{returns_topic, {{5, 50, at(2)}}}});
+    this->commit({domain::queue_removed{orders, returns_queue}});
+    this->commit({domain::topic_removed{returns_topic}});
     const std::vector<domain::mutation> expected{new_topic(orders, "orders"), marked, dropped};
     for (int round = 0; round < 2; ++round) {
         EXPECT_EQ(this->load().mutations, expected);
@@ -100,12 +104,12 @@ TYPED_TEST(retention_conformance, marks_and_drops_go_with_their_topic_not_with_t
 
 TYPED_TEST(retention_conformance, bytes_are_counted_from_the_last_mark_or_the_trim_point_on) {
     constexpr offset_t messages = 16;
-    this->commit({new_topic(orders, "orders"), new_topic(returns, "returns")});
+    this->commit({new_topic(orders, "orders"), new_topic(returns_topic, "returns_topic")});
     EXPECT_EQ(this->unmarked_bytes(orders), 0U);
     std::uint64_t each = 0;
     for (offset_t offset = 0; offset < messages; ++offset) {
         each = this->append(orders, offset);
-        this->append(returns, offset);
+        this->append(returns_topic, offset);
     }
     this->expect_bytes(this->unmarked_bytes(orders), messages * each, "no mark");
     this->commit({domain::trimmed{orders, 4}});
@@ -120,7 +124,7 @@ TYPED_TEST(retention_conformance, bytes_are_counted_from_the_last_mark_or_the_tr
     this->expect_bytes(this->unmarked_bytes(orders), 4 * each, "trimmed behind the last mark");
     this->commit({domain::trimmed{orders, 2 * messages}});
     EXPECT_EQ(this->unmarked_bytes(orders), 0U) << "nothing is left";
-    this->expect_bytes(this->unmarked_bytes(returns), messages * each, "the other topic");
+    this->expect_bytes(this->unmarked_bytes(returns_topic), messages * each, "the other topic");
 }
 
 TYPED_TEST(retention_conformance, a_chunk_that_the_trim_point_lies_in_counts_as_a_whole) {

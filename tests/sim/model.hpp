@@ -502,7 +502,7 @@ private:
     [[nodiscard]] offset_t old_below(const model_topic& topic) const;
     [[nodiscard]] offset_t too_old_below(const model_topic& topic) const;
     [[nodiscard]] model_drops drops_of(const model_topic& topic) const;
-    void keep_bounds(const std::string& name, model_topic& topic);
+    void keep_bounds(const std::string& name, model_topic& topic, bool reads_open);
     void check_drops(const std::string& name, model_topic& topic, model_count count);
     void check_trim_follows(const std::string& name, model_topic& topic, bool reads_open) const;
     [[nodiscard]] bool is_administered(const model_queue& queue) const {

@@ -64,6 +64,7 @@ struct model_limits {
     std::uint64_t dropped_bytes = 0;      //
     wall_time last_dropped = wall_never;  // never: nothing was
     std::uint64_t dropped_alone = 0;      // without a queue, since the last commit was sealed
+    std::uint64_t counted_early = 0;      // of those, before the trim point had followed
     bool unsure = false;                  // a queue came or went since then
     std::optional<domain::messages_dropped> told{};  // likewise
 

@@ -118,6 +118,7 @@ TEST_F(client_bounds_test, the_slowest_queue_counts_and_without_a_queue_all_do) 
     EXPECT_EQ(info().pending, 1U);
 }
 
+// Promise: bounds.kept
 TEST_F(client_bounds_test, what_is_done_and_only_kept_gives_way) {
     ensure({.keep_done = 1h, .keep_done_bytes = 1024 * 1024, .max_messages = 3});
     for (int i = 0; i < 10; ++i) {
@@ -175,8 +176,8 @@ TEST_F(client_bounds_test, are_told_where_they_differ_and_checked) {
     };
     EXPECT_EQ(impossible({.max_bytes = 4095}), broker_errc::invalid_setting);
     EXPECT_EQ(impossible({.max_age = 999ms}), broker_errc::invalid_setting);
-    EXPECT_EQ(impossible({.when_full = static_cast<overflow_policy>(3)}),
-              broker_errc::invalid_setting);
+    EXPECT_EQ(impossible({.when_full = static_cast<overflow_policy>(3)}), broker_errc::malformed)
+        << "there is no such number";
     EXPECT_EQ(info().settings.max_messages, 2U);
 }
 
@@ -251,6 +252,7 @@ TEST_F(client_bounds_test, a_transaction_is_refused_as_a_whole) {
     EXPECT_EQ(code(too_much), broker_errc::message_too_large);
 }
 
+// Promise: bounds.schedules
 TEST_F(client_bounds_test, what_is_due_waits_for_room_and_others_do_not) {
     ensure({.max_messages = 1});
     with.ensure_queue("audit/all");
@@ -267,6 +269,7 @@ TEST_F(client_bounds_test, what_is_due_waits_for_room_and_others_do_not) {
     EXPECT_THAT(admin(with).schedules("orders").schedules, IsEmpty());
 }
 
+// Promise: bounds.refuse
 TEST_F(client_bounds_test, hold_over_a_kill) {
     ensure({.max_messages = 2});
     fill(2);

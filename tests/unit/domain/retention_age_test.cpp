@@ -64,6 +64,7 @@ TEST_F(retention_age_test, what_is_done_is_kept_while_within_both_bounds) {
 
 // ---- max_age ----
 
+// Promise: bounds.age
 TEST_F(retention_age_test, what_is_too_old_is_dropped_without_a_publish) {
     make({.max_age = 64s});
     for (int i = 0; i < 10; ++i) {
@@ -130,6 +131,7 @@ TEST_F(retention_age_test, a_topic_without_queues_drops_what_is_too_old) {
     EXPECT_EQ(topic().messages, 0U);
 }
 
+// Promise: bounds.age
 TEST_F(retention_age_test, a_restart_makes_nothing_younger) {
     make({.max_age = 64s});
     publish(3);
@@ -159,6 +161,7 @@ TEST_F(retention_age_test, a_new_max_age_counts_at_once) {
 
 // ---- health ----
 
+// Promise: bounds.warned
 TEST_F(retention_age_test, a_queue_without_consumer_is_warned_of_after_an_hour) {
     make({});
     publish(1);
@@ -183,6 +186,7 @@ TEST_F(retention_age_test, a_queue_without_consumer_is_warned_of_after_an_hour) 
     EXPECT_EQ(queue().state, "idle");
 }
 
+// Promise: bounds.warned
 TEST_F(retention_age_test, topics_without_queue_are_warned_of_after_an_hour) {
     for (int i = 10; i < 22; ++i) {
         const std::string name = "t" + std::to_string(i);
@@ -204,6 +208,7 @@ TEST_F(retention_age_test, topics_without_queue_are_warned_of_after_an_hour) {
         << "its hour begins anew";
 }
 
+// Promise: bounds.warned
 TEST_F(retention_age_test, a_full_topic_is_warned_of_for_a_minute) {
     make({.max_messages = 1});
     publish(1);

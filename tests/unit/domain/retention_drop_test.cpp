@@ -28,6 +28,7 @@ struct retention_drop_test : retention_fixture {
     offset_t publish_key(const std::string& key) { return h.publish_keyed("t", {{key}}); }
 };
 
+// Promise: bounds.drop_oldest
 TEST_F(retention_drop_test, ready_messages_make_room) {
     make(dropping(3));
     publish(3);
@@ -117,6 +118,7 @@ TEST_F(retention_drop_test, what_was_given_back_is_dropped_like_the_rest) {
     EXPECT_THAT(offsets_of(h.deliveries(two)), ElementsAre(2, 3, 4));
 }
 
+// Promise: bounds.counted
 TEST_F(retention_drop_test, what_failed_stays) {
     make(dropping(3));
     const auto one = attach();
@@ -212,6 +214,7 @@ TEST_F(retention_drop_test, a_single_queue_goes_on_behind_what_is_dropped) {
 
 // ---- more queues, or none ----
 
+// Promise: bounds.counted
 TEST_F(retention_drop_test, each_queue_counts_what_it_was_not_done_with) {
     make(dropping(3), {"fast", "slow"});
     const auto one = attach("fast");

@@ -113,6 +113,7 @@ private:
 
 class retention_random_test : public testing::TestWithParam<queue_mode> {};
 
+// Promise: bounds.drop_oldest
 TEST_P(retention_random_test, counts_are_exact_and_nothing_is_stuck) {
     for (std::uint64_t seed = 1; seed <= 12; ++seed) {
         random_use use(GetParam(), seed);

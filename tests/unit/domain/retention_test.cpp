@@ -19,6 +19,7 @@ struct retention_test : retention_fixture {
     }
 };
 
+// Promise: bounds.refuse
 TEST_F(retention_test, a_topic_takes_as_many_messages_as_it_may) {
     make({.max_messages = 3});
     EXPECT_FALSE(is_full({"a", "b"}));
@@ -39,6 +40,7 @@ TEST_F(retention_test, a_topic_takes_as_many_messages_as_it_may) {
     EXPECT_EQ(h.state.counters().dropped_messages, 0U);
 }
 
+// Promise: bounds.refuse
 TEST_F(retention_test, a_topic_takes_as_many_bytes_as_it_may) {
     make({.max_bytes = limits::topic_bytes_min});
     const std::string large(1000, 'x');
@@ -147,6 +149,7 @@ TEST_F(retention_test, a_transaction_fits_as_a_whole_or_is_refused_as_a_whole) {
     EXPECT_EQ(topic().next_offset, 4U);
 }
 
+// Promise: bounds.kept
 TEST_F(retention_test, what_failed_and_what_is_only_kept_takes_no_room) {
     make({.keep_done = 1h, .max_messages = 2});
     const auto one = attach();
@@ -208,6 +211,7 @@ TEST_F(retention_test, new_bounds_count_at_once) {
 
 // ---- schedules ----
 
+// Promise: bounds.schedules
 TEST_F(retention_test, what_is_scheduled_waits_for_room_and_others_do_not) {
     make({.max_messages = 1});
     h.make_queue("other/q");
