@@ -1,6 +1,7 @@
 // What the loads and audits of a mixed crash run have in common.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -31,6 +32,9 @@ template <typename Change>
     }
     return std::nullopt;
 }
+
+// No lease ends by itself while a machine is slow: what was not given back would be missed.
+inline constexpr auto mix_lease = std::chrono::minutes{10};
 
 enum class answer : std::uint8_t { ack, ack_confirmed, nack, reject, release };
 

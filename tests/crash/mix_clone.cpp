@@ -29,7 +29,9 @@ public:
 
     void prepare(client& with) override {
         with.ensure_topic(clone_topic, {.keep_done = 24h});
-        with.ensure_queue(clone_source, {.attempts = 1000, .backoff = 10ms, .backoff_max = 20ms});
+        with.ensure_queue(
+            clone_source,
+            {.lease = mix_lease, .attempts = 1000, .backoff = 10ms, .backoff_max = 20ms});
     }
 
     std::vector<std::function<void()>> loads() override {

@@ -39,7 +39,8 @@ public:
 
     void prepare(client& with) override {
         with.ensure_topic(filter_topic, {.keep_done = 24h});
-        queue_options settings{.attempts = 1000, .backoff = 10ms, .backoff_max = 50ms};
+        queue_options settings{
+            .lease = mix_lease, .attempts = 1000, .backoff = 10ms, .backoff_max = 50ms};
         settings.filter = filter_text;
         with.ensure_queue(filter_queue, settings);
     }

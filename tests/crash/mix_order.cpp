@@ -38,7 +38,8 @@ public:
 
     void prepare(client& with) override {
         with.ensure_topic(topic_, {.keep_done = 24h});
-        with.ensure_queue(queue_, {.attempts = 3, .backoff = 10ms, .backoff_max = 50ms},
+        with.ensure_queue(queue_,
+                          {.lease = mix_lease, .attempts = 3, .backoff = 10ms, .backoff_max = 50ms},
                           log_position::earliest(), mode_);
     }
 

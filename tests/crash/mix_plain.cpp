@@ -37,7 +37,8 @@ public:
         topic.keep_done = 24h;
         topic.durability = level_;
         with.ensure_topic(topic_, topic);
-        with.ensure_queue(queue_, {.attempts = 1000, .backoff = 10ms, .backoff_max = 100ms});
+        with.ensure_queue(
+            queue_, {.lease = mix_lease, .attempts = 1000, .backoff = 10ms, .backoff_max = 100ms});
     }
 
     std::vector<std::function<void()>> loads() override {

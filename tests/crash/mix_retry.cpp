@@ -35,8 +35,9 @@ public:
 
     void prepare(client& with) override {
         with.ensure_topic(retry_topic, {.keep_done = 24h});
-        with.ensure_queue(retry_queue,
-                          {.attempts = retry_attempts, .backoff = 10ms, .backoff_max = 20ms});
+        with.ensure_queue(
+            retry_queue,
+            {.lease = mix_lease, .attempts = retry_attempts, .backoff = 10ms, .backoff_max = 20ms});
     }
 
     std::vector<std::function<void()>> loads() override {

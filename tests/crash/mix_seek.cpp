@@ -34,7 +34,9 @@ public:
 
     void prepare(client& with) override {
         with.ensure_topic(seek_topic, {.keep_done = 24h});
-        with.ensure_queue(seek_queue, {.attempts = 1000, .backoff = 10ms, .backoff_max = 20ms});
+        with.ensure_queue(
+            seek_queue,
+            {.lease = mix_lease, .attempts = 1000, .backoff = 10ms, .backoff_max = 20ms});
     }
 
     std::vector<std::function<void()>> loads() override {

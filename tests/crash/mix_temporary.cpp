@@ -51,7 +51,8 @@ private:
     void work() {
         base::random random(seed_ * 17);
         auto with = mix_connect(scene_);
-        with.ensure_queue(temporary_used, {.expires = 1s}, log_position::latest());
+        // Long enough that its consumer is there in time, and below the least time after a start.
+        with.ensure_queue(temporary_used, {.expires = 5s}, log_position::latest());
         with.ensure_queue(temporary_waits, {.expires = 1h}, log_position::latest());
         queues_.to_stay(temporary_used);
         queues_.to_stay(temporary_waits);

@@ -35,8 +35,9 @@ public:
         for (const char* topic : {transaction_inputs, transaction_bills, transaction_reminders}) {
             with.ensure_topic(topic, {.keep_done = 24h});
         }
-        with.ensure_queue(transaction_queue,
-                          {.attempts = 1000, .backoff = 10ms, .backoff_max = 50ms});
+        with.ensure_queue(
+            transaction_queue,
+            {.lease = mix_lease, .attempts = 1000, .backoff = 10ms, .backoff_max = 50ms});
     }
 
     std::vector<std::function<void()>> loads() override {

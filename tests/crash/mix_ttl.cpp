@@ -36,7 +36,8 @@ public:
 
     void prepare(client& with) override {
         with.ensure_topic(ttl_topic, {.keep_done = 24h});
-        queue_options settings{.attempts = 1000, .backoff = 10ms, .backoff_max = 20ms};
+        queue_options settings{
+            .lease = mix_lease, .attempts = 1000, .backoff = 10ms, .backoff_max = 20ms};
         with.ensure_queue(queues[0], settings);
         settings.on_expiry = expiry_policy::dead;
         with.ensure_queue(queues[1], settings);

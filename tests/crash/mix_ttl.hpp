@@ -93,8 +93,8 @@ public:
     }
 
 private:
-    // The broker takes the time at the beginning of a turn.
-    static constexpr auto margin = std::chrono::milliseconds{20};
+    // The broker takes the time at the beginning of a turn, and may be kept waiting within it.
+    static constexpr auto margin = std::chrono::milliseconds{100};
 
     std::string queue_;
     expiry_policy on_expiry_;
