@@ -236,7 +236,7 @@ public:
 
     // Topics. Creating: client::ensure_topic().
 
-    /// All topics by name, or the one named (empty result if there is none).
+    /// All topics by name, or the one named. Errors: topic_not_found.
     [[nodiscard]] std::vector<topic_info> topics(std::string_view only = {});
     /// One topic.
     [[nodiscard]] topic_info topic(std::string_view topic);
