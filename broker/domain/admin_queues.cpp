@@ -291,9 +291,11 @@ void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& 
     c.timers.erase({q.timer, q.id});
     topic& of = q.owner;
     c.producers.remove_queue(of.id, q.id);
+    forget_drops(c, q);
     c.queues.erase(q.id);
     c.note_trim(of);
     of.queues.erase(std::string(q.name));
+    of.without_queue_since = t.now.mono;
 }
 
 bool remove_if_expired(core& c, turn& t, queue& q) {

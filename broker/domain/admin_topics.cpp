@@ -9,6 +9,28 @@
 #include "protocol/types/names.hpp"
 
 namespace brokerd::domain {
+namespace {
+
+outcome<void> check_retention(const topic_settings& settings) {
+    if (settings.when_full != full_policy::refuse &&
+        settings.when_full != full_policy::drop_oldest) {
+        return refuse(error_code::invalid_setting,
+                      fmt::format("when_full = {} is neither 1 (refuse) nor 2 (drop the oldest)",
+                                  static_cast<unsigned>(settings.when_full)));
+    }
+    if (settings.max_bytes > 0 && settings.max_bytes < limits::topic_bytes_min) {
+        return refuse(error_code::invalid_setting,
+                      fmt::format("max_bytes = {} is out of bounds: 0 (none) or at least {} is "
+                                  "allowed",
+                                  settings.max_bytes, limits::topic_bytes_min));
+    }
+    return settings.max_age == duration_us{0}
+               ? outcome<void>()
+               : check_bounds<duration_us>("max_age", settings.max_age, limits::max_age_min,
+                                           limits::max_age_max);
+}
+
+}  // namespace
 
 outcome<void> check_settings(const topic_settings& settings) {
     if (settings.durability != durability::disk && settings.durability != durability::os) {
@@ -32,6 +54,9 @@ outcome<void> check_settings(const topic_settings& settings) {
         !checked) {
         return checked;
     }
+    if (auto checked = check_retention(settings); !checked) {
+        return checked;
+    }
     return check_bounds<std::uint64_t>("max_message_bytes", settings.max_message_bytes, 1,
                                        limits::message_bytes_max);
 }
@@ -43,6 +68,7 @@ topic& make_topic(core& c, turn& t, const std::string& name, const topic_setting
     of.settings = settings;
     of.created = t.wall;
     of.changed = c.gathering;
+    of.without_queue_since = t.now.mono;
     c.topics.emplace(of.id, std::move(made));
     c.topics_by_name.emplace(name, &of);
     c.emit(t, topic_created{of.id, of.name, of.settings, of.created});
@@ -88,7 +114,7 @@ void set_topic(core& c, turn& t, asker who, const codec::topic_set& what) {
         c.emit(t, topic_changed{of.id, of.settings});
         message_id_window_changed(c, t, of, ids_window);
         reservation_changed(c, t, of);
-        c.note_trim(of);
+        limits_changed(c, t, of);
         expiry_changed(c, t, of);
     }
     c.answer(t, who, of.changed, codec::ok{});

@@ -196,6 +196,10 @@ const std::vector<skipped_offsets>& broker_state::skipped_at_start() const {
     return impl_->state.skipped_at_start;
 }
 
+std::vector<drop_notice> broker_state::take_drop_notices() {
+    return std::exchange(impl_->state.drop_notices, {});
+}
+
 bool broker_state::dirty() const {
     return impl_->state.dirty;
 }
@@ -217,7 +221,7 @@ const domain_counters& broker_state::counters() const {
     return impl_->state.counters;
 }
 
-std::vector<std::string> broker_state::warnings() const {
+std::vector<std::string> broker_state::warnings(instant now) const {
     const core& c = impl_->state;
     std::vector<std::string> warnings;
     if (c.clock.behind() != duration_us{0}) {
@@ -249,8 +253,19 @@ std::vector<std::string> broker_state::warnings() const {
             }
         }
     }
+    warn_of_retention(c, now, warnings);
     warn_of_groups(c, warnings);
     return warnings;
+}
+
+std::size_t broker_state::exceptions_in_memory() const {
+    std::size_t count = 0;
+    for (const auto& [id, of] : impl_->state.topics) {
+        for (const auto& [name, q] : of->queues) {
+            count += q->exceptions.size();
+        }
+    }
+    return count;
 }
 
 outcome<void> broker_state::check_invariants() const {

@@ -164,6 +164,10 @@ public:
     // Things a person should look at, for health.
     [[nodiscard]] std::vector<std::string> warnings(instant now) const;
 
+    // How many retrying and dead messages memory knows more of than their offsets: those of the
+    // newest commits, and those about to be given out.
+    [[nodiscard]] std::size_t exceptions_in_memory() const;
+
     // Checks every invariant that can be checked in memory; a text for the first that fails.
     // For tests and the simulator.
     [[nodiscard]] outcome<void> check_invariants() const;

@@ -122,10 +122,10 @@ void load(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool record
         then(c, t, q, loaded_records{std::move(known)});
         return;
     }
-    ++q.fetches;
+    q.reads.begin(c.applied());
     c.read(t, fetch_exceptions{q.owner.id, q.id, std::move(missing), records, records_bytes_max},
-           [&c, id = q.id, records, offsets = std::move(offsets), known = std::move(known),
-            then = std::move(then),
+           [&c, id = q.id, since = c.applied(), records, offsets = std::move(offsets),
+            known = std::move(known), then = std::move(then),
             gone = std::move(gone)](turn& later, fetch_result& result) mutable {
                queue* of = c.queue_by_id(id);
                if (of == nullptr) {
@@ -134,7 +134,7 @@ void load(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool record
                    }
                    return;
                }
-               --of->fetches;
+               of->reads.end(since);
                if (auto* failed = std::get_if<failure>(&result)) {
                    then(c, later, *of, std::unexpected(std::move(*failed)));
                    return;
@@ -372,13 +372,14 @@ void fetch_due_part(core& c, turn& t, queue& q, std::function<void(turn&)> then 
     const wall_time from = std::max(q.schedule.known_until(), wall_time{});
     const wall_time until = t.retry_now + retry_schedule::horizon;
     q.schedule.fetching = q.schedule.fetching || !then;
-    ++q.fetches;
+    q.reads.begin(c.applied());
     c.read(
         t,
         fetch_due{q.owner.id, q.id, from, until, due_fetch_limit * q.schedule.fetch_limit_factor},
-        [&c, id = q.id, from, until, then = std::move(then)](turn& later, fetch_result& result) {
+        [&c, id = q.id, since = c.applied(), from, until, then = std::move(then)](
+            turn& later, fetch_result& result) {
             if (queue* of = c.queue_by_id(id)) {
-                --of->fetches;
+                of->reads.end(since);
                 of->schedule.fetching = of->schedule.fetching && then;
                 if (const auto* failed = std::get_if<failure>(&result)) {
                     fail_read(c, later, *of, *failed);
@@ -435,8 +436,11 @@ void read_due(core& c, turn& t, queue& q, std::function<void(turn&)> then) {
 
 namespace {
 
-// Forgets what was put by applied commits. A few of those that are due stay, as if loaded.
+// Forgets what was put by applied commits, but for what a read under way may miss: under a stream
+// of reads memory is bounded by what comes during one of them. A few of those that are due stay, as
+// if loaded.
 void forget_applied(queue& q, commit_number applied) {
+    applied = q.reads.seen_by_all(applied);
     auto& loaded = q.exceptions_loaded;
     if (loaded.size() >= load_limit) {
         std::erase_if(loaded, [&](offset_t offset) { return !is_loaded(q, offset); });
@@ -469,14 +473,11 @@ void forget_applied(queue& q, commit_number applied) {
 
 void forget_applied_exceptions(core& c) {
     const auto done = [&](queue* q) {
-        if (q->fetches > 0) {
-            return false;
-        }
         forget_applied(*q, c.applied());
-        if (q->consumers.empty()) {
+        if (q->consumers.empty() && q->reads.empty()) {
             forget_loaded(*q);
         }
-        q->exceptions_noted = !q->exceptions_put.empty();
+        q->exceptions_noted = !q->exceptions_put.empty() || !q->reads.empty();
         return !q->exceptions_noted;
     };
     std::erase_if(c.queues_with_exceptions, done);

@@ -184,6 +184,12 @@ constexpr reason_row ways_to_idle[] = {
      [](const question& of) {
          return some_scheduled(of) && of.c.schedules_held && scheduled_due(of);
      }},
+    {"empty; what is scheduled for its topic is due, but the topic is full ({}): other queues hold "
+     "what it has",
+     [](const question& of) {
+         return some_scheduled(of) && schedules_wait_for_room(of.q.owner, of.t.wall);
+     },
+     [](const question& of) { return fill_ins{bounds_text(of.q.owner.settings)}; }},
     {"empty; reading what is scheduled for its topic failed ({}); it is tried again",
      [](const question& of) {
          return some_scheduled(of) && !of.q.owner.scheduled->read_error.empty();
@@ -298,7 +304,7 @@ std::string queue_state_word(core&, const turn& t, queue& q) {
         return "idle";
     }
     if (q.consumers.empty()) {
-        return "no consumer";
+        return is_abandoned(q, t.now.mono) ? "abandoned" : "no consumer";
     }
     return q.ready() + q.leased() > 0 ? "active" : "retrying";
 }

@@ -223,6 +223,11 @@ outcome<void> check_topic(const topic& of) {
         return refuse(error_code::internal, fmt::format("topic {}: skipped to {}, end {}", of.name,
                                                         of.skipped.back(), of.end));
     }
+    if (of.marks.begin() != of.trim || of.marks.end() != of.end) {
+        return refuse(error_code::internal,
+                      fmt::format("topic {}: {} to {}, its marks say {} to {}", of.name, of.trim,
+                                  of.end, of.marks.begin(), of.marks.end()));
+    }
     for (const auto& [name, q] : of.queues) {
         for (const auto check :
              {check_counts, check_skipped, check_sets, check_leases, check_timer}) {
@@ -234,6 +239,20 @@ outcome<void> check_topic(const topic& of) {
     return {};
 }
 
+// When all is sealed, what a topic that drops the oldest holds fits its bounds.
+outcome<void> check_dropped(const topic& of) {
+    const topic_settings& s = of.settings;
+    const pending_amount pending = pending_in(of);
+    const bool fits = (s.max_messages == 0 || pending.messages <= s.max_messages) &&
+                      (s.max_bytes == 0 || pending.bytes <= s.max_bytes);
+    if (s.when_full == full_policy::drop_oldest && !fits) {
+        return refuse(error_code::internal,
+                      fmt::format("topic {} holds {} messages of {} bytes ({})", of.name,
+                                  pending.messages, pending.bytes, bounds_text(s)));
+    }
+    return {};
+}
+
 }  // namespace
 
 outcome<void> check_invariants(const core& c) {
@@ -241,6 +260,9 @@ outcome<void> check_invariants(const core& c) {
     for (const auto& [id, of] : c.topics) {
         queues += of->queues.size();
         if (auto checked = check_topic(*of); !checked) {
+            return checked;
+        }
+        if (auto checked = c.dirty ? outcome<void>() : check_dropped(*of); !checked) {
             return checked;
         }
         if (const auto wrong = of->scheduled ? of->scheduled->check() : std::nullopt) {

@@ -207,4 +207,21 @@ std::vector<lease_span> lease_table::take_all() {
     return taken;
 }
 
+std::vector<lease_span> lease_table::take_below(offset_t below, std::uint64_t count) {
+    std::vector<lease_span> taken;
+    // The oldest leases are mostly those of the oldest messages.
+    for (auto at = spans_.begin(); at != spans_.end() && count > 0;) {
+        const auto here = at++;
+        const lease_span& span = here->second.span;
+        if (span.exception || span.run.first_offset >= below) {
+            continue;
+        }
+        const auto part = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(span.run.count, below - span.run.first_offset));
+        count -= std::min<std::uint64_t>(count, part);
+        taken.push_back(take(span.first_lease(), part));
+    }
+    return taken;
+}
+
 }  // namespace brokerd::domain

@@ -74,6 +74,8 @@ public:
     [[nodiscard]] std::vector<lease_span> take_expired(mono_time now);
     [[nodiscard]] std::vector<lease_span> take_of(const consumer& holder);
     [[nodiscard]] std::vector<lease_span> take_all();
+    // The first deliveries of messages below `below`, of which there are `count`.
+    [[nodiscard]] std::vector<lease_span> take_below(offset_t below, std::uint64_t count);
 
     // The earliest deadline; mono_never without leases.
     [[nodiscard]] mono_time earliest() const {

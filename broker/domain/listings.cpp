@@ -8,6 +8,7 @@ namespace brokerd::domain {
 namespace {
 
 codec::topic_item item_of(const core& c, const turn& t, topic& of) {
+    const pending_amount pending = pending_in(of);
     return {.name = of.name,
             .topic = of.id,
             .settings = of.settings,
@@ -15,11 +16,16 @@ codec::topic_item item_of(const core& c, const turn& t, topic& of) {
             .first_offset = of.trim,
             .next_offset = of.end,
             .messages = of.messages_below(of.end),
-            .bytes = of.stored_bytes,
+            .bytes = of.marks.bytes_from(of.trim),
             .queues = static_cast<std::uint32_t>(of.queues.size()),
             .in_per_second = of.in_rate.per_second(t.now.mono, c.started),
             .scheduled = of.scheduled ? of.scheduled->totals().messages : 0,
-            .scheduled_bytes = of.scheduled ? of.scheduled->totals().bytes : 0};
+            .scheduled_bytes = of.scheduled ? of.scheduled->totals().bytes : 0,
+            .pending = pending.messages,
+            .pending_bytes = pending.bytes,
+            .dropped = of.drops.messages,
+            .dropped_bytes = of.drops.bytes,
+            .last_dropped = of.drops.messages > 0 ? of.drops.last : wall_never};
 }
 
 commit_number last_change(const topic& of) {

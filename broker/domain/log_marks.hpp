@@ -2,10 +2,16 @@
 // bytes lie in a range and how old it is, without reading it. Pure.
 //
 // Totals are exact at each mark and at the end. Between two marks bytes are taken as spread evenly
-// over the messages, so a range is right to within what lies between two marks: at most a 32nd of
-// what the log holds, or spacing_min. No error adds up, as every answer is a difference of totals.
+// over the messages, so a range is right to within what lies between two marks and one chunk: at
+// most a 32nd of what the log held then, or spacing_min, or a 64th of the topic's bounds by bytes
+// where that is less. No error adds up, as every answer is a difference of totals.
+//
+// Not each mark is worth to be stored at once: what lies behind the last one stored is counted at a
+// start, and only there the spacing is wider until it is trimmed.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -23,13 +29,17 @@ public:
     static constexpr std::uint64_t spacing_min = limits::mib;
     static constexpr int spacing_share = 64;  // of what the log holds, and of max_age
     static constexpr duration_us age_spacing_min = std::chrono::milliseconds(100);
+    // Without max_age: a 64th of how old the log is, or this. It may get a max_age yet.
+    static constexpr duration_us age_spacing_idle = std::chrono::hours(1);
+    // Not less is between two marks that are stored for the sake of bytes.
+    static constexpr std::uint64_t stored_spacing_min = 16 * limits::kib;
 
     // A chunk of the topic begins at `first`, behind all there is; `bytes` of its batches, without
-    // its header. True if there is a new mark, which is to be stored with the chunk.
+    // its header. True if the marks are to be stored with the chunk.
     [[nodiscard]] bool append(offset_t first, std::uint64_t messages, std::uint64_t bytes,
                               wall_time appended, const topic_settings& settings);
     // Offsets without a message follow the last one.
-    void skip_to(offset_t end) { end_ = end; }
+    void skip_to(offset_t end);
     // Nothing below `trim` is there any more.
     void drop_below(offset_t trim);
 
@@ -53,12 +63,18 @@ public:
                  wall_time last);
 
 private:
+    void add_mark(offset_t offset);
+    [[nodiscard]] bool wants_mark(wall_time appended, const topic_settings& settings) const;
+    [[nodiscard]] duration_us age_spacing(wall_time now, const topic_settings& settings) const;
+    [[nodiscard]] std::uint64_t bytes_below(offset_t offset) const;
+
     std::vector<log_mark> marks_;  // ascending; the first one at or below begin_, if there is any
     offset_t begin_ = 0;
     offset_t end_ = 0;
     std::uint64_t total_ = 0;  // bytes below end_
     wall_time last_{};         // of the last message
     wall_time span_began_{};   // when the first message behind the last mark was appended
+    std::uint64_t told_ = 0;   // total at the last mark that was to be stored
 };
 
 }  // namespace brokerd::domain

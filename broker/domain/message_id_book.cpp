@@ -58,7 +58,7 @@ std::optional<known_message_id> message_id_book::find(const std::string& id) con
 }
 
 bool message_id_book::forget_applied(commit_number applied) {
-    const commit_number known = reads_.empty() ? applied : std::min(applied, *reads_.begin());
+    const commit_number known = reads.seen_by_all(applied);
     for (; !lately_log_.empty() && lately_log_.front().first <= known; lately_log_.pop_front()) {
         const auto at = lately_.find(lately_log_.front().second);
         if (at != lately_.end() && at->second.commit <= known) {

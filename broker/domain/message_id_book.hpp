@@ -14,7 +14,6 @@
 #include <deque>
 #include <functional>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,6 +21,7 @@
 #include <vector>
 
 #include "broker/domain/mutation.hpp"
+#include "broker/domain/reads_under_way.hpp"
 #include "protocol/types/error.hpp"
 #include "protocol/types/ids.hpp"
 #include "protocol/types/time.hpp"
@@ -75,10 +75,6 @@ public:
         return lately_.contains(id) || read_.contains(id);
     }
 
-    // A read of the store begins when it has all commits up to `applied`, and ends; until then what
-    // may be missing in it stays in memory.
-    void begin_read(commit_number applied) { reads_.insert(applied); }
-    void end_read(commit_number applied) { reads_.erase(reads_.find(applied)); }
     // Forgets what the store has by now, and what no read that is on its way may miss. True if
     // nothing is left to be forgotten.
     bool forget_applied(commit_number applied);
@@ -87,6 +83,7 @@ public:
     std::deque<waiting> line;
     std::optional<commit_number> read_since;  // a read for it is on its way
     bool noted = false;                       // in core::topics_with_ids
+    reads_under_way reads;
 
     // The ids to look up next, for the first of those that wait; empty: all that the first needs
     // is known.
@@ -103,7 +100,6 @@ private:
     std::unordered_map<std::string, known_message_id> lately_;
     std::deque<std::pair<commit_number, std::string>> lately_log_;
     std::unordered_map<std::string, std::optional<message_id_entry>> read_;  // at read_since
-    std::multiset<commit_number> reads_;  // what the store had when each began
 };
 
 }  // namespace brokerd::domain

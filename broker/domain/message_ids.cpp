@@ -60,7 +60,7 @@ void take_read(core& c, turn& t, topic& of, const std::vector<std::string>& aske
 void read_ids(core& c, turn& t, topic& of) {
     message_id_book& book = *of.ids;
     std::vector<std::string> ids = book.unknown_ids();
-    book.begin_read(c.applied());
+    book.reads.begin(c.applied());
     book.read_since = c.applied();
     c.read(t, fetch_message_ids{of.id, ids},
            [&c, id = of.id, asked = ids](turn& later, fetch_result& result) {
@@ -70,7 +70,7 @@ void read_ids(core& c, turn& t, topic& of) {
                }
                take_read(c, later, *then, asked, result);
                message_id_book& mine = *then->ids;
-               mine.end_read(*std::exchange(mine.read_since, std::nullopt));
+               mine.reads.end(*std::exchange(mine.read_since, std::nullopt));
                if (!mine.line.empty()) {
                    read_ids(c, later, *then);
                }

@@ -61,6 +61,7 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
     c.emit(t, exception_erased{
                   .topic = q.owner.id, .queue = q.id, .offset = offset, .previous_due = known.due});
     c.note_change(t, q, true);
+    c.note_trim(q.owner);  // more is pending, maybe more than may be
     if (q.order) {
         end_retrying(q, known.key_hash, offset);
         return_in_order(q, {offset, 1}, known.key_hash);
@@ -217,9 +218,9 @@ void resolve_position(core& c, turn& t, topic& of, const position& at, position_
         seal_chunk(c, t, of);
     }
     switch (at.kind) {
-        case position_kind::earliest: then(t, of.trim); return;
+        case position_kind::earliest: then(t, of.first_kept()); return;
         case position_kind::latest: then(t, of.end); return;
-        case position_kind::offset: then(t, std::clamp(at.offset, of.trim, of.end)); return;
+        case position_kind::offset: then(t, std::clamp(at.offset, of.first_kept(), of.end)); return;
         case position_kind::time: break;
     }
     if (of.trim == of.end || at.time > of.last_append) {
@@ -227,7 +228,7 @@ void resolve_position(core& c, turn& t, topic& of, const position& at, position_
         return;
     }
     if (const auto in_memory = of.tail.first_since(at.time); in_memory > of.tail.begin_offset()) {
-        then(t, std::clamp(in_memory, of.trim, of.end));
+        then(t, std::clamp(in_memory, of.first_kept(), of.end));
         return;
     }
     c.read(t, fetch_offset{of.id, at.time},
@@ -241,7 +242,7 @@ void resolve_position(core& c, turn& t, topic& of, const position& at, position_
                    // What memory holds begins at or after the time; before it, the store knows.
                    const offset_t found = std::min(std::get<offset_fetched>(result).offset,
                                                    owner->tail.begin_offset());
-                   then(later, std::clamp(found, owner->trim, owner->end));
+                   then(later, std::clamp(found, owner->first_kept(), owner->end));
                }
            });
 }

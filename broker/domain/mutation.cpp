@@ -293,6 +293,12 @@ struct payload_size {
     std::size_t operator()(const done_marks& m) const {
         return ids_bytes + m.marks.size() * sizeof(done_mark);
     }
+    std::size_t operator()(const log_marked& m) const {
+        return ids_bytes + m.marks.size() * sizeof(log_mark);
+    }
+    std::size_t operator()(const messages_dropped& m) const {
+        return other_bytes + m.queues.size() * sizeof(queue_drops);
+    }
     std::size_t operator()(const exception_put& m) const {
         std::size_t bytes = other_bytes;
         for (const attempt& each : m.value.history) {

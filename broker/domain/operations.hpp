@@ -319,10 +319,20 @@ struct pending_amount {
 // would not even fit if the topic were empty; the text says what to do.
 [[nodiscard]] outcome<void> check_limits(core& c, const turn& t, topic& of, std::uint64_t messages,
                                          std::uint64_t bytes);
+// Only the latter, for what is to be appended later.
+[[nodiscard]] outcome<void> check_alone(const topic& of, std::uint64_t messages,
+                                        std::uint64_t bytes);
 // Whether what is due may be appended now; a topic that drops the oldest takes everything.
 [[nodiscard]] bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes);
+// What is due next, as far as memory knows, has to wait.
+[[nodiscard]] bool schedules_wait_for_room(const topic& of, wall_time now);
+// There is something for drop_excess to look at.
+[[nodiscard]] bool has_bounds(const topic& of);
+// `max_messages 1000, drop-oldest`, for texts.
+[[nodiscard]] std::string bounds_text(const topic_settings& settings);
 // Drops what is too old, or too much for a topic that drops the oldest: ready and leased messages
-// are done in their queues, leases of them end. Called at the seal, when the chunks are closed.
+// are done in their queues, leases of them end. Called at the seal, when the chunks are closed, and
+// when trim_topics looks.
 // Returns when something is too old next; mono_never: nothing is going to be.
 mono_time drop_excess(core& c, turn& t, topic& of);
 // The first offset from which on everything stored fits the bounds: what is done and only kept
@@ -333,10 +343,12 @@ void limits_changed(core& c, turn& t, topic& of);
 // The part of sealing: what was dropped goes into the commit.
 void seal_drops(core& c, turn& t, topic& of);
 void restore_drops(topic& of, const messages_dropped& stored);
+void forget_drops(core& c, queue& q);  // the queue goes
 // Drops of one queue.
 [[nodiscard]] std::uint64_t dropped_in(const queue& q);
+// ---- retention_warnings.cpp ----
 // For health: topics that are full, that drop, or that no queue reads; queues that nobody consumes.
-void warn_of_retention(const core& c, const turn& t, std::vector<std::string>& warnings);
+void warn_of_retention(const core& c, instant now, std::vector<std::string>& warnings);
 // Nobody has consumed the queue for an hour, and it has messages.
 [[nodiscard]] bool is_abandoned(const queue& q, mono_time now);
 
@@ -351,6 +363,8 @@ void trim_topics(core& c, turn& t);
 std::uint64_t add_schedule(core& c, turn& t, topic& of, const publish_request& what, wall_time due);
 // Appends what is due, fetches what comes next.
 void look_at_schedules(core& c, turn& t);
+// The topic may have room for what is due and waits for that.
+void look_for_room(core& c, const turn& t, topic& of);
 // The topic goes.
 void forget_schedules(core& c, topic& of);
 // The parts of sealing, cutting and restoring.

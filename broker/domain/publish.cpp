@@ -131,6 +131,13 @@ void take(core& c, turn& t, asker who, topic& of, const publish_request& what) {
         refuse_publish(c, t, who, std::move(room.error()));
         return;
     }
+    const std::uint64_t bytes = what.batch.view.size();
+    if (auto room = what.later ? check_alone(of, what.count, bytes)
+                               : check_limits(c, t, of, what.count, bytes);
+        !room) {
+        refuse_publish(c, t, who, std::move(room.error()));
+        return;
+    }
     const std::uint64_t first = what.later ? add_schedule(c, t, of, what, *due)
                                            : append_batch(c, t, of, what.batch.view, what.count);
     if (idempotent) {
@@ -232,9 +239,12 @@ void seal_chunk(core& c, turn& t, topic& of) {
     of.open.reset();
     of.end = data->end_offset();
     of.appended = c.gathering;
-    of.stored_bytes += data->bytes().size();
     c.cache.add(of.tail, data, c.gathering);
     c.emit(t, appended{data}, false);  // append_batch has said how soon
+    if (of.marks.append(data->base_offset(), data->count(),
+                        data->bytes().size() - chunk_header_bytes, of.last_append, of.settings)) {
+        c.emit(t, log_marked{of.id, of.marks.marks()}, false);
+    }
     note_expiring(c, t, of, *data);
     sift_appended(c, t, of, *data);
     for (const auto& [name, q] : of.queues) {

@@ -38,6 +38,7 @@
 #include "broker/domain/ordering.hpp"
 #include "broker/domain/rate_meter.hpp"
 #include "broker/domain/read_window.hpp"
+#include "broker/domain/reads_under_way.hpp"
 #include "broker/domain/retry_schedule.hpp"
 #include "broker/domain/sieve.hpp"
 #include "protocol/types/bytes.hpp"
@@ -100,7 +101,7 @@ public:
     std::vector<offset_t> exceptions_loaded;
     interval_set missed_once;  // due, but their record was not found at the first try
     bool exceptions_fetching = false;
-    std::uint32_t fetches = 0;               // outstanding, of any kind that looks at exceptions
+    reads_under_way reads;                   // of any kind that looks at exceptions
     std::unique_ptr<clone_watch> cloning;    // a clone that waits for fetches
     std::unique_ptr<copied_records> copied;  // a clone's own, until the store has them
     std::uint32_t retry_credit = 1;

@@ -61,9 +61,11 @@ void skip_reserved(core& c, turn& t, topic& of) {
     const offset_range run{of.end, of.reserved - of.end};
     of.skipped.insert(run);
     of.end = run.end();
+    of.marks.skip_to(of.end);
     c.counters.skipped_offsets += run.count;
     c.skipped_at_start.push_back({of.name, run});
     note_skipped(c, t, of, true);
+    c.emit(t, log_marked{of.id, of.marks.marks()}, false);
     for (const auto& [name, q] : of.queues) {
         skip_in_queue(c, t, *q, run.first);
     }

@@ -1,6 +1,9 @@
 // Rebuilding everything from what a store holds: the loaded mutations are replayed through the same
 // sets that live operation uses, then the next epoch begins.
 #include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
 
 #include "broker/base/assert.hpp"
 #include "broker/domain/operations.hpp"
@@ -85,8 +88,16 @@ public:
             of.skipped.insert({run.first, run.count});
         }
     }
+    void operator()(const log_marked& m) { marks_[m.topic] = m.marks; }
+    void operator()(const messages_dropped& m) { restore_drops(topic_of(m.topic), m); }
     // The rest stays in the store and is read from there when it is needed.
     void operator()(const auto&) {}
+
+    // Where the topic's bytes and times lie, as far as it was marked.
+    [[nodiscard]] std::vector<log_mark> take_marks(topic_id id) {
+        const auto at = marks_.find(id);
+        return at == marks_.end() ? std::vector<log_mark>() : std::move(at->second);
+    }
 
 private:
     topic& topic_of(topic_id id) {
@@ -104,6 +115,7 @@ private:
 
     core& c_;
     turn& t_;
+    std::map<topic_id, std::vector<log_mark>> marks_;
 };
 
 }  // namespace
@@ -114,12 +126,13 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
     for (const mutation& m : loaded.mutations) {
         std::visit(visitor, m);
     }
+    std::map<topic_id, std::uint64_t> unmarked;
     for (const topic_tail& tail : loaded.tails) {
         topic* of = c.topic_by_id(tail.topic);
         if (of != nullptr) {
             of->end = tail.next_offset;
             of->last_append = tail.last_append;
-            of->stored_bytes = tail.stored_bytes;
+            unmarked[tail.topic] = tail.unmarked_bytes;
         }
     }
     for (const auto& [id, of] : c.topics) {
@@ -127,7 +140,10 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
         if (!of->skipped.empty()) {
             of->end = std::max(of->end, of->skipped.back() + 1);
         }
-        of->stored_bytes = of->messages_below(of->end) == 0 ? 0 : of->stored_bytes;
+        const bool is_empty = of->messages_below(of->end) == 0;
+        of->marks.restore(visitor.take_marks(id), of->trim, of->end, is_empty ? 0 : unmarked[id],
+                          of->last_append);
+        of->without_queue_since = t.now.mono;
         std::erase_if(of->samples, [&](const auto& each) { return each.candidate <= of->trim; });
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);
@@ -147,6 +163,9 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
             }
         }
         c.note_trim_later(*of, t.now.mono);
+        if (has_bounds(*of)) {
+            c.note_trim(*of);  // with the first commit
+        }
         resume_expiry(c, t, *of);
     }
     c.producers.finish_load();

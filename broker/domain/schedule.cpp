@@ -90,6 +90,7 @@ void erase(core& c, turn& t, topic& of, const scheduled_batch& what) {
 // Appends what is due, so many bytes. Returns when to go on if that is not all.
 mono_time append_due(core& c, turn& t, topic& of, std::size_t bytes_max) {
     schedule_book& book = *of.scheduled;
+    book.waits_for_room = false;
     std::size_t bytes = 0;
     for (const scheduled_batch* next = book.first(); next != nullptr && next->key.due <= t.wall;
          next = book.first()) {
@@ -98,6 +99,10 @@ mono_time append_due(core& c, turn& t, topic& of, std::size_t bytes_max) {
         }
         if (c.scheduled_bytes_appended >= commit_bytes_max || bytes >= bytes_max) {
             return t.now.mono + next_commit;
+        }
+        if (!has_room(of, next->messages, next->bytes)) {
+            book.waits_for_room = true;
+            return t.now.mono + look_again;
         }
         bytes += next->bytes;
         c.scheduled_bytes_appended += next->bytes;
@@ -117,7 +122,7 @@ void fetch_next(core& c, turn& t, topic& of) {
     const schedule_key from = book.known();
     const wall_time until = t.wall + schedule_book::horizon;
     book.fetching = true;
-    book.begin_read(c.applied());
+    book.reads.begin(c.applied());
     ++c.schedule_fetches;
     c.read(t, fetch_schedules{of.id, from, until, schedule_book::fetch_count_max, bytes},
            [&c, id = of.id, from, until, then_applied = c.applied()](turn& later,
@@ -128,7 +133,7 @@ void fetch_next(core& c, turn& t, topic& of) {
                    return;
                }
                schedule_book& mine = *then->scheduled;
-               mine.end_read(then_applied);
+               mine.reads.end(then_applied);
                mine.fetching = false;
                if (const auto* failed = std::get_if<failure>(&result)) {
                    mine.read_error = failed->text;
@@ -193,7 +198,7 @@ void answer_page(core& c, turn& t, const page_request& what, topic& of, schedule
 }
 
 void read_page(core& c, turn& t, const page_request& what) {
-    c.topic_by_id(what.topic)->scheduled->begin_read(c.applied());
+    c.topic_by_id(what.topic)->scheduled->reads.begin(c.applied());
     c.read(t, fetch_schedules{what.topic, what.from, wall_never, what.limit, page_bytes_max},
            [&c, what, then_applied = c.applied()](turn& later, fetch_result& result) {
                topic* of = c.topic_by_id(what.topic);
@@ -201,7 +206,7 @@ void read_page(core& c, turn& t, const page_request& what) {
                    c.refuse(later, what.who, {error_code::topic_removed, "the topic was removed"});
                    return;
                }
-               of->scheduled->end_read(then_applied);
+               of->scheduled->reads.end(then_applied);
                if (const auto* failed = std::get_if<failure>(&result)) {
                    c.refuse(later, what.who, *failed);
                    return;
@@ -344,6 +349,12 @@ void look_at_schedules(core& c, turn& t) {
     }
 }
 
+void look_for_room(core& c, const turn& t, topic& of) {
+    if (of.scheduled && of.scheduled->waits_for_room) {
+        arm(c, t, of, {of.scheduled->timer, t.now.mono});
+    }
+}
+
 void forget_schedules(core& c, topic& of) {
     if (of.scheduled) {
         c.schedule_timers.erase({of.scheduled->timer, of.id});
@@ -412,7 +423,7 @@ void cancel_schedules(core& c, turn& t, asker who, const codec::schedule_cancel&
         c.answer(t, who, of.changed, codec::counted{});
         return;
     }
-    of.scheduled->begin_read(c.applied());
+    of.scheduled->reads.begin(c.applied());
     c.read(t, find_schedules{of.id, what.ids},
            [&c, who, id = of.id, ids = what.ids, then_applied = c.applied()](turn& later,
                                                                              fetch_result& result) {
@@ -421,7 +432,7 @@ void cancel_schedules(core& c, turn& t, asker who, const codec::schedule_cancel&
                    c.refuse(later, who, {error_code::topic_removed, "the topic was removed"});
                    return;
                }
-               then->scheduled->end_read(then_applied);
+               then->scheduled->reads.end(then_applied);
                if (const auto* failed = std::get_if<failure>(&result)) {
                    c.refuse(later, who, *failed);
                    return;

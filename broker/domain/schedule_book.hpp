@@ -15,13 +15,13 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "broker/domain/command.hpp"
 #include "broker/domain/mutation.hpp"
+#include "broker/domain/reads_under_way.hpp"
 #include "protocol/types/ids.hpp"
 #include "protocol/types/time.hpp"
 
@@ -75,9 +75,7 @@ public:
     // What the store has from `from` on, up to `until`.
     void take(std::vector<scheduled_batch>& items, const schedule_key& from,
               const schedule_key& until, wall_time now);
-    // A read of the store begins when it has all commits up to `applied`, and ends.
-    void begin_read(commit_number applied) { reads_.insert(applied); }
-    void end_read(commit_number applied) { reads_.erase(reads_.find(applied)); }
+    reads_under_way reads;
     // Forgets what the store has by now, and what no read that is on its way may miss. True if
     // nothing is left to be forgotten.
     bool forget_applied(commit_number applied);
@@ -86,6 +84,7 @@ public:
     [[nodiscard]] std::optional<std::string> check() const;
 
     bool fetching = false;         // the part that comes next
+    bool waits_for_room = false;   // the topic is full
     mono_time read_again{};        // a fetch failed: not before
     std::string read_error;        // of that fetch
     wall_time timer = wall_never;  // in core::schedule_timers
@@ -113,7 +112,6 @@ private:
     std::map<schedule_key, change> lately_;
     std::deque<std::pair<commit_number, schedule_key>> lately_log_;
     commit_number last_change_;
-    std::multiset<commit_number> reads_;  // what the store had when each began
 };
 
 // The position right behind a schedule.

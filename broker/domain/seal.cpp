@@ -1,10 +1,29 @@
 // The end of a commit: what was gathered in memory becomes mutations, and what that makes readable
 // is given out at once, to be sent when the commit is durable.
+#include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "broker/domain/operations.hpp"
 
 namespace brokerd::domain {
+namespace {
+
+// Before anything is given out: what is dropped is not given out any more.
+void keep_bounds(core& c, turn& t, const std::vector<topic*>& sealed) {
+    for (topic* of : sealed) {
+        if (has_bounds(*of)) {
+            c.note_trim(*of);  // what is only kept gives way, too
+        }
+    }
+    // Nothing here notes another topic.
+    for (std::size_t i = 0; i < c.topics_to_trim.size(); ++i) {
+        topic& of = *c.topics_to_trim[i];
+        c.note_trim_later(of, drop_excess(c, t, of));
+    }
+}
+
+}  // namespace
 
 void seal_commit(core& c, turn& t) {
     std::vector<topic*> sealed;
@@ -15,6 +34,7 @@ void seal_commit(core& c, turn& t) {
             seal_chunk(c, t, *of);
         }
     }
+    keep_bounds(c, t, sealed);
     dispatch_all(c, t);  // may end messages that have expired, which goes with this commit
     if (!c.topics_to_trim.empty()) {
         trim_topics(c, t);

@@ -25,6 +25,7 @@ struct pending_show {
     std::optional<failure> failed;
     // Their memory keeps what changes while others are read, so that no old value is told.
     std::vector<queue_id> held{};
+    commit_number held_since{};
 };
 
 codec::queue_state_item item_of(core& c, const turn& t, queue& q, offset_t offset,
@@ -111,7 +112,7 @@ void finish_if_complete(core& c, turn& t, const std::shared_ptr<pending_show>& p
     }
     for (const queue_id each : std::exchange(show.held, {})) {
         if (queue* q = c.queue_by_id(each)) {
-            --q->fetches;
+            q->reads.end(show.held_since);
         }
     }
     if (of == nullptr) {
@@ -223,8 +224,9 @@ void show_message(core& c, turn& t, asker who, const codec::message_show& what) 
     if (what.offset >= of.trim && !show->record.owner) {
         read_log(c, t, show);
     }
+    show->held_since = c.applied();
     for (const auto& [name, q] : of.queues) {
-        ++q->fetches;
+        q->reads.begin(show->held_since);
         show->held.push_back(q->id);
         if (q->book.is_exception(what.offset)) {
             read_exception(c, t, *q, show);

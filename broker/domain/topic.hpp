@@ -5,6 +5,7 @@
 // accepted but not yet in a chunk.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -88,6 +89,8 @@ public:
     bool open_noted = false;  // in core::open_topics
 
     [[nodiscard]] offset_t next_offset() const { return open ? open->next_offset() : end; }
+    // Nobody begins or goes back below it.
+    [[nodiscard]] offset_t first_kept() const { return std::max(trim, dropped_below); }
     // How many messages lie within [trim, offset).
     [[nodiscard]] std::uint64_t messages_below(offset_t offset) const {
         return offset - trim - skipped.count_in(trim, offset);

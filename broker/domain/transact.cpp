@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct pending_transaction {
     transaction_request what;
     std::optional<failure> failed{};
     runs_by_queue runs{};                            // all that it settles
+    commit_number since{};                           // what the store had when it began to read
     queue_id asked{};                                // the last queue that was looked at
     bool answered = false;                           // what was asked for it is known
     bool waiting = false;                            // for that
@@ -235,6 +237,33 @@ outcome<void> check_ids(core& c, turn& t, const pending_transaction& pending) {
     return {};
 }
 
+// What is new of all publishes to a topic has to fit into it together.
+outcome<void> check_together(core& c, turn& t, const pending_transaction& pending) {
+    std::map<topic_id, pending_amount> all;
+    std::set<std::pair<topic_id, std::string>> ids;
+    for (const publish_request& each : pending.what.publishes) {
+        topic& to = **c.find_topic(each.topic);
+        const std::uint64_t bytes = each.batch.view.size();
+        if (known_id(c, t, pending, to, each) ||
+            (looks_at_id(to, each) && !ids.emplace(to.id, each.id).second)) {
+            continue;
+        }
+        if (!each.later) {
+            all[to.id].messages += each.count;
+            all[to.id].bytes += bytes;
+        } else if (auto alone = check_alone(to, each.count, bytes); !alone) {
+            return alone;
+        }
+    }
+    for (const auto& [id, more] : all) {
+        topic& to = *c.topic_by_id(id);
+        if (auto room = check_limits(c, t, to, more.messages, more.bytes); !room) {
+            return room;
+        }
+    }
+    return {};
+}
+
 // Returns the offset or the id it led to, or had led to before.
 std::uint64_t publish_part(core& c, turn& t, const pending_transaction& pending, topic& to,
                            const publish_request& what) {
@@ -297,6 +326,9 @@ void decide(core& c, turn& t, pending_transaction& pending) {
         fine = check_ids(c, t, pending);
     }
     if (fine) {
+        fine = check_together(c, t, pending);
+    }
+    if (fine) {
         fine = check_held(c, pending, all);
     }
     if (!fine) {
@@ -310,13 +342,13 @@ void decide(core& c, turn& t, pending_transaction& pending) {
 void finish(core& c, turn& t, pending_transaction& pending) {
     for (const auto& [id, runs] : pending.runs) {
         if (queue* q = c.queue_by_id(id)) {
-            --q->fetches;
+            q->reads.end(pending.since);
         }
     }
     decide(c, t, pending);
     for (const auto& [id, since] : pending.held) {
         if (topic* to = c.topic_by_id(id)) {
-            to->ids->end_read(since);
+            to->ids->reads.end(since);
         }
     }
     settle_waited(c, t, pending.who.connection);
@@ -346,7 +378,7 @@ void look_up_ids(core& c, turn& t, const std::shared_ptr<pending_transaction>& p
             [pending, ids = at->second](core& now, turn& later, topic& to, outcome<void> known) {
                 if (known) {
                     const commit_number since = to.ids->read_since.value_or(now.applied());
-                    to.ids->begin_read(since);
+                    to.ids->reads.begin(since);
                     pending->held.emplace_back(to.id, since);
                     for (const std::string& id : ids) {
                         pending->ids[{to.id, id}] = to.ids->find(id);
@@ -427,10 +459,10 @@ void transact(core& c, turn& t, asker who, transaction_request what) {
     settle_waits(c, who.connection);
     // Memory must know what changes in any of the queues until all has come.
     for (const auto& [id, each] : runs) {
-        ++c.queue_by_id(id)->fetches;
+        c.queue_by_id(id)->reads.begin(c.applied());
     }
-    const auto pending = std::make_shared<pending_transaction>(
-        pending_transaction{.who = who, .what = std::move(what), .runs = std::move(runs)});
+    const auto pending = std::make_shared<pending_transaction>(pending_transaction{
+        .who = who, .what = std::move(what), .runs = std::move(runs), .since = c.applied()});
     fetch_and_decide(c, t, pending);
 }
 

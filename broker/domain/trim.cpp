@@ -1,6 +1,8 @@
 // The trim point of a topic: its first readable offset. It follows the lowest floor of the topic's
-// queues (and keep_done behind that); before it passes a retrying or dead message, the record is
-// copied out of the log in the same commit. A topic without queues keeps everything.
+// queues (and keep_done and keep_done_bytes behind that); before it passes a retrying or dead
+// message, the record is copied out of the log in the same commit. A topic without queues keeps
+// everything but what it has to drop (retention.cpp); that goes at once, and whatever is to be
+// kept. What is only kept gives way also to the topic's bounds.
 //
 // keep_done counts from when every queue was done with a message. That moment is sampled, at most
 // 64 times per keep_done, and the samples are durable (done_marks), so that restarts do not start
@@ -19,17 +21,17 @@ namespace {
 
 constexpr std::size_t trim_bytes_min = 64 * limits::kib;  // moves at once for this much
 constexpr auto trim_period = std::chrono::seconds(1);     // and for less after this time
-constexpr std::size_t trim_exceptions_max = 256;          // passed in one move
+constexpr std::size_t trim_exceptions_max = 2048;         // passed in one move
 constexpr int keep_done_samples = 64;                     // per keep_done
 
 duration_us sample_period(const topic& of) {
     return of.settings.keep_done / keep_done_samples;
 }
 
-// Where the trim point could be if keep_done were 0.
+// Where the trim point could be if nothing were kept.
 offset_t all_done_below(const topic& of) {
     if (of.queues.empty()) {
-        return of.trim;
+        return of.first_kept();
     }
     offset_t lowest = of.end;
     for (const auto& [name, q] : of.queues) {
@@ -47,13 +49,23 @@ void note_done(core& c, turn& t, const topic& of) {
     c.emit(t, std::move(durable), false);
 }
 
-// Remembers where the queues are and returns where they were keep_done ago.
+// What is beyond keep_done_bytes.
+offset_t kept_enough(const topic& of, offset_t candidate) {
+    const std::uint64_t keep = of.settings.keep_done_bytes;
+    return keep == 0
+               ? of.trim
+               : std::min(candidate, of.marks.last_bytes(keep + of.marks.bytes_from(candidate)));
+}
+
+// Remembers where the queues are and returns where they were keep_done ago, or what is more than
+// enough.
 offset_t kept_long_enough(core& c, turn& t, topic& of, offset_t candidate) {
     const mono_time now = t.now.mono;
     const duration_us keep = of.settings.keep_done;
     if (keep <= duration_us{0}) {
         of.samples.clear();
-        return candidate;
+        return of.settings.keep_done_bytes == 0 ? candidate
+                                                : std::max(of.reached, kept_enough(of, candidate));
     }
     if (of.samples.empty() || (of.samples.back().candidate < candidate &&
                                now - of.samples.back().time >= sample_period(of))) {
@@ -70,17 +82,11 @@ offset_t kept_long_enough(core& c, turn& t, topic& of, offset_t candidate) {
         of.samples.erase(of.samples.begin(),
                          of.samples.begin() + static_cast<std::ptrdiff_t>(used));
     }
-    return std::max(of.reached, target);
+    return std::max({of.reached, target, kept_enough(of, candidate)});
 }
 
 std::uint64_t bytes_below(const topic& of, offset_t offset) {
-    if (offset >= of.end) {
-        return of.stored_bytes;  // all there are, whatever the others were estimated at
-    }
-    const double share = static_cast<double>(of.messages_below(offset)) /
-                         static_cast<double>(std::max<std::uint64_t>(of.messages_below(of.end), 1));
-    return std::min(of.stored_bytes,
-                    static_cast<std::uint64_t>(static_cast<double>(of.stored_bytes) * share));
+    return of.marks.bytes_from(of.trim) - of.marks.bytes_from(offset);
 }
 
 // ---- exceptions the trim point is to pass ----
@@ -171,8 +177,8 @@ void finish_move(core& c, turn& t, topic& of, const trim_move& move) {
             }
         }
     }
-    of.stored_bytes -= bytes_below(of, target);
     of.trim = target;
+    of.marks.drop_below(target);
     of.last_trim = t.now.mono;
     c.cache.drop_below(of.tail, target);
     c.emit(t, trimmed{.topic = of.id, .first = target}, false);
@@ -237,7 +243,8 @@ mono_time trim_topic(core& c, turn& t, topic& of) {
         return mono_never;  // the end of the fetch notes the topic again
     }
     of.reached = std::max(of.reached, of.trim);
-    of.reached = std::min(kept_long_enough(c, t, of, candidate), candidate);
+    const offset_t unkept = std::max(of.dropped_below, fits_from(of));
+    of.reached = std::min(std::max(kept_long_enough(c, t, of, candidate), unkept), candidate);
     mono_time again = mono_never;
     if (!of.samples.empty()) {
         again = of.samples.front().time + of.settings.keep_done;
@@ -248,7 +255,7 @@ mono_time trim_topic(core& c, turn& t, topic& of) {
     if (of.reached <= of.trim) {
         return again;
     }
-    const bool much = bytes_below(of, of.reached) >= trim_bytes_min;
+    const bool much = of.dropped_below > of.trim || bytes_below(of, of.reached) >= trim_bytes_min;
     if (!much && t.now.mono - of.last_trim < trim_period) {
         return std::min(again, of.last_trim + trim_period);
     }
@@ -267,8 +274,11 @@ void trim_topics(core& c, turn& t) {
         c.note_trim(*of);
     }
     for (topic* of : std::exchange(c.topics_to_trim, {})) {
+        c.note_trim_later(*of, drop_excess(c, t, *of));
         of->trim_noted = false;
+        seal_drops(c, t, *of);
         c.note_trim_later(*of, trim_topic(c, t, *of));
+        look_for_room(c, t, *of);
     }
 }
 

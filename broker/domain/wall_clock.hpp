@@ -50,6 +50,11 @@ public:
         return wall_time{now.mono.time_since_epoch() + offset_};
     }
 
+    // As observe said last, for those who only look.
+    [[nodiscard]] wall_time at(mono_time mono) const {
+        return wall_time{mono.time_since_epoch() + offset_};
+    }
+
     // How far the system's wall clock has stepped away and is not followed yet; 0 = not at all.
     [[nodiscard]] duration_us behind() const { return behind_; }
 

@@ -45,6 +45,7 @@ bool only_publishes(const std::vector<domain::mutation>& batch) {
                std::holds_alternative<domain::producer_put>(each) ||
                std::holds_alternative<domain::message_id_put>(each) ||
                std::holds_alternative<domain::message_ids_forgotten>(each) ||
+               std::holds_alternative<domain::log_marked>(each) ||
                std::holds_alternative<domain::retry_clock>(each);
     });
 }
@@ -172,6 +173,7 @@ mono_time engine_core::finish_turn(instant now) {
     // What dispatch leased has deadlines too.
     tick_at_ = domain_.tick(now, effects_);
     take_outputs();
+    log_drops();
     start_fetches(now);
     flush_sinks();
     if (is_stuck(now)) {
@@ -356,7 +358,7 @@ void engine_core::answer_health(instant now, bool proven) {
 
 health_state engine_core::health(instant now, bool proven) const {
     health_state state{.writable = proven && !counts_.store.room.below_reserve,
-                       .warnings = domain_.warnings()};
+                       .warnings = domain_.warnings(now)};
     if (failed_) {
         state.warnings.emplace_back("the broker's storage failed; it is stopping");
     }
@@ -413,6 +415,13 @@ void engine_core::log_skipped() const {
             "topic {}: offsets {} to {} are skipped: the broker stopped without goodbye after it "
             "had reserved them",
             each.topic, each.offsets.first, each.offsets.end() - 1);
+    }
+}
+
+void engine_core::log_drops() {
+    for (const auto& each : domain_.take_drop_notices()) {
+        parts_.log.warning("topic {} dropped {} messages to keep its bounds ({}), {} in all",
+                           each.topic, each.messages, each.bound, each.in_all);
     }
 }
 

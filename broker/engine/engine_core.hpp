@@ -103,6 +103,7 @@ private:
     void start_commit(instant now);
     void note_sync(instant now);
     void log_skipped() const;
+    void log_drops();
     void take_outputs();
     void release(domain::output out);
     void leave(domain::output out);

@@ -50,6 +50,8 @@ constexpr std::array rows{
         "messages whose time to live was over, in each queue"},
     row{"sifted_messages_total", [](const auto& s) { return s.domain.sifted_messages; },
         "messages done at once, as they were not for a queue: its filter, or behind its end"},
+    row{"dropped_messages_total", [](const auto& s) { return s.domain.dropped_messages; },
+        "messages some queue was not done with, dropped to keep the bounds of topics"},
     row{"expired_queues_total", [](const auto& s) { return s.domain.expired_queues; },
         "temporary queues removed for want of a consumer"},
     row{"skipped_offsets_total", [](const auto& s) { return s.domain.skipped_offsets; },

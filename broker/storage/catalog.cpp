@@ -2,6 +2,7 @@
 #include "broker/storage/catalog.hpp"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -109,6 +110,12 @@ outcome<void> read_meta(const rocks_database& database, const topic_table& topic
                 break;
             case meta_kind::skipped:
                 added = add(to, family::meta, bytes, domain::offsets_skipped{});
+                break;
+            case meta_kind::log_marks:
+                added = add(to, family::meta, bytes, domain::log_marked{});
+                break;
+            case meta_kind::drops:
+                added = add(to, family::meta, bytes, domain::messages_dropped{});
                 break;
             case meta_kind::queue:
                 added = add(to, family::meta, bytes, domain::queue_created{});
@@ -285,12 +292,20 @@ outcome<domain::loaded_state> read_state(const rocks_database& database,
     if (!read) {
         return std::unexpected(read.error());
     }
+    std::map<topic_id, offset_t> last_marks;
+    for (const domain::mutation& m : state.mutations) {
+        const auto* const log = std::get_if<domain::log_marked>(&m);
+        if (log != nullptr && !log->marks.empty()) {
+            last_marks[log->topic] = log->marks.back().offset;
+        }
+    }
     for (const auto& [topic, facts] : topics.all()) {
+        const offset_t from = std::max(facts.trim, last_marks[topic]);
         domain::topic_tail& tail = state.tails.emplace_back();
         tail.topic = topic;
         tail.next_offset = facts.next_offset;
         tail.last_append = facts.last_append;
-        tail.stored_bytes = log_bytes(database, topic, facts.trim, offset_end, true);
+        tail.unmarked_bytes = log_bytes(database, topic, from, offset_end, true);
     }
     return state;
 }

@@ -100,6 +100,8 @@ enum class meta_kind : std::uint8_t {
     forgotten_ids = 22,    // before when message ids are
     reserved = 23,         // offsets, ahead of what is stored
     skipped = 24,          // offsets that no message has
+    log_marks = 25,        // where bytes and times lie in the log
+    drops = 26,            // what was dropped to keep its bounds
     // of a queue
     queue = 32,           // as created
     queue_settings = 33,  // as changed last

@@ -203,6 +203,14 @@ void memory_image::operator()(const domain::offsets_skipped& m) {
     topic(m.topic).skipped = m;
 }
 
+void memory_image::operator()(const domain::log_marked& m) {
+    topic(m.topic).marks = m;
+}
+
+void memory_image::operator()(const domain::messages_dropped& m) {
+    topic(m.topic).drops = m;
+}
+
 void memory_image::operator()(const domain::pattern_put& m) {
     use_id(m.pattern.value());
     patterns_[m.pattern] = m;
@@ -234,17 +242,15 @@ domain::loaded_state memory_image::load() const {
         if (topic.forgotten_ids) to.emplace_back(*topic.forgotten_ids);
         if (topic.reserved) to.emplace_back(*topic.reserved);
         if (topic.skipped) to.emplace_back(*topic.skipped);
+        if (topic.marks) to.emplace_back(*topic.marks);
+        if (topic.drops) to.emplace_back(*topic.drops);
         for (const auto& [queue_number, queue] : topic.queues) {
             to.emplace_back(queue.created);
         }
         for (const auto& [queue_number, queue] : topic.queues) {
             if (queue.changed) to.emplace_back(*queue.changed);
         }
-        domain::topic_tail& tail = state.tails.emplace_back();
-        tail = {id, topic.next_offset, topic.last_append, 0};
-        for (const auto& [last_offset, chunk] : topic.log) {
-            tail.stored_bytes += chunk->bytes().size();
-        }
+        state.tails.push_back({id, topic.next_offset, topic.last_append, topic.unmarked_bytes()});
     }
     for (const auto& [id, topic] : topics_) {
         for (const auto& [queue_number, queue] : topic.queues) {
@@ -266,6 +272,15 @@ std::uint64_t memory_image::stored_bytes() const {
         for (const auto& [last_offset, chunk] : topic.log) {
             bytes += chunk->bytes().size();
         }
+    }
+    return bytes;
+}
+
+std::uint64_t memory_image::topic_image::unmarked_bytes() const {
+    std::uint64_t bytes = 0;
+    const offset_t marked = marks && !marks->marks.empty() ? marks->marks.back().offset : 0;
+    for (auto each = log.lower_bound(std::max(first(), marked)); each != log.end(); ++each) {
+        bytes += each->second->bytes().size() - domain::chunk_header_bytes;
     }
     return bytes;
 }

@@ -58,6 +58,8 @@ public:
     void operator()(const domain::message_ids_forgotten& m);
     void operator()(const domain::offsets_reserved& m);
     void operator()(const domain::offsets_skipped& m);
+    void operator()(const domain::log_marked& m);
+    void operator()(const domain::messages_dropped& m);
     void operator()(const domain::pattern_put& m);
     void operator()(const domain::pattern_erased& m);
 
@@ -92,8 +94,13 @@ private:
         std::optional<domain::message_ids_forgotten> forgotten_ids;
         std::optional<domain::offsets_reserved> reserved;
         std::optional<domain::offsets_skipped> skipped;
+        std::optional<domain::log_marked> marks;
+        std::optional<domain::messages_dropped> drops;
 
         [[nodiscard]] offset_t first() const { return trim ? trim->first : 0; }
+        // Of the batches from the last mark of the log on (topic_tail); a chunk that the trim point
+        // lies in counts as a whole.
+        [[nodiscard]] std::uint64_t unmarked_bytes() const;
         // The chunk that holds an offset, if it is there and readable.
         [[nodiscard]] domain::chunk_ptr chunk_with(offset_t offset) const;
     };

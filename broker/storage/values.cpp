@@ -348,6 +348,12 @@ void encode_value(std::string& out, const domain::offsets_reserved& value) {
 void encode_value(std::string& out, const domain::offsets_skipped& value) {
     encode_fields(out, value);
 }
+void encode_value(std::string& out, const domain::log_marked& value) {
+    encode_fields(out, value);
+}
+void encode_value(std::string& out, const domain::messages_dropped& value) {
+    encode_fields(out, value);
+}
 void encode_value(std::string& out, const domain::pattern_put& value) {
     encode_fields(out, value);
 }
@@ -389,6 +395,12 @@ outcome<void> decode_value(std::string_view bytes, domain::offsets_reserved& val
     return decode_fields(bytes, value);
 }
 outcome<void> decode_value(std::string_view bytes, domain::offsets_skipped& value) {
+    return decode_fields(bytes, value);
+}
+outcome<void> decode_value(std::string_view bytes, domain::log_marked& value) {
+    return decode_fields(bytes, value);
+}
+outcome<void> decode_value(std::string_view bytes, domain::messages_dropped& value) {
     return decode_fields(bytes, value);
 }
 outcome<void> decode_value(std::string_view bytes, domain::pattern_put& value) {

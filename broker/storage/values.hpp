@@ -118,6 +118,8 @@ void encode_value(std::string& out, const domain::message_id_entry& value);
 void encode_value(std::string& out, const domain::message_ids_forgotten& value);
 void encode_value(std::string& out, const domain::offsets_reserved& value);
 void encode_value(std::string& out, const domain::offsets_skipped& value);
+void encode_value(std::string& out, const domain::log_marked& value);
+void encode_value(std::string& out, const domain::messages_dropped& value);
 void encode_value(std::string& out, const domain::pattern_put& value);
 
 // All decoders: storage_failed with what is wrong; what names the value is the caller's part.
@@ -147,6 +149,8 @@ void encode_value(std::string& out, const domain::pattern_put& value);
                                          domain::message_ids_forgotten& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::offsets_reserved& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::offsets_skipped& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::log_marked& value);
+[[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::messages_dropped& value);
 [[nodiscard]] outcome<void> decode_value(std::string_view bytes, domain::pattern_put& value);
 
 }  // namespace brokerd::storage

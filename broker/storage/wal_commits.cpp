@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t header_bytes = 7;
 constexpr std::uint8_t last_type = 4;
+constexpr std::size_t page_bytes = 4096;  // what a disk writes whole or not at all, at least
 
 // RocksDB stores its checksums turned and shifted.
 std::uint32_t masked(std::uint32_t crc) {
@@ -22,8 +23,11 @@ std::uint32_t masked(std::uint32_t crc) {
 
 }  // namespace
 
-// A damaged fragment ends the block, as its length cannot be trusted, and the record with it.
+// A damaged fragment ends its record. What is behind it in the block is found by its length, unless
+// that makes no sense or the disk may have written only one half of it: what a page that was never
+// written would make of it could lead into a message.
 void wal_commits::add_block(std::string_view block) {
+    const std::size_t size = block.size();
     while (block.size() >= header_bytes) {
         const std::byte* const header = as_bytes(block).data();
         const std::size_t length = load_le<std::uint16_t>(header + 4);
@@ -33,11 +37,15 @@ void wal_commits::add_block(std::string_view block) {
             return;
         }
         const auto checked = block.substr(6, 1 + length);
-        if (load_le<std::uint32_t>(header) != masked(crc32c(0, as_bytes(checked)))) {
+        if (load_le<std::uint32_t>(header) == masked(crc32c(0, as_bytes(checked)))) {
+            add_fragment(fragment{type}, checked.substr(1));
+        } else {
             end_.clear();
-            return;
+            const std::size_t in_page = (size - block.size()) % page_bytes;
+            if (in_page + header_bytes > page_bytes) {
+                return;
+            }
         }
-        add_fragment(fragment{type}, checked.substr(1));
         block.remove_prefix(header_bytes + length);
     }
 }

@@ -282,6 +282,14 @@ void write_translation::operator()(const domain::offsets_skipped& m) {
     put(family::meta, meta_key{m.topic, meta_kind::skipped, {}}.encode(), m);
 }
 
+void write_translation::operator()(const domain::log_marked& m) {
+    put(family::meta, meta_key{m.topic, meta_kind::log_marks, {}}.encode(), m);
+}
+
+void write_translation::operator()(const domain::messages_dropped& m) {
+    put(family::meta, meta_key{m.topic, meta_kind::drops, {}}.encode(), m);
+}
+
 void write_translation::operator()(const domain::pattern_put& m) {
     use_id(m.pattern.value());
     put(family::meta, meta_key::of_pattern(m.pattern).encode(), m);

@@ -63,6 +63,8 @@ public:
     void operator()(const domain::message_ids_forgotten& m);
     void operator()(const domain::offsets_reserved& m);
     void operator()(const domain::offsets_skipped& m);
+    void operator()(const domain::log_marked& m);
+    void operator()(const domain::messages_dropped& m);
     void operator()(const domain::pattern_put& m);
     void operator()(const domain::pattern_erased& m);
 

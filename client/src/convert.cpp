@@ -27,6 +27,11 @@ topic_settings to_wire(const topic_options& options) {
     out.ttl = options.ttl;
     out.durability = static_cast<durability>(options.durability);
     out.message_id_window = options.message_id_window;
+    out.keep_done_bytes = options.keep_done_bytes;
+    out.max_bytes = options.max_bytes;
+    out.max_messages = options.max_messages;
+    out.when_full = static_cast<full_policy>(options.when_full);
+    out.max_age = options.max_age;
     return out;
 }
 
@@ -119,7 +124,12 @@ topic_options to_public(const topic_settings& settings) {
             .max_message_bytes = settings.max_message_bytes,
             .ttl = settings.ttl,
             .durability = static_cast<durability_level>(settings.durability),
-            .message_id_window = settings.message_id_window};
+            .message_id_window = settings.message_id_window,
+            .keep_done_bytes = settings.keep_done_bytes,
+            .max_bytes = settings.max_bytes,
+            .max_messages = settings.max_messages,
+            .when_full = static_cast<overflow_policy>(settings.when_full),
+            .max_age = settings.max_age};
 }
 
 queue_options to_public(const queue_settings& settings) {
@@ -162,7 +172,12 @@ topic_info to_public(const codec::topic_item& item) {
             .queues = item.queues,
             .in_per_second = item.in_per_second,
             .scheduled = item.scheduled,
-            .scheduled_bytes = item.scheduled_bytes};
+            .scheduled_bytes = item.scheduled_bytes,
+            .pending = item.pending,
+            .pending_bytes = item.pending_bytes,
+            .dropped = item.dropped,
+            .dropped_bytes = item.dropped_bytes,
+            .last_dropped = item.last_dropped};
 }
 
 queue_info to_public(const codec::queue_item& item) {
@@ -183,7 +198,8 @@ queue_info to_public(const codec::queue_item& item) {
             .consumers = item.consumers,
             .paused = item.paused,
             .floor = item.floor,
-            .state = item.state};
+            .state = item.state,
+            .dropped = item.dropped};
 }
 
 failed_attempt to_public(const attempt& item) {

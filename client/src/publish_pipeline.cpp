@@ -317,6 +317,7 @@ publish_pipeline::batch_ptr publish_pipeline::split_front(batch& from, std::uint
     auto front = std::make_unique<batch>();
     front->line = from.line;
     front->when = from.when;
+    front->refused_sequence = from.refused_sequence;
     std::size_t bytes = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         bytes += from.entries[i].record_bytes;
@@ -437,15 +438,18 @@ void publish_pipeline::on_refused(std::uint32_t request, const failure& why, cal
 void publish_pipeline::send_one_by_one(batch_ptr what) {
     topic_line& line = *what->line;
     line.unanswered.erase(what->first_sequence);
-    what->first_sequence = 0;
+    what->refused_sequence = std::exchange(what->first_sequence, 0);
+    const std::uint64_t refused = what->refused_sequence;
     std::vector<batch_ptr> singles;
     while (what->entries.size() > 1) {
         singles.push_back(split_front(*what, 1));
     }
     singles.push_back(std::move(what));
-    // Behind the resends, before everything that was never sent.
-    const auto place = std::ranges::find_if(
-        line.waiting, [](const batch_ptr& each) { return each->first_sequence == 0; });
+    // Behind the resends and those of batches refused before, before everything never sent.
+    const auto place = std::ranges::find_if(line.waiting, [&](const batch_ptr& each) {
+        return each->first_sequence == 0 &&
+               (each->refused_sequence == 0 || each->refused_sequence > refused);
+    });
     line.waiting.insert(place, std::make_move_iterator(singles.begin()),
                         std::make_move_iterator(singles.end()));
     activate(line);

@@ -10,6 +10,8 @@
 // Invariants:
 //   A batch gets its sequences when it is first sent and keeps bytes and sequences for ever: what
 //   was sent and not answered is sent again, byte for byte and in order, over the next connection.
+//   The messages of a batch that is too large for its topic are sent again one by one, with new
+//   sequences: nothing of it was stored.
 //   Unanswered sequences of a topic span at most sequences_unanswered_max.
 //   Unanswered messages and bytes never exceed the credit, but for one message when nothing else
 //   is unanswered.
@@ -86,11 +88,14 @@ private:
         byte_buffer bytes;  // header (written when sent) and records
         std::vector<entry> entries;
         batch_summary summary;
-        std::uint64_t first_sequence = 0;   // 0 = not sent yet
-        std::optional<schedule_time> when;  // scheduled: one message
+        std::uint64_t first_sequence = 0;    // 0 = not sent yet
+        std::uint64_t refused_sequence = 0;  // of a refused batch whose messages go one by one
+        std::optional<schedule_time> when;   // scheduled: one message
 
         // Nothing joins its message.
-        [[nodiscard]] bool alone() const { return when || summary.has_id(); }
+        [[nodiscard]] bool alone() const {
+            return when || summary.has_id() || refused_sequence != 0;
+        }
     };
     using batch_ptr = std::unique_ptr<batch>;
     struct topic_line {

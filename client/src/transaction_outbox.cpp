@@ -379,8 +379,10 @@ void transaction_outbox::on_refused(std::uint32_t request, const failure& why, c
     if (why.code == error_code::sequence_too_old || why.code == error_code::sequence_mismatch) {
         refused = outcome_unknown(
             std::string("the broker no longer remembers whether it did it: ") + refused.what());
-    } else if (what.unanswered && describe(why.code).retryable) {
-        // It could not look now; what it did when it was asked first it has not said.
+    } else if (what.unanswered && describe(why.code).retryable &&
+               why.code != error_code::topic_full) {
+        // It could not look now; what it did when it was asked first it has not said. Whether there
+        // is room it asks only when it has looked.
         refused = outcome_unknown(std::string("asked again, the broker said: ") + refused.what());
     }
     end(std::move(what), std::unexpected(std::move(refused)), out);

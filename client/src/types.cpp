@@ -46,6 +46,10 @@ std::string_view to_string(durability_level level) noexcept {
     return to_string(static_cast<durability>(level));
 }
 
+std::string_view to_string(overflow_policy policy) noexcept {
+    return to_string(static_cast<full_policy>(policy));
+}
+
 std::string_view to_string(attempt_end end) noexcept {
     return to_string(static_cast<attempt_outcome>(end));
 }

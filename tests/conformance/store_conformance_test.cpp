@@ -201,6 +201,7 @@ TYPED_TEST(store_conformance, nothing_below_the_trim_point_is_readable) {
     EXPECT_EQ(state.tails[0].last_append, at(20));
 }
 
+// Promise: durability.offsets
 TYPED_TEST(store_conformance, offsets_and_times_go_on_where_everything_was_trimmed) {
     this->with_queue();
     this->append(0, 10, at(10));

@@ -1,17 +1,24 @@
-// The crash harness as a program: crash_audit --brokerd PATH --dir DIR [--cycles N] [--seed S]
-// [--durability os] [--transformer PATH]. With a transformer it runs and kills that too and audits
-// transactions. Prints what it saw and exits 1 if a promise was broken.
+// The crash harness as a program: crash_audit [--brokerd PATH] [--dir DIR] [--cycles N] [--seed S]
+// [--durability os] [--transformer PATH] [--mix]. With a transformer it runs and kills that too and
+// audits transactions; with --mix it uses and audits all features at once. Without --brokerd it
+// takes the one beside itself, without --dir a directory of its own that goes with it. Prints what
+// it saw and exits 1 if a promise was broken.
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "tests/crash/crash_run.hpp"
+#include "tests/crash/mix_run.hpp"
 #include "tests/crash/transform_run.hpp"
+#include "tests/support/temp_dir.hpp"
 
 namespace {
+
+using namespace std::chrono_literals;
 
 template <typename T>
 T number(const char* text) {
@@ -27,57 +34,94 @@ int exit_code(const std::vector<std::string>& violations) {
     return violations.empty() ? 0 : 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+struct command_line {
     std::filesystem::path program;
     std::filesystem::path directory;
     std::filesystem::path transformer;
+    bool mix = false;
     brokerd::crash::run_options options;
-    options.cycles = 200;
-    for (int i = 1; i + 1 < argc; i += 2) {
+};
+
+std::optional<command_line> read_command_line(int argc, char** argv) {
+    command_line told;
+    told.program = std::filesystem::read_symlink("/proc/self/exe").replace_filename("brokerd");
+    told.options.cycles = 200;
+    for (int i = 1; i < argc; ++i) {
         const std::string_view flag = argv[i];
-        const char* value = argv[i + 1];
+        if (flag == "--mix") {
+            told.mix = true;
+            continue;
+        }
+        if (++i == argc) {
+            return std::nullopt;
+        }
+        const char* value = argv[i];
         if (flag == "--brokerd") {
-            program = value;
+            told.program = value;
         } else if (flag == "--dir") {
-            directory = value;
+            told.directory = value;
         } else if (flag == "--transformer") {
-            transformer = value;
+            told.transformer = value;
         } else if (flag == "--cycles") {
-            options.cycles = number<std::uint32_t>(value);
+            told.options.cycles = number<std::uint32_t>(value);
         } else if (flag == "--seed") {
-            options.seed = number<std::uint64_t>(value);
+            told.options.seed = number<std::uint64_t>(value);
         } else if (flag == "--durability") {
-            options.os = std::string_view(value) == "os";
+            told.options.os = std::string_view(value) == "os";
         } else {
-            program.clear();
-            break;
+            return std::nullopt;
         }
     }
-    if (program.empty() || directory.empty()) {
-        fmt::print(stderr,
-                   "usage: crash_audit --brokerd PROGRAM --dir DIR [--cycles N] [--seed S] "
-                   "[--durability os|disk] [--transformer PROGRAM]\n");
-        return 2;
+    return told;
+}
+
+int run(const command_line& told, const std::filesystem::path& directory) {
+    auto options = told.options;
+    if (told.mix) {
+        options.life_min = 100ms;
+        options.life_max = 600ms;
+        const auto report = brokerd::crash::run_mix(told.program, directory, options);
+        fmt::print("{} of {} cycles, seed {}\n", report.cycles, options.cycles, options.seed);
+        for (const auto& line : report.summaries) {
+            fmt::print("  {}\n", line);
+        }
+        return exit_code(report.violations);
     }
-    if (std::filesystem::exists(directory) && !std::filesystem::is_empty(directory)) {
-        fmt::print(stderr, "crash_audit: {} is not empty; the audit knows of nothing in it\n",
-                   directory.string());
-        return 2;
-    }
-    if (!transformer.empty()) {
-        const auto report = brokerd::crash::run_transform(program, transformer, directory, options);
+    if (!told.transformer.empty()) {
+        const auto report =
+            brokerd::crash::run_transform(told.program, told.transformer, directory, options);
         fmt::print(
             "{} cycles, seed {}: {} inputs, brokerd killed {} times, transformers {} times\n",
             options.cycles, options.seed, report.inputs, report.broker_kills, report.worker_kills);
         return exit_code(report.violations);
     }
-    const auto report = brokerd::crash::run(program, directory, options);
+    const auto report = brokerd::crash::run(told.program, directory, options);
     fmt::print(
         "{} cycles, seed {}: {} publishes acknowledged, {} acks confirmed, {} deliveries, "
         "{} of them again\n",
         options.cycles, options.seed, report.acknowledged, report.confirmed, report.delivered,
         report.redelivered);
     return exit_code(report.violations);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const auto told = read_command_line(argc, argv);
+    if (!told) {
+        fmt::print(stderr,
+                   "usage: crash_audit [--brokerd PROGRAM] [--dir DIR] [--cycles N] [--seed S] "
+                   "[--durability os|disk] [--transformer PROGRAM] [--mix]\n");
+        return 2;
+    }
+    if (told->directory.empty()) {
+        const brokerd::test::temp_dir own;
+        return run(*told, own / "data");
+    }
+    if (std::filesystem::exists(told->directory) && !std::filesystem::is_empty(told->directory)) {
+        fmt::print(stderr, "crash_audit: {} is not empty; the audit knows of nothing in it\n",
+                   told->directory.string());
+        return 2;
+    }
+    return run(*told, told->directory);
 }

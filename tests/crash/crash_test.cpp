@@ -9,6 +9,7 @@
 namespace brokerd::crash {
 namespace {
 
+// Promise: durability.disk, durability.offsets
 TEST(sigkill, loses_nothing_that_was_acknowledged) {
     const test::temp_dir directory;
     const auto report = run({}, directory / "data", {.cycles = 10, .seed = 7});
@@ -20,6 +21,7 @@ TEST(sigkill, loses_nothing_that_was_acknowledged) {
 }
 
 // The system has what was acknowledged, synced or not.
+// Promise: os.kill
 TEST(sigkill, loses_nothing_of_a_topic_of_durability_os) {
     const test::temp_dir directory;
     const auto report = run({}, directory / "data", {.cycles = 10, .seed = 13, .os = true});
@@ -30,6 +32,7 @@ TEST(sigkill, loses_nothing_of_a_topic_of_durability_os) {
     }
 }
 
+// Promise: transaction.exactly_once
 TEST(sigkill, leaves_one_output_for_each_input_of_transactions) {
     const test::temp_dir directory;
     const auto report = run_transform({}, test::program_path("tests/transformer"),

@@ -58,6 +58,7 @@ TEST_F(bad_input, a_request_before_the_hello) {
     expect_error_and_close(stranger, error_code::unexpected);
 }
 
+// Promise: limits.frame
 TEST_F(bad_input, a_frame_over_the_limit) {
     const auto culprit = client();
     byte_buffer header(codec::frame_header_bytes);
@@ -104,6 +105,7 @@ TEST_F(bad_input, names_with_forbidden_characters) {
     EXPECT_EQ(refused.code, error_code::invalid_name);
 }
 
+// Promise: explain.remedy
 TEST_F(bad_input, unknown_names_say_which_command_creates_them) {
     const auto culprit = client();
     culprit->publish(1, "nowhere", make_batch({"x"}));
@@ -142,6 +144,7 @@ TEST_F(bad_input, an_unknown_frame_type) {
 }  // namespace
 
 // Not a bad_input: its publishes may be stored.
+// Promise: limits.credit
 TEST_F(broker_fixture, credit_overrun_closes_only_the_culprit) {
     broker({"--publish-credit-messages", "4"});
     const auto neighbour = client();

@@ -28,6 +28,7 @@ TEST_F(connection_test, a_stranger_who_says_nothing_is_closed) {
     EXPECT_TRUE(silent.closed());
 }
 
+// Promise: limits.silence
 TEST_F(connection_test, whoever_answers_pings_lives_and_whoever_does_not_is_closed) {
     broker({"--heartbeat", "100ms", "--dead-after", "300ms"});
     const auto silent = client("silent@here:1");
@@ -45,6 +46,7 @@ TEST_F(connection_test, whoever_answers_pings_lives_and_whoever_does_not_is_clos
     EXPECT_EQ(waiting.expect_error().code, error_code::idle_timeout);
 }
 
+// Promise: limits.connections
 TEST_F(connection_test, the_limit_of_connections_holds) {
     broker({"--max-connections-per-ip", "2"});
     const auto first = client();
@@ -69,6 +71,7 @@ TEST_F(connection_test, the_limit_of_connections_holds) {
     }
 }
 
+// Promise: limits.connections
 TEST_F(connection_test, the_limit_of_handshakes_holds) {
     broker({"--max-handshakes-per-ip", "1"});
     raw_client first(broker().port());
@@ -104,6 +107,7 @@ TEST_F(connection_test, frames_may_arrive_in_any_pieces) {
     EXPECT_EQ(sender->expect<codec::published>().items.at(0).base_offset, 0U);
 }
 
+// Promise: durability.drain
 TEST_F(connection_test, shut_down_lets_a_consumer_settle_what_it_holds) {
     broker({"--drain", "30s"});
     const auto consumer = client();

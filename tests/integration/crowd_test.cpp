@@ -41,6 +41,7 @@ protected:
     }
 };
 
+// Promise: delivery.stuck_consumer
 TEST_F(crowd_test, a_consumer_that_does_not_read_holds_up_nobody) {
     broker({"--heartbeat", "500ms", "--dead-after", "1s"});
     const auto stuck = client("stuck@here:1");
@@ -61,6 +62,7 @@ TEST_F(crowd_test, a_consumer_that_does_not_read_holds_up_nobody) {
     consume(*heir, attach_greedily(*heir, "t/q").queue, messages);
 }
 
+// Promise: delivery.fan_out
 TEST_F(crowd_test, connections_on_several_threads_see_one_broker) {
     constexpr int crowd = 12;
     constexpr int rounds = 50;

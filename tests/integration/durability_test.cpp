@@ -56,6 +56,7 @@ TEST_F(durability_test, published_consumed_and_acked_survives_a_restart_exactly)
     EXPECT_EQ(publish(*client(), {"d"}), 3U) << "no offset is used twice";
 }
 
+// Promise: durability.ack
 TEST_F(durability_test, what_was_acknowledged_survives_sigkill) {
     {
         const auto first = client();
@@ -112,6 +113,7 @@ TEST_F(durability_test, a_message_that_looks_like_the_commit_of_the_log_survives
     EXPECT_THAT(take_payloads(*consumer), ElementsAre(payload));
 }
 
+// Promise: dedup.resend
 TEST_F(durability_test, a_resend_after_sigkill_is_stored_once) {
     const producer_id producer{4711};
     {
@@ -199,6 +201,7 @@ protected:
     }
 };
 
+// Promise: os.level
 TEST_F(os_topic_test, an_answer_says_that_the_system_has_it) {
     const auto publisher = client();
     create_topic_and_queue(*publisher);
@@ -210,6 +213,7 @@ TEST_F(os_topic_test, an_answer_says_that_the_system_has_it) {
     }
 }
 
+// Promise: os.kill
 TEST_F(os_topic_test, what_was_acknowledged_survives_sigkill_and_no_offset_is_used_twice) {
     broker({"--os-sync-interval", "1s"});
     create_topic_and_queue(*client());
@@ -254,6 +258,7 @@ TEST_F(os_topic_test, what_was_acknowledged_survives_sigkill_and_no_offset_is_us
     EXPECT_EQ(queue_state(*after).ready, 0U) << "a confirmed ack is not undone";
 }
 
+// Promise: os.skipped
 TEST_F(os_topic_test, what_a_kill_has_skipped_is_passed_and_explained) {
     create_topic_and_queue(*client());
     const offset_t first = publish(*client(), {"a"});
@@ -274,6 +279,7 @@ TEST_F(os_topic_test, what_a_kill_has_skipped_is_passed_and_explained) {
               "t@16384 was reserved and never stored: the broker stopped without goodbye");
 }
 
+// Promise: os.offsets
 TEST_F(os_topic_test, a_clean_stop_skips_nothing) {
     create_topic_and_queue(*client());
     EXPECT_EQ(publish(*client(), {"a", "b"}), 0U);
@@ -286,6 +292,7 @@ TEST_F(os_topic_test, a_clean_stop_skips_nothing) {
     EXPECT_EQ(queue_state(*asking).ready, 3U);
 }
 
+// Promise: durability.ephemeral
 TEST_F(durability_test, an_ephemeral_broker_says_how_far_its_promise_goes) {
     broker({"--ephemeral"});
     const auto publisher = client();

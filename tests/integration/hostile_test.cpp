@@ -127,6 +127,7 @@ protected:
     }
 };
 
+// Promise: limits.hostile
 TEST_P(hostile_test, whatever_is_said_costs_only_the_one_who_says_it) {
     broker({"--drain", "0"});
     const auto bystander = client("bystander@here:1");

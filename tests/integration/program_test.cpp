@@ -72,6 +72,7 @@ struct bad_usage {
 
 class bad_usages : public testing::TestWithParam<bad_usage> {};
 
+// Promise: limits.loopback
 TEST_P(bad_usages, exit_64_before_anything_is_touched) {
     const test::temp_dir directory;
     const auto data = directory.path() / "data";
@@ -102,6 +103,7 @@ struct bad_file {
 
 class bad_files : public program, public testing::WithParamInterface<bad_file> {};
 
+// Promise: limits.configuration
 TEST_P(bad_files, exit_64_and_name_the_file) {
     const auto file = write_config(GetParam().text);
     const auto ended = broker_process::run_to_end({"--config", file, "--print-config"});
@@ -136,6 +138,7 @@ TEST_F(program, an_address_in_use_is_exit_69_and_touches_no_data) {
     EXPECT_FALSE(std::filesystem::exists(other));
 }
 
+// Promise: durability.directory
 TEST_F(program, a_second_brokerd_on_the_directory_is_exit_75) {
     (void)broker();
     const auto ended =
@@ -160,6 +163,7 @@ std::map<std::string, std::size_t> contents(const std::filesystem::path& of) {
     return all;
 }
 
+// Promise: durability.directory
 TEST_F(program, a_directory_of_another_program_is_exit_78_and_stays_as_it_was) {
     const auto foreign = directory.path() / "foreign";
     std::filesystem::create_directory(foreign);
@@ -172,6 +176,7 @@ TEST_F(program, a_directory_of_another_program_is_exit_78_and_stays_as_it_was) {
     EXPECT_EQ(contents(foreign), before);
 }
 
+// Promise: durability.directory
 TEST_F(program, a_directory_of_a_newer_format_is_exit_78_and_stays_as_it_was) {
     publish_one(broker().port());
     EXPECT_EQ(broker().terminate(), 0);
@@ -187,6 +192,31 @@ TEST_F(program, a_directory_of_a_newer_format_is_exit_78_and_stays_as_it_was) {
     EXPECT_EQ(contents(data_dir()), before);
 }
 
+// Promise: durability.loss_is_refused
+TEST_F(program, damage_of_what_was_acknowledged_is_exit_78_and_said) {
+    publish_one(broker().port());
+    // What lies behind the damage tells, without the marker, that it had been synced.
+    EXPECT_EQ(publish(*client(), {"behind it"}), 1U);
+    broker().kill();
+    int damaged = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(data_dir() / "db")) {
+        auto text = read_file(entry.path());
+        const auto found = text.find("stored");
+        if (entry.path().extension() == ".log" && found != std::string::npos) {
+            text[found] = 'S';
+            std::ofstream(entry.path(), std::ios::binary) << text;
+            ++damaged;
+        }
+    }
+    ASSERT_EQ(damaged, 1);
+    const auto ended =
+        broker_process::run_to_end({"--data-dir", data_dir().string(), "--listen", "127.0.0.1:0"});
+    EXPECT_EQ(ended.exit_code, 78);
+    EXPECT_THAT(ended.err, AllOf(HasSubstr("acknowledged messages are missing"),
+                                 HasSubstr(data_dir().string())));
+}
+
+// Promise: durability.full_disk
 TEST_F(program, below_the_disk_reserve_publishes_are_refused_and_the_rest_goes_on) {
     if (std::filesystem::space(directory.path()).available >= 1ULL << 40U) {
         GTEST_SKIP() << "the disk has more free space than the largest reserve";
@@ -215,6 +245,7 @@ TEST_F(program, below_the_disk_reserve_publishes_are_refused_and_the_rest_goes_o
     EXPECT_EQ(full.terminate(), 0);
 }
 
+// Promise: durability.drain
 TEST_F(program, sigterm_ends_it_with_0_and_its_log_has_a_start_and_an_end) {
     broker({"--log-format", "json"});
     EXPECT_EQ(broker().terminate(), 0);
@@ -236,6 +267,7 @@ TEST_F(program, connections_that_say_goodbye_are_logged_for_debugging_only) {
                       testing::Not(HasSubstr("polite"))));
 }
 
+// Promise: durability.ephemeral
 TEST_F(program, ephemeral_data_goes_with_the_broker) {
     support::broker_options options;
     options.data_dir = directory.path() / "unused";

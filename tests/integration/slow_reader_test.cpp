@@ -59,6 +59,7 @@ protected:
     std::unique_ptr<raw_client> watcher;
 };
 
+// Promise: durability.drain
 TEST_F(slow_reader_test, shut_down_waits_until_answers_are_taken) {
     broker({"--drain", "30s"});
     publish_something();

@@ -69,7 +69,8 @@ class LeaseRun(NamedTuple):
 # the end of the body, without lengths.
 STRUCTS = {
     "topic_settings": "keep_done:duration max_message_bytes:u64 ttl?:duration durability?:u8 "
-    "message_id_window?:duration",
+    "message_id_window?:duration keep_done_bytes?:u64 max_bytes?:u64 max_messages?:u64 "
+    "when_full?:u8 max_age?:duration",
     "queue_settings": "lease:duration attempts:u32 backoff:duration backoff_max:duration "
     "max_retrying:u64 max_runs:u64 jitter_percent?:u32 after_failure?:u8 expires?:duration "
     "on_expiry?:u8 filter?:string until?:u64",
@@ -78,10 +79,12 @@ STRUCTS = {
     "published_item": "request:u32 base_offset:u64 level:u8 duplicate:bool",
     "topic_item": "name:string topic:u64 settings:struct.topic_settings created:time "
     "first_offset:u64 next_offset:u64 messages:u64 bytes:u64 queues:u32 in_per_second:f64 "
-    "scheduled?:u64 scheduled_bytes?:u64",
+    "scheduled?:u64 scheduled_bytes?:u64 pending?:u64 pending_bytes?:u64 dropped?:u64 "
+    "dropped_bytes?:u64 last_dropped?:time",
     "queue_item": "topic:string queue:string id:u64 mode:u8 settings:struct.queue_settings "
     "created:time ready:u64 leased:u64 retrying:u64 dead:u64 done:u64 oldest:time "
-    "in_per_second:f64 out_per_second:f64 consumers:u32 paused:bool floor:u64 state:string",
+    "in_per_second:f64 out_per_second:f64 consumers:u32 paused:bool floor:u64 state:string "
+    "dropped?:u64",
     "queue_state_item": "queue:string state:u8 attempts:u32 attempts_max:u32 due:time "
     "lease_until:time consumer:string lease:lease history:list.attempt next:string",
     "dead_item": "offset:u64 since:time attempts:u32 reason:string consumer:string",
@@ -208,6 +211,7 @@ STATES = {1: "ready", 2: "leased", 3: "retrying", 4: "dead", 5: "done"}
 OUTCOMES = {1: "nacked", 2: "expired", 3: "lost", 4: "rejected", 5: "ttl expired"}
 ON_EXPIRY = {"done": 1, "dead": 2}
 DURABILITY = {"disk": 1, "memory": 2, "os": 3}
+WHEN_FULL = {"refuse": 1, "drop-oldest": 2}
 
 # Number: name, whether a retry can help, whether the broker closes the connection.
 ERRORS = {
@@ -270,6 +274,7 @@ ERRORS = {
     66: ("responder_not_found", False, False),
     67: ("too_many_responders", False, False),
     68: ("reply_dropped", False, False),
+    69: ("topic_full", True, False),
     70: ("pattern_not_found", False, False),
     71: ("pattern_exists", False, False),
     72: ("too_many_patterns", False, False),

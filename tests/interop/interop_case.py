@@ -13,7 +13,16 @@ from brokerd_protocol import SECOND, Message
 DEADLINE_S = 30
 TOPIC_SETTINGS = dict(keep_done=0, max_message_bytes=1 << 20)
 # Those that may be missing, as they are then.
-LATER_TOPIC_SETTINGS = dict(ttl=0, durability=1, message_id_window=24 * 3600 * SECOND)
+LATER_TOPIC_SETTINGS = dict(
+    ttl=0,
+    durability=1,
+    message_id_window=24 * 3600 * SECOND,
+    keep_done_bytes=0,
+    max_bytes=0,
+    max_messages=0,
+    when_full=1,
+    max_age=0,
+)
 QUEUE_SETTINGS = dict(
     lease=30 * SECOND,
     attempts=16,

@@ -141,6 +141,7 @@ class BadInput(InteropCase):
         error = await self.refused("topic_not_found", publish)
         self.assertIn("brokerctl topic create absent.topic", error.text)
 
+    # Promise: limits.checksums
     async def test_bad_batches_are_refused_and_nothing_is_stored(self):
         await self.create(self.bystander)
         good = protocol.encode_batch([RECORD])
@@ -243,6 +244,9 @@ class BadInput(InteropCase):
             ("durability", DURABILITY["memory"]),
             ("message_id_window", -1),
             ("message_id_window", 366 * 24 * 3600 * SECOND),
+            ("max_bytes", 4095),
+            ("max_age", SECOND - 1),
+            ("max_age", -SECOND),
         ):
             with self.subTest(name):
                 settings = TOPIC_SETTINGS | LATER_TOPIC_SETTINGS | {name: value}

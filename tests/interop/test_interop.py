@@ -80,6 +80,7 @@ class Publishing(InteropCase):
             with self.assertRaises(BrokerError):
                 await client.publish_records("missing", [record] * size)
 
+    # Promise: delivery.fan_out
     async def test_every_queue_gets_every_message(self):
         client = await self.connect()
         await self.create(client)
@@ -507,6 +508,7 @@ class Settling(InteropCase):
 
 
 class Reading(InteropCase):
+    # Promise: replay.reader
     async def test_read_leases_nothing_and_pages(self):
         client = await self.connect()
         await self.create(client)
@@ -547,6 +549,7 @@ class Reading(InteropCase):
         _, messages = await client.read(self.topic, 0)
         self.assertEqual([m.payload for _, m in messages], [b"x", b"y", b"z"])
 
+    # Promise: replay.reader
     async def test_read_below_the_trim_point_is_gone(self):
         client = await self.connect()
         consumer, first = await self.one(client)
@@ -734,6 +737,7 @@ class LostConnections(InteropCase):
         attached = await connection.request("attach", queue=self.queue, consumer=1, **fields)
         return attached, (await pushed.get()).runs[0].leases
 
+    # Promise: delivery.late_answer
     async def test_a_late_ack_over_another_connection_holds(self):
         client, doomed = await self.connect(), await self.raw()
         await self.create(client, backoff=60 * SECOND)
@@ -783,6 +787,7 @@ class LostConnections(InteropCase):
         _, messages = await witness.read(self.topic, 0)
         self.assertEqual([m.payload for _, m in messages], [b"0", b"1", b"2", b"3"])
 
+    # Promise: dedup.outcome
     async def test_a_confirmed_settle_is_sent_again_and_counted_once(self):
         witness = await self.connect()
         async with Proxy(self.broker) as proxy, self.client(proxy.port) as client:

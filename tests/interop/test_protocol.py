@@ -135,7 +135,7 @@ class Decoding(unittest.TestCase):
             protocol.decode_body("error", b"\1\0\5\0abc")
 
     def test_a_struct_with_more_fields_than_known_is_read(self):
-        newer = bytes([35, 0]) + bytes(35)
+        newer = bytes([68, 0]) + bytes(68)
         self.assertEqual(protocol.decode_body("topic_set", b"\1\0t" + newer).settings.ttl, 0)
 
     def test_a_struct_with_fewer_fields_than_known_is_read(self):

@@ -17,8 +17,6 @@ import rules  # noqa: E402
 
 BANNED = rules.compiled(rules.BANNED)
 BANNED_TEXT = rules.compiled(rules.BANNED_TEXT)
-TEST_CASE = re.compile(r"^(?:TYPED_)?TEST(?:_[FP])?\(\s*(\w+),\s*(\w+)\)", re.MULTILINE)
-PROMISE_TEST = re.compile(r"`([a-z_]+\.[a-z_0-9]+)`(?=.*\|$)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 # A raw string, a string, a character, a comment: in the order they must be tried.
 LITERAL_OR_COMMENT = re.compile(
@@ -81,7 +79,6 @@ class Lint:
     def run(self):
         """Checks all files; true when there is nothing to complain about."""
         sources = []
-        tests = set()
         for path in self.paths():
             try:
                 text = (self.top / path).read_text(encoding="utf-8")
@@ -91,23 +88,10 @@ class Lint:
             if path.endswith(rules.SOURCE_SUFFIXES):
                 sources.append(path)
                 self.check_source(path, text)
-                tests.update(".".join(name) for name in TEST_CASE.findall(text))
         self.check_listed(sources)
-        self.check_promises(tests)
         for rule, path in sorted(set(rules.EXCEPTIONS) - self.used_exceptions):
             self.findings.append(f"{path}:1: [exception] the exception from {rule} is not needed")
         return not self.findings
-
-    # --- the table of promises ---
-
-    def check_promises(self, tests):
-        path = self.top / rules.PROMISES
-        if not path.exists():
-            return
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-            for name in PROMISE_TEST.findall(line):
-                if name not in tests:
-                    self.report("promise", rules.PROMISES, number, f"there is no test {name}")
 
     # --- any text file ---
 

@@ -187,13 +187,6 @@ class LintTest(unittest.TestCase):
             "broker/base/aa.cpp": PURPOSE,
         }), [("not-built", "broker/base/aa.cpp")])
 
-    def test_promises(self):
-        tests = {"tests/unit/base/a_test.cpp": PURPOSE + "TEST_F(a_test,\n       holds) {}\n"}
-        row = "| it holds | `a_test.{}` |\n"
-        self.assertEqual(findings_of(tests | {rules.PROMISES: row.format("holds")}), [])
-        self.assertEqual(findings_of(tests | {rules.PROMISES: row.format("gone")}),
-                         [("promise", rules.PROMISES)])
-
     def test_exceptions(self):
         long_file = {"broker/base/a.cpp": PURPOSE + "int a;\n" * rules.FILE_LINES_MAX}
         with exceptions({("file-size", "broker/base/a.cpp"): "a table"}):

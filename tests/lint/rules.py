@@ -121,9 +121,6 @@ BANNED_TEXT = {
 EXCEPTIONS = {
 }
 
-# Its tables name tests, each of which has to be there.
-PROMISES = "tests/README.md"
-
 
 def compiled(table):
     """The same table with its patterns compiled; the pattern is the first of each row."""

@@ -179,6 +179,7 @@ private:
 };
 
 // Side by side, as RocksDB waits for a second after each background error.
+// Promise: durability.disk
 TEST(powerloss, every_synced_commit_survives_and_nothing_is_half_there) {
     const std::uint64_t first = number_from("BROKERD_POWERLOSS_FIRST", 1);
     const std::uint64_t end = first + number_from("BROKERD_POWERLOSS_SEEDS", 16);

@@ -107,6 +107,9 @@ void world::do_extras() {
     if (temporary_ && temporary_random_.chance(1, 20)) {
         do_temporary(*who);
     }
+    if (limits_ && limit_random_.chance(1, 6)) {
+        do_limits(*who);
+    }
 }
 
 void world::connect(sim_client& who) {
@@ -119,6 +122,11 @@ void world::connect(sim_client& who) {
                                     fmt::format("client@sim:{}", who.producer.value())});
     settle_outputs();
     if (model_.state.topics.size() < 2 || random_.chance(1, 20)) {
+        for (const char* topic : {"a", "b"}) {
+            if (limits_) {
+                make_bounded_topic(who, topic);
+            }
+        }
         for (const char* path : {"a/one", "a/two", "b/one"}) {
             make_queue(who, path);
         }
@@ -409,6 +417,7 @@ void world::do_admin() {
     }
     const auto parsed = parse_queue_path(path);
     auto& queue = queue_at(path);
+    model_.administered(queue.id);
     const auto forget_confirmed = [&] {
         std::erase_if(confirmed_,
                       [&](const auto& entry) { return entry.first.first == queue.id.value(); });
@@ -528,6 +537,7 @@ void world::do_admin() {
             break;
         }
     }
+    model_.administered({});
 }
 
 void world::do_look() {

@@ -22,8 +22,11 @@ bool world::sync_is_due() const {
 // As the engine does it: synced if anything of it must be, if nothing in it is in a hurry, or if
 // something applied before has waited for long enough.
 void world::start_commit(bool sync_is_due) {
+    const bool reads_open = !fetches_.empty() || !effects_.fetches.empty();
     domain_->seal(now_, effects_);
     learn_mutations();
+    model_.bounds_kept(reads_open || !effects_.fetches.empty());
+    check_drop_notices();
     settle_outputs();
     if (!effects_.mutations.empty() || sync_is_due) {
         in_flight_ = gathering_;
@@ -43,6 +46,7 @@ void world::start_commit(bool sync_is_due) {
         domain_->commit_cut(gathering_);
         flushing_ = false;
     }
+    note_limit_marks();
     effects_.urgent = false;
     effects_.prompt = false;
     wants_commit_ = false;
@@ -225,6 +229,13 @@ topic_settings world::settings_of_topic(const std::string& topic) const {
     settings.ttl = of.ttl;
     settings.durability = of.level;
     settings.message_id_window = of.id_window;
+    const model_bounds& bounds = of.limits.bounds;
+    settings.keep_done = bounds.keep_done;
+    settings.keep_done_bytes = bounds.keep_done_bytes;
+    settings.max_bytes = bounds.max_bytes;
+    settings.max_messages = bounds.max_messages;
+    settings.when_full = bounds.when_full;
+    settings.max_age = bounds.max_age;
     return settings;
 }
 

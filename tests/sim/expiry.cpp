@@ -60,6 +60,7 @@ void world::look_at(sim_client& who, const std::string& topic, offset_t offset) 
         switch (model_.check_shown(topic, offset, result->message, now_)) {
             case ended_by::age: note("done of age", offset); break;
             case ended_by::sieve: note("sifted later", offset); break;
+            case ended_by::bound: note("seen dropped", offset); break;
             case ended_by::nothing: break;
         }
         return;

@@ -127,7 +127,7 @@ void world::make_queue(sim_client& who, const std::string& path, duration_us exp
         note("filtered", end);
     }
     model_.queue_created(parsed->topic, parsed->queue, created->queue, create.mode, create.settings,
-                         asked, create.start);
+                         asked, create.start, starts_.at(created->queue));
     model_.check_sieve(parsed->topic, parsed->queue, created->settings);
 }
 

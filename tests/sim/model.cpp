@@ -1,7 +1,8 @@
 // The rules of the model, one small function per fact: topics, queues, and what must hold. Those of
 // leases are in model_leases.cpp, those of schedules in model_schedules.cpp, those of times to live
 // in model_expiry.cpp, those of filters in model_filter.cpp, those of message ids in model_ids.cpp,
-// those of topics of durability os, clones and temporary queues in model_queues.cpp.
+// those of topics of durability os, clones and temporary queues in model_queues.cpp, those of
+// bounds in model_limits.cpp.
 #include "tests/sim/model.hpp"
 
 #include <algorithm>
@@ -46,20 +47,31 @@ void model::topic_created(const std::string& topic, topic_id id) {
 
 void model::queue_created(const std::string& topic, const std::string& queue, queue_id id,
                           queue_mode mode, const queue_settings& settings, const model_sieve& sieve,
-                          const position& start) {
+                          const position& asked, offset_t start) {
     auto& of = state.topics.at(topic);
     model_queue made;
     made.id = id;
     made.mode = mode;
     made.settings = settings;
     made.sieves = {sieve};
-    made.start = start.kind == position_kind::latest   ? of.end
-                 : start.kind == position_kind::offset ? std::clamp(start.offset, of.trim, of.end)
-                                                       : of.trim;
+    // What is dropped already is not for it, though the trim point may have to follow yet.
+    const auto wanted = [&](offset_t first) {
+        return asked.kind == position_kind::latest   ? of.end
+               : asked.kind == position_kind::offset ? std::clamp(asked.offset, first, of.end)
+                                                     : first;
+    };
+    const offset_t dropped = std::clamp(of.limits.may_drop_below, of.trim, of.end);
+    expect(start >= wanted(of.trim) && start <= wanted(dropped), "{}/{} starts at {}, not {} to {}",
+           topic, queue, start, wanted(of.trim), wanted(dropped));
+    made.start = start;
     made.unused_since = now_.mono;
+    made.unsure = true;
+    note_pending(of);
+    of.limits.unsure = true;
     for (offset_t offset = of.skipped.next_kept(made.start); offset < of.end;
          offset = of.skipped.next_kept(offset + 1)) {
         model_message& message = made.messages[offset];
+        message.perhaps_done = offset < of.limits.may_drop_below;
         if (made.ends_before(offset)) {
             sift(made, message);  // the others are looked at later
         }
@@ -69,7 +81,10 @@ void model::queue_created(const std::string& topic, const std::string& queue, qu
 }
 
 void model::queue_removed(const std::string& topic, const std::string& queue) {
-    state.topics.at(topic).queues.erase(queue);
+    auto& of = state.topics.at(topic);
+    note_pending(of);
+    of.limits.unsure = true;
+    of.queues.erase(queue);
     std::erase_if(consumers, [&](const auto& entry) {
         return entry.second.topic == topic && entry.second.queue == queue;
     });
@@ -80,6 +95,7 @@ void model::attached(holder who, model_consumer what) {
 }
 
 void model::detached(holder who, instant now) {
+    note_dropped();
     for (auto& [name, topic] : state.topics) {
         for (auto& [queue_name, queue] : topic.queues) {
             for (auto& [offset, message] : queue.messages) {
@@ -95,6 +111,7 @@ void model::detached(holder who, instant now) {
 }
 
 void model::connection_closed(connection_id connection, bool goodbye, instant now) {
+    note_dropped();
     for (auto& [name, topic] : state.topics) {
         for (auto& [queue_name, queue] : topic.queues) {
             for (auto& [offset, message] : queue.messages) {
@@ -138,6 +155,9 @@ void model::published(const std::string& topic, producer_id producer, std::uint6
     }
     expect(answer.base_offset >= to.next(), "published at {}, expected {} at least",
            answer.base_offset, to.next());
+    const std::uint64_t bytes = batch_bytes(contents);
+    check_room(topic, to, answer.base_offset, contents.size(), bytes, false);
+    to.limits.note_batch(contents.size(), bytes);
     to.contents.resize(to.place(answer.base_offset), unknown_content);
     to.contents.insert(to.contents.end(), contents.begin(), contents.end());
     remember(to, producer, first_sequence, contents.size(), answer.base_offset);
@@ -175,9 +195,15 @@ void model::trimmed(topic_id id, offset_t first) {
             continue;
         }
         expect(first >= topic.trim, "the trim point of {} went back", name);
-        expect(!topic.queues.empty(), "topic {} without a queue was trimmed", name);
+        if (topic.queues.empty()) {
+            expect(first <= topic.limits.may_drop_below,
+                   "topic {} without a queue was trimmed to {}, its bounds allow it to {}", name,
+                   first, topic.limits.may_drop_below);
+            topic.limits.dropped_alone += topic.place(first) - topic.place(topic.trim);
+            limit_marks_.push_back("dropped without queue");
+        }
         for (const auto& [queue_name, queue] : topic.queues) {
-            expect(first <= std::max(floor(topic, queue), queue.start),
+            expect(is_administered(queue) || first <= std::max(floor(topic, queue), queue.start),
                    "{} was trimmed to {} though {} is at {}", name, first, queue_name,
                    floor(topic, queue));
         }
@@ -188,6 +214,7 @@ void model::trimmed(topic_id id, offset_t first) {
 model_count model::sought(const std::string& topic, const std::string& name, offset_t position) {
     auto& of = state.topics.at(topic);
     auto& queue = of.queues.at(name);
+    note_pending(of);
     for (offset_t offset = of.skipped.next_kept(position); offset < queue.start;
          offset = of.skipped.next_kept(offset + 1)) {
         queue.messages[offset] = {};
@@ -199,6 +226,7 @@ model_count model::sought(const std::string& topic, const std::string& name, off
         }
         const bool failed = message.excepted;
         message = {.state = offset < position ? message_state::done : message_state::ready};
+        message.perhaps_done = offset >= position && offset < of.limits.may_drop_below;
         // What had failed is moved one by one, and may be looked at later.
         if (offset >= position && !failed && queue.ends_before(offset)) {
             sift(queue, message);
@@ -276,12 +304,14 @@ void model::check_counts(const codec::queue_item& item, instant now) const {
     const auto& topic = state.topics.at(item.topic);
     const auto& queue = topic.queues.at(item.queue);
     std::uint64_t doubtful = 0;  // that wait, or are done
+    std::uint64_t held = 0;      // that are leased, or are done
     std::uint64_t least = 0;
     std::uint64_t most = 0;
     for (const auto& [offset, message] : queue.messages) {
         const bool doubt = may_have_ended(topic, queue, offset, message);
         const bool ready = message.state == message_state::ready;
-        doubtful += doubt ? 1U : 0U;
+        held += doubt && message.state == message_state::leased ? 1U : 0U;
+        doubtful += doubt && message.state != message_state::leased ? 1U : 0U;
         least += !doubt && (ready || message.must_be_due(now)) ? 1U : 0U;
         most += ready || message.may_be_due(now) ? 1U : 0U;
     }
@@ -297,12 +327,15 @@ void model::check_counts(const codec::queue_item& item, instant now) const {
     const std::uint64_t told_done = item.done - (counted ? skipped : 0);
     const std::uint64_t waiting =
         queue.count(message_state::ready) + queue.count(message_state::retrying);
-    check("leased", item.leased, exactly(queue.count(message_state::leased)));
+    const std::uint64_t leased = queue.count(message_state::leased);
+    check("leased", item.leased, {leased - held, leased});
     check("dead", item.dead, exactly(queue.count(message_state::dead)));
-    check("done", told_done, {done, done + doubtful});
+    check("done", told_done, {done, done + doubtful + held});
     check("ready or retrying", item.ready + item.retrying, {waiting - doubtful, waiting});
-    check("ready, retrying or done", item.ready + item.retrying + told_done,
-          exactly(waiting + done));
+    check("ready, retrying, leased or done", item.ready + item.retrying + item.leased + told_done,
+          exactly(waiting + leased + done));
+    expect(item.dropped >= queue.dropped, "{}/{} has dropped {} messages, and before it were {}",
+           item.topic, item.queue, item.dropped, queue.dropped);
     check("ready", item.ready, {least, most});
     expect(item.paused == queue.paused, "{}/{} is paused or not", item.topic, item.queue);
     check_sieve(item.topic, item.queue, item.settings);
@@ -324,7 +357,12 @@ ended_by model::check_shown(const std::string& topic, offset_t offset, const cod
         }
         model_message& message = at->second;
         if (item.state == message_state::done && may_have_ended(of, queue, offset, message)) {
-            ended = may_be_sifted(of, queue, offset, message) ? ended_by::sieve : ended_by::age;
+            if (may_be_dropped(of, offset, message)) {
+                queue.gone_early.insert(offset);
+            }
+            ended = may_be_sifted(of, queue, offset, message)           ? ended_by::sieve
+                    : may_have_ended_itself(of, queue, offset, message) ? ended_by::age
+                                                                        : ended_by::bound;
             message = {.state = message_state::done};
             continue;
         }
@@ -343,6 +381,7 @@ ended_by model::check_shown(const std::string& topic, offset_t offset, const cod
                offset, to_string(item.state), item.queue, to_string(wanted),
                age(of, offset, message), sieve_text(of, queue, offset, message));
         message.perhaps_done = false;
+        message.perhaps_dropped = false;
         if (wanted == message_state::done) {
             continue;
         }
@@ -386,7 +425,18 @@ void model::restarted(model_state durable, broker_epoch new_epoch, instant now, 
     wall_ = {};  // nothing expires before the broker runs again
     deaths_.clear();
     deaths_held_ = false;
+    administered_ = {};
+    started_ = now.mono;
+    lag_max_.reset();
     for (auto& [name, topic] : state.topics) {
+        model_limits& limits = topic.limits;
+        limits.earlier.clear();
+        limits.highest_pending = 0;
+        limits.base = limits.spans.empty() ? wall_time{} : limits.spans.back().appended;
+        limits.restarted = true;
+        limits.must_trim_below = 0;
+        limits.dropped_below = 0;
+        note_bounds(topic);
         for (auto& [queue_name, queue] : topic.queues) {
             // Clients may take some time to find the broker again.
             queue.unused_since = now.mono + std::max<duration_us>(limits::expires_after_start_min -
@@ -420,9 +470,12 @@ std::string model::describe(queue_id id, offset_t offset) {
                     message.excepted ? ", excepted" : "", message.returned ? ", returned" : "");
     text += message.lifted ? ", lifted" : "";
     text += message.perhaps_done ? ", perhaps done" : "";
+    text += message.perhaps_dropped ? ", perhaps dropped" : "";
     if (const auto* owner = owner_of(id)) {
         text += ", " + age(owner->second, offset, message);
         text += ", " + sieve_text(owner->second, *queue, offset, message);
+        text +=
+            fmt::format(", the bounds allow to drop below {}", owner->second.limits.may_drop_below);
     }
     for (const auto outcome : message.history) {
         text += fmt::format(" {}", to_string(outcome));

@@ -25,6 +25,7 @@
 #include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
 #include "tests/sim/model_filter.hpp"
+#include "tests/sim/model_limits.hpp"
 #include "tests/sim/model_skips.hpp"
 
 namespace brokerd::sim {
@@ -64,6 +65,7 @@ struct model_message {
         false;                 // it expired while it waited for a consumer, or is not for the queue
     bool spared = false;       // was given out, or failed, since the filter last concerned it
     bool died_of_age = false;  // and no lease has ended since it was redriven
+    bool perhaps_dropped = false;  // its topic may have, since the last commit was sealed
 
     void wait(instant now, duration_us min, duration_us max) {
         due_min = now.mono + min;
@@ -104,6 +106,10 @@ struct model_queue {
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> outcomes;  // of settles
     std::map<offset_t, model_message> messages;  // every one from start on
     mono_time unused_since{};                    // without a consumer; matters while it has none
+    std::uint64_t dropped = 0;                   // as the last commit says
+    std::optional<offset_t> told_floor;          // by the commit that is being sealed
+    std::set<offset_t> gone_early;  // perhaps dropped, and done, since the last was sealed
+    bool unsure = false;            // it was moved or purged since then
 
     [[nodiscard]] std::uint64_t count(message_state state) const;
     // Whether a message that was never given out is for it.
@@ -180,6 +186,7 @@ struct model_topic {
     // Of publishes that were not stored again because of their id. Whether they are remembered as
     // well nobody has promised.
     std::map<std::pair<std::uint64_t, std::uint64_t>, offset_t> repeated;
+    model_limits limits;
 
     // Behind all that was published.
     [[nodiscard]] offset_t next() const { return contents.size() + skipped.total(); }
@@ -254,9 +261,15 @@ inline constexpr unsigned id_shift = 56;
 
 // Bytes of its payload.
 inline constexpr std::uint64_t payload_bytes_min = 8;
+inline constexpr std::uint64_t large_content = std::uint64_t{1} << 31;  // numbers from here on
+inline constexpr std::uint64_t large_bytes = 120;                       // have so many more
 [[nodiscard]] constexpr std::uint64_t size_of_content(std::uint64_t content) {
-    return payload_bytes_min + content % 4;
+    return payload_bytes_min + content % 4 + ((content & large_content) != 0 ? large_bytes : 0);
 }
+// The batch of these messages, and its bytes.
+[[nodiscard]] byte_buffer make_batch(const std::vector<std::uint64_t>& contents,
+                                     producer_id producer, std::uint64_t first_sequence);
+[[nodiscard]] std::uint64_t batch_bytes(const std::vector<std::uint64_t>& contents);
 
 // How many messages something concerns: not known exactly as long as some may have ended.
 struct model_count {
@@ -278,7 +291,7 @@ struct overdue_message {
 };
 
 // Why a message turned out to be done.
-enum class ended_by : std::uint8_t { nothing, age, sieve };
+enum class ended_by : std::uint8_t { nothing, age, sieve, bound };
 
 // Deliveries that are right only for what was before.
 struct odd_deliveries {
@@ -309,7 +322,7 @@ public:
     void topic_created(const std::string& topic, topic_id id);
     void queue_created(const std::string& topic, const std::string& queue, queue_id id,
                        queue_mode mode, const queue_settings& settings, const model_sieve& sieve,
-                       const position& start);
+                       const position& asked, offset_t start);
     void queue_removed(const std::string& topic, const std::string& queue);
     void attached(holder who, model_consumer what);
     void detached(holder who, instant now);
@@ -428,6 +441,30 @@ public:
     // Those whose time is over have gone.
     void check_temporary(instant now) const;
 
+    // ---- bounds of topics ----
+    // They are so from now on.
+    void bounds_changed(const std::string& topic, const model_bounds& bounds);
+    // A request of an administrator concerns the queue, and the model hears of it at the end; none:
+    // that was it.
+    void administered(queue_id queue);
+    // What a commit says of the messages of a queue: what is done without any other reason was
+    // dropped, and the bounds must allow it.
+    void ledger_stored(queue_id queue, offset_t floor, const std::vector<domain::state_run>& runs);
+    void drops_stored(const domain::messages_dropped& what);
+    // A commit is sealed: what had to be dropped was, and all of it is counted. `reads_open`: the
+    // broker waits for reads.
+    void bounds_kept(bool reads_open);
+    // A publish was refused as there is no room for it.
+    void refused_as_full(const std::string& topic, producer_id producer,
+                         std::uint64_t first_sequence, const std::vector<std::uint64_t>& contents,
+                         bool later, const failure& why);
+    // What a list tells of the topic, behind a commit that was sealed.
+    void check_topic(const codec::topic_item& item) const;
+    // What happened since, as marks.
+    [[nodiscard]] std::vector<const char*> take_limit_marks() {
+        return std::exchange(limit_marks_, {});
+    }
+
     // ---- what must hold ----
     void check_counts(const codec::queue_item& item, instant now) const;
     // Learns from it when a retry is due and what has ended; returns why, if something had.
@@ -449,6 +486,45 @@ public:
     [[nodiscard]] bool is_held(queue_id queue, offset_t offset, lease_id lease);
 
 private:
+    // Whether it may have been dropped by now; the others: whether it may have ended without that.
+    [[nodiscard]] static bool may_be_dropped(const model_topic& topic, offset_t offset,
+                                             const model_message& message);
+    [[nodiscard]] bool may_have_ended_itself(const model_topic& topic, const model_queue& queue,
+                                             offset_t offset, const model_message& message) const;
+    [[nodiscard]] bool is_in_doubt_itself(const model_topic& topic, const model_queue& queue,
+                                          offset_t offset, const model_message& message) const;
+    // Before anything changes what may be dropped: what may have been stays so.
+    void note_dropped();
+    void note_dropped(model_topic& topic);
+    void note_bounds(model_topic& topic) const;
+    // What the bounds ask for as things are.
+    [[nodiscard]] model_drops drops_by_size(const model_topic& topic) const;
+    [[nodiscard]] offset_t old_below(const model_topic& topic) const;
+    [[nodiscard]] offset_t too_old_below(const model_topic& topic) const;
+    [[nodiscard]] model_drops drops_of(const model_topic& topic) const;
+    void keep_bounds(const std::string& name, model_topic& topic, bool reads_open);
+    void check_drops(const std::string& name, model_topic& topic, model_count count);
+    void check_trim_follows(const std::string& name, model_topic& topic, bool reads_open) const;
+    [[nodiscard]] bool is_administered(const model_queue& queue) const {
+        return queue.id == administered_;
+    }
+    // The first message that a queue is not done with, at least and at most.
+    [[nodiscard]] model_count first_pending(const model_topic& topic) const;
+    // It may move back from here.
+    void note_pending(model_topic& topic) const;
+    [[nodiscard]] static model_count bytes_of(const model_topic& topic, std::uint64_t messages);
+    // As many of the last messages as that leaves begin here.
+    [[nodiscard]] static offset_t last_ones(const model_topic& topic, std::uint64_t messages);
+    // A batch was stored at this offset: that there was room.
+    void check_room(const std::string& name, const model_topic& topic, offset_t base,
+                    std::uint64_t messages, std::uint64_t bytes, bool earlier) const;
+    [[nodiscard]] bool may_be_full(const model_topic& topic, std::uint64_t messages,
+                                   std::uint64_t bytes) const;
+    [[nodiscard]] bool must_be_full(const model_topic& topic, std::uint64_t messages,
+                                    std::uint64_t bytes) const;
+    void note_waiting_schedules(const model_topic& topic);
+    // The same for all of a transaction.
+    void add_full(const model_transaction& what, bool possible, std::set<error_code>& to) const;
     // Whether the batch, or a message with its id, was accepted before, and that the answer says
     // so. Learns the id.
     bool is_repeated(model_topic& to, producer_id producer, std::uint64_t first_sequence,
@@ -525,6 +601,10 @@ private:
     std::vector<const char*> id_marks_;
     bool ids_restarted_ = false;
     bool may_skip_ = false;
+    std::vector<const char*> limit_marks_;
+    queue_id administered_;
+    mono_time started_{};
+    std::optional<duration_us> lag_max_;  // of the wall clock behind monotonic time, since then
     // The newest instant that the domain was given, and its wall time then.
     instant now_{};
     wall_time wall_{};

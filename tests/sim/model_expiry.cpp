@@ -40,13 +40,25 @@ std::string model::age(const model_topic& topic, offset_t offset,
 
 bool model::may_have_ended(const model_topic& topic, const model_queue& queue, offset_t offset,
                            const model_message& message) const {
+    return may_be_dropped(topic, offset, message) ||
+           may_have_ended_itself(topic, queue, offset, message);
+}
+
+bool model::may_have_ended_itself(const model_topic& topic, const model_queue& queue,
+                                  offset_t offset, const model_message& message) const {
     return queue.settings.on_expiry == expiry_action::done
-               ? is_in_doubt(topic, queue, offset, message)
+               ? is_in_doubt_itself(topic, queue, offset, message)
                : message.perhaps_done || may_be_sifted(topic, queue, offset, message);
 }
 
 bool model::is_in_doubt(const model_topic& topic, const model_queue& queue, offset_t offset,
                         const model_message& message) const {
+    return may_be_dropped(topic, offset, message) ||
+           is_in_doubt_itself(topic, queue, offset, message);
+}
+
+bool model::is_in_doubt_itself(const model_topic& topic, const model_queue& queue, offset_t offset,
+                               const model_message& message) const {
     return message.perhaps_done || may_be_sifted(topic, queue, offset, message) ||
            (message.may_wait(now_) && has_expired(topic, offset, message));
 }
@@ -55,7 +67,7 @@ void model::note_expired() {
     for (auto& [name, topic] : state.topics) {
         for (auto& [queue_name, queue] : topic.queues) {
             for (auto& [offset, message] : queue.messages) {
-                message.perhaps_done = may_have_ended(topic, queue, offset, message);
+                message.perhaps_done = may_have_ended_itself(topic, queue, offset, message);
             }
         }
     }
@@ -63,8 +75,18 @@ void model::note_expired() {
 
 void model::time_is(instant now, wall_time in_the_domain) {
     note_expired();
+    note_dropped();
+    const bool set_back = in_the_domain < wall_;
     now_ = now;
     wall_ = in_the_domain;
+    const duration_us lag = now.mono.time_since_epoch() - wall_.time_since_epoch();
+    lag_max_ = std::max(lag_max_.value_or(lag), lag);
+    for (auto& [name, topic] : state.topics) {
+        if (set_back) {
+            topic.limits.dropped_below = topic.limits.may_drop_below;
+        }
+        note_bounds(topic);
+    }
     age_ids();
 }
 
@@ -100,6 +122,7 @@ void model::died_of_age(queue_id id, offset_t offset) {
     message.state = message_state::dead;
     message.excepted = true;
     message.perhaps_done = false;
+    message.perhaps_dropped = false;
     message.spared = true;
     message.lease_failed = false;
     message.history.push_back(attempt_outcome::ttl_expired);

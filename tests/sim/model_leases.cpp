@@ -40,6 +40,7 @@ std::uint64_t model::settled(const codec::settle& what, holder by, instant now, 
     if (queue == nullptr) {
         return 0;
     }
+    const model_topic& topic = owner_of(what.queue)->second;
     std::uint64_t accepted = 0;
     for (const lease_run& run : what.runs) {
         for (std::uint32_t i = 0; i < run.count; ++i) {
@@ -50,6 +51,10 @@ std::uint64_t model::settled(const codec::settle& what, holder by, instant now, 
             }
             model_message& message = at->second;
             ++accepted;
+            if (!all_held && may_be_dropped(topic, at->first, message)) {
+                queue->gone_early.insert(at->first);
+            }
+            message.perhaps_dropped = false;
             const bool leased = message.state == message_state::leased;
             switch (what.action) {
                 case settle_action::ack: message = {.state = message_state::done}; break;
@@ -116,6 +121,7 @@ bool model::taken_up(model_queue& queue, model_message& message, lease_id lease,
     message.by = by;
     message.returned = true;
     message.perhaps_done = false;
+    message.perhaps_dropped = false;
     message.spared = true;
     message.deadline = now.mono + queue.settings.lease;
     return true;
@@ -258,11 +264,13 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
     message.by = who;
     message.returned = true;
     message.perhaps_done = false;
+    message.perhaps_dropped = false;
     message.spared = true;
     message.deadline = now.mono + queue.settings.lease;
 }
 
 void model::expire(instant now) {
+    note_dropped();
     for (auto& [name, topic] : state.topics) {
         for (auto& [queue_name, queue] : topic.queues) {
             for (auto& [offset, message] : queue.messages) {
@@ -280,7 +288,9 @@ std::uint64_t model::held_by(holder who) const {
         for (const auto& [queue_name, queue] : topic.queues) {
             held += static_cast<std::uint64_t>(
                 std::ranges::count_if(queue.messages, [&](const auto& entry) {
-                    return entry.second.state == message_state::leased && entry.second.by == who;
+                    const auto& [offset, message] = entry;
+                    return message.state == message_state::leased && message.by == who &&
+                           !may_be_dropped(topic, offset, message);
                 }));
         }
     }

@@ -23,6 +23,7 @@ std::uint64_t model::skipped(const domain::offsets_skipped& what) {
     for (const auto& [queue_name, queue] : topic.queues) {
         bound = std::min(bound, floor(topic, queue));
     }
+    bound = std::max(bound, topic.trim);
     const offset_t next = topic.next();
     std::uint64_t fresh = 0;
     std::uint64_t named = 0;  // of those from the bound on
@@ -76,6 +77,10 @@ void model::cloned(const std::string& topic, const std::string& source, const st
     made.newest = made.fence;
     made.outcomes.clear();
     made.unused_since = now.mono;
+    made.dropped = 0;
+    made.told_floor.reset();
+    made.gone_early.clear();
+    made.unsure = true;
     for (auto& [offset, message] : made.messages) {
         if (message.state == message_state::leased) {
             message.state = message.excepted ? message_state::retrying : message_state::ready;
@@ -133,6 +138,8 @@ void model::queue_expired(queue_id id, instant now) {
     expect(consumers_of(topic, name) == 0, "{}/{} went while it had a consumer", topic, name);
     expect(queue.unused_since + expires <= now.mono, "{}/{} went {} us too early", topic, name,
            (queue.unused_since + expires - now.mono).count());
+    note_pending(of);
+    of.limits.unsure = true;
     of.queues.erase(at);
 }
 

@@ -1,12 +1,17 @@
 // The rules of schedules: what may be appended later, what was, and what is still to come. That one
 // was appended is learned from the chunk that holds it and from nothing else.
 #include <algorithm>
+#include <chrono>
 
 #include "broker/domain/chunk.hpp"
 #include "tests/sim/model.hpp"
 
 namespace brokerd::sim {
 namespace {
+
+// Of marks, where a topic is bounded by age.
+constexpr int spacing_share = 64;
+constexpr duration_us spacing_min = std::chrono::milliseconds(100);
 
 const char* to_text(const model_schedule& what) {
     switch (what.fate) {
@@ -34,6 +39,7 @@ void model::scheduled(const std::string& topic, producer_id producer, std::uint6
     expect(to.schedules.empty() || to.schedules.rbegin()->first < id,
            "schedule {} of {} is no new one", id, topic);
     remember(to, producer, first_sequence, what.contents.size(), id);
+    to.limits.note_batch(what.contents.size(), batch_bytes(what.contents));
     what.born = to.chunks;
     to.schedules.emplace(id, std::move(what));
 }
@@ -57,6 +63,8 @@ std::uint64_t model::sealed(const domain::chunk& data, wall_time latest) {
             continue;
         }
         const auto at = append_scheduled(topic, data, offset, std::min(latest, data.append_time()));
+        const auto& contents = at->second.contents;
+        check_room(name, topic, offset, contents.size(), batch_bytes(contents), true);
         check_turn(topic, at->first, at->second, reached);
         reached = std::max(reached, at->second.earliest(at->first));
         offset += at->second.contents.size();
@@ -68,6 +76,15 @@ std::uint64_t model::sealed(const domain::chunk& data, wall_time latest) {
         }
     }
     ++topic.chunks;
+    model_limits& limits = topic.limits;
+    note_dropped(topic);
+    limits.chunk_max = std::max<std::uint64_t>(limits.chunk_max, data.bytes().size());
+    limits.spans.push_back(
+        {data.base_offset(), data.append_time(),
+         limits.bounds.max_age == duration_us{0}
+             ? duration_us{0}
+             : std::max<duration_us>(limits.bounds.max_age / spacing_share, spacing_min),
+         limits.base});
     topic.appended.resize(topic.place(end), data.append_time());
     for (; topic.end < end; ++topic.end) {
         for (auto& [queue_name, queue] : topic.queues) {
@@ -76,6 +93,7 @@ std::uint64_t model::sealed(const domain::chunk& data, wall_time latest) {
             }
         }
     }
+    note_bounds(topic);
     return appended;
 }
 
@@ -131,6 +149,9 @@ void model::cut() {
                    group.ids.size() - cancelled);
         }
         topic.undecided.clear();
+        note_waiting_schedules(topic);
+        topic.limits.earlier.clear();
+        topic.limits.highest_pending = 0;
     }
 }
 

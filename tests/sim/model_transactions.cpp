@@ -78,6 +78,7 @@ std::set<error_code> model::obstacles(const model_transaction& what, bool possib
     if (has_id_conflict(what, possible)) {
         found.insert(error_code::invalid_argument);
     }
+    add_full(what, possible, found);
     return found;
 }
 

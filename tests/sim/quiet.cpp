@@ -42,6 +42,9 @@ void world::begin_quiet() {
         resend(client);
     }
     auto& worker = clients_.front();
+    if (limits_) {
+        relax_bounds(worker);
+    }
     std::uint32_t id = 100;
     for (auto& [topic_name, topic] : model_.state.topics) {
         for (auto& [queue_name, queue] : topic.queues) {
@@ -159,7 +162,8 @@ void world::check_trim() {
     // The last exceptions are copied out of the log once later commits have been made.
     const auto is_trimmed = [](const auto& each) {
         const model_topic& topic = each.second;
-        return topic.trim == topic.end || std::ranges::any_of(topic.queues, [&](const auto& queue) {
+        return topic.queues.empty() || topic.trim == topic.end ||
+               std::ranges::any_of(topic.queues, [&](const auto& queue) {
                    const auto first = queue.second.messages.find(topic.trim);
                    return first != queue.second.messages.end() && first->second.excepted;
                });

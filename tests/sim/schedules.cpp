@@ -140,6 +140,7 @@ void world::check_totals(sim_client& who) {
         expect(item.messages == of.place(item.next_offset) - of.place(item.first_offset),
                "{} has {} messages from {} to {}", item.name, item.messages, item.first_offset,
                item.next_offset);
+        model_.check_topic(item);
     }
 }
 

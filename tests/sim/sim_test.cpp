@@ -29,6 +29,8 @@ private:
 
 class simulator : public simulator_fixture, public testing::WithParamInterface<std::uint64_t> {};
 
+// Promise: durability.offsets, delivery.at_least_once, keyed.order, filter.queue, schedule.once
+// Promise: ttl.never, dedup.resend, transaction.whole, service.one_answer
 TEST_P(simulator, holds_what_it_promises) {
     for (std::uint64_t i = 0; i < seeds_per_test; ++i) {
         const std::uint64_t seed = GetParam() * seeds_per_test + i;
@@ -70,7 +72,8 @@ INSTANTIATE_TEST_SUITE_P(
                     base::fault::keep_schedule, base::fault::tear_transaction,
                     base::fault::deliver_expired, base::fault::deliver_unmatched,
                     base::fault::hush_lost_responder, base::fault::drop_cursor_range,
-                    base::fault::forget_message_ids, base::fault::reuse_offsets));
+                    base::fault::forget_message_ids, base::fault::reuse_offsets,
+                    base::fault::exceed_limits, base::fault::drop_silently));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
     for (std::uint64_t seed = 1000; seed < 1005; ++seed) {
@@ -145,6 +148,13 @@ TEST(simulation, reaches_what_it_is_for) {
     }
     for (const char* mark : {"temporary queue", "temporary queue again", "temporary queue changed",
                              "temporary queue went"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark :
+         {"topic with bounds", "bounds changed", "bounds refused", "refused: full",
+          "refused: too large", "transaction refused: topic_full", "dropped ready",
+          "dropped leased", "dropped by age", "dropped without queue", "due schedule waited",
+          "drops told"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
 }

@@ -22,6 +22,7 @@ constexpr std::uint64_t id_numbers = 0x1D5;
 constexpr std::uint64_t os_numbers = 0x05F5;
 constexpr std::uint64_t clone_numbers = 0xC10E;
 constexpr std::uint64_t temporary_numbers = 0x7E3B;
+constexpr std::uint64_t limit_numbers = 0xB0D5;
 
 duration_us any_sync_interval(base::random& from) {
     constexpr duration_us intervals[] = {10ms, 100ms, 1s};
@@ -46,12 +47,17 @@ world::world(world_options options)
       clones_(clone_random_.chance(1, 3)),
       temporary_random_(options.seed ^ temporary_numbers),
       temporary_(temporary_random_.chance(1, 3)),
+      limit_random_(options.seed ^ limit_numbers),
+      limits_(limit_random_.chance(1, 3)),
       now_{mono_time{1s}, wall_from_us(1'700'000'000'000'000)},
       services_(options.seed,
                 [this](std::string_view what, std::uint64_t number) { note(what, number); }) {
     clients_.resize(4);
     for (std::size_t i = 0; i < clients_.size(); ++i) {
         clients_[i].producer = producer_id{1000 + i};
+    }
+    if (limits_ && limit_random_.chance(1, 2)) {
+        next_content_ += large_content;  // some of them make up a bound by bytes
     }
     start(commit_number{0});
 }
@@ -96,6 +102,8 @@ void world::start(commit_number last_durable) {
     fetches_.clear();
     effects_ = {};
     mutations_seen_ = 0;
+    drops_told_.clear();
+    drop_notices_.clear();
     start_wall_clock();
     clock_.start(now_, now_.wall);
     observe_clock();
@@ -143,6 +151,14 @@ void world::learn_mutations() {
                 note("dead of age", put->offset);
                 model_.died_of_age(put->queue, put->offset);
             }
+        } else if (const auto* made = std::get_if<domain::queue_created>(&mutation)) {
+            starts_[made->queue] = made->start;
+        } else if (const auto* delta = std::get_if<domain::queue_delta>(&mutation)) {
+            model_.ledger_stored(delta->queue, delta->floor, delta->runs);
+        } else if (const auto* all = std::get_if<domain::queue_snapshot>(&mutation)) {
+            model_.ledger_stored(all->queue, all->floor, all->runs);
+        } else if (const auto* dropped = std::get_if<domain::messages_dropped>(&mutation)) {
+            model_.drops_stored(*dropped);
         } else if (const auto* kept = std::get_if<domain::kept_put>(&mutation)) {
             note("kept", kept->offset);
         } else if (const auto* trim = std::get_if<domain::trimmed>(&mutation)) {
@@ -225,6 +241,7 @@ void world::settle_outputs() {
 void world::turn() {
     observe_clock();
     (void)domain_->tick(now_, effects_);
+    take_drop_notices();
     model_.expire(now_);
     settle_outputs();
     learn_mutations();
@@ -310,6 +327,11 @@ void world::observe_accepted(const domain::output& what, const domain::publish_a
 void world::observe_refused(const domain::output& what, const domain::publish_refused& refused) {
     const auto node = publishes_.extract(what.request);
     expect(!node.empty(), "publish {} is refused, and was never made", what.request);
+    const error_code code = refused.why.code;
+    if (code == error_code::topic_full || code == error_code::message_too_large) {
+        observe_full(node.mapped(), refused.why);
+        return;
+    }
     const pending_publish& sent = node.mapped().what;
     model_.id_refused(sent.topic, sent.contents.front(), sent.later.has_value(), refused.why);
     note("message id refused", sent.sequence);
@@ -337,8 +359,11 @@ void world::receive(const domain::output& what) {
             receive_transacted(client, what);
         } else if (const auto* accepted = std::get_if<domain::publish_accepted>(&what.body)) {
             receive_accepted(client, what, *accepted);
-        } else if (std::holds_alternative<domain::publish_refused>(what.body)) {
-            client.unanswered.erase(what.request);
+        } else if (const auto* refused = std::get_if<domain::publish_refused>(&what.body)) {
+            auto sent = client.unanswered.extract(what.request);
+            if (refused->why.code == error_code::topic_full && limit_random_.chance(1, 2)) {
+                client.to_resend.push_back(std::move(sent.mapped()));  // there may be room then
+            }
         } else if (const auto* read = std::get_if<domain::read_result>(&what.body)) {
             told_of(read->incarnation, read->position);
         } else if (const auto* delivery = std::get_if<domain::delivery>(&what.body)) {

@@ -150,6 +150,16 @@ private:
     void clone(sim_client& who, const std::string& path, const std::string& name);
     void settle_elsewhere(const std::string& path);
     void do_temporary(sim_client& who);
+    void do_limits(sim_client& who);
+    void make_bounded_topic(sim_client& who, const std::string& topic);
+    void change_bounds(sim_client& who, const std::string& topic, const model_bounds& to);
+    void try_bad_bounds(sim_client& who, const std::string& topic);
+    void publish_unread(sim_client& who);
+    // Nothing is kept any more, and what waits finds room at some time.
+    void relax_bounds(sim_client& who);
+    void note_limit_marks();
+    void check_drop_notices();
+    void take_drop_notices();
     void do_transaction(sim_client& who);
     void send_transaction(sim_client& who, pending_transaction what);
     [[nodiscard]] pending_transaction new_transaction(sim_client& who);
@@ -189,6 +199,7 @@ private:
     void observe(const domain::output& what);
     void observe_accepted(const domain::output& what, const domain::publish_accepted& accepted);
     void observe_refused(const domain::output& what, const domain::publish_refused& refused);
+    void observe_full(const sent_publish& made, const failure& why);
     void observe_clone(const domain::output& what);
     void note_id_marks();
     void observe_schedules(const domain::output& what);
@@ -238,6 +249,7 @@ private:
     [[nodiscard]] topic_settings settings_of_topic(const std::string& topic) const;
     [[nodiscard]] std::uint64_t new_content();
     [[nodiscard]] std::uint64_t any_ttl_ms();
+    [[nodiscard]] model_bounds any_bounds();
     // The settings of a queue but for filter and end: the same for a path in all of a run.
     [[nodiscard]] queue_settings settings_of(std::string_view path) const;
     // With filter and end, spelled in one way or another.
@@ -286,6 +298,8 @@ private:
     bool clones_;  // queues are cloned
     base::random temporary_random_;
     bool temporary_;  // some queues go by themselves
+    base::random limit_random_;
+    bool limits_;  // topics are bounded
     instant now_;
     storage::memory_store store_;
     std::unique_ptr<domain::broker_state> domain_;
@@ -344,13 +358,13 @@ private:
     // it slowly: its own is between these.
     duration_us ahead_min_{0};
     duration_us ahead_max_{0};
-    domain::wall_clock clock_;  // the domain's, as both are given the same
-    wall_time latest_wall_{};   // the domain's time never was beyond
+    domain::wall_clock clock_;                     // the domain's, as both are given the same
+    wall_time latest_wall_{};                      // the domain's time never was beyond
+    std::map<queue_id, offset_t> starts_;          // of queues, as the store is told
+    std::map<std::string, mono_time> drops_told_;  // in the log, by topic
+    std::vector<std::pair<domain::drop_notice, mono_time>> drop_notices_;  // to be checked
     std::map<std::string, std::uint64_t> marks_;
     std::uint64_t hash_ = 0;
 };
-
-[[nodiscard]] byte_buffer make_batch(const std::vector<std::uint64_t>& contents,
-                                     producer_id producer, std::uint64_t first_sequence);
 
 }  // namespace brokerd::sim

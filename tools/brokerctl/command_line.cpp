@@ -138,6 +138,11 @@ CLI::Option* add_name(CLI::App& app, const char* form, std::string& target, cons
     return app.add_option(form, target, what)->required()->type_name("");
 }
 
+CLI::Option* add_bound(CLI::App& app, const std::string& name, std::optional<std::uint64_t>& target,
+                       const std::string& what) {
+    return add_value(app, name, target, parse_bound, "N", what);
+}
+
 CLI::Option* add_duration(CLI::App& app, const std::string& name,
                           std::optional<microseconds>& target, const std::string& what) {
     return add_value(app, name, target, parse_duration, "DURATION", what);

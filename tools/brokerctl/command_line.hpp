@@ -115,6 +115,8 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, std::optional<Va
 }
 inline constexpr std::array failure_policies{failure_policy::block, failure_policy::skip};
 inline constexpr std::array expiry_policies{expiry_policy::done, expiry_policy::dead};
+inline constexpr std::array overflow_policies{overflow_policy::refuse,
+                                              overflow_policy::drop_oldest};
 // Those a topic may ask for.
 inline constexpr std::array durability_levels{durability_level::disk, durability_level::os};
 inline constexpr std::array delivery_modes{delivery_mode::shared, delivery_mode::keyed,
@@ -127,6 +129,8 @@ template <typename Count>
 CLI::Option* add_count(CLI::App& app, const std::string& name, Count& target, const char* what) {
     return add_value(app, name, target, parse_count, "N", what);
 }
+CLI::Option* add_bound(CLI::App& app, const std::string& name, std::optional<std::uint64_t>& target,
+                       const std::string& what);
 CLI::Option* add_duration(CLI::App& app, const std::string& name,
                           std::optional<microseconds>& target, const std::string& what);
 CLI::Option* add_size(CLI::App& app, const std::string& name, std::optional<std::uint64_t>& target,

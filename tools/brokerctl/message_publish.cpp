@@ -85,8 +85,8 @@ bool hopeless(const error& failure) {
     const auto code = failure.code();
     return code == broker_errc::topic_not_found || code == broker_errc::topic_removed ||
            code == broker_errc::invalid_name || code == broker_errc::draining ||
-           code == broker_errc::storage_failed || code == broker_errc::invalid_argument ||
-           code == broker_errc::feature_unsupported;
+           code == broker_errc::storage_failed || code == broker_errc::topic_full ||
+           code == broker_errc::invalid_argument || code == broker_errc::feature_unsupported;
 }
 
 using describe_function = acknowledgement (*)(const std::string& topic, std::uint64_t number);
@@ -332,7 +332,8 @@ void add_publish_verb(command_line& line, CLI::App& noun) {
                           "May be given several times");
     app.add_flag("--lines", options.lines,
                  "Each line of standard input is a message; prints the address or schedule of each "
-                 "as it is acknowledged");
+                 "as it is acknowledged; ends where all others would be refused, too, as when the "
+                 "topic is full");
     app.add_option("--in-flight", options.in_flight,
                    "With --lines: most messages not yet acknowledged (default 1000)")
         ->check(CLI::Range(1U, 65536U));

@@ -24,10 +24,6 @@ std::string quoted(std::string_view filter) {
     return filter.empty() ? "none" : fmt::format("\"{}\"", terminal_text(filter));
 }
 
-std::string number_or_none(std::uint64_t value) {
-    return value == 0 ? "none" : plain(value);
-}
-
 template <typename Policy>
 std::string_view word(Policy value) {
     return to_string(value);
@@ -42,6 +38,11 @@ void each(const topic_changes& given, Settings& settings, Visit visit) {
     visit("durability", given.durability, settings.durability, word<durability_level>);
     visit("message-id-window", given.message_id_window, settings.message_id_window,
           format_duration);
+    visit("keep-done-bytes", given.keep_done_bytes, settings.keep_done_bytes, bytes_or_none);
+    visit("max-messages", given.max_messages, settings.max_messages, number_or_none);
+    visit("max-bytes", given.max_bytes, settings.max_bytes, bytes_or_none);
+    visit("when-full", given.when_full, settings.when_full, word<overflow_policy>);
+    visit("max-age", given.max_age, settings.max_age, duration_or_none);
 }
 
 template <typename Settings, typename Visit>
@@ -98,6 +99,19 @@ std::string describe_conflict(const Changes& given, const Settings& in_force) {
 void topic_changes::add_to(CLI::App& app) {
     add_duration(app, "--keep-done", keep_done,
                  "How long a message stays readable after every queue is done with it");
+    add_size(app, "--keep-done-bytes", keep_done_bytes,
+             "How much of what every queue is done with stays readable: of what --keep-done keeps, "
+             "or without it however old; 0: no bound by size");
+    add_bound(app, "--max-messages", max_messages,
+              "Most messages that some queue is not done with, without queues most messages; 0: no "
+              "bound");
+    add_size(app, "--max-bytes", max_bytes, "Likewise, most bytes, from 4KiB on; 0: no bound");
+    add_choice(app, "--when-full", when_full, overflow_policies,
+               "What becomes of a message beyond these bounds: it is refused, or the oldest ones "
+               "make room, whether or not a queue still needs them");
+    add_duration(app, "--max-age", max_age,
+                 "Older messages are dropped, whether or not a queue still needs them, from 1s on; "
+                 "0: never");
     add_size(app, "--max-message-bytes", max_message_bytes,
              "Largest message the topic accepts; brokerd's own --max-message-bytes holds as well");
     add_duration(app, "--ttl", ttl,

@@ -14,11 +14,16 @@
 namespace brokerd::ctl {
 
 struct topic_changes {
-    std::optional<std::chrono::microseconds> keep_done;
-    std::optional<std::uint64_t> max_message_bytes;
-    std::optional<std::chrono::microseconds> ttl;
-    std::optional<durability_level> durability;
-    std::optional<std::chrono::microseconds> message_id_window;
+    std::optional<std::chrono::microseconds> keep_done{};
+    std::optional<std::uint64_t> max_message_bytes{};
+    std::optional<std::chrono::microseconds> ttl{};
+    std::optional<durability_level> durability{};
+    std::optional<std::chrono::microseconds> message_id_window{};
+    std::optional<std::uint64_t> keep_done_bytes{};
+    std::optional<std::uint64_t> max_bytes{};  // 0: none, as for all of these
+    std::optional<std::uint64_t> max_messages{};
+    std::optional<overflow_policy> when_full{};
+    std::optional<std::chrono::microseconds> max_age{};
 
     void add_to(CLI::App& app);
     [[nodiscard]] bool empty() const { return text().empty(); }

@@ -2,6 +2,7 @@
 #include "tools/brokerctl/table.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include <fmt/format.h>
@@ -23,6 +24,15 @@ std::string_view escape_of(tone meaning) {
         case tone::bad: return "\x1b[31m";
     }
     return "";
+}
+
+std::vector<column> columns_that_matter(std::span<const column> columns,
+                                        std::span<const json> rows) {
+    std::vector<column> chosen;
+    std::ranges::copy_if(columns, std::back_inserter(chosen), [&](const column& each) {
+        return each.matters == nullptr || std::ranges::any_of(rows, each.matters);
+    });
+    return chosen;
 }
 
 void append_line(std::string& out, std::span<const column> columns, std::span<const cell> cells,
@@ -55,8 +65,9 @@ std::string painted(std::string_view text, tone meaning, bool colours) {
     return fmt::format("{}{}\x1b[0m", escape, text);
 }
 
-std::string render_table(std::span<const column> columns, std::span<const json> rows,
+std::string render_table(std::span<const column> all_columns, std::span<const json> rows,
                          bool colours) {
+    const std::vector<column> columns = columns_that_matter(all_columns, rows);
     std::vector<std::vector<cell>> lines;
     lines.reserve(rows.size() + 1);
     auto& headings = lines.emplace_back();

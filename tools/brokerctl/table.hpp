@@ -29,14 +29,16 @@ struct column {
     std::string_view heading;
     align side = align::left;
     cell (*read)(const json& row) = nullptr;
+    // Of what is rare: the column is there if this holds for some row. None: always.
+    bool (*matters)(const json& row) = nullptr;
 };
 
 // `text` wrapped in the escape sequences of its meaning; unchanged without colours.
 [[nodiscard]] std::string painted(std::string_view text, tone meaning, bool colours);
 
 // Headings and rows, two spaces between columns, no spaces at the end of a line.
-[[nodiscard]] std::string render_table(std::span<const column> columns, std::span<const json> rows,
-                                       bool colours);
+[[nodiscard]] std::string render_table(std::span<const column> all_columns,
+                                       std::span<const json> rows, bool colours);
 
 // `NAME  VALUE` lines with the values below one another.
 struct detail {

@@ -64,9 +64,7 @@ struct set_topic_options {
 
 exit_code set_topic(context& ctx, const set_topic_options& options) {
     if (options.settings.empty()) {
-        throw usage_error(
-            "nothing to set; give --keep-done, --max-message-bytes, --ttl, --durability or "
-            "--message-id-window");
+        throw usage_error("nothing to set; give a setting such as --keep-done or --max-messages");
     }
     auto settings = ctx.admin().topic(options.topic).settings;
     options.settings.apply_to(settings);
@@ -111,14 +109,17 @@ void add_topic_verbs(command_line& line) {
                    "  brokerctl topic ls -o json\n"},
                   list_topics);
 
-    auto create_verb =
-        line.add_verb(noun,
-                      {"create", "Create a topic. One that exists with the same settings is fine.",
-                       "  brokerctl topic create orders.eu\n"
-                       "  brokerctl topic create orders.eu --keep-done 7d\n"
-                       "  brokerctl topic create prices --ttl 10s\n"
-                       "  brokerctl topic create clicks --durability os\n"},
-                      create_topic);
+    auto create_verb = line.add_verb(
+        noun,
+        {"create", "Create a topic. One that exists with the same settings is fine.",
+         "  brokerctl topic create orders.eu\n"
+         "  brokerctl topic create orders.eu --keep-done 7d\n"
+         "  brokerctl topic create orders.us --max-messages 1000000 --max-bytes 10GiB\n"
+         "  brokerctl topic create positions --max-messages 1000 --when-full "
+         "drop-oldest\n"
+         "  brokerctl topic create prices --ttl 10s\n"
+         "  brokerctl topic create clicks --durability os\n"},
+        create_topic);
     add_name(create_verb.app, "TOPIC", create_verb.options.topic, "Its name");
     create_verb.options.settings.add_to(create_verb.app);
 
@@ -127,12 +128,14 @@ void add_topic_verbs(command_line& line) {
         show_topic);
     add_name(info_verb.app, "TOPIC", info_verb.options.topic, "Its name");
 
-    auto set_verb = line.add_verb(noun,
-                                  {"set", "Change settings of a topic; the others stay.",
-                                   "  brokerctl topic set orders.eu --keep-done 1h\n"
-                                   "  brokerctl topic set orders.eu --ttl 0\n"
-                                   "  brokerctl topic set orders.eu --message-id-window 7d\n"},
-                                  set_topic);
+    auto set_verb =
+        line.add_verb(noun,
+                      {"set", "Change settings of a topic; the others stay.",
+                       "  brokerctl topic set orders.eu --keep-done 1h\n"
+                       "  brokerctl topic set orders.eu --max-bytes 20GiB --max-age 7d\n"
+                       "  brokerctl topic set orders.eu --ttl 0\n"
+                       "  brokerctl topic set orders.eu --message-id-window 7d\n"},
+                      set_topic);
     add_name(set_verb.app, "TOPIC", set_verb.options.topic, "Its name");
     set_verb.options.settings.add_to(set_verb.app);
 

@@ -83,6 +83,18 @@ std::string exact_bytes(std::uint64_t bytes) {
     return fmt::format("{}{}", bytes, names[name]);
 }
 
+std::string number_or_none(std::uint64_t number) {
+    return number == 0 ? "none" : fmt::format("{}", number);
+}
+
+std::string bytes_or_none(std::uint64_t bytes) {
+    return bytes == 0 ? "none" : exact_bytes(bytes);
+}
+
+std::string duration_or_none(std::chrono::microseconds duration) {
+    return duration == std::chrono::microseconds{0} ? "none" : format_duration(duration);
+}
+
 std::string plural(std::uint64_t count, std::string_view noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }

@@ -24,6 +24,11 @@ namespace brokerd::ctl {
 // Exact where that is short, for settings: `1MiB`, `1536KiB`, `1000B`.
 [[nodiscard]] std::string exact_bytes(std::uint64_t bytes);
 
+// Of settings that 0 switches off.
+[[nodiscard]] std::string number_or_none(std::uint64_t number);
+[[nodiscard]] std::string bytes_or_none(std::uint64_t bytes);
+[[nodiscard]] std::string duration_or_none(std::chrono::microseconds duration);
+
 // `1 message`, `2 messages`, exact.
 [[nodiscard]] std::string plural(std::uint64_t count, std::string_view noun);
 

@@ -113,6 +113,13 @@ parsed<std::uint64_t> parse_count(std::string_view text) {
     return std::unexpected(fmt::format("\"{}\" is no count; write a number from 1 on", text));
 }
 
+parsed<std::uint64_t> parse_bound(std::string_view text) {
+    if (const auto count = whole_number<std::uint64_t>(text)) {
+        return *count;
+    }
+    return std::unexpected(fmt::format("\"{}\" is no bound; write a number, 0 for none", text));
+}
+
 parsed<timestamp> parse_time(std::string_view text, timestamp now) {
     if (text == "now") {
         return now;

@@ -32,6 +32,9 @@ using parsed = std::expected<T, std::string>;
 // `1`, `1000`: how many, at least one.
 [[nodiscard]] parsed<std::uint64_t> parse_count(std::string_view text);
 
+// `1000`: how many at most; `0`: no bound.
+[[nodiscard]] parsed<std::uint64_t> parse_bound(std::string_view text);
+
 // RFC 3339 (`2026-03-01T12:00:00Z`, with fraction and zone), `-10min` before `now`, or `now`.
 [[nodiscard]] parsed<timestamp> parse_time(std::string_view text, timestamp now);
 

@@ -37,11 +37,20 @@ struct topic_info {
     std::uint64_t first_offset = 0;  ///< Oldest readable offset.
     std::uint64_t next_offset = 0;   ///< Offset of the next message.
     std::uint64_t messages = 0;      ///< Readable messages.
-    std::uint64_t bytes = 0;         ///< Their record bytes.
+    std::uint64_t bytes = 0;         ///< Of their batches, as they were published.
     std::uint32_t queues = 0;
     double in_per_second = 0;           ///< 10 s average.
     std::uint64_t scheduled = 0;        ///< Messages that are scheduled and not appended yet.
     std::uint64_t scheduled_bytes = 0;  ///< Of these, as stored.
+    /// What topic_options::max_messages bounds: messages from the first one on that some queue has
+    /// ready or leased; without a queue all.
+    std::uint64_t pending = 0;
+    std::uint64_t pending_bytes = 0;  ///< Of these: what topic_options::max_bytes bounds.
+    /// Messages that were dropped to keep the bounds of the topic and that some queue was not done
+    /// with, or without a queue all that were; since the topic was created.
+    std::uint64_t dropped = 0;
+    std::uint64_t dropped_bytes = 0;        ///< Of these, estimated.
+    timestamp last_dropped = no_timestamp;  ///< When the last ones were.
 };
 
 struct queue_info {
@@ -63,6 +72,8 @@ struct queue_info {
     bool paused = false;
     std::uint64_t floor = 0;  ///< All messages below are done, retrying or dead.
     std::string state;        ///< One word: why it moves or not.
+    /// Messages it was not done with when its topic dropped them, since the queue was created.
+    std::uint64_t dropped = 0;
 
     [[nodiscard]] std::string path() const { return topic + '/' + queue; }
 };
@@ -225,11 +236,12 @@ public:
 
     // Topics. Creating: client::ensure_topic().
 
-    /// All topics by name, or the one named (empty result if there is none).
+    /// All topics by name, or the one named. Errors: topic_not_found.
     [[nodiscard]] std::vector<topic_info> topics(std::string_view only = {});
     /// One topic.
     [[nodiscard]] topic_info topic(std::string_view topic);
-    /// Replaces all settings. Repeatable. Errors: invalid_setting.
+    /// Replaces all settings; they hold from now on, also for what is stored. Repeatable.
+    /// Errors: invalid_setting.
     void set_topic(std::string_view topic, const topic_options& settings);
     /// Removes a topic, its queues, all its messages and what is scheduled for it.
     void remove_topic(std::string_view topic);

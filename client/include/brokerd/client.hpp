@@ -166,9 +166,15 @@ public:
     /// whoever publishes it again, too: the address is that of the first. A message with an id is a
     /// batch of its own.
     /// What durable means is for the topic to say (topic_options::durability).
-    /// Errors: topic_not_found, topic_removed, invalid_name, message_too_large, too_many_headers,
-    /// key_too_large; invalid_argument: a schedule has its id; feature_unsupported: the broker is
-    /// too old for ids; resource_disk, resource_memory, busy: may be repeated later.
+    /// A topic may have bounds (topic_options::max_bytes, max_messages). One that refuses what is
+    /// beyond them answers topic_full, and nothing is stored; publishing again, and when, is for
+    /// the caller to decide: there is room when queues are done with what is pending. Messages that
+    /// traveled in one batch are taken or refused together, though a single one might have had
+    /// room; but a batch that would not fit into the empty topic either is sent again one by one.
+    /// Errors: topic_not_found, topic_removed, invalid_name, too_many_headers, key_too_large;
+    /// message_too_large, also for a message larger than topic_options::max_bytes;
+    /// invalid_argument: a schedule has its id; feature_unsupported: the broker is too old for ids;
+    /// topic_full, resource_disk, resource_memory, busy: may be repeated later.
     /// outcome_unknown: it was sent and no connection came for give_up_after, or the client was
     /// closed: it may be stored.
     address publish(std::string_view topic, const outgoing_message& message);
@@ -188,12 +194,13 @@ public:
     /// Stores a message that the broker appends to its topic at `when`, and returns the id of the
     /// schedule once it is durable: unique in the topic, never reused; see admin::schedules() and
     /// admin::cancel_schedules(). The message has no offset before it is appended, behind all that
-    /// the topic holds by then. What becomes due while no broker runs is appended when one does.
+    /// the topic holds by then. What becomes due while no broker runs is appended when one does. A
+    /// topic that is full takes it as well; due, it waits there until there is room.
     /// Waits and is sent again as publish() is, so it is scheduled once. With an id that a schedule
     /// had before, the id of that schedule is returned, also if it was appended or cancelled since.
-    /// Errors: as publish(); invalid_argument: a negative delay, a time before 1970, or more than
-    /// 36500 days from now; a message that was published at once has its id; feature_unsupported:
-    /// the broker is too old for it.
+    /// Errors: as publish() but for topic_full; invalid_argument: a negative delay, a time before
+    /// 1970, or more than 36500 days from now; a message that was published at once has its id;
+    /// feature_unsupported: the broker is too old for it.
     std::uint64_t schedule(std::string_view topic, const outgoing_message& message,
                            schedule_time when);
 
@@ -211,11 +218,12 @@ public:
     /// Errors, all but the last: nothing of it was done, and the transaction is as it was, with the
     /// messages in it unanswered. lease_gone: the lease of a message in it is no longer held, so
     /// that may be delivered again. topic_not_found, topic_removed, queue_not_found, queue_removed,
-    /// message_too_large. resource_disk, resource_memory, busy: may be repeated later.
-    /// feature_unsupported: the broker is too old for it. invalid_argument: beyond the limits of a
-    /// transaction, a due time or delay no broker would take, a message of another client's
-    /// consumer, the id of a message that a schedule has, or of a schedule that a message has, or a
-    /// commit of it is under way.
+    /// message_too_large, also if its messages alone are beyond the bounds of their topic.
+    /// topic_full (what it acks makes no room for it), resource_disk, resource_memory, busy: may be
+    /// repeated later. feature_unsupported: the broker is too old for it. invalid_argument: beyond
+    /// the limits of a transaction, a due time or delay no broker would take, a message of another
+    /// client's consumer, the id of a message that a schedule has, or of a schedule that a message
+    /// has, or a commit of it is under way.
     /// outcome_unknown: it was sent and no connection came for give_up_after, the client was
     /// closed, or the broker that was asked again could not say: all of it was done, or nothing.
     /// The messages are still in it; an answer to one of them has an effect only if nothing was

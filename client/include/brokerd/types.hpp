@@ -168,9 +168,17 @@ private:
     std::chrono::microseconds delay_{};
 };
 
+/// What becomes of a publish that a topic has no room for.
+enum class overflow_policy : std::uint8_t {
+    refuse = 1,       ///< It is refused with topic_full; what is scheduled waits for room.
+    drop_oldest = 2,  ///< The oldest messages make room, whether or not a queue still needs them.
+};
+/// "refuse", "drop-oldest".
+[[nodiscard]] std::string_view to_string(overflow_policy policy) noexcept;
+
 /// Settings of a topic. The defaults are those of the broker.
 struct topic_options {
-    /// How long a message stays readable after every queue is done with it.
+    /// How long a message stays readable after every queue is done with it; see keep_done_bytes.
     std::chrono::microseconds keep_done{0};
     /// Largest message the topic accepts, in bytes; at most 64 MiB.
     std::uint64_t max_message_bytes = 1024 * 1024;
@@ -183,6 +191,24 @@ struct topic_options {
     /// How long the ids of messages are remembered, up to 365 days, and as long as no more than
     /// 16,777,216 messages came behind; 0: they are stored, but not looked at.
     std::chrono::microseconds message_id_window = std::chrono::hours{24};
+    /// How many bytes of messages that every queue is done with stay readable: of what keep_done
+    /// keeps, or without it of the last ones, however old; 0: no bound by bytes. They never make
+    /// the topic full: they give way to what is published.
+    std::uint64_t keep_done_bytes = 0;
+    /// Most bytes of what is pending, at least 4 KiB; 0: no bound. Pending is everything from the
+    /// first message on that some queue has ready or leased, in a topic without queues everything;
+    /// messages before that which are retrying or dead do not count. Bytes are those of the batches
+    /// as they were published.
+    std::uint64_t max_bytes = 0;
+    /// Most messages of what is pending; 0: no bound.
+    std::uint64_t max_messages = 0;
+    /// What becomes of a publish beyond max_bytes or max_messages.
+    overflow_policy when_full = overflow_policy::refuse;
+    /// Messages that were appended longer ago are dropped, whether or not a queue still needs them,
+    /// and whatever keep_done says: 1 s to 36500 days, to within a 64th of it (at least 100 ms);
+    /// 0: never. What is dropped, for this or to make room, is done in every queue and no longer
+    /// readable, but what is retrying or dead stays; it is counted (topic_info::dropped).
+    std::chrono::microseconds max_age{0};
 
     bool operator==(const topic_options&) const = default;
 };

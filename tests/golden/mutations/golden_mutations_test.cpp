@@ -69,6 +69,13 @@ constexpr topic_settings first_topic_settings{.keep_done = 1h, .max_message_byte
 constexpr topic_settings second_topic_settings{
     .keep_done = 1h, .max_message_bytes = 4096, .ttl = 90s};
 
+topic_settings third_topic_settings() {
+    topic_settings settings = second_topic_settings;
+    settings.durability = durability::os;
+    settings.message_id_window = 1h;
+    return settings;
+}
+
 queue_settings second_queue_settings() {
     queue_settings settings = first_queue_settings;
     settings.jitter_percent = 7;
@@ -90,6 +97,8 @@ std::vector<sample> earlier_samples() {
         {"topic_changed", topic_changed{topic, first_topic_settings}},
         {"topic_created", topic_created{topic, "orders.eu", second_topic_settings, then}, 2},
         {"topic_changed", topic_changed{topic, second_topic_settings}, 2},
+        {"topic_created", topic_created{topic, "orders.eu", third_topic_settings(), then}, 3},
+        {"topic_changed", topic_changed{topic, third_topic_settings()}, 3},
         {"queue_created", queue_created{topic, queue, "billing", queue_mode::shared,
                                         first_queue_settings, 17, then}},
         {"queue_changed",
@@ -113,10 +122,12 @@ std::vector<sample> earlier_samples() {
 }
 
 std::vector<sample> samples() {
-    topic_settings topic_settings = first_topic_settings;
-    topic_settings.ttl = 90s;
-    topic_settings.durability = durability::os;
-    topic_settings.message_id_window = 1h;
+    topic_settings topic_settings = third_topic_settings();
+    topic_settings.keep_done_bytes = limits::mib;
+    topic_settings.max_bytes = 8 * limits::mib;
+    topic_settings.max_messages = 5000;
+    topic_settings.when_full = full_policy::drop_oldest;
+    topic_settings.max_age = 48h;
     queue_settings queue_settings = third_queue_settings();
     queue_settings.filter = "header.country in ('DE', 'AT')";
     queue_settings.until = 90'000;
@@ -128,8 +139,8 @@ std::vector<sample> samples() {
                                          {message_state::ready, 1 << 20, 1}};
     return {
         {"epoch_started", epoch_started{broker_epoch{4}}},
-        {"topic_created", topic_created{topic, "orders.eu", topic_settings, then}, 3},
-        {"topic_changed", topic_changed{topic, topic_settings}, 3},
+        {"topic_created", topic_created{topic, "orders.eu", topic_settings, then}, 4},
+        {"topic_changed", topic_changed{topic, topic_settings}, 4},
         {"topic_removed", topic_removed{topic}},
         {"queue_created",
          queue_created{topic, queue, "billing", queue_mode::keyed, queue_settings, 17, then}, 4},
@@ -159,6 +170,8 @@ std::vector<sample> samples() {
          message_ids_forgotten{topic, then - 1h, {{then, 500}, {then + 1min, 812}}}},
         {"offsets_reserved", offsets_reserved{topic, 16384}},
         {"offsets_skipped", offsets_skipped{topic, {{812, 15572}, {20000, 5}}}},
+        {"log_marked", log_marked{topic, {{500, 0, then}, {812, limits::mib, then + 1min}}}},
+        {"messages_dropped", messages_dropped{topic, 40, 5000, then, {{queue, 40}}}},
         {"pattern_put", pattern_put{pattern_id{12}, "orders.*", "billing", queue_mode::keyed,
                                     queue_settings, then}},
         {"pattern_erased", pattern_erased{pattern_id{12}}},
@@ -194,6 +207,7 @@ TEST(golden_mutations, every_kind_decodes_and_encodes_as_before) {
     }
 }
 
+// Promise: durability.earlier_data
 TEST(golden_mutations, earlier_forms_decode_for_ever) {
     for (const sample& each : earlier_samples()) {
         SCOPED_TRACE(each.name);

@@ -286,6 +286,11 @@ std::string setting_table() {
     row("durability", "1 disk", "1 disk", "3 os");
     row("message_id_window", time(of_topic.message_id_window), "0: ids are not looked at",
         time_text(message_id_window_max));
+    row("keep_done_bytes", "0: no bound", "0", "");
+    row("max_bytes", "0: no bound", size_text(topic_bytes_min), "");
+    row("max_messages", "0: no bound", "1", "");
+    row("when_full", "1 refuse", "1 refuse", "2 drop-oldest");
+    row("max_age", "0: never", time_text(max_age_min), time_text(max_age_max));
     row("lease", time(of_queue.lease), time_text(lease_min), time_text(lease_max));
     row("attempts", fmt::format("{}", of_queue.attempts), "1", fmt::format("{}", attempts_max));
     row("backoff", time(of_queue.backoff), "0", time_text(nack_delay_max));

@@ -85,6 +85,7 @@ struct decode_earlier {
 
 // Frames as they were before structs in them grew: <message>.hex, and when it grew again
 // <message>.2.hex and so on.
+// Promise: durability.earlier_data
 TEST(golden_frames, earlier_forms_decode_for_ever) {
     std::size_t found = 0;
     all_messages::for_each(decode_earlier{found});

@@ -13,6 +13,7 @@ namespace {
 
 const std::filesystem::path page = "protocol/PROTOCOL.md";
 
+// Promise: client.protocol
 TEST(protocol_page, generated_blocks_are_up_to_date) {
     const auto text = golden::read_text(page);
     ASSERT_TRUE(text);

@@ -43,6 +43,7 @@ TEST_F(brokerctl_test, an_acked_message_stays_acked) {
     EXPECT_EQ(ctl({"message", "consume", "orders/billing", "--ack"}).exit_code, refused);
 }
 
+// Promise: explain.exit_codes
 TEST_F(brokerctl_test, fewer_than_asked_for_is_exit_1) {
     create_orders(2);
     const auto end = ctl({"message", "consume", "orders/billing", "--count", "3", "--ack"});
@@ -128,6 +129,7 @@ TEST_F(brokerctl_test, consume_waits_for_a_publish) {
     EXPECT_EQ(end.out, "orders@0  attempt 1  at last\n");
 }
 
+// Promise: explain.interrupted
 TEST_F(brokerctl_test, an_interrupted_consume_releases_what_it_holds) {
     create_orders(1);
     program consumer(program_path("brokerctl"),
@@ -143,6 +145,7 @@ TEST_F(brokerctl_test, an_interrupted_consume_releases_what_it_holds) {
     EXPECT_EQ(row["done"], 1);
 }
 
+// Promise: explain.exit_codes
 TEST_F(brokerctl_test, an_answer_that_may_not_have_arrived_is_exit_4) {
     create_orders(1);
     program consumer(program_path("brokerctl"),
@@ -158,6 +161,7 @@ TEST_F(brokerctl_test, an_answer_that_may_not_have_arrived_is_exit_4) {
     EXPECT_THAT(end.err, StartsWith("brokerctl: "));
 }
 
+// Promise: explain.interrupted
 TEST_F(brokerctl_test, what_could_not_be_printed_is_released) {
     text({"queue", "create", "orders/billing"});
     program consumer(program_path("brokerctl"),

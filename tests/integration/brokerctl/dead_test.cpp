@@ -16,6 +16,7 @@ protected:
     }
 };
 
+// Promise: dead.export
 TEST_F(brokerctl_dead_test, ls_by_reason) {
     create_orders(4);
     reject(1, "no such card");
@@ -93,6 +94,7 @@ TEST_F(brokerctl_dead_test, only_of_one_reason) {
     EXPECT_EQ(left[0]["reason"], "b");
 }
 
+// Promise: filter.everywhere
 TEST_F(brokerctl_dead_test, a_filter_says_which) {
     create_orders(6);
     reject(2, "timeout of the card service");
@@ -124,6 +126,7 @@ TEST_F(brokerctl_dead_test, a_wrong_filter_is_pointed_at) {
     EXPECT_THAT(end.err, HasSubstr("\n           ^\n"));
 }
 
+// Promise: dead.export
 TEST_F(brokerctl_dead_test, export_prints_them_whole) {
     create_orders(3);
     reject(2, "no such card");

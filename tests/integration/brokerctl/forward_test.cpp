@@ -174,6 +174,7 @@ TEST_F(brokerctl_forward_test, what_comes_while_it_waits_is_forwarded_until_inte
     EXPECT_EQ(row["retrying"], 0);
 }
 
+// Promise: transaction.exactly_once
 TEST_F(brokerctl_forward_test, killed_and_run_again_each_message_arrives_once) {
     text({"topic", "create", "repaired"});
     create_orders(300);

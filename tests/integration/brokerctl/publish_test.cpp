@@ -43,6 +43,7 @@ TEST_F(brokerctl_test, publish_takes_any_payload) {
     EXPECT_EQ(text({"message", "get", "orders@3", "--raw"}), bytes);
 }
 
+// Promise: explain.remedy
 TEST_F(brokerctl_test, publish_to_a_missing_topic_names_the_command_that_creates_it) {
     const auto missing = ctl({"message", "publish", "orders", "x"});
     EXPECT_EQ(missing.exit_code, refused);

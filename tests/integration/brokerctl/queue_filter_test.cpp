@@ -129,6 +129,7 @@ TEST_F(brokerctl_queue_filter_test, other_settings_of_an_existing_queue_are_told
     EXPECT_EQ(row("orders/all")["settings"]["filter"], "");
 }
 
+// Promise: filter.mistakes
 TEST_F(brokerctl_queue_filter_test, a_filter_with_a_mistake_names_the_column) {
     for (const char* verb : {"create", "set"}) {
         const auto wrong =
@@ -221,6 +222,7 @@ TEST_F(brokerctl_queue_filter_test, replays_a_window_of_offsets_beside_the_live_
     EXPECT_THAT(consume_all("orders/live"), ElementsAre(6));
 }
 
+// Promise: replay.window
 TEST_F(brokerctl_queue_filter_test, replays_a_window_of_times) {
     publish({"DE", "AT", "CH", "DE", "AT"});
     // From the second to before the fourth.

@@ -67,6 +67,7 @@ TEST_F(brokerctl_test, queue_ls) {
     EXPECT_THAT(table, HasSubstr("\norders/billing  shared      2       0         1     1"));
 }
 
+// Promise: delivery.settings
 TEST_F(brokerctl_test, queue_info_and_set) {
     text({"queue", "create", "orders/billing", "--backoff", "100ms"});
     EXPECT_EQ(text({"queue", "set", "orders/billing", "--lease", "5s", "--attempts", "2"}),

@@ -12,6 +12,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
+// Promise: explain.looking
 TEST_F(brokerctl_test, peek) {
     create_orders(20);
     const auto before = queue_row();
@@ -60,6 +61,7 @@ TEST_F(brokerctl_test, find) {
     EXPECT_EQ(as_json({"message", "find", "orders", "--since", "2100-01-01T00:00:00Z"}).size(), 0U);
 }
 
+// Promise: filter.everywhere
 TEST_F(brokerctl_test, a_filter_says_which_messages_of_a_topic) {
     create_orders(12);
     text({"message", "publish", "orders", "x", "--key", "7", "--header", "country=DE"});
@@ -88,6 +90,7 @@ TEST_F(brokerctl_test, find_reads_all_pages) {
     EXPECT_EQ(as_json({"message", "find", "orders"}).size(), 5000U);
 }
 
+// Promise: explain.show
 TEST_F(brokerctl_test, show_tells_the_state_in_every_queue) {
     create_orders(1);
     text({"queue", "create", "orders/mail"});

@@ -65,6 +65,7 @@ TEST_F(brokerctl_test, topic_set_changes_only_what_is_given) {
     EXPECT_THAT(text({"topic", "info", "orders"}), HasSubstr("max-message-bytes  64KiB\n"));
 }
 
+// Promise: explain.looking
 TEST_F(brokerctl_test, topic_rm_can_be_tried_first) {
     create_orders(2);
     EXPECT_EQ(text({"topic", "rm", "orders", "--dry-run"}),

@@ -195,6 +195,7 @@ asio::awaitable<void> cancel_a_wait(std::string server) {
     co_await with.close();
 }
 
+// Promise: client.cancel
 TEST_F(client_async_test, a_cancelled_wait_loses_no_message) {
     run(cancel_a_wait(broker.address()));
 }

@@ -104,6 +104,7 @@ TEST_F(client_clone_test, begins_where_the_other_is) {
     EXPECT_THAT(take("orders/v2", 1), ElementsAre("6"));
 }
 
+// Promise: replay.clone_whole
 TEST_F(client_clone_test, survives_a_kill) {
     ensure(1h);
     work_on_three();
@@ -138,6 +139,7 @@ TEST_F(client_clone_test, has_what_the_topic_does_not_hold_any_more) {
     EXPECT_EQ(info("orders/v2").dead, 0U);
 }
 
+// Promise: replay.clone
 TEST_F(client_clone_test, is_right_while_the_other_is_worked_on) {
     ensure(1h);
     constexpr int messages = 6000;

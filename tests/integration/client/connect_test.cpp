@@ -166,6 +166,7 @@ TEST_F(client_connection_test, missing_things_are_named_with_the_remedy) {
               broker_errc::queue_not_found);
 }
 
+// Promise: client.ensure
 TEST_F(client_connection_test, ensuring_never_changes_what_exists) {
     client with = connected();
     const ensured_queue first = with.ensure_queue("orders.eu/billing", {.lease = 10s});

@@ -26,6 +26,7 @@ protected:
     client with = connected();
 };
 
+// Promise: delivery.order, client.handlers
 TEST_F(client_consume_test, returning_acks) {
     ensure();
     publish_numbers(with, "orders", 1000);
@@ -47,6 +48,7 @@ TEST_F(client_consume_test, returning_acks) {
     EXPECT_EQ(info().done, 1000U);
 }
 
+// Promise: client.handlers
 TEST_F(client_consume_test, throwing_nacks_with_the_words) {
     ensure({.backoff = 1h, .backoff_max = 1h});
     with.publish("orders", {.payload = "x"});
@@ -60,6 +62,7 @@ TEST_F(client_consume_test, throwing_nacks_with_the_words) {
     EXPECT_EQ(info().retrying, 1U);
 }
 
+// Promise: client.handlers
 TEST_F(client_consume_test, throwing_reject_message_is_for_good) {
     ensure();
     with.publish("orders", {.payload = "x"});
@@ -106,6 +109,7 @@ TEST_F(client_consume_test, a_nacked_message_comes_again_with_its_next_attempt) 
     EXPECT_FALSE(again->history()[0].consumer.empty());
 }
 
+// Promise: client.dropped
 TEST_F(client_consume_test, a_message_dropped_without_answer_is_released) {
     ensure();
     with.publish("orders", {.payload = "x"});
@@ -128,6 +132,7 @@ TEST_F(client_consume_test, a_confirmed_ack_is_done_when_it_returns) {
     EXPECT_EQ(info().done, 1U);
 }
 
+// Promise: client.confirm
 TEST_F(client_consume_test, a_confirmed_ack_tells_of_a_lost_lease) {
     ensure();
     publish_numbers(with, "orders", 2);
@@ -176,6 +181,7 @@ TEST_F(client_consume_test, handlers_run_at_the_same_time) {
     EXPECT_EQ(handled, 8U);
 }
 
+// Promise: client.dropped
 TEST_F(client_consume_test, a_stop_request_ends_it_and_gives_back_the_rest) {
     ensure();
     publish_numbers(with, "orders", 10);
@@ -202,6 +208,7 @@ TEST_F(client_consume_test, goodbye_counts_no_attempt) {
     EXPECT_EQ(again->attempt(), 1U);
 }
 
+// Promise: client.renewal
 TEST_F(client_consume_test, slow_handlers_with_short_leases_lose_nothing) {
     constexpr int count = 100;
     ensure({.lease = 300ms});
@@ -268,6 +275,7 @@ TEST_F(client_consume_test, a_removed_queue_ends_consuming) {
     }
 }
 
+// Promise: client.one_connection
 TEST_F(client_consume_test, consuming_and_publishing_on_one_connection) {
     ensure();
     with.ensure_topic("invoices", {.keep_done = 1h});

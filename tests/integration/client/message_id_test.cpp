@@ -73,6 +73,7 @@ constexpr std::pair<std::uint64_t, bool> again_at(std::uint64_t offset) {
     return {offset, true};
 }
 
+// Promise: dedup.id
 TEST_F(client_message_id_test, is_stored_once_whoever_publishes_it_and_whatever_it_says) {
     EXPECT_EQ(publish(with, {.payload = "none"}).where(), first_at(0));
     EXPECT_EQ(publish(with, {.payload = "one", .id = "order-1"}).where(), first_at(1));
@@ -152,6 +153,7 @@ TEST_F(client_message_id_test, published_again_before_the_first_was_answered) {
     EXPECT_THAT(payloads(with, "orders"), ElementsAre("0"));
 }
 
+// Promise: dedup.id_kill
 TEST_F(client_message_id_test, is_remembered_when_its_message_is_gone) {
     with.ensure_queue("brief/all");
     EXPECT_EQ(publish(with, {.payload = "a", .id = "1"}, "brief").where(), first_at(0));
@@ -163,6 +165,7 @@ TEST_F(client_message_id_test, is_remembered_when_its_message_is_gone) {
     EXPECT_THAT(payloads(with, "brief"), IsEmpty());
 }
 
+// Promise: dedup.id_kill
 TEST_F(client_message_id_test, is_remembered_over_a_kill_and_an_orderly_restart) {
     publish(with, {.payload = "one", .id = "order-1"});
     broker.kill();
@@ -175,6 +178,7 @@ TEST_F(client_message_id_test, is_remembered_over_a_kill_and_an_orderly_restart)
     EXPECT_EQ(publish(with, {.payload = "one", .id = "order-1"}).where(), again_at(0));
 }
 
+// Promise: dedup.id_kill
 TEST_F(client_message_id_test, published_by_two_while_the_broker_is_killed_each_is_stored_once) {
     constexpr std::size_t count = 3000;
     counter acknowledged;
@@ -209,6 +213,7 @@ TEST_F(client_message_id_test, published_by_two_while_the_broker_is_killed_each_
     }
 }
 
+// Promise: dedup.id_schedule
 TEST_F(client_message_id_test, of_a_schedule_is_that_of_the_first_also_when_it_is_over) {
     const auto first =
         schedule(with, {.payload = "a", .id = "reminder-1"}, schedule_time::after(24h));
@@ -253,6 +258,7 @@ TEST_F(client_message_id_test, cannot_be_that_of_a_message_and_of_a_schedule) {
     EXPECT_THAT(payloads(with, "orders"), ElementsAre("a"));
 }
 
+// Promise: dedup.id_schedule
 TEST_F(client_message_id_test, remembered_in_a_transaction_stores_nothing_and_the_rest_is_done) {
     with.ensure_topic("invoices", {.keep_done = 1h});
     const address first = with.publish("invoices", {.payload = "first", .id = "invoice-1"});

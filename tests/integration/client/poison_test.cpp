@@ -7,6 +7,7 @@ namespace {
 
 class client_poison_test : public client_fixture {};
 
+// Promise: delivery.poison
 TEST_F(client_poison_test, a_worker_that_aborts_on_one_message_makes_exactly_that_one_dead) {
     constexpr std::uint32_t attempts = 3;
     constexpr std::uint64_t poison = 37;

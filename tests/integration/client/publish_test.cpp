@@ -37,6 +37,7 @@ TEST_F(client_publish_test, keys_headers_and_any_bytes_come_back) {
     EXPECT_GT(message->time, timestamp());
 }
 
+// Promise: delivery.order
 TEST_F(client_publish_test, ten_thousand_in_flight_come_back_in_order) {
     constexpr int count = 10'000;
     std::vector<std::uint64_t> offsets;
@@ -73,6 +74,7 @@ TEST_F(client_publish_test, many_threads_share_one_client) {
     EXPECT_THAT(std::set(stored.begin(), stored.end()), SizeIs(400));
 }
 
+// Promise: client.back_pressure
 TEST_F(client_publish_test, no_more_is_in_flight_than_allowed) {
     client narrow = connected({.in_flight_messages = 10});
     std::atomic<int> in_flight = 0;
@@ -86,6 +88,7 @@ TEST_F(client_publish_test, no_more_is_in_flight_than_allowed) {
     EXPECT_THAT(payloads(with, "orders"), SizeIs(1000));
 }
 
+// Promise: client.fails_alone
 TEST_F(client_publish_test, one_message_too_large_fails_alone) {
     with.ensure_topic("small", {.max_message_bytes = 1000});
     std::vector<std::future<address>> results;

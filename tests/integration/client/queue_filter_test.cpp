@@ -185,6 +185,7 @@ TEST_F(client_queue_filter_test, a_queue_ends_where_it_says) {
     EXPECT_THAT(take_all(), ElementsAre("DE0", "AT1", "DE2"));
 }
 
+// Promise: replay.window
 TEST_F(client_queue_filter_test, a_window_is_replayed_beside_a_live_queue) {
     with.ensure_queue("orders/live");
     publish_by_turns(8);

@@ -27,6 +27,7 @@ protected:
     client with = connected();
 };
 
+// Promise: client.reconnect
 TEST_F(client_restart_test, a_consumer_goes_on_after_an_orderly_restart) {
     counter handled;
     std::stop_source stop;
@@ -51,6 +52,7 @@ TEST_F(client_restart_test, a_consumer_goes_on_after_an_orderly_restart) {
     EXPECT_EQ(info().done, 201U);
 }
 
+// Promise: client.resend
 TEST_F(client_restart_test, kill_under_load_loses_and_doubles_no_publish) {
     constexpr int count = 20'000;
     std::atomic<int> acknowledged = 0;
@@ -82,6 +84,7 @@ TEST_F(client_restart_test, kill_under_load_loses_and_doubles_no_publish) {
     }
 }
 
+// Promise: client.leases_kept
 TEST_F(client_restart_test, an_ack_given_while_the_broker_is_away_holds) {
     publish_numbers(with, "orders", 3);
     consumer from = with.open_consumer("orders/billing", {.confirm = true});
@@ -107,6 +110,7 @@ TEST_F(client_restart_test, an_ack_given_while_the_broker_is_away_holds) {
     EXPECT_EQ(third->attempt(), 1U);
 }
 
+// Promise: durability.ack
 TEST_F(client_restart_test, a_confirmed_ack_survives_a_kill) {
     publish_numbers(with, "orders", 2);
     consumer from = with.open_consumer("orders/billing");
@@ -128,6 +132,7 @@ TEST_F(client_restart_test, a_confirmed_ack_waits_through_a_restart) {
     EXPECT_EQ(info().done, 1U);
 }
 
+// Promise: client.leases_kept
 TEST_F(client_restart_test, leases_are_kept_over_a_lost_connection) {
     publish_numbers(with, "orders", 10);
     relay network(broker.port());
@@ -151,6 +156,7 @@ TEST_F(client_restart_test, leases_are_kept_over_a_lost_connection) {
     EXPECT_EQ(info().done, 10U);
 }
 
+// Promise: client.resend
 TEST_F(client_restart_test, publishes_survive_cut_after_cut) {
     constexpr int count = 20'000;
     relay network(broker.port());
@@ -174,6 +180,7 @@ TEST_F(client_restart_test, publishes_survive_cut_after_cut) {
     }
 }
 
+// Promise: client.reconnect
 TEST_F(client_restart_test, a_reader_goes_on_after_a_restart) {
     publish_numbers(with, "orders", 2);
     reader from = with.open_reader("orders");
@@ -185,6 +192,7 @@ TEST_F(client_restart_test, a_reader_goes_on_after_a_restart) {
     EXPECT_EQ(from.next(patience)->offset, 2U);
 }
 
+// Promise: delivery.removed
 TEST_F(client_restart_test, a_reader_ends_with_its_topic_and_not_in_the_next_one) {
     publish_numbers(with, "orders", 2);
     reader from = with.open_reader("orders", log_position::latest());
@@ -203,6 +211,7 @@ TEST_F(client_restart_test, a_reader_ends_with_its_topic_and_not_in_the_next_one
     EXPECT_EQ(from.next(patience)->offset, 0U);
 }
 
+// Promise: client.other_data
 TEST_F(client_restart_test, a_reader_ends_when_the_broker_has_other_data) {
     publish_numbers(with, "orders", 2);
     reader from = with.open_reader("orders");
@@ -236,6 +245,7 @@ TEST_F(client_restart_test, an_administrator_costs_no_attempt) {
     EXPECT_THAT(history(with, "orders", 0), IsEmpty());
 }
 
+// Promise: delivery.at_least_once
 TEST_F(client_restart_test, a_confirmed_consumer_handles_each_message_through_kills) {
     constexpr int count = 2000;
     publish_numbers(with, "orders", count);

@@ -70,6 +70,7 @@ TEST_F(client_schedule_test, a_time_that_has_passed_and_no_delay_mean_at_once) {
     EXPECT_THAT(listed(), IsEmpty());
 }
 
+// Promise: schedule.cancel
 TEST_F(client_schedule_test, is_listed_in_order_of_due_time) {
     const auto last = with.schedule("orders", {.payload = "3"}, schedule_time::at(far_away + 2s));
     const auto first =
@@ -110,6 +111,7 @@ TEST_F(client_schedule_test, pages_follow_each_other) {
     EXPECT_EQ(seen, expected);
 }
 
+// Promise: schedule.cancel
 TEST_F(client_schedule_test, what_is_cancelled_is_gone) {
     const auto kept = with.schedule("orders", {.payload = "k"}, schedule_time::at(far_away));
     const auto gone = with.schedule("orders", {.payload = "g"}, schedule_time::after(24h));
@@ -121,6 +123,7 @@ TEST_F(client_schedule_test, what_is_cancelled_is_gone) {
     EXPECT_GT(with.schedule("orders", {.payload = "n"}, schedule_time::at(far_away)), gone);
 }
 
+// Promise: schedule.durable
 TEST_F(client_schedule_test, survives_a_kill) {
     const auto far = with.schedule("orders", {.payload = "far"}, schedule_time::at(far_away));
     const auto gone = with.schedule("orders", {.payload = "gone"}, schedule_time::at(far_away));

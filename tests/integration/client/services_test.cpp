@@ -153,6 +153,7 @@ TEST_F(client_services_test, why_there_is_no_reply_is_said_at_once) {
     EXPECT_THROW(with.request("no..name", {}), error);
 }
 
+// Promise: service.nothing_left
 TEST_F(client_services_test, nothing_of_it_waits_for_the_disk) {
     served one(other, echo);
     wait_for_responders(1);
@@ -165,6 +166,7 @@ TEST_F(client_services_test, nothing_of_it_waits_for_the_disk) {
     EXPECT_EQ(stat_of("replied_requests_total"), 200);
 }
 
+// Promise: service.share
 TEST_F(client_services_test, responders_share_the_requests) {
     client third = connected({.client_name = "responder@here:3"});
     counter arrived;
@@ -186,6 +188,7 @@ TEST_F(client_services_test, responders_share_the_requests) {
                 UnorderedElementsAre("responder@here:2", "responder@here:3"));
 }
 
+// Promise: service.one_answer
 TEST_F(client_services_test, each_of_many_gets_its_own_reply) {
     served one(other, echo, {.concurrency = 4});
     served two(with, echo, {.concurrency = 2, .prefetch = 100});
@@ -226,6 +229,7 @@ TEST_F(client_services_test, at_the_deadline_whoever_asked_waits_no_longer) {
     EXPECT_EQ(code_of_request(), std::error_code()) << "the late reply was dropped";
 }
 
+// Promise: service.at_once
 TEST_F(client_services_test, a_lost_responder_is_told_at_once_and_comes_back) {
     relay network(broker.port());
     client far = connect(network.address());

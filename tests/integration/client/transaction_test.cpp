@@ -89,6 +89,7 @@ protected:
     client with = connected();
 };
 
+// Promise: recipe.transform
 TEST_F(client_transaction_test, consumes_transforms_and_produces) {
     EXPECT_EQ(invoice_all(with, 200, [](counter&) {}), 200U);
     expect_one_invoice_each(200);
@@ -137,6 +138,7 @@ TEST_F(client_transaction_test, every_answer_means_what_it_means_alone) {
     EXPECT_EQ(history(with, "orders", 2).at(0).reason, "no such card");
 }
 
+// Promise: transaction.refused
 TEST_F(client_transaction_test, with_one_lease_gone_nothing_is_done) {
     with.ensure_queue("orders/audit");
     publish_numbers(with, "orders", 1);
@@ -179,6 +181,7 @@ TEST_F(client_transaction_test, what_is_refused_can_be_tried_again) {
     EXPECT_THAT(payloads(with, "invoices"), SizeIs(1));
 }
 
+// Promise: client.dropped
 TEST_F(client_transaction_test, destroyed_it_gives_its_messages_back) {
     publish_numbers(with, "orders", 1);
     consumer from = with.open_consumer("orders/billing");
@@ -247,6 +250,7 @@ TEST_F(client_transaction_test, waits_through_an_orderly_restart) {
     expect_one_invoice_each(1);
 }
 
+// Promise: transaction.exactly_once
 TEST_F(client_transaction_test, kills_under_load_lose_and_double_nothing) {
     constexpr std::uint64_t count = 2000;
     const auto kill = [&](counter& so_far) {

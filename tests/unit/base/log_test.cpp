@@ -47,6 +47,7 @@ TEST(log, text_has_time_level_and_module) {
                              "commit 7 took 812 ms\n"));
 }
 
+// Promise: limits.names
 TEST(log, an_entry_stays_on_its_line) {
     captured to;
     const logs all({.stream = to.stream()});

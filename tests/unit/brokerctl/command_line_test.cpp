@@ -109,6 +109,10 @@ TEST(command_line, mistakes_are_usage) {
         {{"topic", "create", "a", "--ttl", "60"}, "has no unit"},
         {{"topic", "create", "a", "--durability", "memory"}, "expected one of disk|os"},
         {{"topic", "set", "a", "--message-id-window", "24"}, "has no unit"},
+        {{"topic", "set", "a", "--max-messages", "many"}, "is no bound"},
+        {{"topic", "create", "a", "--max-bytes", "10 GiB"}, "is no size"},
+        {{"topic", "create", "a", "--when-full", "drop_oldest"}, "one of refuse|drop-oldest"},
+        {{"topic", "set", "a", "--max-age", "7"}, "has no unit"},
         {{"queue", "set", "a/b"}, "nothing to set"},
         {{"queue", "clone", "a/b"}, "NEW_QUEUE is required"},
         {{"queue", "clone", "a/b", "c/d"}, "give its name alone, or a/d"},
@@ -179,6 +183,7 @@ TEST(command_line, mistakes_are_usage) {
     }
 }
 
+// Promise: explain.exit_codes
 TEST(exit_codes, tell_refusal_from_failure) {
     EXPECT_EQ(exit_code_of({broker_errc::topic_not_found, ""}), exit_code::refused);
     EXPECT_EQ(exit_code_of({broker_errc::storage_failed, ""}), exit_code::outcome_unknown);

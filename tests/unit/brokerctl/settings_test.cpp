@@ -49,6 +49,41 @@ TEST(settings, all_settings_of_a_topic) {
     EXPECT_EQ(settings.message_id_window, 0s);
 }
 
+TEST(settings, all_bounds_of_a_topic) {
+    const topic_changes changes{.keep_done_bytes = std::uint64_t{1} << 30U,
+                                .max_bytes = std::uint64_t{10} << 30U,
+                                .max_messages = 1000,
+                                .when_full = overflow_policy::drop_oldest,
+                                .max_age = 168h};
+    topic_options settings{.keep_done = 5s, .ttl = 9s};
+    changes.apply_to(settings);
+    EXPECT_EQ(settings, (topic_options{.keep_done = 5s,
+                                       .ttl = 9s,
+                                       .keep_done_bytes = std::uint64_t{1} << 30U,
+                                       .max_bytes = std::uint64_t{10} << 30U,
+                                       .max_messages = 1000,
+                                       .when_full = overflow_policy::drop_oldest,
+                                       .max_age = 168h}));
+    EXPECT_EQ(changes.text(),
+              "keep-done-bytes 1GiB, max-messages 1000, max-bytes 10GiB, when-full drop-oldest, "
+              "max-age 7d");
+    EXPECT_EQ(changes.conflict(settings), "");
+    EXPECT_EQ(changes.conflict(topic_options{}),
+              "keep-done-bytes none, not 1GiB; max-messages none, not 1000; max-bytes none, not "
+              "10GiB; when-full refuse, not drop-oldest; max-age none, not 7d");
+    // None is a value, too.
+    topic_changes none;
+    none.keep_done_bytes = 0;
+    none.max_bytes = 0;
+    none.max_messages = 0;
+    none.max_age = 0s;
+    EXPECT_EQ(none.text(), "keep-done-bytes none, max-messages none, max-bytes none, max-age none");
+    none.apply_to(settings);
+    EXPECT_EQ(
+        settings,
+        (topic_options{.keep_done = 5s, .ttl = 9s, .when_full = overflow_policy::drop_oldest}));
+}
+
 TEST(settings, all_settings_of_a_queue) {
     const queue_changes changes{.lease = 2min,
                                 .attempts = 5,

@@ -34,6 +34,19 @@ TEST(table, without_rows_the_headings_remain) {
     EXPECT_EQ(render_table(three_columns, {}, false), "QUEUE  COUNT  SAMPLE\n");
 }
 
+TEST(table, a_column_of_what_is_rare_is_there_when_there_is_some) {
+    auto columns = three_columns;
+    columns[1].matters = [](const json& row) { return row.at("count") != 0; };
+    std::vector<json> rows{{{"queue", "a/b"}, {"count", 0}, {"sample", "a@0"}}};
+    EXPECT_EQ(render_table(columns, rows, false), "QUEUE  SAMPLE\na/b    a@0\n");
+    rows.push_back({{"queue", "c/d"}, {"count", 7}, {"sample", ""}});
+    EXPECT_EQ(render_table(columns, rows, false),
+              "QUEUE  COUNT  SAMPLE\n"
+              "a/b        0  a@0\n"
+              "c/d        7\n");
+    EXPECT_EQ(render_table(columns, {}, false), "QUEUE  SAMPLE\n");
+}
+
 TEST(table, colours_do_not_move_columns) {
     const auto text = render_table(three_columns, std::span{two_rows}.first(1), true);
     EXPECT_EQ(text,

@@ -10,6 +10,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
+TEST(settings_text, zero_is_none_where_it_switches_off) {
+    EXPECT_EQ(number_or_none(0), "none");
+    EXPECT_EQ(number_or_none(1'000'000), "1000000");
+    EXPECT_EQ(bytes_or_none(0), "none");
+    EXPECT_EQ(bytes_or_none(std::uint64_t{10} << 30U), "10GiB");
+    EXPECT_EQ(duration_or_none(0s), "none");
+    EXPECT_EQ(duration_or_none(168h), "7d");
+}
+
 TEST(units, short_durations_have_at_most_two_units) {
     EXPECT_EQ(short_duration(0s), "0s");
     EXPECT_EQ(short_duration(400us), "0s");

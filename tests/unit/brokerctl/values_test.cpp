@@ -45,6 +45,15 @@ TEST(sizes, refused) {
     }
 }
 
+TEST(bounds, are_numbers_and_0_is_none) {
+    EXPECT_EQ(parse_bound("0"), 0U);
+    EXPECT_EQ(parse_bound("1000000"), 1'000'000U);
+    for (const auto* text : {"", "-1", "1k", "1.5", "none", "18446744073709551616"}) {
+        EXPECT_FALSE(parse_bound(text)) << text;
+    }
+    EXPECT_THAT(parse_bound("many").error(), HasSubstr("\"many\" is no bound"));
+}
+
 TEST(times, rfc3339) {
     EXPECT_EQ(parse_time("2026-03-01T12:00:00Z", now), now);
     EXPECT_EQ(parse_time("2026-03-01T12:00:00.25Z", now), now + 250ms);

@@ -52,7 +52,7 @@ TEST(queue_view, members_of_the_contract) {
     EXPECT_THAT(members(queue_row(busy_queue(), now)),
                 ElementsAre("topic", "queue", "mode", "ready", "leased", "retrying", "dead", "done",
                             "oldest_seconds", "in_per_second", "out_per_second", "drain_seconds",
-                            "consumers", "paused", "state"));
+                            "consumers", "paused", "state", "dropped"));
 }
 
 TEST(queue_view, raw_numbers_in_json) {
@@ -69,6 +69,22 @@ TEST(queue_view, human_units_in_the_table) {
               "DRAIN  CONSUMERS  STATE\n"
               "orders/billing  shared   120k       3         2     1  1min30s   100   1100   "
               "2min          2  moving\n");
+}
+
+TEST(queue_view, what_was_dropped_is_shown_where_there_is_some) {
+    auto queue = busy_queue();
+    EXPECT_EQ(queue_row(queue, now)["dropped"], 0);
+    EXPECT_THAT(queue_details_text(queue, now, false), Not(HasSubstr("dropped")));
+    queue.dropped = 188;
+    const json row = queue_row(queue, now);
+    EXPECT_EQ(row["dropped"], 188);
+    EXPECT_EQ(table(queue_columns(), row),
+              "QUEUE           MODE    READY  LEASED  RETRYING  DEAD  DROPPED   OLDEST  IN/s  "
+              "OUT/s  DRAIN  CONSUMERS  STATE\n"
+              "orders/billing  shared   120k       3         2     1      188  1min30s   100   "
+              "1100   2min          2  moving\n");
+    EXPECT_THAT(queue_details_text(queue, now, false),
+                HasSubstr("done          40\ndropped       188\noldest        1min30s\n"));
 }
 
 TEST(queue_view, an_empty_queue_has_no_oldest_and_nothing_to_drain) {
@@ -108,6 +124,19 @@ TEST(queue_view, details_name_settings_as_the_options_do) {
     EXPECT_EQ(details["settings"]["on_expiry"], "done");
 }
 
+// Promise: explain.gives_up
+TEST(queue_view, details_say_when_a_message_gives_up) {
+    auto queue = busy_queue();
+    queue.settings.attempts = 4;
+    queue.settings.backoff = 10s;
+    queue.settings.backoff_max = 15s;
+    EXPECT_THAT(queue_details_text(queue, now, false),
+                HasSubstr("gives up      after 4 attempts in about 40s\n"));
+    queue.settings.attempts = 1;
+    EXPECT_THAT(queue_details_text(queue, now, false),
+                HasSubstr("gives up      after 1 attempt in about 0s\n"));
+}
+
 TEST(queue_view, details_have_filter_and_end_of_a_queue_with_one) {
     auto queue = busy_queue();
     EXPECT_THAT(queue_details_text(queue, now, false),
@@ -140,13 +169,16 @@ TEST(topic_view, members_of_the_contract) {
     topic.queues = 2;
     topic.scheduled = 3;
     topic.scheduled_bytes = 1536;
+    topic.pending = 800;
+    topic.pending_bytes = 1024;
     const json row = topic_row(topic);
-    EXPECT_THAT(members(row),
-                ElementsAre("topic", "first_offset", "next_offset", "messages", "bytes", "queues",
-                            "in_per_second", "scheduled", "scheduled_bytes"));
+    EXPECT_THAT(members(row), ElementsAre("topic", "first_offset", "next_offset", "messages",
+                                          "bytes", "queues", "in_per_second", "scheduled",
+                                          "scheduled_bytes", "pending", "pending_bytes", "dropped",
+                                          "dropped_bytes", "last_dropped", "settings"));
     EXPECT_EQ(table(topic_columns(), row),
-              "TOPIC   MESSAGES    BYTES  FIRST  NEXT  IN/s  QUEUES  SCHEDULED\n"
-              "orders       807  1.50KiB      5   812     0       2          3\n");
+              "TOPIC   MESSAGES    BYTES  FIRST  NEXT  PENDING  IN/s  QUEUES  SCHEDULED\n"
+              "orders       807  1.50KiB      5   812      800     0       2          3\n");
     EXPECT_THAT(topic_details_text(topic, now, false),
                 HasSubstr("scheduled          3 messages (1.50KiB)\n"));
     topic.scheduled = 0;
@@ -161,7 +193,8 @@ TEST(topic_view, details_name_settings_as_the_options_do) {
         AllOf(HasSubstr("keep-done          1h\n"), HasSubstr("ttl                none\n")));
     EXPECT_EQ(topic_details(topic)["settings"].dump(),
               R"({"keep_done_seconds":3600,"max_message_bytes":1048576,"ttl_seconds":0,)"
-              R"("durability":"disk","message_id_window_seconds":86400})");
+              R"("durability":"disk","message_id_window_seconds":86400,"keep_done_bytes":0,)"
+              R"("max_bytes":0,"max_messages":0,"when_full":"refuse","max_age_seconds":0})");
     topic.settings.ttl = 90s;
     EXPECT_THAT(topic_details_text(topic, now, false), HasSubstr("ttl                1min30s\n"));
     EXPECT_EQ(topic_details(topic)["settings"]["ttl_seconds"], 90);
@@ -178,6 +211,98 @@ TEST(topic_view, details_say_how_safe_it_is_and_how_long_ids_are_remembered) {
         AllOf(HasSubstr("durability         os\n"), HasSubstr("message-id-window  none\n")));
     EXPECT_EQ(topic_details(topic)["settings"]["durability"], "os");
     EXPECT_EQ(topic_details(topic)["settings"]["message_id_window_seconds"], 0);
+}
+
+topic_info bounded_topic() {
+    topic_info topic;
+    topic.topic = "orders";
+    topic.pending = 812;
+    topic.pending_bytes = 512 * 1024;
+    topic.settings.max_messages = 1000;
+    topic.settings.max_bytes = 1024 * 1024;
+    return topic;
+}
+
+TEST(topic_view, the_table_shows_the_bound_that_is_nearer) {
+    auto topic = bounded_topic();
+    EXPECT_THAT(table(topic_columns(), topic_row(topic)), HasSubstr("  812 of 1000  "));
+    topic.pending_bytes = 990 * 1024;
+    EXPECT_THAT(table(topic_columns(), topic_row(topic)), HasSubstr("  990KiB of 1MiB  "));
+    topic.settings.max_bytes = 0;
+    EXPECT_THAT(table(topic_columns(), topic_row(topic)), HasSubstr("  812 of 1000  "));
+    topic.settings.max_messages = 0;
+    topic.settings.max_bytes = std::uint64_t{10} << 30U;
+    EXPECT_THAT(table(topic_columns(), topic_row(topic)), HasSubstr("  990KiB of 10GiB  "));
+}
+
+TEST(topic_view, a_topic_that_will_refuse_soon_stands_out) {
+    auto topic = bounded_topic();
+    const auto stands_out = [](const topic_info& of) {
+        const json row = topic_row(of);
+        return render_table(topic_columns(), std::span{&row, 1}, true).find("\x1b[33m") !=
+                   std::string::npos &&
+               topic_details_text(of, now, true).find("\x1b[33m") != std::string::npos;
+    };
+    EXPECT_FALSE(stands_out(topic));
+    topic.pending = 900;
+    EXPECT_TRUE(stands_out(topic));
+    topic.settings.when_full = overflow_policy::drop_oldest;
+    EXPECT_FALSE(stands_out(topic));
+    topic.dropped = 1;
+    topic.last_dropped = now;
+    EXPECT_TRUE(stands_out(topic));
+}
+
+TEST(topic_view, details_say_what_is_pending_of_what_may_be) {
+    auto topic = bounded_topic();
+    EXPECT_THAT(
+        topic_details_text(topic, now, false),
+        AllOf(HasSubstr("pending            812 of 1000 messages, 512KiB of 1MiB\n"),
+              HasSubstr("max-messages       1000\n"), HasSubstr("max-bytes          1MiB\n"),
+              HasSubstr("when-full          refuse\n"), HasSubstr("max-age            none\n")));
+    topic.settings.max_bytes = 0;
+    EXPECT_THAT(topic_details_text(topic, now, false),
+                HasSubstr("pending            812 of 1000 messages, 512KiB\n"));
+    topic.settings.max_messages = 0;
+    topic.settings.max_age = 168h;
+    EXPECT_THAT(
+        topic_details_text(topic, now, false),
+        AllOf(HasSubstr("pending            812 messages, 512KiB\n"),
+              HasSubstr("max-messages       none\n"), HasSubstr("max-bytes          none\n"),
+              HasSubstr("max-age            7d\n")));
+    EXPECT_EQ(topic_details(topic)["settings"]["max_age_seconds"], 604'800);
+}
+
+TEST(topic_view, what_was_dropped_is_told_with_its_time) {
+    auto topic = bounded_topic();
+    EXPECT_THAT(topic_details_text(topic, now, false), HasSubstr("dropped            0\n"));
+    EXPECT_TRUE(topic_row(topic)["last_dropped"].is_null());
+    EXPECT_THAT(table(topic_columns(), topic_row(topic)), Not(HasSubstr("DROPPED")));
+    topic.dropped = 188;
+    topic.dropped_bytes = 1536;
+    topic.last_dropped = now - 90s;
+    EXPECT_THAT(topic_details_text(topic, now, false),
+                HasSubstr("dropped            188 messages (1.50KiB), last "
+                          "2026-03-01T11:58:30.000000Z (1min30s ago)\n"));
+    const json row = topic_row(topic);
+    EXPECT_EQ(row["dropped"], 188);
+    EXPECT_EQ(row["dropped_bytes"], 1536);
+    EXPECT_EQ(row["last_dropped"], "2026-03-01T11:58:30.000000Z");
+    EXPECT_THAT(table(topic_columns(), row),
+                AllOf(HasSubstr("  DROPPED  "), HasSubstr("      188  ")));
+}
+
+TEST(topic_view, what_is_done_may_be_kept_by_bytes_alone) {
+    topic_info topic;
+    EXPECT_THAT(
+        topic_details_text(topic, now, false),
+        AllOf(HasSubstr("keep-done          0s\n"), HasSubstr("keep-done-bytes    none\n")));
+    topic.settings.keep_done_bytes = std::uint64_t{1} << 30U;
+    EXPECT_THAT(
+        topic_details_text(topic, now, false),
+        AllOf(HasSubstr("keep-done          any age\n"), HasSubstr("keep-done-bytes    1GiB\n")));
+    topic.settings.keep_done = 168h;
+    EXPECT_THAT(topic_details_text(topic, now, false), HasSubstr("keep-done          7d\n"));
 }
 
 TEST(schedule_view, row_and_table_agree) {
@@ -223,6 +348,7 @@ TEST(dead_view, by_reason_as_in_the_readme) {
               "orders/billing  no such card      1      1s  orders@0\n");
 }
 
+// Promise: limits.names
 TEST(dead_view, reasons_cannot_act_upon_the_terminal) {
     const dead_message message{812, now - 3s, 16, "\x1b[2Jgone", "w@host:1"};
     EXPECT_EQ(table(dead_columns(), dead_row("orders", "billing", message, now)),

@@ -136,6 +136,7 @@ TEST(client_renewal, extends_all_open_leases_as_ranges_at_a_third) {
     EXPECT_THAT(consumer.renewals(peer.write()), SizeIs(1));
 }
 
+// Promise: client.renewal
 TEST(client_renewal, goes_on_until_max_hold_while_handled) {
     scripted_peer peer;
     consume_options options;
@@ -153,6 +154,7 @@ TEST(client_renewal, goes_on_until_max_hold_while_handled) {
     EXPECT_EQ(renewals, 5);
 }
 
+// Promise: client.renewal
 TEST(client_renewal, a_buffered_message_is_released_rather_than_failed) {
     scripted_peer peer;
     consume_options options;

@@ -127,6 +127,7 @@ TEST(client_reasons, are_made_acceptable) {
     EXPECT_EQ(clean_reason(std::string(255, 'x') + "\xC3\xBC").size(), 255U);
 }
 
+// Promise: client.unknown
 TEST(client_errors, keep_the_two_questions_apart) {
     const error refused = make_error(failure{error_code::busy, "busy with x"});
     EXPECT_TRUE(refused.from_broker());

@@ -11,6 +11,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::SizeIs;
 
+// Promise: client.batches
 TEST(client_publish, a_lone_message_goes_at_once) {
     scripted_peer peer;
     peer.greet();
@@ -38,6 +39,7 @@ TEST(client_publish, what_comes_before_the_connection_goes_in_one_batch) {
     EXPECT_EQ(peer.outcomes.back().offset, 104U);
 }
 
+// Promise: client.batches
 TEST(client_publish, messages_gather_while_frames_are_unanswered) {
     scripted_peer peer;
     peer.greet();
@@ -98,6 +100,7 @@ TEST(client_publish, sequences_ascend_per_topic_and_each_topic_has_its_producer)
     EXPECT_EQ(other.first_sequence, 1U);
 }
 
+// Promise: client.resend
 TEST(client_publish, what_was_unanswered_is_sent_again_byte_for_byte_in_order) {
     scripted_peer peer;
     peer.greet();
@@ -138,6 +141,7 @@ TEST(client_publish, unanswered_sequences_fit_into_the_memory_of_the_broker) {
     EXPECT_EQ(scripted_peer::batch_of(peer.write_one()).count, 10U);
 }
 
+// Promise: client.back_pressure
 TEST(client_publish, credit_in_messages_pauses_and_resumes) {
     scripted_peer peer;
     peer.terms.credit_messages = 10;
@@ -204,6 +208,7 @@ TEST(client_publish, a_refusal_reaches_each_message_of_the_batch) {
     EXPECT_TRUE(peer.state.connected());
 }
 
+// Promise: client.fails_alone
 TEST(client_publish, only_the_message_that_is_too_large_fails) {
     scripted_peer peer;
     peer.publish("orders", "small");
@@ -246,6 +251,7 @@ TEST(client_publish, a_forgotten_sequence_is_an_unknown_outcome) {
     EXPECT_EQ(outcome.failure->code(), client_errc::outcome_unknown);
 }
 
+// Promise: client.unknown
 TEST(client_publish, giving_up_tells_what_was_sent_from_what_was_not) {
     auto options = scripted_peer::quick_options();
     options.give_up_after = 60s;

@@ -218,6 +218,7 @@ TEST_F(client_reader_test, what_came_between_looking_and_waiting_is_handed_out_a
     EXPECT_THAT(peer.write(), IsEmpty());
 }
 
+// Promise: replay.reader
 TEST_F(client_reader_test, removed_messages_are_an_error_and_seek_goes_on) {
     open(log_position::at_offset(0));
     wait(forever);

@@ -75,6 +75,7 @@ TEST(client_request, that_may_be_repeated_is_asked_again_after_a_loss) {
     EXPECT_TRUE(seen.value);
 }
 
+// Promise: client.unknown
 TEST(client_request, that_may_not_be_repeated_is_unknown_after_a_loss) {
     scripted_peer peer;
     peer.greet();

@@ -149,6 +149,7 @@ TEST_F(client_services, a_refusal_is_the_outcome) {
     EXPECT_STREQ(asked.failure->what(), "nobody");
 }
 
+// Promise: service.never_again
 TEST_F(client_services, what_was_sent_is_unknown_after_a_loss_and_never_sent_again) {
     peer.greet();
     ask_outcome& asked = ask();

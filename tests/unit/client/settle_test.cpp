@@ -95,6 +95,7 @@ TEST(client_confirm, one_ack_is_confirmed_with_its_own_sequence) {
     EXPECT_TRUE(*confirmed);
 }
 
+// Promise: client.confirm
 TEST(client_confirm, a_lost_lease_is_reported_to_its_waiter_only) {
     scripted_peer peer;
     consumer_script consumer(peer);
@@ -274,6 +275,7 @@ protected:
     scripted_peer peer;
 };
 
+// Promise: client.other_data
 TEST_F(client_other_database, takes_up_no_lease_and_sends_no_answer) {
     consume_options options;
     options.confirm = true;

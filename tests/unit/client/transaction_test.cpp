@@ -424,6 +424,22 @@ TEST_F(client_transaction, a_refusal_for_now_of_what_is_asked_again_leaves_the_o
     EXPECT_FALSE(sent.empty());
 }
 
+// But for want of room it is refused only when the broker has looked.
+TEST_F(client_transaction, a_full_topic_refuses_what_was_not_done_also_when_it_is_asked_again) {
+    peer.greet();
+    transaction sent = publishing("1");
+    commit(sent);
+    peer.refuse(peer.write_one().request, error_code::topic_full);
+    EXPECT_EQ(outcomes[0].code(), broker_errc::topic_full);
+    EXPECT_FALSE(sent.empty());
+    commit(sent);
+    (void)peer.write_one();
+    peer.reconnect();
+    peer.refuse(peer.write_one().request, error_code::topic_full);
+    EXPECT_EQ(outcomes[1].code(), broker_errc::topic_full);
+    EXPECT_FALSE(sent.empty());
+}
+
 TEST_F(client_transaction, giving_up_tells_what_may_have_been_done) {
     peer.greet();
     transaction sent = publishing("1");
@@ -535,6 +551,7 @@ TEST_F(client_transaction, what_another_broker_may_have_done_is_not_called_refus
     EXPECT_EQ(outcome.code(), client_errc::outcome_unknown);
 }
 
+// Promise: transaction.bounds
 TEST_F(client_transaction, larger_than_a_frame_it_is_not_sent) {
     peer.terms.frame_bytes_max = 1000;
     peer.greet();

@@ -214,6 +214,7 @@ TEST(encode, fields_a_newer_peer_put_behind_an_item_are_skipped) {
     EXPECT_EQ(*decoded, value);
 }
 
+// Promise: limits.unknown
 TEST(encode, fields_a_newer_peer_put_behind_settings_are_skipped) {
     const topic_set value{.topic = "a", .settings = {.max_message_bytes = 5}};
     byte_buffer body = body_of(value);
@@ -276,6 +277,7 @@ std::map<std::size_t, queue_settings> versions_of_queue_settings() {
 
 // A struct that grew is read as an older writer left it, but not cut within a field; what a newer
 // one put behind it is skipped.
+// Promise: limits.unknown
 TEST(encode, a_struct_may_end_where_an_earlier_version_did) {
     const auto versions = versions_of_queue_settings();
     const auto& [newest_bytes, newest] = *versions.rbegin();
@@ -337,12 +339,40 @@ TEST(encode, settings_without_a_time_to_live_are_read_as_before) {
     byte_buffer body = body_of(topic_set{.topic = "a", .settings = settings});
     EXPECT_EQ(decode<topic_set>(body)->settings, settings);
     const auto length = load_le<std::uint16_t>(body.data() + 3);
-    constexpr std::size_t added = 2 * sizeof(std::int64_t) + 1;  // and what came later
+    constexpr std::size_t added = 6 * sizeof(std::int64_t) + 2;  // and what came later
     body.resize(body.size() - added);
     store_le(body.data() + 3, static_cast<std::uint16_t>(length - added));
     const auto before = decode<topic_set>(body);
     ASSERT_TRUE(before) << before.error().text;
     EXPECT_EQ(before->settings, (topic_settings{.keep_done = duration_us(5)}));
+}
+
+TEST(encode, settings_without_bounds_are_read_as_before) {
+    topic_settings settings{.message_id_window = duration_us(9), .keep_done_bytes = 1};
+    settings.max_bytes = 2;
+    settings.max_messages = 3;
+    settings.when_full = full_policy::drop_oldest;
+    settings.max_age = duration_us(4);
+    byte_buffer body = body_of(topic_set{.topic = "a", .settings = settings});
+    EXPECT_EQ(decode<topic_set>(body)->settings, settings);
+    const auto length = load_le<std::uint16_t>(body.data() + 3);
+    constexpr std::size_t added = 4 * sizeof(std::int64_t) + 1;
+    body.resize(body.size() - added);
+    store_le(body.data() + 3, static_cast<std::uint16_t>(length - added));
+    const auto before = decode<topic_set>(body);
+    ASSERT_TRUE(before) << before.error().text;
+    EXPECT_EQ(before->settings, (topic_settings{.message_id_window = duration_us(9)}));
+}
+
+TEST(encode, what_becomes_of_a_publish_to_a_full_topic_is_one_of_two) {
+    byte_buffer body = body_of(topic_set{.topic = "a", .settings = {}});
+    const std::size_t at = body.size() - sizeof(std::int64_t) - 1;  // before max_age
+    ASSERT_EQ(body[at], std::byte{1});
+    for (const int unknown : {0, 3, 255}) {
+        body[at] = static_cast<std::byte>(unknown);
+        EXPECT_EQ(refused<topic_set>(body).text,
+                  "topic_set.settings.when_full: its value is not known");
+    }
 }
 
 TEST(encode, what_becomes_of_the_expired_is_one_of_two) {

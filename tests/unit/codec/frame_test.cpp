@@ -74,6 +74,7 @@ TEST(frame_header, layout_on_the_wire) {
     EXPECT_EQ(loaded->request_id, 0x01020304U);
 }
 
+// Promise: limits.checksums
 TEST(frame_header, every_flipped_bit_is_detected) {
     byte_buffer header = header_declaring(77);
     for (std::size_t bit = 0; bit < header.size() * 8; ++bit) {
@@ -189,6 +190,7 @@ TEST(frame_parser, reserved_bytes_are_refused_and_flags_are_reported) {
     EXPECT_EQ((*next)->flags, 0x80);
 }
 
+// Promise: limits.frame
 TEST(frame_parser, memory_grows_with_what_arrives_not_with_what_is_declared) {
     frame_parser parser(limits::frame_bytes_max);
     const byte_buffer header = header_declaring(limits::frame_bytes_max);

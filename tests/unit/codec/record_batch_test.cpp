@@ -135,6 +135,7 @@ TEST(record_batch, header_round_trip) {
     EXPECT_EQ(*load_batch_header(bytes), header);
 }
 
+// Promise: limits.checksums
 TEST(record_batch, every_flipped_bit_is_detected) {
     byte_buffer batch = batch_of(3, 10, producer_id(5), 1);
     ASSERT_EQ(batch_code(batch), error_code::ok);

@@ -82,6 +82,7 @@ struct bad_setting {
 
 class refused_settings : public testing::TestWithParam<bad_setting> {};
 
+// Promise: limits.configuration
 TEST_P(refused_settings, with_a_text_that_says_why) {
     const auto& [name, value, said] = GetParam();
     const auto result = with(name, value);
@@ -133,6 +134,7 @@ TEST(option_table, a_text_at_its_largest) {
     EXPECT_TRUE(with("data-dir", std::string(text_bytes_max, 'a')));
 }
 
+// Promise: limits.loopback
 TEST(option_table, other_machines_only_on_purpose) {
     const std::vector<setting> settings{{"listen", "0.0.0.0:4650", "f"}, {"insecure", "true", "f"}};
     EXPECT_TRUE(configure(settings));

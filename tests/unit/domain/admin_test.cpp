@@ -11,6 +11,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
+// Promise: client.ensure
 TEST(admin, creating_what_exists_changes_nothing_and_names_what_differs) {
     harness h;
     const auto made = h.ask<codec::topic_created>(h.admin, codec::topic_create{.topic = "t"});
@@ -75,6 +76,7 @@ TEST(admin, queues_per_topic_are_bounded) {
               error_code::too_many_queues);
 }
 
+// Promise: replay.start
 TEST(admin, a_queue_starts_where_it_is_told) {
     harness h;
     h.ask<codec::topic_created>(h.admin, codec::topic_create{.topic = "t"});
@@ -100,6 +102,7 @@ TEST(admin, a_queue_starts_where_it_is_told) {
     EXPECT_EQ(h.queue_info("t/q2").ready, 3U);
 }
 
+// Promise: delivery.removed
 TEST(admin, removing_ends_consumers_and_a_new_incarnation_starts_afresh) {
     harness h;
     h.make_queue("t/q");
@@ -128,6 +131,7 @@ TEST(admin, removing_ends_consumers_and_a_new_incarnation_starts_afresh) {
     h.attach(h.connect(), "t/q");
 }
 
+// Promise: delivery.settings
 TEST(admin, settings_can_be_replaced) {
     harness h;
     h.make_queue("t/q");
@@ -256,6 +260,7 @@ TEST(reading, waits_at_the_end_until_something_comes_or_time_is_over) {
     h.publish("t", {"y"});
 }
 
+// Promise: delivery.removed
 TEST(reading, stays_in_the_incarnation_it_began_in) {
     harness h;
     h.ask<codec::topic_created>(h.admin, codec::topic_create{.topic = "t"});
@@ -288,6 +293,7 @@ TEST(reading, stays_in_the_incarnation_it_began_in) {
 }
 
 // A crash must not give the incarnation or the offsets a reader was told of to something else.
+// Promise: durability.seen
 TEST(reading, tells_nothing_that_is_not_durable) {
     harness h;
     const codec::read at_end{.topic = "t", .from = {.kind = position_kind::latest}};
@@ -313,6 +319,7 @@ TEST(reading, tells_nothing_that_is_not_durable) {
     EXPECT_EQ(told_with(), commit_number{});
 }
 
+// Promise: explain.show
 TEST(showing, a_message_in_every_queue) {
     harness h;
     h.make_queue("t/a");

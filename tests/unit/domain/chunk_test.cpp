@@ -68,6 +68,7 @@ TEST(chunk, at_the_largest_offset_and_one_beyond) {
     EXPECT_EQ(beyond.error().code, error_code::bad_batch);
 }
 
+// Promise: durability.damage
 TEST(chunk, every_flipped_byte_is_found) {
     const byte_buffer good = bytes_of(*two_batches());
     for (std::size_t i = 0; i < good.size(); ++i) {

@@ -116,6 +116,7 @@ struct clone_test : testing::Test {
 
 // ---- the state ----
 
+// Promise: replay.clone
 TEST_F(clone_test, has_the_whole_state) {
     make_all_states();
     EXPECT_EQ(count("t/q"), (state_counts{3, 1, 1, 1, 2}));
@@ -152,6 +153,7 @@ TEST_F(clone_test, has_the_whole_state) {
     EXPECT_EQ(count("t/copy"), (state_counts{0, 1, 0, 1, 6}));
 }
 
+// Promise: replay.clone_apart
 TEST_F(clone_test, goes_its_own_way) {
     make_all_states();
     const auto copy = clone().queue;
@@ -270,6 +272,7 @@ TEST_F(clone_test, a_temporary_one_begins_to_wait_for_a_consumer) {
     (void)h.queue_info("t/q");
 }
 
+// Promise: replay.clone_whole
 TEST_F(clone_test, is_made_as_a_whole_or_not_at_all) {
     make_all_states();
     h.restart();
@@ -325,6 +328,7 @@ TEST_F(clone_test, what_retries_holds_up_a_single_queue) {
 
 // ---- what the log does not have any more ----
 
+// Promise: replay.clone_apart
 TEST_F(clone_test, has_its_own_copies_of_what_has_left_the_log) {
     make_kept("dead");
     h.restart();
@@ -380,6 +384,7 @@ TEST_F(clone_test, what_the_trim_point_passes_meanwhile_is_copied) {
 
 // ---- what changes while it is looked up ----
 
+// Promise: replay.clone
 TEST_F(clone_test, what_happens_meanwhile_counts) {
     make_all_states();
     h.restart();

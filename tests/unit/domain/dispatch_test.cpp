@@ -21,6 +21,7 @@ std::vector<std::string> numbered(int count) {
     return payloads;
 }
 
+// Promise: delivery.prefetch
 TEST(dispatch, keeps_to_the_prefetch_in_messages) {
     harness h;
     h.make_queue("t/q");
@@ -35,6 +36,7 @@ TEST(dispatch, keeps_to_the_prefetch_in_messages) {
     EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(5, 6));
 }
 
+// Promise: delivery.prefetch
 TEST(dispatch, keeps_to_the_prefetch_in_bytes_but_gives_one_at_least) {
     harness h;
     h.make_queue("t/q");
@@ -111,6 +113,7 @@ TEST(dispatch, a_message_that_must_be_alone_goes_to_the_first_that_holds_nothing
     EXPECT_THAT(offsets_of(h.deliveries(quick)), ElementsAre(of_lost[0].offset));
 }
 
+// Promise: delivery.fan_out
 TEST(dispatch, nobody_gets_a_message_twice_and_nothing_is_left) {
     harness h;
     h.make_queue("t/q");
@@ -160,6 +163,7 @@ TEST(dispatch, one_batch_is_one_run_and_deliveries_are_split_by_size) {
     }
 }
 
+// Promise: durability.seen
 TEST(dispatch, what_is_not_durable_waits_for_its_commit) {
     harness h;
     h.make_queue("t/q");
@@ -286,13 +290,14 @@ TEST(dispatch, a_failed_read_is_explained_and_tried_again) {
     const auto one = h.connect();
     h.attach(one, "t/q", 10);
     EXPECT_THAT(h.explain("t/q"), testing::HasSubstr("the test says so"));
-    EXPECT_THAT(h.state.warnings(), SizeIs(1));
+    EXPECT_THAT(h.state.warnings(h.now), SizeIs(1));
     h.store.failing = false;
     h.pass(2s);
     EXPECT_THAT(h.deliveries(one), SizeIs(5));
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
+// Promise: retry.fair
 TEST(dispatch, due_retries_go_first_but_take_at_most_every_second_slot) {
     harness h;
     h.make_queue("t/q", {.backoff = 0s});
@@ -346,6 +351,7 @@ TEST(dispatch, max_runs_stops_no_queue_for_ever) {
     EXPECT_EQ(delivered, 5U);
 }
 
+// Promise: delivery.max_retrying
 TEST(dispatch, max_retrying_and_max_runs_pause_what_is_fresh) {
     harness h;
     h.make_queue("t/retries", {.max_retrying = 2});
@@ -365,7 +371,7 @@ TEST(dispatch, max_retrying_and_max_runs_pause_what_is_fresh) {
     h.publish("t", {"more"});
     EXPECT_THAT(h.deliveries(one), IsEmpty());
     EXPECT_THAT(h.explain("t/gaps"), testing::HasSubstr("max_runs"));
-    EXPECT_THAT(h.state.warnings(), SizeIs(2));
+    EXPECT_THAT(h.state.warnings(h.now), SizeIs(2));
     h.settle(one, gaps, settle_action::ack, {{0, 1, got[0].lease.epoch, 1}});
     EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(6));
 }
@@ -396,6 +402,7 @@ TEST(dispatch, what_the_store_does_not_have_yet_comes_from_memory) {
     EXPECT_EQ(h.queue_info("t/q").done, 60U);
 }
 
+// Promise: delivery.settings
 TEST(dispatch, pause_and_resume) {
     harness h;
     h.make_queue("t/q");
@@ -414,6 +421,7 @@ TEST(dispatch, pause_and_resume) {
     EXPECT_THAT(h.deliveries(two), SizeIs(1));
 }
 
+// Promise: delivery.poison
 TEST(dispatch, a_message_whose_holder_was_lost_is_delivered_alone) {
     harness h;
     h.make_queue("t/q", {.backoff = 0s});

@@ -39,6 +39,7 @@ struct expiry_backlog_test : expiry_test {
 
 // ---- never given out ----
 
+// Promise: ttl.never
 TEST_F(expiry_test, is_not_given_out_at_the_very_time) {
     make(0s);
     publish(1000);
@@ -70,6 +71,7 @@ TEST_F(expiry_test, a_time_to_live_of_0_is_never_given_out) {
     EXPECT_EQ(state(0), message_state::done);
 }
 
+// Promise: ttl.never
 TEST_F(expiry_test, those_between_others_are_left_out) {
     make(10s);
     h.publish_keyed("t", {{"", "a"}, {"", "b", 1}, {"", "c", 1}, {"", "d"}, {"", "e", 1}});
@@ -136,6 +138,7 @@ TEST_F(expiry_test, a_lost_one_that_waits_to_be_alone_expires) {
 
 // ---- what it becomes ----
 
+// Promise: ttl.dead
 TEST_F(expiry_test, becomes_dead_if_the_queue_says_so) {
     make(1s, dies);
     h.publish("t", {"a", "b"});
@@ -149,6 +152,7 @@ TEST_F(expiry_test, becomes_dead_if_the_queue_says_so) {
               "brokerctl dead redrive t/q");
 }
 
+// Promise: ttl.dead
 TEST_F(expiry_test, a_redriven_one_does_not_expire_again) {
     make(1s, dies);
     publish({});
@@ -200,6 +204,7 @@ TEST_F(expiry_test, dead_ones_in_order_free_their_key) {
 
 // ---- looks at what nobody meets ----
 
+// Promise: ttl.counts
 TEST_F(expiry_test, counts_follow_without_a_consumer) {
     make(0s);
     h.publish_keyed("t", {{"", "a", 1000}, {"", "b", 5000}, {"", "c"}});
@@ -228,6 +233,7 @@ TEST_F(expiry_test, the_time_of_the_topic_goes_along) {
     EXPECT_EQ(h.topic_info("t").first_offset, 20U) << "what is done gives its place back";
 }
 
+// Promise: ttl.own
 TEST_F(expiry_test, a_longer_time_of_its_own_counts) {
     make(1s);
     publish(60000);
@@ -239,6 +245,7 @@ TEST_F(expiry_test, a_longer_time_of_its_own_counts) {
     EXPECT_EQ(state(0), message_state::done);
 }
 
+// Promise: ttl.own
 TEST_F(expiry_test, a_new_time_of_the_topic_counts_for_what_is_stored) {
     make(0s);
     publish({});
@@ -263,6 +270,7 @@ TEST_F(expiry_test, looks_survive_a_restart) {
     EXPECT_EQ(state(1), message_state::done);
 }
 
+// Promise: ttl.counts
 TEST_F(expiry_test, what_expired_while_the_broker_was_down_ends_at_the_start) {
     make(20s);
     h.publish_keyed("t", {{"", "a", 10000}, {"", "b"}});
@@ -273,6 +281,7 @@ TEST_F(expiry_test, what_expired_while_the_broker_was_down_ends_at_the_start) {
     EXPECT_EQ(h.queue_info("t/q").ready, 0U);
 }
 
+// Promise: ttl.own
 TEST_F(expiry_test, of_a_scheduled_message_counts_from_its_append) {
     make(0s);
     const auto batch = make_keyed_batch({{"", "x", 1000}});
@@ -360,6 +369,7 @@ TEST_F(expiry_test, a_late_store_loses_no_entry) {
     EXPECT_THAT(h.store.expiring[topic_id{1}], IsEmpty());
 }
 
+// Promise: ttl.leased
 TEST_F(expiry_test, what_is_leased_stays_and_ends_when_it_comes_back) {
     make(0s);
     h.ask<codec::queue_created>(h.admin, codec::queue_create{.queue = "t/other"});
@@ -415,11 +425,11 @@ TEST_F(expiry_test, a_failed_read_is_tried_again_and_told) {
     h.restart();
     h.store.failing = true;
     h.pass(12s);
-    EXPECT_THAT(h.state.warnings(), ElementsAre("what expires in topic t: the test says so"));
+    EXPECT_THAT(h.state.warnings(h.now), ElementsAre("what expires in topic t: the test says so"));
     h.store.failing = false;
     h.pass(2s);
     EXPECT_EQ(state(0), message_state::done);
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 TEST_F(expiry_test, more_than_one_commit_takes_die_in_several) {

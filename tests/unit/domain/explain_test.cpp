@@ -182,6 +182,20 @@ const explain_case queue_cases[] = {
          return s.explain();
      },
      "empty; what is scheduled for its topic is due, but the disk has no room for it: free some"},
+    {"empty_for_want_of_room",
+     [] {
+         scene s;
+         s.h.make_queue("t/slow");
+         s.h.ask<codec::ok>(s.h.admin,
+                            codec::topic_set{.topic = "t", .settings = {.max_messages = 1}});
+         s.publish(1);
+         s.settle_all(s.attach(), settle_action::ack);
+         s.h.publish_as("t", {"a"}, {}, 0, schedule_time{.delay = 5s});
+         s.h.pass(6s);
+         return s.explain();
+     },
+     "empty; what is scheduled for its topic is due, but the topic is full (max_messages 1): other "
+     "queues hold what it has"},
     {"empty_as_schedules_cannot_be_read",
      [] {
          scene s;
@@ -915,6 +929,7 @@ std::vector<explain_case> all_cases() {
 
 class explain_test : public testing::TestWithParam<explain_case> {};
 
+// Promise: explain.states
 TEST_P(explain_test, says) {
     EXPECT_EQ(GetParam().said(), GetParam().sentence);
 }
@@ -939,6 +954,7 @@ bool is_said_in(std::string_view sentence, std::string_view text) {
     }
 }
 
+// Promise: explain.states
 TEST(explain_sentences, each_has_a_case) {
     const auto cases = all_cases();
     for (const std::string_view sentence : explain_sentences()) {

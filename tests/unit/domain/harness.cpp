@@ -35,6 +35,8 @@ struct store_visitor {
         s.watched.erase(m.topic);
         s.message_ids.erase(m.topic);
         s.forgotten_ids.erase(m.topic);
+        s.marks.erase(m.topic);
+        s.dropped.erase(m.topic);
         meta(m);
     }
     void operator()(const queue_removed& m) {
@@ -60,6 +62,20 @@ struct store_visitor {
             next = std::max(next, run.first + run.count);
         }
         meta(m);
+    }
+    void operator()(const log_marked& m) {
+        ASSERT_FALSE(m.marks.empty());
+        for (std::size_t i = 1; i < m.marks.size(); ++i) {
+            EXPECT_LT(m.marks[i - 1].offset, m.marks[i].offset);
+            EXPECT_LE(m.marks[i - 1].bytes, m.marks[i].bytes);
+            EXPECT_LE(m.marks[i - 1].time, m.marks[i].time);
+        }
+        EXPECT_LE(m.marks.back().offset, s.next_offset[m.topic]);
+        s.marks[m.topic] = m;
+    }
+    void operator()(const messages_dropped& m) {
+        EXPECT_GE(m.messages, s.dropped[m.topic].messages);
+        s.dropped[m.topic] = m;
     }
     void operator()(const expiry_moved& m) {
         if (m.from != wall_never) {
@@ -181,18 +197,39 @@ loaded_state fake_store::load() const {
     for (const auto& [topic, each] : forgotten_ids) {
         loaded.mutations.emplace_back(each);
     }
+    for (const auto& [topic, each] : marks) {
+        loaded.mutations.emplace_back(each);
+    }
+    for (const auto& [topic, each] : dropped) {
+        loaded.mutations.emplace_back(each);
+    }
     for (const auto& [topic, next] : next_offset) {
         topic_tail tail{.topic = topic, .next_offset = next};
         const auto chunks = log.find(topic);
         if (chunks != log.end()) {
             for (const auto& [last, data] : chunks->second) {
                 tail.last_append = data->append_time();
-                tail.stored_bytes += data->bytes().size();
             }
         }
+        tail.unmarked_bytes = unmarked(topic);
         loaded.tails.push_back(tail);
     }
     return loaded;
+}
+
+std::uint64_t fake_store::unmarked(topic_id topic) const {
+    const auto chunks = log.find(topic);
+    const auto marked = marks.find(topic);
+    const auto trimmed = trim.find(topic);
+    offset_t from = marked == marks.end() ? 0 : marked->second.marks.back().offset;
+    from = std::max(from, trimmed == trim.end() ? 0 : trimmed->second);
+    std::uint64_t bytes = 0;
+    if (chunks != log.end()) {
+        for (auto at = chunks->second.lower_bound(from); at != chunks->second.end(); ++at) {
+            bytes += at->second->bytes().size() - chunk_header_bytes;
+        }
+    }
+    return bytes;
 }
 
 const chunk_ptr* fake_store::chunk_with(topic_id topic, offset_t offset) const {

@@ -50,6 +50,8 @@ public:
     std::map<topic_id, expiry_watched> watched;
     std::map<topic_id, std::map<std::string, message_id_entry>> message_ids;
     std::map<topic_id, message_ids_forgotten> forgotten_ids;
+    std::map<topic_id, log_marked> marks;
+    std::map<topic_id, messages_dropped> dropped;
     broker_epoch epoch;
     commit_number last_commit;
     std::uint64_t next_id = 1;
@@ -64,6 +66,8 @@ private:
     [[nodiscard]] fetch_result read_schedules(const fetch_schedules& what) const;
     [[nodiscard]] fetch_result find(const find_schedules& what) const;
     [[nodiscard]] fetch_result read_expiring(const fetch_expiring& what) const;
+    // Bytes of batches behind the last mark.
+    [[nodiscard]] std::uint64_t unmarked(topic_id topic) const;
     // The totals are those of what is there.
     void check_totals() const;
     [[nodiscard]] const chunk_ptr* chunk_with(topic_id topic, offset_t offset) const;

@@ -50,6 +50,24 @@ TEST(lease_table, merges_neighbours_that_share_their_fate) {
     EXPECT_EQ(table.find_offset(121)->holder, &b);
 }
 
+TEST(lease_table, takes_first_deliveries_below_an_offset) {
+    consumer a;
+    lease_table table;
+    table.add(span_of(a, 108, 4, 1));
+    table.add(span_of(a, 100, 5, 5));
+    lease_span retry = span_of(a, 90, 1, 10);
+    retry.exception = std::make_unique<exception_state>();
+    table.add(std::move(retry));
+    const auto taken = table.take_below(110, 7);
+    ASSERT_THAT(taken, SizeIs(2));
+    EXPECT_EQ(taken[0].offsets(), (offset_range{108, 2}));
+    EXPECT_EQ(taken[1].offsets(), (offset_range{100, 5}));
+    EXPECT_EQ(table.fresh(), 2U);
+    EXPECT_EQ(table.retried(), 1U);
+    EXPECT_EQ(table.find(lease(3))->run.first_offset, 110U);
+    EXPECT_EQ(table.earliest(), mono_time{10s});
+}
+
 TEST(lease_table, takes_parts_from_every_place_of_a_span) {
     for (const auto& [first, count] :
          std::vector<std::pair<std::uint64_t, std::uint32_t>>{{1, 10}, {1, 3}, {8, 3}, {4, 3}}) {

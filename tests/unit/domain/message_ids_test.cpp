@@ -59,6 +59,7 @@ TEST_F(message_ids_test, what_comes_again_has_the_first_answer_and_is_not_stored
     EXPECT_EQ(h.state.counters().duplicates, 1U);
 }
 
+// Promise: dedup.id
 TEST_F(message_ids_test, whoever_sends_it) {
     publish_request first = message("a");
     first.producer = producer_id{1};
@@ -214,6 +215,7 @@ TEST_F(message_ids_test, a_transaction_that_came_before_a_topic_remembered_ids_i
     EXPECT_FALSE(h.ask<codec::transacted>(h.admin, what).duplicate);
 }
 
+// Promise: dedup.id_schedule
 TEST_F(message_ids_test, of_schedules) {
     const auto first = publish(scheduled("a"));
     EXPECT_EQ(publish(scheduled("b")).base_offset, first.base_offset + 1);
@@ -251,6 +253,7 @@ TEST_F(message_ids_test, one_for_now_is_none_for_later) {
               error_code::invalid_argument);
 }
 
+// Promise: dedup.id_window
 TEST_F(message_ids_test, is_forgotten_after_the_window_and_not_before) {
     set_window(64s);
     publish(message("a"));
@@ -376,6 +379,7 @@ TEST(message_id_book, a_clock_set_back_forgets_nothing_that_comes) {
     EXPECT_FALSE(book.find("a"));
 }
 
+// Promise: dedup.id_window
 TEST(message_id_book, remembers_no_further_back_than_so_many_messages) {
     constexpr std::uint64_t far = limits::message_id_distance_max;
     message_id_book book;
@@ -397,11 +401,11 @@ TEST(message_id_book, remembers_no_further_back_than_so_many_messages) {
 
 TEST(message_id_book, keeps_what_a_read_on_its_way_may_miss) {
     message_id_book book;
-    book.begin_read(commit_number{3});
+    book.reads.begin(commit_number{3});
     book.put("a", {.time = start, .value = 1}, commit_number{4});
     EXPECT_FALSE(book.forget_applied(commit_number{9}));
     EXPECT_TRUE(book.find("a"));
-    book.end_read(commit_number{3});
+    book.reads.end(commit_number{3});
     EXPECT_TRUE(book.forget_applied(commit_number{9}));
     EXPECT_FALSE(book.find("a")) << "the store has it";
 }

@@ -46,6 +46,7 @@ struct move_test : testing::Test {
     std::vector<received> got;
 };
 
+// Promise: replay.seek, explain.looking
 TEST_F(move_test, seek_makes_done_below_and_ready_from_there) {
     const auto dry = seek({.kind = position_kind::offset, .offset = 1}, true);
     EXPECT_EQ(dry.messages, 6U);
@@ -78,6 +79,7 @@ TEST_F(move_test, seek_to_the_end_makes_all_but_dead_ones_done) {
     expect(0, 0, 0, 1, 7);
 }
 
+// Promise: replay.seek
 TEST_F(move_test, seek_by_time) {
     h.pass(10s);
     const wall_time then = h.now.wall;
@@ -104,6 +106,7 @@ TEST_F(move_test, a_second_move_waits_for_the_first) {
     h.ask<codec::counted>(h.admin, codec::queue_purge{.queue = "t/q"});
 }
 
+// Promise: replay.purge
 TEST_F(move_test, purge_takes_ready_and_retrying) {
     EXPECT_EQ(h.ask<codec::counted>(h.admin, codec::queue_purge{"t/q", true}).messages, 4U);
     expect(3, 1, 1, 1, 2);
@@ -114,6 +117,7 @@ TEST_F(move_test, purge_takes_ready_and_retrying) {
     expect(0, 0, 0, 1, 7);
 }
 
+// Promise: dead.kept
 TEST_F(move_test, dead_ones_are_redriven_or_purged) {
     h.publish("t", {"8"});
     EXPECT_EQ(h.ask<codec::counted>(h.admin, codec::dead_redrive{.queue = "t/q", .dry_run = true})
@@ -136,6 +140,28 @@ TEST_F(move_test, dead_ones_are_redriven_or_purged) {
     EXPECT_EQ(h.state_of("t", 2).state, message_state::done);
 }
 
+// Promise: dead.own_queue
+TEST(dead, a_redrive_reaches_its_own_queue_only) {
+    harness h;
+    h.make_queue("t/q");
+    h.make_queue("t/other");
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q", 10).queue;
+    const auto other = h.attach(one, "t/other", 10, {}, consumer_id{2}).queue;
+    h.publish("t", {"a", "b"});
+    ASSERT_THAT(h.deliveries(one), SizeIs(4));
+    h.settle(one, q, settle_action::reject, {{0, 2, h.state.epoch(), 1}});
+    h.settle(one, other, settle_action::reject, {{0, 1, h.state.epoch(), 1}});
+    h.settle(one, other, settle_action::ack, {{1, 1, h.state.epoch(), 2}});
+    EXPECT_EQ(h.ask<codec::counted>(h.admin, codec::dead_redrive{.queue = "t/q"}).messages, 2U);
+    EXPECT_THAT(h.deliveries(one), SizeIs(2));
+    EXPECT_EQ(h.queue_info("t/q").leased, 2U);
+    EXPECT_EQ(h.queue_info("t/q").dead, 0U);
+    EXPECT_EQ(h.queue_info("t/other").dead, 1U);
+    EXPECT_EQ(h.queue_info("t/other").done, 1U);
+}
+
+// Promise: dead.slices
 TEST(dead, many_are_listed_redriven_and_purged_in_slices) {
     harness h;
     h.make_queue("t/q");

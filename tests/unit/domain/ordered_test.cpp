@@ -40,6 +40,7 @@ protected:
     queue_id q;
 };
 
+// Promise: keyed.order
 TEST_F(keyed_queue, gives_one_message_of_a_key_at_a_time) {
     h.publish_keyed("t", {{"a"}, {"a"}, {"b"}, {"a"}, {"b"}, {"c"}});
     auto got = take();
@@ -53,11 +54,13 @@ TEST_F(keyed_queue, gives_one_message_of_a_key_at_a_time) {
     EXPECT_THAT(offsets_of(take()), ElementsAre(3));
 }
 
+// Promise: keyed.block
 TEST_F(keyed_queue, holds_back_no_message_without_a_key) {
     h.publish_keyed("t", {{""}, {""}, {"a"}, {""}, {"a"}, {""}});
     EXPECT_THAT(offsets_of(take()), ElementsAre(0, 1, 2, 3, 5));
 }
 
+// Promise: keyed.order
 TEST_F(keyed_queue, keeps_the_order_of_a_key_over_consumers) {
     h.ask<codec::ok>(one, codec::set_prefetch{consumer_id{1}, 1, 1 << 20});
     const auto two = h.connect("two@host:1");
@@ -76,6 +79,7 @@ TEST_F(keyed_queue, keeps_the_order_of_a_key_over_consumers) {
     EXPECT_THAT(offsets_of(rest), testing::UnorderedElementsAre(2, 3));
 }
 
+// Promise: keyed.block
 TEST_F(keyed_queue, a_failure_blocks_its_key_and_no_other) {
     h.publish_keyed("t", {{"a"}, {"b"}, {"a"}, {"b"}});
     auto got = take();
@@ -93,6 +97,7 @@ TEST_F(keyed_queue, a_failure_blocks_its_key_and_no_other) {
     EXPECT_THAT(offsets_of(take()), ElementsAre(2));
 }
 
+// Promise: keyed.block
 TEST_F(keyed_queue, a_dead_message_unblocks_its_key) {
     h.publish_keyed("t", {{"a"}, {"a"}});
     auto got = take();
@@ -104,6 +109,7 @@ TEST_F(keyed_queue, a_dead_message_unblocks_its_key) {
     EXPECT_THAT(offsets_of(take()), ElementsAre(1));
 }
 
+// Promise: keyed.skip
 TEST_F(keyed_queue, skip_goes_on_after_a_failure_one_at_a_time) {
     set(after_failure::skip);
     h.publish_keyed("t", {{"a"}, {"a"}, {"a"}});
@@ -149,6 +155,7 @@ TEST(keyed_queue_without_cache, a_due_retry_takes_its_key_before_what_is_newer) 
     EXPECT_THAT(offsets_of(got), testing::Not(testing::Contains(2U)));
 }
 
+// Promise: keyed.skip
 TEST_F(keyed_queue, the_policy_can_be_changed_while_a_key_is_blocked) {
     h.publish_keyed("t", {{"a"}, {"a"}});
     settle(take()[0], settle_action::nack, 60s);
@@ -184,6 +191,7 @@ TEST_F(keyed_queue, a_lost_consumer_frees_its_keys_and_its_messages_come_alone) 
     EXPECT_LT(std::ranges::find(order, 0U), std::ranges::find(order, 1U));
 }
 
+// Promise: keyed.restart
 TEST_F(keyed_queue, keys_are_blocked_again_after_a_restart) {
     h.publish_keyed("t", {{"a"}, {"b"}, {"a"}, {"b"}});
     auto got = take();
@@ -203,6 +211,7 @@ TEST_F(keyed_queue, keys_are_blocked_again_after_a_restart) {
     EXPECT_THAT(offsets_of(h.deliveries(two)), ElementsAre(2));
 }
 
+// Promise: keyed.restart
 TEST_F(keyed_queue, a_lease_held_over_a_restart_holds_its_key) {
     h.publish_keyed("t", {{"a"}, {"a"}, {"b"}});
     auto got = take();
@@ -317,6 +326,7 @@ TEST_F(keyed_queue, a_seek_keeps_the_order_of_a_key_that_was_retrying) {
     }
 }
 
+// Promise: keyed.parked
 TEST_F(keyed_queue, one_blocked_key_stops_no_other_however_much_waits_behind_it) {
     std::vector<keyed_message> messages{{"slow"}};
     for (int i = 0; i < 2200; ++i) {
@@ -425,6 +435,7 @@ protected:
     single_queue() : keyed_queue(queue_mode::single) {}
 };
 
+// Promise: single.order
 TEST_F(single_queue, gives_all_messages_in_order_one_at_a_time) {
     h.publish("t", {"0", "1", "2"});
     for (const offset_t expected : {0U, 1U, 2U}) {
@@ -435,6 +446,7 @@ TEST_F(single_queue, gives_all_messages_in_order_one_at_a_time) {
     }
 }
 
+// Promise: single.order
 TEST_F(single_queue, a_failure_stops_all_until_it_is_done) {
     h.publish("t", {"0", "1"});
     settle(take()[0], settle_action::nack);
@@ -446,6 +458,7 @@ TEST_F(single_queue, a_failure_stops_all_until_it_is_done) {
     EXPECT_THAT(offsets_of(take()), ElementsAre(1));
 }
 
+// Promise: single.takeover
 TEST_F(single_queue, one_consumer_is_active_and_the_next_takes_over_at_once) {
     const auto two = h.connect("two@host:1");
     h.attach(two, "t/q");
@@ -472,6 +485,7 @@ TEST_F(single_queue, one_consumer_is_active_and_the_next_takes_over_at_once) {
     EXPECT_THAT(offsets_of(h.deliveries(three)), ElementsAre(2));
 }
 
+// Promise: single.takeover
 TEST_F(single_queue, who_lets_a_lease_expire_goes_to_the_end_of_the_line) {
     const auto two = h.connect("two@host:1");
     h.attach(two, "t/q");
@@ -497,6 +511,7 @@ TEST_F(single_queue, tells_who_stands_by) {
 }
 
 // The newest lease is a fencing token: it only grows, over takeovers and restarts.
+// Promise: single.fencing
 TEST_F(single_queue, leases_grow_with_every_takeover) {
     h.publish("t", {"0"});
     lease_id last;

@@ -41,6 +41,7 @@ TEST(producer_window, knows_new_old_and_mixed_sequences) {
     }
 }
 
+// Promise: dedup.window
 TEST(producer_window, forgets_below_the_window) {
     producer_window window(producer_window::content::offsets);
     window.record(1, 1, 0);

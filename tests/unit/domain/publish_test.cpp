@@ -45,6 +45,7 @@ TEST_F(publish_test, a_missing_topic_names_the_command_that_creates_it) {
               error_code::invalid_name);
 }
 
+// Promise: limits.message
 TEST_F(publish_test, a_message_larger_than_the_topic_accepts_is_refused) {
     h.ask<codec::topic_created>(
         h.admin, codec::topic_create{.topic = "small", .settings = {.max_message_bytes = 20}});
@@ -131,6 +132,7 @@ TEST_F(publish_test, append_times_never_run_backwards) {
     EXPECT_EQ(chunks.at(2)->append_time(), chunks.at(0)->append_time());
 }
 
+// Promise: dedup.resend
 TEST_F(publish_test, a_resend_has_the_first_answer) {
     EXPECT_EQ(accepted(1, 10).base_offset, 0U);
     EXPECT_EQ(accepted(11, 5).base_offset, 10U);
@@ -164,6 +166,7 @@ TEST_F(publish_test, a_resend_waits_for_the_commit_that_stored_it) {
     EXPECT_EQ(h.out.outputs[1].depends_on, gathering);
 }
 
+// Promise: dedup.window
 TEST_F(publish_test, gaps_are_allowed_but_overlaps_and_old_sequences_are_not) {
     accepted(1, 5);
     accepted(10, 5);

@@ -110,6 +110,7 @@ struct reserve_test : testing::Test {
 
 // ---- what waits for a sync ----
 
+// Promise: os.level
 TEST_F(reserve_test, a_publish_leaves_when_it_is_applied_and_is_prompt) {
     h.publish("t", {"reserves"});
     const commit_number gathering = h.gathering;
@@ -143,6 +144,7 @@ TEST_F(reserve_test, a_resend_has_the_level_of_the_topic) {
     EXPECT_FALSE(again.when_applied);
 }
 
+// Promise: os.others
 TEST_F(reserve_test, a_schedule_is_synced) {
     h.publish("t", {"reserves"});
     const output answer = apply_publish("x", schedule_time{.delay = 5s});
@@ -154,6 +156,7 @@ TEST_F(reserve_test, a_schedule_is_synced) {
     EXPECT_EQ(h.topic_info("t").messages, 2U) << "it is appended when it is due";
 }
 
+// Promise: os.others
 TEST_F(reserve_test, a_transaction_is_synced) {
     h.publish("t", {"reserves"});
     transaction_request what{.producer = producer_id{7}, .first_sequence = 1};
@@ -304,6 +307,7 @@ TEST_F(reserve_test, a_topic_that_is_synced_again_gives_it_back) {
 
 // ---- skipping ----
 
+// Promise: os.offsets
 TEST_F(reserve_test, a_power_cut_takes_messages_and_no_offset_is_used_twice) {
     h.make_queue("t/q");
     h.publish("t", {"kept"});
@@ -360,6 +364,7 @@ TEST_F(reserve_test, neighbouring_runs_are_one) {
     EXPECT_EQ(skipped().back().count, ahead + 10);
 }
 
+// Promise: os.skipped
 TEST_F(reserve_test, a_read_from_within_goes_on_behind) {
     make_holes();
     const auto whole = read_from(0, 100);
@@ -432,6 +437,7 @@ TEST_F(reserve_test, message_show_says_what_became_of_it) {
 
 // ---- queues ----
 
+// Promise: os.skipped
 TEST_F(reserve_test, every_queue_gets_all_messages_and_no_more) {
     h.make_queue("t/shared");
     h.make_queue("t/keyed", {}, queue_mode::keyed);

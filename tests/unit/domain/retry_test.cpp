@@ -42,6 +42,7 @@ struct retry_test : testing::Test {
     queue_id queue;
 };
 
+// Promise: retry.history
 TEST_F(retry_test, a_delivery_tells_how_earlier_attempts_failed) {
     fail(1, 1s);
     h.pass(1s);
@@ -191,6 +192,7 @@ TEST_F(retry_test, of_many_that_wait_to_be_given_out_alone_memory_keeps_few) {
     EXPECT_EQ(h.queue_info("t/q").done, 501U);
 }
 
+// Promise: retry.restart
 TEST_F(retry_test, a_wall_clock_that_was_ahead_and_is_set_back_delays_no_retry) {
     h.now.wall += 1h;
     h.restart();
@@ -235,14 +237,14 @@ TEST_F(retry_test, a_read_that_failed_is_warned_of_until_one_succeeds) {
     one = h.connect();
     h.attach(one, "t/q");
     h.pass(1h - 1s);  // and knows when it is due
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
     h.store.failing = true;
     h.pass(2s);
-    EXPECT_THAT(h.state.warnings(), ElementsAre(HasSubstr("the test says so")));
+    EXPECT_THAT(h.state.warnings(h.now), ElementsAre(HasSubstr("the test says so")));
     h.store.failing = false;
     h.pass(2s);
     EXPECT_THAT(h.deliveries(one), SizeIs(1));
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 TEST_F(retry_test, a_removed_queue_ends_a_question_that_reads) {
@@ -258,6 +260,25 @@ TEST_F(retry_test, a_removed_queue_ends_a_question_that_reads) {
     EXPECT_TRUE(h.answer_to(h.admin, list));
     EXPECT_TRUE(h.answer_to(h.admin, show));
     EXPECT_TRUE(h.answer_to(h.admin, explain));
+}
+
+// A read of the log or of an exception is under way at every commit; each ends in time.
+TEST_F(retry_test, memory_forgets_exceptions_under_a_stream_of_reads) {
+    constexpr std::size_t round_size = 50;
+    fail(1, 1h);
+    h.hold_fetches = true;
+    for (int round = 0; round < 40; ++round) {
+        fail(round_size, 1h);
+        const std::size_t waiting = h.out.fetches.size();
+        h.send(h.admin, codec::message_show{.topic = "t", .offset = 0});
+        ASSERT_GT(h.out.fetches.size(), waiting) << "it is still in memory";
+        if (waiting > 0) {
+            const fetch oldest = h.out.fetches.front();
+            h.out.fetches.erase(h.out.fetches.begin());
+            h.apply(fetched{oldest.id, h.store.read(oldest.body)});
+        }
+        EXPECT_LE(h.state.exceptions_in_memory(), 6 * round_size);
+    }
 }
 
 }  // namespace

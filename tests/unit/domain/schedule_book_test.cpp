@@ -139,6 +139,7 @@ TEST_F(schedule_book_test, items_beyond_the_end_of_a_part_are_left_in_the_store)
     EXPECT_EQ(book.in_store(), 1U);
 }
 
+// Promise: schedule.memory
 TEST_F(schedule_book_test, gives_back_what_is_due_last_when_there_are_too_many) {
     book.set_known(at(100'000));
     for (std::size_t i = 0; i < schedule_book::count_max + 10; ++i) {
@@ -272,14 +273,14 @@ TEST_F(schedule_book_test, forgets_what_the_store_has_but_not_while_a_fetch_is_o
     add(2);
     EXPECT_EQ(book.last_change(), commit_number{2});
     EXPECT_THAT(lately(), ElementsAre(1, 2));
-    book.begin_read(commit_number{0});
-    book.begin_read(commit_number{1});
+    book.reads.begin(commit_number{0});
+    book.reads.begin(commit_number{1});
     EXPECT_FALSE(book.forget_applied(commit_number{2}));
     EXPECT_THAT(lately(), ElementsAre(1, 2));
-    book.end_read(commit_number{0});
+    book.reads.end(commit_number{0});
     EXPECT_FALSE(book.forget_applied(commit_number{2}));
     EXPECT_THAT(lately(), ElementsAre(2)) << "the read that is left finds the first";
-    book.end_read(commit_number{1});
+    book.reads.end(commit_number{1});
     EXPECT_TRUE(book.is_scheduled(one.key)) << "the store has it";
     EXPECT_TRUE(book.forget_applied(commit_number{2}));
     EXPECT_THAT(lately(), IsEmpty());

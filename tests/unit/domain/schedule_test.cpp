@@ -106,6 +106,7 @@ struct schedule_test : testing::Test {
     topic_id topic;
 };
 
+// Promise: schedule.durable
 TEST_F(schedule_test, the_answer_depends_on_the_commit_and_carries_the_id) {
     const commit_number gathering = h.gathering;
     h.state.apply(request{h.admin, 900,
@@ -126,6 +127,7 @@ TEST_F(schedule_test, the_answer_depends_on_the_commit_and_carries_the_id) {
     EXPECT_EQ(h.topic_info("orders").next_offset, 0U);
 }
 
+// Promise: schedule.due
 TEST_F(schedule_test, each_is_appended_when_it_is_due_in_order_of_due_time_then_id) {
     const wall_time tie = h.now.wall + 2s;
     schedule("last", 3s);
@@ -143,6 +145,7 @@ TEST_F(schedule_test, each_is_appended_when_it_is_due_in_order_of_due_time_then_
     EXPECT_THAT(h.store.schedules[topic], IsEmpty());
 }
 
+// Promise: schedule.due
 TEST_F(schedule_test, what_is_due_by_now_is_appended_at_once) {
     schedule("no delay", 0s);
     schedule("long ago", schedule_time{.due = wall_from_us(1)});
@@ -161,6 +164,7 @@ TEST_F(schedule_test, messages_reach_the_queue_with_the_time_they_were_appended)
     EXPECT_EQ(h.store.log[topic].at(0)->append_time(), h.now.wall);
 }
 
+// Promise: schedule.once
 TEST_F(schedule_test, is_appended_and_erased_by_one_commit) {
     schedule("x", 1s);
     skip(1s);
@@ -173,6 +177,7 @@ TEST_F(schedule_test, is_appended_and_erased_by_one_commit) {
     EXPECT_THAT(h.store.schedules[topic], IsEmpty());
 }
 
+// Promise: schedule.once
 TEST_F(schedule_test, survives_a_restart_also_if_it_fell_due_while_the_broker_was_down) {
     schedule("soon", 5s);
     schedule("far", 10min);
@@ -223,6 +228,7 @@ TEST_F(schedule_test, a_resend_has_the_first_id_and_is_scheduled_once) {
     EXPECT_EQ(std::get<publish_accepted>(next.body).base_offset, 2U) << "one row of sequences";
 }
 
+// Promise: schedule.cancel
 TEST_F(schedule_test, cancelled_is_what_is_still_to_come_and_each_counts_once) {
     schedule("a", 1s);
     schedule("b", 2s);
@@ -348,6 +354,7 @@ TEST_F(schedule_test, the_topic_tells_how_much_is_scheduled) {
 }
 
 // The memory they need is tested with the book alone.
+// Promise: schedule.memory
 TEST_F(schedule_test, more_than_memory_holds_come_in_order) {
     constexpr std::uint32_t count = 3000;
     static_assert(count > schedule_book::count_max);
@@ -463,8 +470,8 @@ TEST_F(schedule_test, reads_that_fail_are_tried_again_and_warned_of) {
     h.store.failing = true;
     h.pass(10s);
     EXPECT_THAT(in_log(), IsEmpty());
-    EXPECT_THAT(h.state.warnings(), Contains(AllOf(HasSubstr("scheduled for topic orders"),
-                                                   HasSubstr("the test says so"))));
+    EXPECT_THAT(h.state.warnings(h.now), Contains(AllOf(HasSubstr("scheduled for topic orders"),
+                                                        HasSubstr("the test says so"))));
     EXPECT_EQ(h.ask_refused(h.admin, codec::schedule_list{.topic = "orders"}).code,
               error_code::storage_failed);
     EXPECT_EQ(h.ask_refused(h.admin, codec::schedule_cancel{.topic = "orders", .ids = {1}}).code,
@@ -472,7 +479,7 @@ TEST_F(schedule_test, reads_that_fail_are_tried_again_and_warned_of) {
     h.store.failing = false;
     h.pass(2s);
     EXPECT_THAT(in_log(), ElementsAre("x"));
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 TEST_F(schedule_test, a_read_that_succeeds_ends_the_warning_though_more_is_to_be_read_later) {
@@ -481,10 +488,10 @@ TEST_F(schedule_test, a_read_that_succeeds_ends_the_warning_though_more_is_to_be
     h.restart();
     h.store.failing = true;
     h.pass(1ms);
-    EXPECT_THAT(h.state.warnings(), SizeIs(1));
+    EXPECT_THAT(h.state.warnings(h.now), SizeIs(1));
     h.store.failing = false;
     h.pass(2s);
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 TEST_F(schedule_test, nothing_left_to_be_read_ends_the_warning) {
@@ -494,9 +501,9 @@ TEST_F(schedule_test, nothing_left_to_be_read_ends_the_warning) {
     h.pass(1ms);
     h.store.failing = false;
     EXPECT_EQ(cancel({1}), 1U);
-    EXPECT_THAT(h.state.warnings(), SizeIs(1));
+    EXPECT_THAT(h.state.warnings(h.now), SizeIs(1));
     h.pass(2s);
-    EXPECT_THAT(h.state.warnings(), IsEmpty());
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
 }
 
 TEST_F(schedule_test, while_they_are_held_they_stay_scheduled) {
@@ -537,6 +544,7 @@ TEST_F(schedule_test, go_with_their_topic_also_while_a_fetch_is_on_its_way) {
     EXPECT_THAT(in_log(), ElementsAre("c"));
 }
 
+// Promise: schedule.clock
 TEST_F(schedule_test, a_clock_set_forward_brings_what_is_due_within_a_second) {
     schedule("x", 20s);
     h.now.wall += 30s;
@@ -544,6 +552,7 @@ TEST_F(schedule_test, a_clock_set_forward_brings_what_is_due_within_a_second) {
     EXPECT_THAT(in_log(), ElementsAre("x"));
 }
 
+// Promise: schedule.clock
 TEST_F(schedule_test, a_clock_set_back_neither_loses_nor_repeats) {
     schedule("a", 1s);
     schedule("b", 5s);

@@ -67,6 +67,7 @@ protected:
     std::vector<received> got;
 };
 
+// Promise: dead.filter
 TEST_F(selection_test, lists_the_dead_messages_a_filter_takes) {
     all_dead();
     EXPECT_THAT(dead(""), SizeIs(6));
@@ -79,6 +80,7 @@ TEST_F(selection_test, lists_the_dead_messages_a_filter_takes) {
     EXPECT_THAT(dead("key = 'b' and size >= 3"), ElementsAre(3, 5)) << "from the store as well";
 }
 
+// Promise: filter.mistakes
 TEST_F(selection_test, says_where_a_filter_is_wrong) {
     const auto refused =
         h.ask_refused(h.admin, codec::dead_redrive{.queue = "t/q", .filter = "key = 'a' und"});
@@ -89,6 +91,7 @@ TEST_F(selection_test, says_where_a_filter_is_wrong) {
     EXPECT_EQ(h.queue_info("t/q").ready, 6U);
 }
 
+// Promise: dead.filter
 TEST_F(selection_test, redrives_and_purges_dead_messages) {
     all_dead();
     const codec::dead_redrive some{.queue = "t/q", .filter = "reason = 'no such card'"};
@@ -112,6 +115,7 @@ TEST_F(selection_test, a_limit_ends_a_slice) {
     EXPECT_EQ(count(codec::dead_purge{.queue = "t/q", .limit = 1}), 4U);
 }
 
+// Promise: filter.everywhere
 TEST_F(selection_test, purges_ready_messages_a_filter_takes) {
     EXPECT_EQ(count(codec::queue_purge{.queue = "t/q", .dry_run = true, .filter = "key = 'a'"}),
               3U);
@@ -131,6 +135,7 @@ TEST_F(selection_test, purges_a_range) {
     EXPECT_EQ(count(codec::queue_purge{.queue = "t/q", .limit = 1}), 4U);
 }
 
+// Promise: replay.purge
 TEST_F(selection_test, leaves_leased_and_dead_messages_alone) {
     take_all();
     h.settle(one, q, settle_action::release, {run_of(got[0])});
@@ -235,6 +240,7 @@ TEST(selection, a_keyed_queue_goes_on_behind_what_was_purged) {
 }
 
 // Records of 1 MiB: a slice loads a few of them at once.
+// Promise: dead.slices
 TEST(selection, a_slice_loads_a_bounded_number_of_bytes) {
     harness h({.cache_bytes_max = 1});
     h.make_queue("t/q");

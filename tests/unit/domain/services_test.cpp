@@ -114,6 +114,7 @@ struct services_test : testing::Test {
     std::string text;
 };
 
+// Promise: service.one_answer
 TEST_F(services_test, a_request_reaches_the_responder_and_its_reply_whoever_asked) {
     serve(one);
     const auto request = ask("apples?", 7s);
@@ -136,6 +137,7 @@ TEST_F(services_test, a_request_reaches_the_responder_and_its_reply_whoever_aske
     EXPECT_EQ(h.state.counters().replied_requests, 1U);
 }
 
+// Promise: service.at_once
 TEST_F(services_test, where_nobody_answers_that_is_said_at_once) {
     EXPECT_EQ(outcome(ask("a")), "no_responder");
     EXPECT_THAT(text, HasSubstr("service prices"));
@@ -145,6 +147,7 @@ TEST_F(services_test, where_nobody_answers_that_is_said_at_once) {
     EXPECT_EQ(h.state.counters().refused_requests, 3U);
 }
 
+// Promise: service.share
 TEST_F(services_test, fewest_in_progress_first_then_the_longest_idle) {
     serve(one, 10);
     serve(two, 10);
@@ -197,6 +200,7 @@ TEST_F(services_test, the_bytes_in_progress_are_bounded_but_for_one_request) {
     EXPECT_THAT(payloads(one), ElementsAre("small"));
 }
 
+// Promise: service.deadline
 TEST_F(services_test, at_the_deadline_whoever_asked_is_told_and_the_responder_has_room) {
     serve(one);
     const auto first = ask("a", 1s);
@@ -239,6 +243,7 @@ TEST_F(services_test, a_request_whose_time_is_over_when_the_engine_sees_it_is_no
         ElementsAre("prices: 1 responders, 0 in progress, 0 waiting, 0 answered, 1 failed"));
 }
 
+// Promise: service.at_once
 TEST_F(services_test, a_vanished_responder_is_told_at_once) {
     serve(one, 2);
     const auto first = ask("a");
@@ -305,6 +310,7 @@ TEST_F(services_test, only_who_got_a_request_may_reply_to_it) {
     EXPECT_EQ(outcome(request), "A by one@host:2");
 }
 
+// Promise: service.nothing_left
 TEST_F(services_test, what_a_vanished_requester_asked_for_is_dropped) {
     serve(one);
     ask("a");
@@ -389,6 +395,7 @@ TEST_F(services_test, drained_responders_get_nothing_new_and_may_still_reply) {
     EXPECT_TRUE(told());
 }
 
+// Promise: service.bounds
 TEST_F(services_test, the_line_of_a_service_is_bounded) {
     serve(one);
     ask("in progress");
@@ -480,6 +487,7 @@ TEST_F(services_test, services_are_listed_in_pages) {
     EXPECT_THAT(page.items, SizeIs(1));
 }
 
+// Promise: service.nothing_left
 TEST_F(services_test, nothing_outlives_a_restart) {
     serve(one);
     ask("a");

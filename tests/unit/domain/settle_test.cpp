@@ -38,6 +38,7 @@ TEST_F(settle_test, delivers_what_is_published_and_an_ack_makes_it_done) {
     EXPECT_EQ(h.state_of("orders", 1).state, message_state::done);
 }
 
+// Promise: retry.delay
 TEST_F(settle_test, nack_retries_after_its_delay_with_the_next_attempt) {
     h.publish("orders", {"a"});
     const auto first = h.deliveries(consumer);
@@ -58,6 +59,7 @@ TEST_F(settle_test, nack_retries_after_its_delay_with_the_next_attempt) {
     EXPECT_EQ(h.queue_info("orders/billing").done, 1U);
 }
 
+// Promise: dead.attempts
 TEST_F(settle_test, reject_makes_dead_at_once) {
     h.publish("orders", {"a"});
     h.settle(consumer, queue, settle_action::reject, runs_of(h.deliveries(consumer)),
@@ -82,6 +84,7 @@ TEST_F(settle_test, nobody_is_said_to_have_expired_or_lost_a_lease) {
                 HasSubstr("attempt 1 of 16 expired 0 ms ago at brokerctl@laptop:812; due in "));
 }
 
+// Promise: dead.attempts
 TEST_F(settle_test, attempts_used_up_make_dead) {
     h.make_queue("few/q", {.attempts = 2, .backoff = 0s});
     const auto q = h.attach(consumer, "few/q", 10, {}, consumer_id{2}).queue;
@@ -94,6 +97,7 @@ TEST_F(settle_test, attempts_used_up_make_dead) {
     EXPECT_THAT(h.state_of("few", 0).history, SizeIs(2));
 }
 
+// Promise: delivery.no_attempt
 TEST_F(settle_test, release_is_no_attempt) {
     h.publish("orders", {"a", "b"});
     const auto got = h.deliveries(consumer);
@@ -106,6 +110,7 @@ TEST_F(settle_test, release_is_no_attempt) {
         << "the released lease is gone";
 }
 
+// Promise: delivery.lease
 TEST_F(settle_test, extend_moves_the_deadline) {
     h.publish("orders", {"a"});
     const auto got = h.deliveries(consumer);
@@ -146,6 +151,7 @@ TEST_F(settle_test, an_unconfirmed_ack_is_answered_by_nothing_and_is_not_urgent)
     EXPECT_EQ(h.queue_info("orders/billing").done, 1U);
 }
 
+// Promise: dedup.outcome
 TEST_F(settle_test, a_resent_settle_has_the_first_outcome) {
     h.publish("orders", {"a", "b"});
     const auto got = h.deliveries(consumer);

@@ -92,6 +92,7 @@ struct sift_backlog_test : sift_test {
 
 // ---- as it is appended ----
 
+// Promise: filter.queue
 TEST_F(sift_test, what_is_not_for_a_queue_is_done_in_the_same_commit) {
     make(only_a);
     publish({"a", "b", "a", "b", "b"});
@@ -105,6 +106,7 @@ TEST_F(sift_test, what_is_not_for_a_queue_is_done_in_the_same_commit) {
     EXPECT_THAT(given_to_new_one(), ElementsAre(0, 2));
 }
 
+// Promise: filter.queue
 TEST_F(sift_test, other_queues_are_not_concerned) {
     make(only_a);
     h.make_queue("t/all");
@@ -147,6 +149,7 @@ TEST_F(sift_test, waits_for_no_key_in_ordered_queues) {
 
 // ---- the end ----
 
+// Promise: replay.start
 TEST_F(sift_test, ends_where_it_is_told) {
     make({.until = 3});
     publish({"", "", "", "", ""});
@@ -167,6 +170,7 @@ TEST_F(sift_backlog_test, an_end_in_the_log_reads_nothing) {
     EXPECT_EQ(info().ready, 2U);
 }
 
+// Promise: replay.window
 TEST_F(sift_backlog_test, replays_a_part_of_the_log) {
     publish_singly({"a", "b", "a", "b", "a", "a"});
     make({.filter = "key = 'a'", .until = 5}, {position_kind::offset, 1});
@@ -185,6 +189,7 @@ TEST_F(sift_backlog_test, is_looked_at_without_a_consumer) {
     EXPECT_EQ(info().done, 2U);
 }
 
+// Promise: filter.change
 TEST_F(sift_backlog_test, is_never_given_out_before_it_was_looked_at) {
     publish({"b", "b", "a", "b", "a"});
     publish_singly({"b", "a"});
@@ -282,6 +287,7 @@ TEST_F(sift_test, a_seek_asks_for_what_was_retrying_too) {
 
 // ---- changes ----
 
+// Promise: filter.change
 TEST_F(sift_test, a_new_filter_asks_for_what_is_ready) {
     make({});
     publish({"b", "a", "b", "a"});
@@ -290,6 +296,7 @@ TEST_F(sift_test, a_new_filter_asks_for_what_is_ready) {
     EXPECT_EQ(info().done, 2U);
 }
 
+// Promise: filter.change
 TEST_F(sift_test, what_was_given_out_before_a_new_filter_stays) {
     make({});
     publish({"b"});

@@ -22,6 +22,7 @@ struct temporary_test : testing::Test {
     harness h;
 };
 
+// Promise: replay.temporary
 TEST_F(temporary_test, goes_when_no_consumer_came_for_so_long) {
     h.publish("t", {"a", "b"});
     h.pass(9s);
@@ -34,6 +35,7 @@ TEST_F(temporary_test, goes_when_no_consumer_came_for_so_long) {
     EXPECT_FALSE(exists()) << "durably";
 }
 
+// Promise: replay.temporary
 TEST_F(temporary_test, stays_while_it_has_one_and_counts_anew_when_the_last_has_gone) {
     const auto first = h.connect();
     const auto second = h.connect();
@@ -102,6 +104,7 @@ TEST_F(temporary_test, who_makes_sure_that_it_exists_or_attaches_has_the_whole_t
     EXPECT_FALSE(exists());
 }
 
+// Promise: replay.temporary
 TEST(temporary, clients_have_some_time_to_come_back_after_a_start) {
     harness h;
     h.make_queue("t/q", {.expires = 1s});

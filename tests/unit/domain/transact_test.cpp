@@ -79,6 +79,7 @@ struct transact_test : testing::Test {
     std::vector<received> from_other;
 };
 
+// Promise: transaction.whole, transaction.parts
 TEST_F(transact_test, settles_and_publishes_in_one_commit) {
     const auto commits = h.gathering;
     const auto answer = h.ask<codec::transacted>(worker, both());
@@ -97,6 +98,7 @@ TEST_F(transact_test, settles_and_publishes_in_one_commit) {
 }
 
 // Everything before the commit is lost, whichever part of it.
+// Promise: transaction.whole
 TEST_F(transact_test, a_crash_before_the_commit_leaves_nothing_of_it) {
     h.state.apply(request{worker, 900, both()}, h.now, h.out);
     h.restart();
@@ -109,6 +111,7 @@ TEST_F(transact_test, a_crash_before_the_commit_leaves_nothing_of_it) {
     EXPECT_THAT(bases_of(answer), ElementsAre(0, 2));
 }
 
+// Promise: dedup.outcome
 TEST_F(transact_test, a_resend_has_the_first_outcome) {
     const auto first = h.ask<codec::transacted>(worker, both());
     h.publish("out", {"between"});
@@ -162,6 +165,7 @@ TEST_F(transact_test, sequences_that_are_forgotten_are_refused) {
     EXPECT_EQ(h.queue_info("in/work").leased, 3U);
 }
 
+// Promise: transaction.refused
 TEST_F(transact_test, one_lease_that_is_gone_refuses_all_of_it) {
     h.settle(worker, other, settle_action::ack, {run_of(from_other[1])});
     const auto refused = h.ask_refused(worker, both());
@@ -176,6 +180,7 @@ TEST_F(transact_test, one_lease_that_is_gone_refuses_all_of_it) {
     EXPECT_FALSE(h.ask<codec::transacted>(worker, rest).duplicate);
 }
 
+// Promise: transaction.refused
 TEST_F(transact_test, a_publish_that_is_refused_refuses_all_of_it) {
     transaction_request bad = both();
     bad.publishes.push_back(part("nowhere", {"1"}));
@@ -239,6 +244,7 @@ TEST_F(transact_test, what_it_cannot_mean_is_refused) {
     expect_untouched();
 }
 
+// Promise: transaction.parts
 TEST_F(transact_test, schedules_and_rejects) {
     const auto answer = h.ask<codec::transacted>(
         worker,

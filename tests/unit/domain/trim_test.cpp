@@ -19,6 +19,7 @@ struct trim_test : testing::Test {
     harness h;
 };
 
+// Promise: durability.unconsumed
 TEST_F(trim_test, follows_the_slowest_queue) {
     make("t/a");
     make("t/b");
@@ -40,6 +41,7 @@ TEST_F(trim_test, follows_the_slowest_queue) {
     EXPECT_EQ(h.explain("t/a", 0), "done, removed");
 }
 
+// Promise: durability.unconsumed
 TEST_F(trim_test, a_topic_without_queues_keeps_everything) {
     h.ask<codec::topic_created>(h.admin, codec::topic_create{.topic = "t"});
     h.publish("t", {"x"});
@@ -64,6 +66,7 @@ TEST_F(trim_test, keep_done_keeps_no_longer_when_nothing_else_happens) {
     EXPECT_EQ(h.topic_info("t").first_offset, 2U);
 }
 
+// Promise: durability.unconsumed
 TEST_F(trim_test, keep_done_keeps_messages_readable) {
     make("t/q", 60s);
     const auto one = h.connect();
@@ -140,6 +143,7 @@ TEST_F(trim_test, an_empty_topic_has_no_bytes) {
     EXPECT_LT(h.topic_info("t").bytes, 200U);
 }
 
+// Promise: dead.kept
 TEST_F(trim_test, exceptions_are_copied_before_it_passes_them) {
     make("t/q");
     const auto one = h.connect();

@@ -29,6 +29,7 @@ TEST_F(engine_core_test, nothing_is_taken_before_the_epoch_is_durable) {
     EXPECT_EQ(core().epoch(), broker_epoch{1});
 }
 
+// Promise: durability.disk
 TEST_F(engine_core_test, an_answer_leaves_only_when_its_commit_is_durable) {
     start();
     make_queue();
@@ -73,6 +74,7 @@ TEST_F(engine_core_test, the_next_commit_gathers_while_one_runs) {
     EXPECT_THAT(answered<domain::publish_accepted>(), SizeIs(9));
 }
 
+// Promise: durability.seen
 TEST_F(engine_core_test, deliveries_wait_for_the_commit_of_their_messages) {
     start();
     make_queue();
@@ -133,6 +135,7 @@ TEST_F(engine_core_test, a_turn_without_changes_commits_nothing) {
     EXPECT_EQ(commits.started, before);
 }
 
+// Promise: durability.ack
 TEST_F(engine_core_test, plain_acks_are_synced_with_the_next_commit_or_after_100_ms) {
     start();
     make_queue();
@@ -181,6 +184,7 @@ TEST_F(engine_core_test, what_falls_due_stays_scheduled_at_a_stop) {
     EXPECT_EQ(listed->items.at(0).next_offset, 0U);
 }
 
+// Promise: durability.fail_stop
 TEST_F(engine_core_test, an_unknown_outcome_stops_everything) {
     start();
     make_queue();
@@ -206,6 +210,7 @@ TEST_F(engine_core_test, a_failure_of_the_store_in_the_background_stops_everythi
     EXPECT_THAT(fatal[0], HasSubstr("compaction failed"));
 }
 
+// Promise: durability.full_disk
 TEST_F(engine_core_test, publishes_are_refused_while_the_disk_is_nearly_full) {
     start();
     make_queue();
@@ -408,6 +413,7 @@ TEST_F(engine_core_test, a_read_that_finds_the_pool_full_is_answered) {
     EXPECT_EQ(core().statistics().fetches_refused, 1U);
 }
 
+// Promise: explain.health
 TEST_F(engine_core_test, health_forces_a_commit_and_waits_for_it) {
     start();
     std::optional<health_state> state;
@@ -422,6 +428,7 @@ TEST_F(engine_core_test, health_forces_a_commit_and_waits_for_it) {
     EXPECT_THAT(state->warnings, IsEmpty());
 }
 
+// Promise: explain.health
 TEST_F(engine_core_test, health_wants_a_commit_that_started_after_it) {
     start();
     make_queue();
@@ -437,6 +444,7 @@ TEST_F(engine_core_test, health_wants_a_commit_that_started_after_it) {
     EXPECT_TRUE(state && state->writable);
 }
 
+// Promise: explain.health
 TEST_F(engine_core_test, health_fails_when_a_commit_does_not_come_back) {
     start();
     std::optional<health_state> state;

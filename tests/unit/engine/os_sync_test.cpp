@@ -105,6 +105,7 @@ TEST_F(os_sync_test, a_commit_that_reserves_is_synced) {
     EXPECT_EQ(store.unsynced_commits(), 0U);
 }
 
+// Promise: os.interval
 TEST_F(os_sync_test, what_was_applied_is_synced_within_the_interval) {
     make_topics();
     publish(10);
@@ -131,6 +132,7 @@ TEST_F(os_sync_test, what_was_applied_is_synced_within_the_interval) {
     EXPECT_TRUE(core().idle());
 }
 
+// Promise: os.interval
 TEST_F(os_sync_test, under_load_some_commit_is_synced_in_each_interval) {
     make_topics();
     int synced = 0;
@@ -164,6 +166,7 @@ TEST_F(os_sync_test, a_neighbour_that_needs_a_sync_has_it_and_all_before_too) {
     EXPECT_EQ(commits.started, before) << "all is synced";
 }
 
+// Promise: os.others
 TEST_F(os_sync_test, others_wait_for_the_sync_while_commits_pass_them) {
     make_topics();
     publish_unsynced(10);
@@ -268,6 +271,7 @@ TEST_F(os_sync_test, health_is_proven_by_a_sync) {
     EXPECT_TRUE(state && state->writable);
 }
 
+// Promise: os.offsets
 TEST_F(os_sync_test, after_a_power_cut_no_offset_is_used_again) {
     make_topics();
     publish_unsynced(10);

@@ -49,6 +49,7 @@ TEST(filter_limits, terms) {
               fmt::format("column {}: more than 64 comparisons", beyond.size() - 6));
 }
 
+// Promise: filter.bounds
 TEST(filter_limits, depth) {
     const auto nested = [](std::size_t depth) {
         return repeated("(", depth) + "has key" + repeated(")", depth);
@@ -77,6 +78,7 @@ TEST(filter_limits, items_of_a_list) {
               fmt::format("column {}: more than 256 values in a list", beyond.size() - 1));
 }
 
+// Promise: filter.bounds
 TEST(filter_limits, what_is_slow_elsewhere_is_quick) {
     sample of;
     // A search that steps back would take this pattern a million times through the value.

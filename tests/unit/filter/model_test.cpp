@@ -11,6 +11,7 @@ constexpr int filters_checked = 3000;
 constexpr int messages_per_filter = 20;
 constexpr int depth = 3;
 
+// Promise: filter.language
 TEST(filter_model, random_filters_match_as_the_model_does) {
     base::random random(20260301);
     int matched = 0;

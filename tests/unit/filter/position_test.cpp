@@ -17,6 +17,7 @@ TEST(filter_position, columns_count_characters) {
     EXPECT_EQ(column_of("\xff\xff", 2), 3U);
 }
 
+// Promise: filter.mistakes
 TEST(filter_position, caret) {
     const std::string text = "key = 'a' und state = dead";
     EXPECT_EQ(caret_lines(text, error_of(text)),

@@ -71,6 +71,7 @@ INSTANTIATE_TEST_SUITE_P(
                               error_code::invalid_argument}),
     [](const auto& each) { return each.param.name; });
 
+// Promise: limits.handshake
 TEST_F(handshake, anything_but_a_hello_is_refused) {
     receive(9, codec::ping{});
     EXPECT_EQ(take_one<codec::error>(9).code, error_code::unexpected);
@@ -87,6 +88,7 @@ TEST_F(handshake, garbage_is_refused) {
     EXPECT_TRUE(take().empty());
 }
 
+// Promise: limits.handshake
 TEST_F(handshake, a_hello_beyond_4_kib_is_refused_by_its_header_alone) {
     byte_buffer header(codec::frame_header_bytes);
     codec::store_frame_header(header.data(), 1, 1, limits::hello_bytes_max + 1);
@@ -95,6 +97,7 @@ TEST_F(handshake, a_hello_beyond_4_kib_is_refused_by_its_header_alone) {
     EXPECT_TRUE(machine().closing());
 }
 
+// Promise: limits.handshake
 TEST_F(handshake, must_come_in_time) {
     EXPECT_EQ(tick(), now.mono + limits::handshake_default);
     pass(limits::handshake_default - 1us);

@@ -33,6 +33,7 @@ void send_raw(byte_buffer& to, std::uint8_t type, std::uint8_t flags, std::uint3
     }
 }
 
+// Promise: limits.unknown
 TEST_F(open_session, an_unknown_type_is_refused_and_the_connection_lives) {
     byte_buffer bytes;
     send_raw(bytes, 250, 0, 3);
@@ -118,6 +119,7 @@ TEST_F(open_session, settle_is_bounded_and_its_reason_is_text) {
     EXPECT_TRUE(commands.empty());
 }
 
+// Promise: limits.silence
 TEST_F(open_session, silence_is_answered_by_a_ping_and_then_by_the_end) {
     EXPECT_EQ(tick(), now.mono + settings.heartbeat);
     pass(settings.heartbeat);
@@ -151,6 +153,7 @@ TEST_F(open_session, a_client_that_only_sends_still_hears_from_us) {
     EXPECT_THAT(take(), SizeIs(2)) << "a ping every 15 s";
 }
 
+// Promise: limits.silence
 TEST_F(open_session, a_frame_must_complete_in_time) {
     byte_buffer bytes;
     codec::encode_publish(bytes, 1, "t", batch_of(1, 256 * limits::kib));
@@ -447,6 +450,7 @@ TEST_F(open_session, draining_asks_nothing_after_a_goodbye) {
     EXPECT_TRUE(commands.empty());
 }
 
+// Promise: limits.unanswered
 TEST_F(open_session, a_full_outbox_holds_outputs_back_and_stops_reading) {
     pending = limits::outbox_bytes_max + 1;
     output(1, codec::counted{.messages = 1});

@@ -297,6 +297,7 @@ TEST(publish_window, has_no_more_room_than_publishes_were_in_flight_at_once) {
     EXPECT_TRUE(window.empty());
 }
 
+// Promise: limits.credit
 TEST_F(publishing, a_credit_overrun_closes_the_connection) {
     std::uint32_t request = 0;
     while (!machine().closing() && request < 20'000) {
@@ -308,6 +309,7 @@ TEST_F(publishing, a_credit_overrun_closes_the_connection) {
     EXPECT_EQ(request, settings.credit_messages + 1);
 }
 
+// Promise: limits.connections
 TEST(connection_limits, each_bound_holds_at_the_limit_and_one_beyond) {
     connection_limits limits({.total = 4, .per_ip = 3, .handshakes = 2, .handshakes_per_ip = 1});
     const auto refused = [&](const char* ip, const char* option) {

@@ -188,6 +188,7 @@ TEST_F(transacting, one_with_nothing_in_it_is_refused) {
     expect_bad({.producer = producer_id{5}, .first_sequence = 1}, "neither publishes nor settles");
 }
 
+// Promise: transaction.bounds
 TEST_F(transacting, as_many_parts_as_may_be_pass_and_one_more_is_refused) {
     auto message = valid();
     message.publishes.assign(limits::transaction_parts_max, publish_of(one_));

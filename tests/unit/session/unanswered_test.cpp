@@ -35,6 +35,7 @@ constexpr std::uint32_t large = limits::read_bytes_max;
 // Reads that may be unanswered: the last one goes beyond the limit.
 constexpr std::size_t reads_max = limits::outbox_bytes_max / limits::frame_bytes_default + 1;
 
+// Promise: limits.unanswered
 TEST_F(unanswered_session, pipelined_reads_are_bounded_by_the_bytes_of_their_answers) {
     byte_buffer many;
     for (std::uint32_t id = 1; id <= 500; ++id) {

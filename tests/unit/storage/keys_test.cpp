@@ -67,6 +67,10 @@ TEST(keys, have_these_bytes) {
                       "00000102030405060708170000000000000000");
     expect_round_trip(meta_key{some_topic, meta_kind::skipped, {}},
                       "00000102030405060708180000000000000000");
+    expect_round_trip(meta_key{some_topic, meta_kind::log_marks, {}},
+                      "00000102030405060708190000000000000000");
+    expect_round_trip(meta_key{some_topic, meta_kind::drops, {}},
+                      "000001020304050607081a0000000000000000");
     expect_round_trip(meta_key::of_pattern(pattern_id{0x21}),
                       "000000000000000000001b0000000000000021");
 }

@@ -92,6 +92,11 @@ void random_workload::append(topic_facts& topic, std::vector<domain::mutation>& 
     }
     batch.emplace_back(
         domain::appended{make_chunk_with_ttls(topic.id, base, {ttls}, at(clock_us_), bytes)});
+    if (base % 5 == 2) {
+        topic.marks.push_back({base, topic.marks.size() * 1000, at(clock_us_)});
+        std::erase_if(topic.marks, [&](const auto& mark) { return mark.offset < topic.trim; });
+        batch.emplace_back(domain::log_marked{topic.id, topic.marks});
+    }
     topic.next += count;
     if (ttls.front()) {
         topic.expiring[topic.next - 1] = {at(clock_us_) + std::chrono::milliseconds(*ttls.front()),
@@ -219,6 +224,11 @@ void random_workload::produce(topic_facts& topic, std::vector<domain::mutation>&
             topic.id, at(clock_us_ / 2), {{at(clock_us_), topic.next}}});
         batch.emplace_back(domain::offsets_reserved{topic.id, topic.next + 100});
         batch.emplace_back(domain::offsets_skipped{topic.id, {{topic.next, 10}}});
+        batch.emplace_back(domain::messages_dropped{topic.id,
+                                                    topic.next,
+                                                    topic.next * 100,
+                                                    at(clock_us_),
+                                                    {{topic.queues.front().id, topic.next / 2}}});
     }
 }
 

@@ -56,6 +56,7 @@ private:
         std::map<std::uint64_t, schedule_facts> schedules;
         domain::schedule_totals scheduled;
         std::map<offset_t, expiry_facts> expiring;  // by last offset
+        std::vector<domain::log_mark> marks;
     };
 
     void add_one(std::vector<domain::mutation>& batch);

@@ -104,6 +104,7 @@ TEST_F(recovery, after_a_kill_everything_is_there) {
     EXPECT_EQ(messages(), 100U);
 }
 
+// Promise: durability.loss_is_refused
 TEST_F(recovery, a_truncated_log_is_refused_when_synced_commits_are_missing) {
     fill(100, true);
     fs::resize_file(wal(), fs::file_size(wal()) / 2);
@@ -112,6 +113,7 @@ TEST_F(recovery, a_truncated_log_is_refused_when_synced_commits_are_missing) {
     EXPECT_THAT(text, HasSubstr("acknowledged messages are missing; the log file"));
 }
 
+// Promise: durability.loss_is_refused
 TEST_F(recovery, a_removed_log_is_refused) {
     fill(100, true);
     fs::remove(wal());
@@ -160,6 +162,7 @@ TEST_F(recovery, default_wal_recovery_would_lose_it_silently) {
     EXPECT_LT(messages(), 100U);
 }
 
+// Promise: durability.damage
 TEST_F(recovery, every_place_of_damage_in_the_log_is_found_or_harmless) {
     fill(40, true);
     const auto path = wal();
@@ -209,6 +212,7 @@ TEST_F(recovery, a_removed_or_foreign_marker_is_refused) {
     EXPECT_EQ(messages(), 10U);
 }
 
+// Promise: durability.damage
 TEST_F(recovery, damaged_tables_and_manifests_are_found) {
     fill(50, true);
     (void)messages();  // everything is in tables now
@@ -275,12 +279,14 @@ protected:
     }
 };
 
+// Promise: durability.torn_tail
 TEST_F(unsynced_tail, that_is_torn_is_dropped) {
     const auto [path, synced] = fill_with_tail();
     fs::resize_file(path, synced + 30'000);
     EXPECT_EQ(messages(), 10U);
 }
 
+// Promise: durability.torn_tail
 TEST_F(unsynced_tail, with_a_lost_page_and_later_ones_there_is_dropped) {
     const auto [path, synced] = fill_with_tail();
     {

@@ -74,6 +74,7 @@ protected:
         std::make_shared<test::faulty_file_system>(directory_ / "attic");
 };
 
+// Promise: durability.fail_stop
 TEST_F(rocks_store_test, a_failed_sync_is_final_and_the_failed_commit_may_be_there) {
     {
         auto store = test::open_or_fail(options());
@@ -94,6 +95,7 @@ TEST_F(rocks_store_test, a_failed_sync_is_final_and_the_failed_commit_may_be_the
     EXPECT_LE(state->last_commit, commit_number{2});
 }
 
+// Promise: durability.full_disk
 TEST_F(rocks_store_test, says_when_the_reserve_is_reached_and_still_writes_what_was_taken) {
     auto limited = options();
     limited.disk_reserve_bytes = 1000;
@@ -227,6 +229,7 @@ void expect_space_given_back(store& of, bool sync) {
     EXPECT_TRUE(given_back()) << of.statistics().disk_bytes;
 }
 
+// Promise: durability.space
 TEST_F(rocks_store_test, gives_back_the_space_of_what_was_consumed) {
     expect_space_given_back(*test::open_or_fail(options()), true);
 }
@@ -321,6 +324,7 @@ TEST_F(rocks_store_test, the_last_trace_of_a_removed_topic_goes_with_its_chunks)
     EXPECT_FALSE(traced());
 }
 
+// Promise: durability.restart_is_bounded
 TEST_F(rocks_store_test, many_small_commits_are_flushed_to_bound_the_next_start) {
     auto bounded = options();
     bounded.wal_records_max = 50;
@@ -340,6 +344,7 @@ TEST_F(rocks_store_test, many_small_commits_are_flushed_to_bound_the_next_start)
 
 // As a killed brokerd that knew neither schedules nor times to live left it, its last commit in the
 // log only.
+// Promise: durability.earlier_data
 TEST_F(rocks_store_test, a_database_without_the_later_families_is_opened_and_gets_them) {
     const auto plain = test::small_options(directory_ / "data");
     {

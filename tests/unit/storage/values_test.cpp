@@ -94,6 +94,10 @@ void for_each_value(const Visit& visit) {
           domain::message_ids_forgotten{topic_id{1}, at(2), {{at(3), 900}, {at(5), 1000}}});
     visit("reserved", domain::offsets_reserved{topic_id{1}, 16384});
     visit("skipped", domain::offsets_skipped{topic_id{1}, {{812, 15572}, {20000, 5}}});
+    visit("log_marks",
+          domain::log_marked{topic_id{1}, {{812, 0, at(3)}, {900, std::uint64_t{1} << 20, at(5)}}});
+    visit("drops", domain::messages_dropped{
+                       topic_id{1}, 40, 5000, at(7), {{queue_id{2}, 40}, {queue_id{3}, 12}}});
     visit("pattern", domain::pattern_put{pattern_id{3}, "orders.*", "billing", queue_mode::keyed,
                                          takes_some, at(2)});
 }

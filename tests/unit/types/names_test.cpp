@@ -36,6 +36,7 @@ TEST(names, invalid_topic_names) {
     EXPECT_EQ(code_of(check_topic_name(std::string_view("a\0b", 3))), error_code::invalid_name);
 }
 
+// Promise: limits.names
 TEST(names, limits_at_the_limit_and_one_beyond) {
     EXPECT_TRUE(check_topic_name(std::string(limits::topic_name_bytes_max, 'a')));
     EXPECT_FALSE(check_topic_name(std::string(limits::topic_name_bytes_max + 1, 'a')));
