@@ -132,8 +132,8 @@ TEST_F(patterns_test, rules_that_may_mean_the_same_topic_have_one_mode) {
               error_code::pattern_exists);
     EXPECT_EQ(refused({.pattern = "orders.*/billing", .mode = queue_mode::single}).code,
               error_code::pattern_exists);
-    h.ask<codec::pattern_created>(
-        h.admin, codec::pattern_create{.pattern = "users.*/billing", .mode = queue_mode::single});
+    h.ask<codec::pattern_created>(h.admin, codec::pattern_create{.pattern = "users.*.app/billing",
+                                                                 .mode = queue_mode::single});
     // Of several the oldest one says the settings.
     create("*.eu/billing", {.attempts = 5});
     make_topic("orders.eu");
