@@ -1,9 +1,10 @@
 // The rules of message ids: which publishes are stored and which were there before.
 //
 // An id is remembered for the window of its topic, and no longer. While the broker runs that is by
-// monotonic time, from the wall time of its start on; a wall clock that is ahead of this at the next
-// start makes ids older by as much. So an id that was there before may be `fading`: either answer is
-// right.
+// monotonic time, from the wall time of its start on, or from the latest time stored. If the wall
+// time of the next start is ahead of this, or that of an append before it, as the wall clock was
+// set forward meanwhile, all ids are older by as much. So one that was there before may be
+// `fading`: either answer is right.
 #include <algorithm>
 #include <chrono>
 
@@ -113,8 +114,12 @@ void model::learn_id(model_topic& to, std::uint64_t content, bool is_scheduled,
 // Time has gone on.
 void model::age_ids() {
     const bool restarted = std::exchange(ids_restarted_, false);
+    wall_time begins = now_.wall;
     if (restarted) {
-        id_clock_ = now_.wall.time_since_epoch() - now_.mono.time_since_epoch();
+        for (const auto& [name, topic] : state.topics) {
+            begins = topic.appended.empty() ? begins : std::max(begins, topic.appended.back());
+        }
+        id_clock_ = begins.time_since_epoch() - now_.mono.time_since_epoch();
     }
     for (auto& [name, topic] : state.topics) {
         const duration_us window = topic.id_window;
@@ -124,7 +129,7 @@ void model::age_ids() {
                 each.old = true;
                 each.gone = false;  // that may have been in a commit that was lost
                 each.leapt = std::max<duration_us>(
-                    each.leapt, (now_.wall - each.born_clock) - (now_.mono - each.born));
+                    each.leapt, (begins - each.born_clock) - (now_.mono - each.born));
             }
             each.fading = each.fading || each.age_max(now_.mono) >= window;
             each.gone = each.gone || now_.mono - each.since > window;
