@@ -46,9 +46,10 @@ void take_up_late(core& c, turn& t, queue& q, consumer& one, const lease_run& ru
             ++offset;
             continue;
         }
-        const std::uint64_t count = offset >= q.owner.end         ? end - offset
-                                    : q.book.is_exception(offset) ? 1
-                                                                  : same_fate(q, offset, end);
+        const std::uint64_t count = offset >= q.owner.end ? end - offset
+                                    : q.book.is_exception(offset)
+                                        ? 1
+                                        : same_fate(q, offset, lease, end);
         append_run(gone, {offset, static_cast<std::uint32_t>(count), run.epoch, lease.counter});
         offset += count;
     }

@@ -82,7 +82,10 @@ std::vector<offset_t> unleased_exceptions(const queue& q, const std::vector<leas
     return found;
 }
 
-std::uint64_t same_fate(const queue& q, offset_t offset, offset_t end) {
+std::uint64_t same_fate(const queue& q, offset_t offset, lease_id lease, offset_t end) {
+    if (lease <= q.fence && lease.epoch == q.fence.epoch) {
+        end = std::min(end, offset + (q.fence.counter - lease.counter) + 1);
+    }
     offset_t stop =
         std::min(q.book.retrying().next_member(offset), q.book.dead().next_member(offset));
     if (q.order && offset < q.next) {

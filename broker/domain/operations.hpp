@@ -157,8 +157,10 @@ enum class late_lease : std::uint8_t {
 // The messages of `runs` with an exception that decides: to be known before judging. Ascending.
 [[nodiscard]] std::vector<offset_t> unleased_exceptions(const queue& q,
                                                         const std::vector<lease_run>& runs);
-// How many messages from `offset`, which has no exception, up to `end` share its fate.
-[[nodiscard]] std::uint64_t same_fate(const queue& q, offset_t offset, offset_t end);
+// How many messages from `offset`, which has no exception, up to `end` share its fate. Of them
+// `lease` and those that follow it are named: where the fence lies among these, fates part.
+[[nodiscard]] std::uint64_t same_fate(const queue& q, offset_t offset, lease_id lease,
+                                      offset_t end);
 // Takes a lease up again for `holder`; true if it held. Takes a `lost` attempt back.
 [[nodiscard]] bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset,
                            lease_id lease, const exception_state* known, mono_time deadline);

@@ -179,7 +179,7 @@ void settle_late_run(core& c, turn& t, queue& q, settlement& s, const lease_run&
     for (offset_t offset = run.first_offset; offset < known_end;) {
         const lease_id lease{run.epoch, run.first_lease + (offset - run.first_offset)};
         const bool excepted = q.book.is_exception(offset);
-        const std::uint64_t count = excepted ? 1 : same_fate(q, offset, known_end);
+        const std::uint64_t count = excepted ? 1 : same_fate(q, offset, lease, known_end);
         bool holds = false;
         if (excepted || s.what.action == settle_action::extend) {
             const auto known = newest_exception(q, exceptions, offset);
@@ -351,7 +351,7 @@ std::optional<offset_t> first_not_held(const core& c, const queue& q,
                     return run.first_offset;
                 }
                 part.count = static_cast<std::uint32_t>(std::min<std::uint64_t>(
-                    part.count, same_fate(q, run.first_offset,
+                    part.count, same_fate(q, run.first_offset, {run.epoch, run.first_lease},
                                           std::min(run.first_offset + part.count, q.owner.end))));
                 if (q.book.is_exception(run.first_offset)) {
                     part.count = 1;

@@ -329,22 +329,26 @@ domain::log_fetched memory_image::read_one(const domain::fetch_log& what) const 
     return result;
 }
 
+// Of a queue that is not stored yet, too, the log has the records.
 domain::exceptions_fetched memory_image::read_one(const domain::fetch_exceptions& what) const {
     domain::exceptions_fetched result;
-    const queue_image* const queue = find(what.topic, what.queue);
-    if (queue == nullptr) {
+    const topic_image* const topic = find(what.topic);
+    if (topic == nullptr) {
         return result;
     }
+    static const queue_image nothing;
+    const queue_image* const stored = find(what.topic, what.queue);
+    const queue_image& queue = stored != nullptr ? *stored : nothing;
     std::size_t kept_bytes = 0;
     for (const offset_t offset : what.offsets) {
         if (what.bytes_max > 0 && kept_bytes >= what.bytes_max) {
             result.looked_below = offset;
             break;
         }
-        const auto found = queue->exceptions.find(offset);
+        const auto found = queue.exceptions.find(offset);
         domain::exception_entry entry;
         entry.offset = offset;
-        entry.stored = found != queue->exceptions.end();
+        entry.stored = found != queue.exceptions.end();
         if (entry.stored) {
             entry.value = found->second;
         }
@@ -354,11 +358,11 @@ domain::exceptions_fetched memory_image::read_one(const domain::fetch_exceptions
             }
             continue;
         }
-        const auto kept = queue->kept.find(offset);
-        if (const auto chunk = find(what.topic)->chunk_with(offset)) {
+        const auto kept = queue.kept.find(offset);
+        if (const auto chunk = topic->chunk_with(offset)) {
             entry.append_time = chunk->append_time();
             entry.record = {chunk, chunk->record(offset)};
-        } else if (kept != queue->kept.end()) {
+        } else if (kept != queue.kept.end()) {
             const auto copy = std::make_shared<const std::string>(kept->second.record);
             entry.append_time = kept->second.append_time;
             entry.record = {copy, as_bytes(*copy)};

@@ -349,6 +349,20 @@ TYPED_TEST(store_conformance, a_record_comes_without_its_exception) {
     EXPECT_EQ(this->exceptions({3, 4}, false).entries.size(), 1U);
 }
 
+// So it is asked while the commit that makes a clone of a queue is on its way.
+TYPED_TEST(store_conformance, the_log_has_the_records_for_a_queue_that_is_not_stored_yet) {
+    this->commit({new_topic(orders, "orders")});
+    EXPECT_TRUE(this->exceptions({4}, true).entries.empty());
+    this->append(0, 10, at(5));
+    const auto found = this->exceptions({4, 20}, true);
+    ASSERT_EQ(found.entries.size(), 1U);
+    EXPECT_EQ(found.entries[0].offset, 4U);
+    EXPECT_FALSE(found.entries[0].stored);
+    EXPECT_EQ(found.entries[0].append_time, at(5));
+    EXPECT_FALSE(found.entries[0].record.view.empty());
+    EXPECT_TRUE(this->exceptions({4}, false).entries.empty());
+}
+
 TYPED_TEST(store_conformance, records_are_read_up_to_a_bound) {
     this->with_queue();
     for (offset_t offset = 0; offset < 6; ++offset) {

@@ -153,13 +153,16 @@ struct model_id {
     std::uint64_t value = 0;  // its offset, or the id of its schedule
     bool scheduled = false;
     mono_time born{};
-    wall_time born_wall{};
+    wall_time born_clock{};  // by the broker's clock for this, or before
+    duration_us leapt{0};    // that clock may be ahead of monotonic time by so much more since
     // Since when its time runs whatever the broker counts by: the clock of a start may stand where
     // it was when this came.
     mono_time since{};
     bool old = false;     // a start came in between
     bool fading = false;  // it may have been forgotten
     bool gone = false;    // it must have been
+
+    [[nodiscard]] duration_us age_max(mono_time now) const { return now - born + leapt; }
 };
 
 // Whether a message with an id was there before.
@@ -599,7 +602,8 @@ private:
     bool deaths_held_ = false;
     std::uint64_t sifted_at_once_ = 0;
     std::vector<const char*> id_marks_;
-    bool ids_restarted_ = false;
+    bool ids_restarted_ = true;
+    duration_us id_clock_{0};  // the broker's clock for ids is not behind monotonic time and this
     bool may_skip_ = false;
     std::vector<const char*> limit_marks_;
     queue_id administered_;

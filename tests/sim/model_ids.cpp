@@ -1,8 +1,10 @@
 // The rules of message ids: which publishes are stored and which were there before.
 //
 // An id is remembered for the window of its topic, and no longer. While the broker runs that is by
-// monotonic time; how much of it a start finds gone is up to the wall clock, so an id that was
-// there before may be `fading`: either answer is right.
+// monotonic time, from the wall time of its start on, or from the latest time stored. If the wall
+// time of the next start is ahead of this, or that of an append before it, as the wall clock was
+// set forward meanwhile, all ids are older by as much. So one that was there before may be
+// `fading`: either answer is right.
 #include <algorithm>
 #include <chrono>
 
@@ -104,7 +106,7 @@ void model::learn_id(model_topic& to, std::uint64_t content, bool is_scheduled,
     put.value = value;
     put.scheduled = is_scheduled;
     put.born = now_.mono;
-    put.born_wall = wall_;
+    put.born_clock = wall_time{now_.mono.time_since_epoch() + id_clock_};
     put.since = now_.mono;
     id_marks_.push_back(is_scheduled ? "schedule with an id" : "message with an id");
 }
@@ -112,6 +114,13 @@ void model::learn_id(model_topic& to, std::uint64_t content, bool is_scheduled,
 // Time has gone on.
 void model::age_ids() {
     const bool restarted = std::exchange(ids_restarted_, false);
+    wall_time begins = now_.wall;
+    if (restarted) {
+        for (const auto& [name, topic] : state.topics) {
+            begins = topic.appended.empty() ? begins : std::max(begins, topic.appended.back());
+        }
+        id_clock_ = begins.time_since_epoch() - now_.mono.time_since_epoch();
+    }
     for (auto& [name, topic] : state.topics) {
         const duration_us window = topic.id_window;
         for (auto& [id, each] : topic.ids) {
@@ -119,10 +128,10 @@ void model::age_ids() {
                 each.since = now_.mono;
                 each.old = true;
                 each.gone = false;  // that may have been in a commit that was lost
+                each.leapt = std::max<duration_us>(
+                    each.leapt, (begins - each.born_clock) - (now_.mono - each.born));
             }
-            const duration_us most = std::max<duration_us>(now_.mono - each.born,  //
-                                                           wall_ - each.born_wall);
-            each.fading = each.fading || most >= window;
+            each.fading = each.fading || each.age_max(now_.mono) >= window;
             each.gone = each.gone || now_.mono - each.since > window;
         }
     }
@@ -132,9 +141,7 @@ void model::id_window_changed(const std::string& topic, duration_us window) {
     auto& of = state.topics.at(topic);
     of.id_window = window;
     for (auto& [id, each] : of.ids) {
-        const duration_us most =
-            std::max<duration_us>(now_.mono - each.born, wall_ - each.born_wall);
-        each.fading = each.fading || most >= window;
+        each.fading = each.fading || each.age_max(now_.mono) >= window;
     }
 }
 

@@ -139,6 +139,26 @@ TEST_F(settle_test, what_is_not_held_is_named) {
     EXPECT_THAT(refused.text, HasSubstr("orders/billing@1"));
 }
 
+// One run may name leases from before and after a seek, of messages that share all else.
+TEST_F(settle_test, a_run_over_a_seek_is_judged_lease_by_lease) {
+    h.publish("orders", {"a", "b", "c", "d", "e", "f"});
+    ASSERT_THAT(h.deliveries(consumer), SizeIs(6));
+    h.ask<codec::counted>(h.admin, codec::queue_seek{.queue = "orders/billing", .to = {}});
+    const auto got = h.deliveries(consumer);
+    ASSERT_THAT(got, SizeIs(6));
+    ASSERT_EQ(got[0].lease.counter, 7U);
+    const lease_run from_before{2, 4, got[0].lease.epoch, 5};
+    const std::vector<lease_run> gone{{2, 2, got[0].lease.epoch, 5}};
+    h.restart();
+    const auto other = h.connect();
+    EXPECT_EQ(h.attach(other, "orders/billing", 0, {from_before}).gone, gone);
+    h.restart();
+    const auto settled = h.settle(h.connect(), queue, settle_action::ack, {from_before});
+    EXPECT_EQ(settled.accepted, 2U);
+    EXPECT_EQ(settled.gone, gone);
+    EXPECT_EQ(h.queue_info("orders/billing").done, 2U);
+}
+
 TEST_F(settle_test, an_unconfirmed_ack_is_answered_by_nothing_and_is_not_urgent) {
     h.publish("orders", {"a"});
     const auto got = h.deliveries(consumer);
