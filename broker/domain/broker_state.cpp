@@ -110,7 +110,8 @@ void look_at_timers(core& c, turn& t) {
         }
         expire_leases(c, t, *q);
         const mono_time next =
-            std::min({advance_schedule(c, t, *q), q->leases.earliest(), q->expires_at()});
+            std::min({advance_schedule(c, t, *q), q->leases.earliest(), q->ended.earliest(),
+                      q->expires_at()});
         // Never again in this very turn.
         c.arm(*q, std::max(next, t.now.mono + duration_us{1}));
         c.wake(*q);

@@ -114,8 +114,10 @@ void move_slice(core& c, turn& t, queue& q, const std::shared_ptr<pending_move>&
 // All leases end; below `position` everything is done, from there on ready, but for exceptions.
 void move_to(core& c, turn& t, queue& q, offset_t position) {
     q.fence = {c.epoch, q.next_lease - 1};
-    for (const lease_span& span : q.leases.take_all()) {
-        give_back_room(q, span);
+    for (lease_span& span : q.leases.take_all()) {
+        consumer& holder = *span.holder;
+        keep_room(q, std::move(span));
+        q.offer(holder);
     }
     q.returned.clear();
     q.ahead.clear();

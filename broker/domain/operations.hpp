@@ -112,6 +112,10 @@ void warn_of_groups(const core& c, std::vector<std::string>& warnings);
 // ---- leases.cpp: how a lease ends ----
 // The span has been taken out of the table; its holder gets the room back.
 void give_back_room(queue& q, const lease_span& span);
+// Of a lease that ended without its holder's doing: its room comes back when somebody settles it,
+// asks for it, or its time is over.
+void keep_room(queue& q, lease_span span);
+void forget_ended(core& c, queue& q, lease_run run);
 void ack_span(core& c, turn& t, queue& q, const lease_span& span);
 void release_span(core& c, turn& t, queue& q, lease_span span);
 // A failed lease: one attempt. `delay` < 0 = the queue's back-off.
@@ -324,6 +328,8 @@ struct pending_amount {
                                         std::uint64_t bytes);
 // Whether what is due may be appended now; a topic that drops the oldest takes everything.
 [[nodiscard]] bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes);
+// One may always be appended where nothing is pending.
+[[nodiscard]] bool has_room(const topic& of, const scheduled_batch& due);
 // What is due next, as far as memory knows, has to wait.
 [[nodiscard]] bool schedules_wait_for_room(const topic& of, wall_time now);
 // There is something for drop_excess to look at.

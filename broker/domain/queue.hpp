@@ -85,6 +85,7 @@ public:
     interval_set returned;  // leased before in this epoch, and ready again
     interval_set ahead;     // leased at or above next: taken up again after a restart
     lease_table leases;
+    lease_table ended;  // without their holder's doing: they hold nothing, and still take its room
     std::uint64_t next_lease = 1;
     read_window window;
     mono_time read_again{};  // after a failed read

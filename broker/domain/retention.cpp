@@ -96,12 +96,25 @@ std::string how_to_make_room(const topic& of) {
                      slowest->path(), of.name);
 }
 
-failure why_full(const topic& of) {
+// What is due and waits for room; it goes first, or those who publish would take each bit of room
+// that comes, and a large batch never find enough.
+const scheduled_batch* waits_first(const topic& of, wall_time now) {
+    const bool waits = of.scheduled && of.scheduled->waits_for_room;
+    const scheduled_batch* first = waits ? of.scheduled->first() : nullptr;
+    return first != nullptr && first->key.due <= now ? first : nullptr;
+}
+
+failure why_full(const topic& of, const scheduled_batch* waiting) {
     const pending_amount pending = pending_in(of);
+    const std::string before =
+        waiting == nullptr ? std::string()
+                           : fmt::format(", and what is scheduled and due goes first ({} of {} "
+                                         "bytes)",
+                                         human_count(waiting->messages, "message"), waiting->bytes);
     return {error_code::topic_full,
             fmt::format("topic {} is full ({}): it holds {} messages of {} bytes that its queues "
-                        "are not done with; {}",
-                        of.name, bounds_text(of.settings), pending.messages, pending.bytes,
+                        "are not done with{}; {}",
+                        of.name, bounds_text(of.settings), pending.messages, pending.bytes, before,
                         how_to_make_room(of))};
 }
 
@@ -112,7 +125,8 @@ bool trim_lags(const topic& of) {
     return of.dropped_below > of.trim;
 }
 
-// Leases of messages below `target` that never failed end, as if they were given back.
+// Leases of messages below `target` that never failed end, as if they were given back; but their
+// holders have them still, and get no room for others.
 void end_leases(core& c, queue& q, offset_t target) {
     const offset_t floor = std::min(q.book.floor(), target);
     const std::uint64_t open = target - floor - q.book.closed().count_in(floor, target);
@@ -121,9 +135,9 @@ void end_leases(core& c, queue& q, offset_t target) {
          run = q.next_ready_run(std::min(run->end(), target))) {
         ready += std::min(run->end(), target) - run->first;
     }
-    for (const lease_span& span : q.leases.take_below(target, open - ready)) {
-        give_back_room(q, span);
+    for (lease_span& span : q.leases.take_below(target, open - ready)) {
         end_in_flight(q, span.offsets());
+        keep_room(q, std::move(span));
         c.wake(q);
     }
 }
@@ -290,14 +304,20 @@ outcome<void> check_alone(const topic& of, std::uint64_t messages, std::uint64_t
 
 outcome<void> check_limits(core&, const turn& t, topic& of, std::uint64_t messages,
                            std::uint64_t bytes) {
-    if (!is_bounded(of.settings) || has_room(of, messages, bytes)) {
+    if (!is_bounded(of.settings)) {
+        return {};
+    }
+    const scheduled_batch* waiting = waits_first(of, t.wall);
+    if (waiting == nullptr
+            ? has_room(of, messages, bytes)
+            : has_room(of, messages + waiting->messages, bytes + waiting->bytes)) {
         return {};
     }
     if (auto alone = check_alone(of, messages, bytes); !alone) {
         return alone;
     }
     of.refused_at = t.now.mono;
-    return std::unexpected(why_full(of));
+    return std::unexpected(why_full(of, waiting));
 }
 
 bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes) {
@@ -305,10 +325,14 @@ bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes) {
            base::seeded_fault(base::fault::exceed_limits) || fits_besides(of, messages, bytes);
 }
 
+// One that is beyond bounds that were lowered since must not wait for ever, and all behind it.
+bool has_room(const topic& of, const scheduled_batch& due) {
+    return has_room(of, due.messages, due.bytes) || pending_in(of).messages == 0;
+}
+
 bool schedules_wait_for_room(const topic& of, wall_time now) {
     const scheduled_batch* first = of.scheduled ? of.scheduled->first() : nullptr;
-    return first != nullptr && first->key.due <= now &&
-           !has_room(of, first->messages, first->bytes);
+    return first != nullptr && first->key.due <= now && !has_room(of, *first);
 }
 
 offset_t fits_from(const topic& of) {

@@ -100,7 +100,7 @@ mono_time append_due(core& c, turn& t, topic& of, std::size_t bytes_max) {
         if (c.scheduled_bytes_appended >= commit_bytes_max || bytes >= bytes_max) {
             return t.now.mono + next_commit;
         }
-        if (!has_room(of, next->messages, next->bytes)) {
+        if (!has_room(of, *next)) {
             book.waits_for_room = true;
             return t.now.mono + look_again;
         }
@@ -233,6 +233,7 @@ void cancel_found(core& c, turn& t, asker who, topic& of, const std::vector<std:
             ++answer.messages;
         }
     }
+    look_for_room(c, t, of);  // what comes next may find more
     c.answer(t, who, book.last_change(), answer);
 }
 

@@ -93,18 +93,6 @@ TEST_F(retention_drop_test, leases_of_what_is_dropped_end) {
     EXPECT_EQ(queue().retrying, 2U);
 }
 
-TEST_F(retention_drop_test, a_holder_gets_room_for_what_is_newer) {
-    make(dropping(2));
-    const auto one = attach("q", 1);
-    publish(2);
-    EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(0));
-    publish(1);
-    EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(1));
-    publish(1);
-    EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(2));
-    EXPECT_EQ(topic().dropped, 2U);
-}
-
 TEST_F(retention_drop_test, what_was_given_back_is_dropped_like_the_rest) {
     make(dropping(3));
     const auto one = attach();
