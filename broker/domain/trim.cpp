@@ -10,6 +10,7 @@
 // a start ends the keeping sooner, one set back makes nothing wait longer than keep_done from then
 // on.
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -49,12 +50,14 @@ void note_done(core& c, turn& t, const topic& of) {
     c.emit(t, std::move(durable), false);
 }
 
-// What is beyond keep_done_bytes.
+// What is beyond keep_done_bytes, which may be as large as a number can be.
 offset_t kept_enough(const topic& of, offset_t candidate) {
     const std::uint64_t keep = of.settings.keep_done_bytes;
-    return keep == 0
-               ? of.trim
-               : std::min(candidate, of.marks.last_bytes(keep + of.marks.bytes_from(candidate)));
+    const std::uint64_t behind = of.marks.bytes_from(candidate);
+    if (keep == 0 || keep > std::numeric_limits<std::uint64_t>::max() - behind) {
+        return of.trim;
+    }
+    return std::min(candidate, of.marks.last_bytes(keep + behind));
 }
 
 // Remembers where the queues are and returns where they were keep_done ago, or what is more than

@@ -26,6 +26,19 @@ struct retention_age_test : retention_fixture {
 
 // ---- keep_done_bytes ----
 
+TEST_F(retention_age_test, as_many_bytes_as_a_number_can_be_keep_everything) {
+    make({.keep_done_bytes = ~std::uint64_t{0}}, {"q", "slow"});
+    const auto one = attach();
+    const auto two = attach("slow");
+    publish(3);
+    settle(one, h.deliveries(one));
+    auto got = h.deliveries(two);
+    got.pop_back();
+    settle(two, got, settle_action::ack, "slow");
+    h.pass(1h);
+    EXPECT_EQ(topic().first_offset, 0U);
+}
+
 TEST_F(retention_age_test, what_is_done_is_kept_up_to_so_many_bytes) {
     make({.keep_done_bytes = 10 * bytes_of(payload)});
     const auto one = attach();
