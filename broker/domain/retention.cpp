@@ -193,9 +193,14 @@ void count_in_queue(topic& of, queue_id id, std::uint64_t messages) {
     }
 }
 
-// Of the topic as a whole: each message once, however many queues were not done with it.
-
-void count_drops(core& c, const turn& t, topic& of, const interval_set& dropped) {
+// Of the topic as a whole: each message once, however many queues were not done with it, and when
+// it is dropped in the first of them. Another one may drop it later, as one that is being moved.
+void count_drops(core& c, const turn& t, topic& of, interval_set& dropped) {
+    of.dropped_counted.for_each([&](offset_range run) { dropped.erase(run); });
+    if (dropped.empty()) {
+        return;
+    }
+    dropped.for_each([&](offset_range run) { of.dropped_counted.insert(run); });
     messages_dropped& drops = of.drops;
     drops.messages += dropped.count();
     dropped.for_each([&](offset_range run) {
@@ -220,9 +225,7 @@ void drop_below(core& c, turn& t, topic& of, offset_t target) {
         }
     }
     if (!dropped.empty() && is_counted) {
-        of.drops.topic = of.id;
         of.drops_changed = true;
-        dropped.erase_below(of.first_kept());  // of a queue that was moved back meanwhile
         count_drops(c, t, of, dropped);
     }
     of.dropped_below = std::max(of.dropped_below, target);

@@ -68,6 +68,7 @@ public:
     // ---- retention.cpp ----
     messages_dropped drops;             // what was dropped so far; durable
     offset_t dropped_below = 0;         // messages below are dropped, the trim point follows
+    interval_set dropped_counted;       // those from the trim point on that are in `drops`
     bool drops_changed = false;         // in this commit
     mono_time drops_told{};             // in the log
     std::uint64_t drops_untold = 0;     // since then

@@ -182,6 +182,7 @@ void finish_move(core& c, turn& t, topic& of, const trim_move& move) {
     }
     of.trim = target;
     of.marks.drop_below(target);
+    of.dropped_counted.erase_below(target);
     of.last_trim = t.now.mono;
     c.cache.drop_below(of.tail, target);
     c.emit(t, trimmed{.topic = of.id, .first = target}, false);

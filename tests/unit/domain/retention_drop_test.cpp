@@ -319,6 +319,24 @@ TEST_F(retention_drop_test, what_a_seek_makes_ready_below_is_dropped_too) {
     EXPECT_EQ(topic().first_offset, 2U);
 }
 
+TEST_F(retention_drop_test, what_a_seek_makes_ready_below_counts_when_it_is_dropped) {
+    make(dropping(5));
+    const auto one = attach();
+    publish(2);
+    settle(one, h.deliveries(one), settle_action::nack);
+    h.restart();
+    h.hold_fetches = true;
+    (void)h.send(h.admin, codec::queue_seek{.queue = "t/q"});
+    publish(5);
+    EXPECT_EQ(topic().dropped, 0U) << "what failed stays";
+    h.hold_fetches = false;
+    h.run();
+    EXPECT_EQ(queue().retrying, 0U);
+    EXPECT_EQ(queue().dropped, 2U);
+    EXPECT_EQ(topic().dropped, 2U);
+    EXPECT_EQ(h.state.counters().dropped_messages, 2U);
+}
+
 TEST_F(retention_drop_test, a_clone_under_way_has_what_is_left) {
     make(dropping(3));
     const auto one = attach();
