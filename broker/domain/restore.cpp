@@ -143,6 +143,10 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
         const bool is_empty = of->messages_below(of->end) == 0;
         of->marks.restore(visitor.take_marks(id), of->trim, of->end, is_empty ? 0 : unmarked[id],
                           of->last_append);
+        of->dropped_below = std::min(of->dropped_below, of->end);
+        if (of->dropped_below > of->trim) {
+            of->dropped_counted.insert({of->trim, of->dropped_below - of->trim});
+        }
         of->without_queue_since = t.now.mono;
         std::erase_if(of->samples, [&](const auto& each) { return each.candidate <= of->trim; });
         for (const auto& [name, q] : of->queues) {

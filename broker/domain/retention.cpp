@@ -382,13 +382,20 @@ void limits_changed(core& c, turn& t, topic& of) {
 }
 
 void seal_drops(core& c, turn& t, topic& of) {
+    // Else what is dropped would be readable again after a start, and be dropped and counted twice.
+    if (trim_lags(of) && of.drops.below < of.dropped_below) {
+        of.drops.below = of.dropped_below;
+        of.drops_changed = true;
+    }
     if (std::exchange(of.drops_changed, false)) {
+        of.drops.topic = of.id;
         c.emit(t, of.drops, false);
     }
 }
 
 void restore_drops(topic& of, const messages_dropped& stored) {
     of.drops = stored;
+    of.dropped_below = stored.below;
 }
 
 void forget_drops(core& c, queue& q) {

@@ -280,8 +280,8 @@ void trim_topics(core& c, turn& t) {
     for (topic* of : std::exchange(c.topics_to_trim, {})) {
         c.note_trim_later(*of, drop_excess(c, t, *of));
         of->trim_noted = false;
-        seal_drops(c, t, *of);
         c.note_trim_later(*of, trim_topic(c, t, *of));
+        seal_drops(c, t, *of);
         look_for_room(c, t, *of);
     }
 }

@@ -300,6 +300,26 @@ TEST_F(retention_drop_test, nobody_begins_below_what_is_dropped_while_the_trim_p
     EXPECT_EQ(queue("new").dropped, 0U);
 }
 
+TEST_F(retention_drop_test, a_restart_brings_nothing_back_while_the_trim_point_waits) {
+    make(dropping(3));
+    const auto one = attach();
+    publish(1);
+    settle(one, h.deliveries(one), settle_action::nack);
+    h.restart();
+    h.hold_fetches = true;  // the record of what failed has to be read
+    publish(5);
+    EXPECT_EQ(topic().first_offset, 0U);
+    h.ask<codec::ok>(h.admin, codec::queue_remove{.queue = "t/q"});
+    h.restart();
+    h.make_queue("t/new");
+    EXPECT_EQ(queue("new").ready, 3U);
+    h.hold_fetches = false;
+    h.run();
+    EXPECT_EQ(topic().first_offset, 3U);
+    EXPECT_EQ(topic().dropped, 2U);
+    EXPECT_EQ(queue("new").dropped, 0U);
+}
+
 TEST_F(retention_drop_test, what_a_seek_makes_ready_below_is_dropped_too) {
     make(dropping(5), {"q", "slow"});
     const auto one = attach();
