@@ -44,7 +44,8 @@ struct domain_options {
     std::size_t producers_max = limits::producers_max;
     std::size_t consumers_per_connection_max = limits::consumers_per_connection_default;
     std::size_t queues_per_topic_max = limits::queues_per_topic_default;
-    // After a start nobody looks for what has expired before: consumers come back for their leases.
+    // After a start nobody looks for what has expired before, or is older than its topic's max_age:
+    // consumers come back for their leases, and somebody may see that the clock is wrong.
     duration_us expiry_grace = limits::expires_after_start_min;
 };
 

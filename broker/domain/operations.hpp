@@ -348,7 +348,7 @@ mono_time drop_excess(core& c, turn& t, topic& of);
 void limits_changed(core& c, turn& t, topic& of);
 // The part of sealing: what was dropped goes into the commit.
 void seal_drops(core& c, turn& t, topic& of);
-void restore_drops(topic& of, const messages_dropped& stored);
+void restore_drops(const turn& t, topic& of, const messages_dropped& stored);
 void forget_drops(core& c, queue& q);  // the queue goes
 // Drops of one queue.
 [[nodiscard]] std::uint64_t dropped_in(const queue& q);

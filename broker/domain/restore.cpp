@@ -89,7 +89,7 @@ public:
         }
     }
     void operator()(const log_marked& m) { marks_[m.topic] = m.marks; }
-    void operator()(const messages_dropped& m) { restore_drops(topic_of(m.topic), m); }
+    void operator()(const messages_dropped& m) { restore_drops(t_, topic_of(m.topic), m); }
     // The rest stays in the store and is read from there when it is needed.
     void operator()(const auto&) {}
 
@@ -122,6 +122,7 @@ private:
 
 void restore(core& c, turn& t, const loaded_state& loaded) {
     c.next_id = std::max<std::uint64_t>(loaded.next_id, 1);
+    c.ages_from = t.now.mono + c.options.expiry_grace;
     replay visitor(c, t);
     for (const mutation& m : loaded.mutations) {
         std::visit(visitor, m);

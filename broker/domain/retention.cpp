@@ -354,8 +354,9 @@ mono_time drop_excess(core& c, turn& t, topic& of) {
         return mono_never;
     }
     const duration_us age = of.settings.max_age;
+    const bool is_early = t.now.mono < c.ages_from;
     offset_t target = without_excess(of);
-    if (age > duration_us{0}) {
+    if (age > duration_us{0} && !is_early) {
         target = std::max(target, of.marks.appended_by(t.wall - age));
     }
     // A queue that is being moved may have made some ready below what was dropped.
@@ -367,6 +368,9 @@ mono_time drop_excess(core& c, turn& t, topic& of) {
     const wall_time next = of.marks.first_time();
     if (age <= duration_us{0} || next == wall_never) {
         return mono_never;
+    }
+    if (is_early) {
+        return c.ages_from;
     }
     // Not later than what is exact anyway, as the wall clock may be set meanwhile; and not at once,
     // as the trim point may have to wait for records to be read.
@@ -393,8 +397,10 @@ void seal_drops(core& c, turn& t, topic& of) {
     }
 }
 
-void restore_drops(topic& of, const messages_dropped& stored) {
+void restore_drops(const turn& t, topic& of, const messages_dropped& stored) {
     of.drops = stored;
+    // A clock that was set back must not keep health warning until it has caught up.
+    of.drops.last = std::min(of.drops.last, t.wall);
     of.dropped_below = stored.below;
 }
 

@@ -430,7 +430,10 @@ public:
     // The topic goes on behind offsets that it had reserved. Returns how many are new.
     std::uint64_t skipped(const domain::offsets_skipped& what);
     // The broker runs: from now on nothing is skipped.
-    void started() { may_skip_ = false; }
+    void started(duration_us age_grace) {
+        may_skip_ = false;
+        age_grace_ = age_grace;
+    }
 
     // ---- clones of queues ----
     // Checks that the new queue has the settings of the other one.
@@ -608,6 +611,7 @@ private:
     std::vector<const char*> id_marks_;
     bool ids_restarted_ = false;
     bool may_skip_ = false;
+    duration_us age_grace_{0};  // nothing is dropped for its age so long after a start
     std::vector<const char*> limit_marks_;
     queue_id administered_;
     mono_time started_{};

@@ -159,7 +159,7 @@ offset_t model::old_below(const model_topic& topic) const {
 
 // So long ago that the broker has to know it, and has had its time to look.
 offset_t model::too_old_below(const model_topic& topic) const {
-    constexpr duration_us start = 2s;
+    const duration_us start = 2s + age_grace_;
     const duration_us age = topic.limits.bounds.max_age;
     const auto& spans = topic.limits.spans;
     if (age == 0s || spans.empty() || !lag_max_ || now_.mono < started_ + start) {

@@ -11,6 +11,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 struct retention_age_test : retention_fixture {
@@ -158,6 +159,31 @@ TEST_F(retention_age_test, a_restart_makes_nothing_younger) {
     h.pass(34s);
     EXPECT_EQ(queue().ready, 0U);
     EXPECT_EQ(queue().dropped, 5U);
+}
+
+TEST_F(retention_age_test, nothing_is_dropped_for_its_age_just_after_a_start) {
+    make({.max_age = 1h, .max_messages = 4, .when_full = full_policy::drop_oldest});
+    publish(3);
+    h.now.wall += 24h;  // a wrong clock, perhaps
+    h.restart();
+    publish(1);
+    h.pass(9s);
+    EXPECT_EQ(queue().ready, 4U) << "consumers come back first";
+    publish(1);
+    EXPECT_EQ(queue().dropped, 1U) << "the other bounds hold";
+    h.pass(1s);
+    EXPECT_EQ(queue().ready, 2U);
+    EXPECT_EQ(queue().dropped, 3U);
+}
+
+TEST_F(retention_age_test, a_clock_that_was_set_back_ends_the_warning_of_drops_in_time) {
+    make({.max_messages = 1, .when_full = full_policy::drop_oldest});
+    publish(2);
+    h.now.wall -= 24h;
+    h.restart();
+    EXPECT_THAT(h.state.warnings(h.now), Contains(HasSubstr("drops messages")));
+    h.pass(61min);
+    EXPECT_THAT(h.state.warnings(h.now), Not(Contains(HasSubstr("drops messages"))));
 }
 
 TEST_F(retention_age_test, a_new_max_age_counts_at_once) {
