@@ -101,7 +101,7 @@ mono_time append_due(core& c, turn& t, topic& of, std::size_t bytes_max) {
             return t.now.mono + next_commit;
         }
         if (!has_room(of, *next)) {
-            book.waits_for_room = true;
+            book.wait_for_room();
             return t.now.mono + look_again;
         }
         bytes += next->bytes;
@@ -288,7 +288,7 @@ next_look fetch_ahead(core& c, turn& t, topic& of) {
         return {};
     }
     const bool has_room = book.has_room();
-    if (book.fetching || (!has_room && book.first() != nullptr)) {
+    if (book.fetching || ((!has_room || book.waits_for_room) && book.first() != nullptr)) {
         return {};  // its answer, or that one, comes back here
     }
     if (t.now.mono < book.read_again) {
