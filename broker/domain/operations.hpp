@@ -350,8 +350,6 @@ void limits_changed(core& c, turn& t, topic& of);
 void seal_drops(core& c, turn& t, topic& of);
 void restore_drops(const turn& t, topic& of, const messages_dropped& stored);
 void forget_drops(core& c, queue& q);  // the queue goes
-// Drops of one queue.
-[[nodiscard]] std::uint64_t dropped_in(const queue& q);
 // ---- retention_warnings.cpp ----
 // For health: topics that are full, that drop, or that no queue reads; queues that nobody consumes.
 void warn_of_retention(const core& c, instant now, std::vector<std::string>& warnings);

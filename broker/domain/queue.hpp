@@ -116,6 +116,7 @@ public:
     std::unique_ptr<sieve> sifting;         // none: all messages are for it
 
     // ---- bookkeeping ----
+    std::uint64_t dropped = 0;      // it was not done with; durable, with its topic's
     mono_time unused_since{};       // without a consumer; matters while there is none
     bool woken = false;             // in core::woken
     bool change_noted = false;      // in core::changed_queues

@@ -153,6 +153,11 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);
         }
+        for (const queue_drops& each : of->drops.queues) {
+            if (queue* q = c.queue_by_id(each.queue)) {
+                q->dropped = each.messages;
+            }
+        }
         skip_reserved(c, t, *of);
         for (const auto& [name, q] : of->queues) {
             q->next = q->book.floor();

@@ -184,15 +184,6 @@ std::uint64_t drop_in_queue(core& c, turn& t, queue& q, offset_t target, interva
     return count;
 }
 
-void count_in_queue(topic& of, queue_id id, std::uint64_t messages) {
-    const auto known = std::ranges::find(of.drops.queues, id, &queue_drops::queue);
-    if (known != of.drops.queues.end()) {
-        known->messages += messages;
-    } else {
-        of.drops.queues.push_back({.queue = id, .messages = messages});
-    }
-}
-
 // Of the topic as a whole: each message once, however many queues were not done with it, and when
 // it is dropped in the first of them. Another one may drop it later, as one that is being moved.
 void count_drops(core& c, const turn& t, topic& of, interval_set& dropped) {
@@ -221,7 +212,8 @@ void drop_below(core& c, turn& t, topic& of, offset_t target) {
     for (const auto& [name, q] : of.queues) {
         const std::uint64_t count = drop_in_queue(c, t, *q, target, dropped);
         if (count > 0 && is_counted) {
-            count_in_queue(of, q->id, count);
+            q->dropped += count;
+            of.drops_changed = true;
         }
     }
     if (!dropped.empty() && is_counted) {
@@ -393,6 +385,12 @@ void seal_drops(core& c, turn& t, topic& of) {
     }
     if (std::exchange(of.drops_changed, false)) {
         of.drops.topic = of.id;
+        of.drops.queues.clear();
+        for (const auto& [name, q] : of.queues) {
+            if (q->dropped > 0) {
+                of.drops.queues.push_back({.queue = q->id, .messages = q->dropped});
+            }
+        }
         c.emit(t, of.drops, false);
     }
 }
@@ -406,15 +404,10 @@ void restore_drops(const turn& t, topic& of, const messages_dropped& stored) {
 
 void forget_drops(core& c, queue& q) {
     topic& of = q.owner;
-    if (std::erase_if(of.drops.queues, [&](const auto& each) { return each.queue == q.id; }) > 0) {
+    if (q.dropped > 0) {
         of.drops_changed = true;
         c.note_trim(of);
     }
-}
-
-std::uint64_t dropped_in(const queue& q) {
-    const auto known = std::ranges::find(q.owner.drops.queues, q.id, &queue_drops::queue);
-    return known == q.owner.drops.queues.end() ? 0 : known->messages;
 }
 
 }  // namespace brokerd::domain

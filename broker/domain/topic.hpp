@@ -66,7 +66,7 @@ public:
     std::unique_ptr<message_id_book> ids;      // none: no message had one, in this epoch
 
     // ---- retention.cpp ----
-    messages_dropped drops;             // what was dropped so far; durable
+    messages_dropped drops;             // what was dropped so far; durable, with queue::dropped
     offset_t dropped_below = 0;         // messages below are dropped, the trim point follows
     interval_set dropped_counted;       // those from the trim point on that are in `drops`
     bool drops_changed = false;         // in this commit
