@@ -345,7 +345,7 @@ mono_time drop_excess(core& c, turn& t, topic& of);
 // below it goes.
 [[nodiscard]] offset_t fits_from(const topic& of);
 // The topic's bounds are new.
-void limits_changed(core& c, turn& t, topic& of);
+void limits_changed(core& c, turn& t, topic& of, const topic_settings& before);
 // The part of sealing: what was dropped goes into the commit.
 void seal_drops(core& c, turn& t, topic& of);
 void restore_drops(const turn& t, topic& of, const messages_dropped& stored);

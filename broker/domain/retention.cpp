@@ -234,6 +234,14 @@ offset_t without_excess(const topic& of) {
 }
 
 // Those of a topic's log lines that its bounds cause: one now, and what follows with the next.
+void tell_now(core& c, const turn& t, topic& of, const topic_settings& bounds) {
+    of.drops_told = t.now.mono;
+    c.drop_notices.push_back({.topic = of.name,
+                              .messages = std::exchange(of.drops_untold, 0),
+                              .in_all = of.drops.messages,
+                              .bound = bounds_text(bounds)});
+}
+
 void tell_drops(core& c, const turn& t, topic& of) {
     if (of.drops_untold == 0) {
         return;
@@ -242,11 +250,7 @@ void tell_drops(core& c, const turn& t, topic& of) {
         c.note_trim_later(of, of.drops_told + told_again);
         return;
     }
-    of.drops_told = t.now.mono;
-    c.drop_notices.push_back({.topic = of.name,
-                              .messages = std::exchange(of.drops_untold, 0),
-                              .in_all = of.drops.messages,
-                              .bound = bounds_text(of.settings)});
+    tell_now(c, t, of, of.settings);
 }
 
 }  // namespace
@@ -371,8 +375,11 @@ mono_time drop_excess(core& c, turn& t, topic& of) {
     return t.now.mono + std::clamp(next + age - t.wall, log_marks::age_spacing_min, longest);
 }
 
-void limits_changed(core& c, turn& t, topic& of) {
+void limits_changed(core& c, turn& t, topic& of, const topic_settings& before) {
     of.refused_at = mono_never;
+    if (of.drops_untold > 0 && !has_bounds(of)) {
+        tell_now(c, t, of, before);  // nobody looks at it again
+    }
     c.note_trim(of);
     look_for_room(c, t, of);
 }

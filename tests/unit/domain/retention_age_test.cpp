@@ -198,6 +198,20 @@ TEST_F(retention_age_test, a_new_max_age_counts_at_once) {
     EXPECT_EQ(queue().ready, 1U);
 }
 
+TEST_F(retention_age_test, what_was_dropped_is_logged_also_if_the_bounds_go) {
+    make({.max_messages = 1, .when_full = full_policy::drop_oldest});
+    publish(2);
+    EXPECT_THAT(h.state.take_drop_notices(), SizeIs(1));
+    publish(3);
+    EXPECT_THAT(h.state.take_drop_notices(), IsEmpty()) << "not so soon";
+    set({});
+    const auto told = h.state.take_drop_notices();
+    ASSERT_THAT(told, SizeIs(1));
+    EXPECT_EQ(told[0].messages, 3U);
+    EXPECT_EQ(told[0].in_all, 4U);
+    EXPECT_EQ(told[0].bound, "max_messages 1, drop-oldest");
+}
+
 // ---- health ----
 
 // Promise: bounds.warned
