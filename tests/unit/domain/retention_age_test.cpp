@@ -162,7 +162,7 @@ TEST_F(retention_age_test, a_restart_makes_nothing_younger) {
 }
 
 TEST_F(retention_age_test, nothing_is_dropped_for_its_age_just_after_a_start) {
-    make({.max_age = 1h, .max_messages = 4, .when_full = full_policy::drop_oldest});
+    make({.max_messages = 4, .when_full = full_policy::drop_oldest, .max_age = 1h});
     publish(3);
     h.now.wall += 24h;  // a wrong clock, perhaps
     h.restart();
