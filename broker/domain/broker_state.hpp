@@ -54,8 +54,8 @@ struct topic_tail {
     topic_id topic;
     offset_t next_offset = 0;  // behind the last stored chunk, at least the trim point
     wall_time last_append{};   // append times never run backwards
-    // Of the batches of the readable chunks from the last log_mark on (log_marked); may be
-    // estimated.
+    // Of the batches of the readable chunks from the last log_mark on (log_marked); exact if they
+    // are few, else it may be estimated.
     std::uint64_t unmarked_bytes = 0;
 };
 struct loaded_state {
