@@ -265,10 +265,10 @@ TEST(log_marks_test, skipped_offsets_have_no_bytes) {
 }
 
 // Else a start would not know when what lies behind the last one stored was appended.
-TEST(log_marks, marks_are_stored_for_their_age_also_if_others_come_for_their_bytes) {
+TEST(log_marks_test, marks_are_stored_for_their_age_also_if_others_come_for_their_bytes) {
     model of(bounded(limits::mib, 64s));
     wall_time stored = of.now;
-    int times_stored = 0;
+    std::size_t times_stored = 0;
     for (int i = 0; i < 100; ++i) {
         of.now += 500ms;
         of.append(16, 1024);
