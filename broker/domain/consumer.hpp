@@ -16,10 +16,10 @@ namespace brokerd::domain {
 class queue;
 class consumer_group;
 
-// What may be held at once, and what is. A lease that ended without its holder's doing, as its message
-// was dropped or the queue moved, still takes its room until the holder settles it (and learns that
-// it is gone), or its time is over: the message lies with the holder all the same, and to send
-// another for it would leave no bound to what does.
+// What may be held at once, and what is. A lease that ended without its holder's doing, as its
+// message was dropped or the queue moved, still takes its room until the holder settles it (and
+// learns that it is gone), or its time is over: the message lies with the holder all the same, and
+// to send another for it would leave no bound to what does.
 struct consumer_room {
     std::uint32_t prefetch_messages = 0;
     std::uint64_t prefetch_bytes = 0;

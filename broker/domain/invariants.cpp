@@ -118,15 +118,15 @@ struct held {
 
 // What each consumer counts is what the table has of it.
 template <typename Counted>
-outcome<void> check_holders(const queue& q, std::map<const consumer*, held>& sums,
-                            const char* what, Counted&& counted) {
+outcome<void> check_holders(const queue& q, std::map<const consumer*, held>& sums, const char* what,
+                            Counted&& counted) {
     for (const consumer* one : q.consumers) {
         const held sum = sums[one];
         const held count = counted(*one);
         if (count.messages != sum.messages || count.bytes != sum.bytes) {
             return broken(q, fmt::format("consumer {} counts {} {} of {} bytes, the table {} of {}",
-                                         one->name, count.messages, what, count.bytes,
-                                         sum.messages, sum.bytes));
+                                         one->name, count.messages, what, count.bytes, sum.messages,
+                                         sum.bytes));
         }
         sums.erase(one);
     }
@@ -162,9 +162,8 @@ outcome<void> check_leases(const queue& q) {
         return broken(q, fmt::format("{} leased retries, {} in the table", q.leased_retries.count(),
                                      retried));
     }
-    return check_holders(q, sums, "leases", [](const consumer& one) {
-        return held{one.leased, one.leased_bytes};
-    });
+    return check_holders(q, sums, "leases",
+                         [](const consumer& one) { return held{one.leased, one.leased_bytes}; });
 }
 
 outcome<void> check_ended(const queue& q) {
@@ -173,9 +172,8 @@ outcome<void> check_ended(const queue& q) {
         sums[span.holder].messages += span.run.count;
         sums[span.holder].bytes += span.bytes;
     });
-    return check_holders(q, sums, "ended leases", [](const consumer& one) {
-        return held{one.ended, one.ended_bytes};
-    });
+    return check_holders(q, sums, "ended leases",
+                         [](const consumer& one) { return held{one.ended, one.ended_bytes}; });
 }
 
 outcome<void> check_rooms(const connection& of) {

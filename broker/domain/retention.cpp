@@ -106,9 +106,10 @@ const scheduled_batch* waits_first(const topic& of, wall_time now) {
 
 failure why_full(const topic& of, const scheduled_batch* waiting) {
     const pending_amount pending = pending_in(of);
-    const std::string before =
-        waiting == nullptr ? std::string()
-                           : fmt::format(", and what is scheduled and due goes first ({} of {} "
+    const std::string before = waiting == nullptr
+                                   ? std::string()
+                                   : fmt::format(
+                                         ", and what is scheduled and due goes first ({} of {} "
                                          "bytes)",
                                          human_count(waiting->messages, "message"), waiting->bytes);
     return {error_code::topic_full,
@@ -307,9 +308,8 @@ outcome<void> check_limits(core&, const turn& t, topic& of, std::uint64_t messag
         return {};
     }
     const scheduled_batch* waiting = waits_first(of, t.wall);
-    if (waiting == nullptr
-            ? has_room(of, messages, bytes)
-            : has_room(of, messages + waiting->messages, bytes + waiting->bytes)) {
+    if (waiting == nullptr ? has_room(of, messages, bytes)
+                           : has_room(of, messages + waiting->messages, bytes + waiting->bytes)) {
         return {};
     }
     if (auto alone = check_alone(of, messages, bytes); !alone) {

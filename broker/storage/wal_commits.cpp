@@ -24,8 +24,8 @@ std::uint32_t masked(std::uint32_t crc) {
 }  // namespace
 
 // A damaged fragment ends its record. What is behind it in the block is found by its length, unless
-// that makes no sense or the disk may have written only one half of it: what a sector that was never
-// written would make of it could lead into a message.
+// that makes no sense or the disk may have written only one half of it: what a sector that was
+// never written would make of it could lead into a message.
 void wal_commits::add_block(std::string_view block) {
     const std::size_t size = block.size();
     while (block.size() >= header_bytes) {

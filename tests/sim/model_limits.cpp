@@ -215,8 +215,7 @@ void model::check_room(const std::string& name, const model_topic& topic, offset
     };
     // Where nothing is pending one that was scheduled before the bounds were set may come.
     const bool alone = earlier && before == 0;
-    expect(alone || fits(limits.bounds) ||
-               (earlier && std::ranges::any_of(limits.earlier, fits)),
+    expect(alone || fits(limits.bounds) || (earlier && std::ranges::any_of(limits.earlier, fits)),
            "{} took {} messages of {} bytes at {} besides {} of {} bytes at least, though it may "
            "hold {} of {} bytes",
            name, messages, bytes, base, before, least, limits.bounds.max_messages,

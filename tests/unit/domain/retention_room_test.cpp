@@ -80,11 +80,11 @@ TEST_F(retention_room_test, a_transaction_with_a_lease_that_ended_gives_its_room
     publish(1);
     EXPECT_THAT(h.deliveries(one), IsEmpty());
     const auto why = h.ask_refused(
-        one, transaction_request{.producer = producer_id{7},
-                                 .first_sequence = 1,
-                                 .settles = {{.queue = ids["q"],
-                                              .action = settle_action::ack,
-                                              .runs = runs_of(held)}}});
+        one,
+        transaction_request{
+            .producer = producer_id{7},
+            .first_sequence = 1,
+            .settles = {{.queue = ids["q"], .action = settle_action::ack, .runs = runs_of(held)}}});
     EXPECT_EQ(why.code, error_code::lease_gone);
     EXPECT_THAT(h.deliveries(one), SizeIs(1));
 }
@@ -153,14 +153,14 @@ TEST_F(retention_room_test, the_queues_of_a_pattern_share_the_room_of_what_ended
     h.ask<codec::pattern_created>(h.admin, codec::pattern_create{.pattern = "o.*/q"});
     for (const char* const name : {"o.a", "o.b"}) {
         h.ask<codec::topic_created>(
-            h.admin, codec::topic_create{.topic = name,
-                                         .settings = {.max_messages = 2,
-                                                      .when_full = full_policy::drop_oldest}});
+            h.admin, codec::topic_create{
+                         .topic = name,
+                         .settings = {.max_messages = 2, .when_full = full_policy::drop_oldest}});
     }
     const auto one = h.connect();
-    h.ask<codec::pattern_queues>(one, codec::pattern_attach{.pattern = "o.*/q",
-                                                            .consumer = consumer_id{1},
-                                                            .prefetch_messages = 2});
+    h.ask<codec::pattern_queues>(
+        one, codec::pattern_attach{
+                 .pattern = "o.*/q", .consumer = consumer_id{1}, .prefetch_messages = 2});
     h.publish("o.a", {"0", "1"});
     const auto held = h.deliveries(one);
     ASSERT_THAT(held, SizeIs(2));

@@ -121,9 +121,9 @@ TEST_F(rocks_store_test, a_start_knows_the_bytes_of_a_small_topic_exactly) {
     to.apply({domain::log_marked{orders, {{0, 0, at(0)}, {19, 900, at(0)}}}});
     const auto state = store->load();
     ASSERT_TRUE(state);
-    EXPECT_EQ(state->tails[0].unmarked_bytes,
-              test::make_chunk(orders, 19, 1, at(0), 1000)->bytes().size() -
-                  domain::chunk_header_bytes);
+    EXPECT_EQ(
+        state->tails[0].unmarked_bytes,
+        test::make_chunk(orders, 19, 1, at(0), 1000)->bytes().size() - domain::chunk_header_bytes);
 }
 
 // Promise: durability.full_disk
