@@ -252,6 +252,13 @@ outcome<void> check_topic(const topic& of) {
                       fmt::format("topic {}: {} to {}, its marks say {} to {}", of.name, of.trim,
                                   of.end, of.marks.begin(), of.marks.end()));
     }
+    const offset_t pending = first_pending(of);
+    forget_slowest(of);
+    if (pending != first_pending(of)) {
+        return refuse(error_code::internal,
+                      fmt::format("topic {}: {} is taken for pending, it is {}", of.name, pending,
+                                  first_pending(of)));
+    }
     for (const auto& [name, q] : of.queues) {
         for (const auto check :
              {check_counts, check_skipped, check_sets, check_leases, check_ended, check_timer}) {

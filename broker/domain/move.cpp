@@ -54,6 +54,7 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
     }
     q.forget_due(offset, known.due);
     q.book.exception_ready(offset);
+    forget_slowest(q.owner);
     q.exceptions.erase(offset);
     if (q.cloning) {
         q.cloning->erase(offset);
@@ -132,6 +133,7 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
         q.offer(*was);
     }
     q.book.move_to(position, q.owner.end);
+    forget_slowest(q.owner);
     skip_in_queue(c, t, q, position);
     q.next = position;
     q.changed = c.gathering;

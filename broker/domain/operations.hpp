@@ -319,6 +319,8 @@ struct pending_amount {
     std::uint64_t bytes = 0;
 };
 [[nodiscard]] pending_amount pending_in(const topic& of);
+// Before what is asked next: a queue came, goes, or was moved back.
+void forget_slowest(const topic& of);
 // Whether so much more may be published to the topic. topic_full, or message_too_large for what
 // would not even fit if the topic were empty; the text says what to do.
 [[nodiscard]] outcome<void> check_limits(core& c, const turn& t, topic& of, std::uint64_t messages,

@@ -76,10 +76,16 @@ offset_t first_open(const queue& q) {
     return std::min(q.next_open(0), q.owner.end);
 }
 
+// Asked with each publish to a topic that is nearly full, so not each queue is looked at.
 const queue* slowest_queue(const topic& of) {
+    if (of.slowest != nullptr && first_open(*of.slowest) == of.slowest_at) {
+        return of.slowest;
+    }
     const auto slowest = std::ranges::min_element(
         of.queues, {}, [](const auto& each) { return first_open(*each.second); });
-    return slowest == of.queues.end() ? nullptr : slowest->second.get();
+    of.slowest = slowest == of.queues.end() ? nullptr : slowest->second.get();
+    of.slowest_at = of.slowest == nullptr ? 0 : first_open(*of.slowest);
+    return of.slowest;
 }
 
 std::string how_to_make_room(const topic& of) {
@@ -276,6 +282,10 @@ std::string bounds_text(const topic_settings& s) {
 
 bool has_bounds(const topic& of) {
     return is_bounded(of.settings) || of.settings.max_age > duration_us{0} || trim_lags(of);
+}
+
+void forget_slowest(const topic& of) {
+    of.slowest = nullptr;
 }
 
 offset_t first_pending(const topic& of) {
