@@ -113,6 +113,7 @@ queue& add_queue(core& c, turn& t, topic& of, const std::string& name, queue_mod
     q.created = t.wall;
     q.changed = c.gathering;
     of.queues.emplace(name, std::move(made));
+    forget_slowest(of);
     c.queues.emplace(q.id, &q);
     c.emit(t, queue_created{.topic = of.id,
                             .queue = q.id,
@@ -295,6 +296,7 @@ void drop_queue(core& c, turn& t, queue& q, error_code code, const std::string& 
     c.queues.erase(q.id);
     c.note_trim(of);
     of.queues.erase(std::string(q.name));
+    forget_slowest(of);
     of.without_queue_since = t.now.mono;
 }
 

@@ -108,13 +108,12 @@ void set_topic(core& c, turn& t, asker who, const codec::topic_set& what) {
     }
     topic& of = **found;
     if (of.settings != what.settings) {
-        const duration_us ids_window = of.settings.message_id_window;
-        of.settings = what.settings;
+        const topic_settings before = std::exchange(of.settings, what.settings);
         of.changed = c.gathering;
         c.emit(t, topic_changed{of.id, of.settings});
-        message_id_window_changed(c, t, of, ids_window);
+        message_id_window_changed(c, t, of, before.message_id_window);
         reservation_changed(c, t, of);
-        limits_changed(c, t, of);
+        limits_changed(c, t, of, before);
         expiry_changed(c, t, of);
     }
     c.answer(t, who, of.changed, codec::ok{});

@@ -139,6 +139,7 @@ std::vector<lease_run> take_up_held(core& c, turn& t, queue& q, consumer& one,
                 move_span(c, q, one, q.leases.take({run.epoch, run.first_lease}, part.count),
                           deadline);
             } else {
+                forget_ended(c, q, piece);
                 take_up_late(c, t, q, one, piece, exceptions, gone, deadline);
             }
             run.first_offset += part.count;
@@ -151,7 +152,8 @@ std::vector<lease_run> take_up_held(core& c, turn& t, queue& q, consumer& one,
 
 void end_consumer(core& c, turn& t, consumer& one, bool lost) {
     queue& q = *one.from;
-    std::vector<lease_span> spans = q.leases.take_of(one);
+    std::vector<lease_span> spans = q.leases.take_of(one, one.leased);
+    (void)q.ended.take_of(one, one.ended);
     q.forget(one);
     if (q.consumers.empty()) {
         q.unused_since = t.now.mono;

@@ -265,6 +265,7 @@ void leave_group(core& c, turn& t, consumer& one, error_code code, const std::st
     consumer_group& group = *one.group;
     const queue_id id = one.from->id;
     one.give_back(one.leased, one.leased_bytes);
+    one.give_back_ended(one.ended, one.ended_bytes);
     one.from->forget(one);
     group.note();
     if (!group.attaching) {

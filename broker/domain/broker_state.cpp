@@ -109,8 +109,8 @@ void look_at_timers(core& c, turn& t) {
             continue;
         }
         expire_leases(c, t, *q);
-        const mono_time next =
-            std::min({advance_schedule(c, t, *q), q->leases.earliest(), q->expires_at()});
+        const mono_time next = std::min({advance_schedule(c, t, *q), q->leases.earliest(),
+                                         q->ended.earliest(), q->expires_at()});
         // Never again in this very turn.
         c.arm(*q, std::max(next, t.now.mono + duration_us{1}));
         c.wake(*q);

@@ -44,7 +44,8 @@ struct domain_options {
     std::size_t producers_max = limits::producers_max;
     std::size_t consumers_per_connection_max = limits::consumers_per_connection_default;
     std::size_t queues_per_topic_max = limits::queues_per_topic_default;
-    // After a start nobody looks for what has expired before: consumers come back for their leases.
+    // After a start nobody looks for what has expired before, or is older than its topic's max_age:
+    // consumers come back for their leases, and somebody may see that the clock is wrong.
     duration_us expiry_grace = limits::expires_after_start_min;
 };
 
@@ -53,8 +54,8 @@ struct topic_tail {
     topic_id topic;
     offset_t next_offset = 0;  // behind the last stored chunk, at least the trim point
     wall_time last_append{};   // append times never run backwards
-    // Of the batches of the readable chunks from the last log_mark on (log_marked); may be
-    // estimated.
+    // Of the batches of the readable chunks from the last log_mark on (log_marked); exact if they
+    // are few, else it may be estimated.
     std::uint64_t unmarked_bytes = 0;
 };
 struct loaded_state {

@@ -128,6 +128,7 @@ queue& copy_queue(core& c, turn& t, queue& source, const std::string& name, clon
     q.next_lease = source.next_lease;
     q.fence = {c.epoch, source.next_lease - 1};
     q.book.take_over(source.book);
+    forget_slowest(q.owner);
     q.next = q.book.floor();
     copy_sieve(c, source, q);
     emit_changed(c, t, q);

@@ -16,14 +16,18 @@ namespace brokerd::domain {
 class queue;
 class consumer_group;
 
-// What may be held at once, and what is.
+// What may be held at once, and what is. A lease that ended without its holder's doing, as its
+// message was dropped or the queue moved, still takes its room until the holder settles it (and
+// learns that it is gone), or its time is over: the message lies with the holder all the same, and
+// to send another for it would leave no bound to what does.
 struct consumer_room {
     std::uint32_t prefetch_messages = 0;
     std::uint64_t prefetch_bytes = 0;
     std::uint64_t limit = 0;  // deliveries after which there are no more; 0 = unlimited
 
-    std::uint64_t leased = 0;
+    std::uint64_t leased = 0;  // with those that ended
     std::uint64_t leased_bytes = 0;
+    std::uint64_t ended = 0;
     std::uint64_t delivered = 0;
     commit_number attached;    // that the answer to the attach waits for, and so all deliveries
     commit_number depends_on;  // the latest commit that one of the deliveries waits for
@@ -58,8 +62,10 @@ struct consumer {
 
     std::uint64_t leased = 0;  // of this queue
     std::uint64_t leased_bytes = 0;
+    std::uint64_t ended = 0;  // likewise, that still take room
+    std::uint64_t ended_bytes = 0;
     std::uint64_t delivered = 0;
-    lease_id oldest_lease;   // no lease it holds is older
+    lease_id oldest_lease;   // no lease it holds is older, nor one that ended
     bool candidate = false;  // is in its queue's list of those that may have room
     bool in_line = false;    // of a group: waits there for room, in turn with the other queues
 
@@ -85,7 +91,7 @@ struct consumer {
     [[nodiscard]] bool held_up() const;
 
     void hold(lease_id first, std::uint64_t messages, std::uint64_t bytes) {
-        if (leased == 0 || first < oldest_lease) {
+        if (leased + ended == 0 || first < oldest_lease) {
             oldest_lease = first;
         }
         leased += messages;
@@ -96,6 +102,25 @@ struct consumer {
     void give_back(std::uint64_t messages, std::uint64_t bytes) {
         leased -= messages;
         leased_bytes -= bytes;
+        free_room(messages, bytes);
+    }
+    // Leases that ended: their room is not given back yet; it is.
+    void keep_room(std::uint64_t messages, std::uint64_t bytes) {
+        leased -= messages;
+        leased_bytes -= bytes;
+        ended += messages;
+        ended_bytes += bytes;
+        shared->ended += messages;
+    }
+    void give_back_ended(std::uint64_t messages, std::uint64_t bytes) {
+        ended -= messages;
+        ended_bytes -= bytes;
+        shared->ended -= messages;
+        free_room(messages, bytes);
+    }
+
+private:
+    void free_room(std::uint64_t messages, std::uint64_t bytes) {
         shared->leased -= messages;
         shared->leased_bytes -= bytes;
         if (shared->leased == 0) {

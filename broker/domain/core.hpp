@@ -115,6 +115,7 @@ public:
     wall_clock clock;
     bool clock_started = false;
     mono_time started{};                          // rates look no further back
+    mono_time ages_from{};                        // nothing is dropped for its age before
     std::pmr::unsynchronized_pool_resource pool;  // nodes of every set and table
 
     std::size_t window_bytes = 0;          // of all read windows

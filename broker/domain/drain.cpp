@@ -13,8 +13,9 @@ namespace {
 bool holds_leases(const connection& one) {
     return std::ranges::any_of(one.consumers,
                                [](const auto& each) { return each.second->leased > 0; }) ||
-           std::ranges::any_of(one.groups,
-                               [](const auto& each) { return each.second->room.leased > 0; });
+           std::ranges::any_of(one.groups, [](const auto& each) {
+               return each.second->room.leased > each.second->room.ended;
+           });
 }
 
 }  // namespace

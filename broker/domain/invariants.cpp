@@ -1,4 +1,5 @@
 // Every invariant that can be checked in memory. For tests and the simulator.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -115,6 +116,24 @@ struct held {
     std::uint64_t bytes = 0;
 };
 
+// What each consumer counts is what the table has of it.
+template <typename Counted>
+outcome<void> check_holders(const queue& q, std::map<const consumer*, held>& sums, const char* what,
+                            Counted&& counted) {
+    for (const consumer* one : q.consumers) {
+        const held sum = sums[one];
+        const held count = counted(*one);
+        if (count.messages != sum.messages || count.bytes != sum.bytes) {
+            return broken(q, fmt::format("consumer {} counts {} {} of {} bytes, the table {} of {}",
+                                         one->name, count.messages, what, count.bytes, sum.messages,
+                                         sum.bytes));
+        }
+        sums.erase(one);
+    }
+    return sums.empty() ? outcome<void>{}
+                        : broken(q, fmt::format("some {} belong to no consumer", what));
+}
+
 outcome<void> check_leases(const queue& q) {
     outcome<void> result;
     std::map<const consumer*, held> sums;
@@ -143,22 +162,24 @@ outcome<void> check_leases(const queue& q) {
         return broken(q, fmt::format("{} leased retries, {} in the table", q.leased_retries.count(),
                                      retried));
     }
-    for (const consumer* one : q.consumers) {
-        const held sum = sums[one];
-        if (one->leased != sum.messages || one->leased_bytes != sum.bytes) {
-            return broken(
-                q, fmt::format("consumer {} counts {} leases of {} bytes, the table {} "
-                               "of {}",
-                               one->name, one->leased, one->leased_bytes, sum.messages, sum.bytes));
-        }
-        sums.erase(one);
-    }
-    return sums.empty() ? outcome<void>{} : broken(q, "a lease belongs to no consumer");
+    return check_holders(q, sums, "leases",
+                         [](const consumer& one) { return held{one.leased, one.leased_bytes}; });
+}
+
+outcome<void> check_ended(const queue& q) {
+    std::map<const consumer*, held> sums;
+    q.ended.for_each([&](const lease_span& span) {
+        sums[span.holder].messages += span.run.count;
+        sums[span.holder].bytes += span.bytes;
+    });
+    return check_holders(q, sums, "ended leases",
+                         [](const consumer& one) { return held{one.ended, one.ended_bytes}; });
 }
 
 outcome<void> check_rooms(const connection& of) {
     for (const auto& [id, one] : of.consumers) {
-        if (one->own.leased != one->leased || one->own.leased_bytes != one->leased_bytes) {
+        if (one->own.leased != one->leased + one->ended || one->own.ended != one->ended ||
+            one->own.leased_bytes != one->leased_bytes + one->ended_bytes) {
             return refuse(error_code::internal,
                           fmt::format("consumer {} of {}: its room counts {} leases of {}",
                                       id.value(), of.name, one->own.leased, one->leased));
@@ -166,11 +187,14 @@ outcome<void> check_rooms(const connection& of) {
     }
     for (const auto& [id, group] : of.groups) {
         held sum;
+        std::uint64_t ended = 0;
         for (const auto& [number, one] : group->members) {
-            sum.messages += one->leased;
-            sum.bytes += one->leased_bytes;
+            sum.messages += one->leased + one->ended;
+            sum.bytes += one->leased_bytes + one->ended_bytes;
+            ended += one->ended;
         }
-        if (group->room.leased != sum.messages || group->room.leased_bytes != sum.bytes) {
+        if (group->room.leased != sum.messages || group->room.leased_bytes != sum.bytes ||
+            group->room.ended != ended) {
             return refuse(error_code::internal,
                           fmt::format("consumer {} of {}: its room counts {} leases of {}",
                                       id.value(), of.name, group->room.leased, sum.messages));
@@ -207,7 +231,7 @@ outcome<void> check_patterns(const core& c) {
 }
 
 outcome<void> check_timer(const queue& q) {
-    if (q.timer > q.leases.earliest()) {
+    if (q.timer > std::min(q.leases.earliest(), q.ended.earliest())) {
         return broken(q, "no timer for the earliest lease");
     }
     return {};
@@ -228,9 +252,30 @@ outcome<void> check_topic(const topic& of) {
                       fmt::format("topic {}: {} to {}, its marks say {} to {}", of.name, of.trim,
                                   of.end, of.marks.begin(), of.marks.end()));
     }
+    return {};
+}
+
+// Looks at each queue, and leaves what is remembered as it was.
+outcome<void> check_slowest(const topic& of) {
+    const offset_t remembered = first_pending(of);
+    const queue* const slowest = of.slowest;
+    const offset_t at = of.slowest_at;
+    forget_slowest(of);
+    const offset_t found = first_pending(of);
+    of.slowest = slowest;
+    of.slowest_at = at;
+    if (remembered != found) {
+        return refuse(error_code::internal,
+                      fmt::format("topic {}: {} is taken for the first pending, it is {}", of.name,
+                                  remembered, found));
+    }
+    return {};
+}
+
+outcome<void> check_queues(const topic& of) {
     for (const auto& [name, q] : of.queues) {
         for (const auto check :
-             {check_counts, check_skipped, check_sets, check_leases, check_timer}) {
+             {check_counts, check_skipped, check_sets, check_leases, check_ended, check_timer}) {
             if (auto checked = check(*q); !checked) {
                 return checked;
             }
@@ -259,8 +304,10 @@ outcome<void> check_invariants(const core& c) {
     std::size_t queues = 0;
     for (const auto& [id, of] : c.topics) {
         queues += of->queues.size();
-        if (auto checked = check_topic(*of); !checked) {
-            return checked;
+        for (const auto check : {check_topic, check_slowest, check_queues}) {
+            if (auto checked = check(*of); !checked) {
+                return checked;
+            }
         }
         if (auto checked = c.dirty ? outcome<void>() : check_dropped(*of); !checked) {
             return checked;

@@ -179,9 +179,9 @@ std::vector<lease_span> lease_table::take_expired(mono_time now) {
     return expired;
 }
 
-std::vector<lease_span> lease_table::take_of(const consumer& holder) {
+std::vector<lease_span> lease_table::take_of(const consumer& holder, std::uint64_t count) {
     std::vector<lease_span> taken;
-    std::uint64_t left = holder.leased;
+    std::uint64_t left = count;
     for (auto at = spans_.lower_bound(holder.oldest_lease); at != spans_.end() && left > 0;) {
         const auto here = at++;
         if (here->second.span.holder == &holder) {

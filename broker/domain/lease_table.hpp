@@ -72,7 +72,8 @@ public:
     [[nodiscard]] lease_span take(lease_id lease, std::uint32_t count);
 
     [[nodiscard]] std::vector<lease_span> take_expired(mono_time now);
-    [[nodiscard]] std::vector<lease_span> take_of(const consumer& holder);
+    // What one consumer holds: so many leases.
+    [[nodiscard]] std::vector<lease_span> take_of(const consumer& holder, std::uint64_t count);
     [[nodiscard]] std::vector<lease_span> take_all();
     // The first deliveries of messages below `below`, of which there are `count`.
     [[nodiscard]] std::vector<lease_span> take_below(offset_t below, std::uint64_t count);

@@ -30,6 +30,19 @@ void append_attempt(std::vector<attempt>& history, attempt one) {
     history.push_back(std::move(one));
 }
 
+void offer_room(queue& q, consumer& holder) {
+    q.offer(holder);
+    if (holder.group != nullptr) {
+        holder.group->note();
+    }
+}
+
+void give_back_ended(core& c, queue& q, const lease_span& span) {
+    span.holder->give_back_ended(span.run.count, span.bytes);
+    offer_room(q, *span.holder);
+    c.wake(q);
+}
+
 }  // namespace
 
 void give_back_room(queue& q, const lease_span& span) {
@@ -37,9 +50,24 @@ void give_back_room(queue& q, const lease_span& span) {
     BROKERD_ASSERT(holder.leased >= span.run.count && holder.leased_bytes >= span.bytes,
                    "consumer {} gives back more than it holds", holder.name);
     holder.give_back(span.run.count, span.bytes);
-    q.offer(holder);
-    if (holder.group != nullptr) {
-        holder.group->note();
+    offer_room(q, holder);
+}
+
+void keep_room(queue& q, lease_span span) {
+    span.holder->keep_room(span.run.count, span.bytes);
+    span.exception.reset();
+    q.ended.add(std::move(span));
+}
+
+void forget_ended(core& c, queue& q, lease_run run) {
+    while (run.count > 0 && !q.ended.empty()) {
+        const lease_part part = find_part(q.ended, run);
+        if (part.held) {
+            give_back_ended(c, q, q.ended.take({run.epoch, run.first_lease}, part.count));
+        }
+        run.first_offset += part.count;
+        run.first_lease += part.count;
+        run.count -= part.count;
     }
 }
 
@@ -212,6 +240,9 @@ void expire_leases(core& c, turn& t, queue& q) {
         fail_span(
             c, t, q, span,
             {.outcome = attempt_outcome::expired, .consumer = span.holder->name, .reason = {}});
+    }
+    for (const lease_span& span : q.ended.take_expired(t.now.mono)) {
+        give_back_ended(c, q, span);
     }
 }
 

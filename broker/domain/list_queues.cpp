@@ -50,7 +50,7 @@ codec::queue_item item_of(core& c, const turn& t, queue& q) {
     item.paused = q.paused;
     item.floor = q.book.floor();
     item.state = queue_state_word(c, t, q);
-    item.dropped = dropped_in(q);
+    item.dropped = q.dropped;
     const auto oldest = oldest_of(q);
     if (oldest) {
         item.oldest = time_in_memory(q, *oldest).value_or(wall_never);

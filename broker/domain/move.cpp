@@ -54,6 +54,7 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
     }
     q.forget_due(offset, known.due);
     q.book.exception_ready(offset);
+    forget_slowest(q.owner);
     q.exceptions.erase(offset);
     if (q.cloning) {
         q.cloning->erase(offset);
@@ -114,8 +115,10 @@ void move_slice(core& c, turn& t, queue& q, const std::shared_ptr<pending_move>&
 // All leases end; below `position` everything is done, from there on ready, but for exceptions.
 void move_to(core& c, turn& t, queue& q, offset_t position) {
     q.fence = {c.epoch, q.next_lease - 1};
-    for (const lease_span& span : q.leases.take_all()) {
-        give_back_room(q, span);
+    for (lease_span& span : q.leases.take_all()) {
+        consumer& holder = *span.holder;
+        keep_room(q, std::move(span));
+        q.offer(holder);
     }
     q.returned.clear();
     q.ahead.clear();
@@ -130,6 +133,7 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
         q.offer(*was);
     }
     q.book.move_to(position, q.owner.end);
+    forget_slowest(q.owner);
     skip_in_queue(c, t, q, position);
     q.next = position;
     q.changed = c.gathering;

@@ -562,13 +562,15 @@ struct messages_dropped {
     std::uint64_t bytes = 0;     // of their batches, to within a 32nd of what the topic held
     wall_time last{};            // when the last ones were
     std::vector<queue_drops> queues;
+    offset_t below = 0;  // what is below is dropped, also if the trim point has not followed yet
     bool operator==(const messages_dropped&) const = default;
     static constexpr auto fields() {
         return std::tuple{field{"topic", &messages_dropped::topic, ""},
                           field{"messages", &messages_dropped::messages, ""},
                           field{"bytes", &messages_dropped::bytes, ""},
                           field{"last", &messages_dropped::last, ""},
-                          field{"queues", &messages_dropped::queues, ""}};
+                          field{"queues", &messages_dropped::queues, ""},
+                          field{"below", &messages_dropped::below, ""}};
     }
 };
 

@@ -112,6 +112,10 @@ void warn_of_groups(const core& c, std::vector<std::string>& warnings);
 // ---- leases.cpp: how a lease ends ----
 // The span has been taken out of the table; its holder gets the room back.
 void give_back_room(queue& q, const lease_span& span);
+// Of a lease that ended without its holder's doing: its room comes back when somebody settles it,
+// asks for it, or its time is over.
+void keep_room(queue& q, lease_span span);
+void forget_ended(core& c, queue& q, lease_run run);
 void ack_span(core& c, turn& t, queue& q, const lease_span& span);
 void release_span(core& c, turn& t, queue& q, lease_span span);
 // A failed lease: one attempt. `delay` < 0 = the queue's back-off.
@@ -317,6 +321,8 @@ struct pending_amount {
     std::uint64_t bytes = 0;
 };
 [[nodiscard]] pending_amount pending_in(const topic& of);
+// Before what is asked next: a queue came, goes, or was moved back.
+void forget_slowest(const topic& of);
 // Whether so much more may be published to the topic. topic_full, or message_too_large for what
 // would not even fit if the topic were empty; the text says what to do.
 [[nodiscard]] outcome<void> check_limits(core& c, const turn& t, topic& of, std::uint64_t messages,
@@ -326,6 +332,8 @@ struct pending_amount {
                                         std::uint64_t bytes);
 // Whether what is due may be appended now; a topic that drops the oldest takes everything.
 [[nodiscard]] bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes);
+// One may always be appended where nothing is pending.
+[[nodiscard]] bool has_room(const topic& of, const scheduled_batch& due);
 // What is due next, as far as memory knows, has to wait.
 [[nodiscard]] bool schedules_wait_for_room(const topic& of, wall_time now);
 // There is something for drop_excess to look at.
@@ -341,13 +349,11 @@ mono_time drop_excess(core& c, turn& t, topic& of);
 // below it goes.
 [[nodiscard]] offset_t fits_from(const topic& of);
 // The topic's bounds are new.
-void limits_changed(core& c, turn& t, topic& of);
+void limits_changed(core& c, turn& t, topic& of, const topic_settings& before);
 // The part of sealing: what was dropped goes into the commit.
 void seal_drops(core& c, turn& t, topic& of);
-void restore_drops(topic& of, const messages_dropped& stored);
+void restore_drops(const turn& t, topic& of, const messages_dropped& stored);
 void forget_drops(core& c, queue& q);  // the queue goes
-// Drops of one queue.
-[[nodiscard]] std::uint64_t dropped_in(const queue& q);
 // ---- retention_warnings.cpp ----
 // For health: topics that are full, that drop, or that no queue reads; queues that nobody consumes.
 void warn_of_retention(const core& c, instant now, std::vector<std::string>& warnings);

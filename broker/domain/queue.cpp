@@ -20,6 +20,7 @@ queue::queue(queue_id number, topic& of, queue_mode how, offset_t start, const q
       returned(memory.pool),
       ahead(memory.pool),
       leases(memory.pool),
+      ended(memory.pool),
       window(*memory.window_bytes),
       schedule(memory.pool),
       leased_retries(memory.pool),

@@ -85,6 +85,7 @@ public:
     interval_set returned;  // leased before in this epoch, and ready again
     interval_set ahead;     // leased at or above next: taken up again after a restart
     lease_table leases;
+    lease_table ended;  // without their holder's doing: they hold nothing, and still take its room
     std::uint64_t next_lease = 1;
     read_window window;
     mono_time read_again{};  // after a failed read
@@ -115,6 +116,7 @@ public:
     std::unique_ptr<sieve> sifting;         // none: all messages are for it
 
     // ---- bookkeeping ----
+    std::uint64_t dropped = 0;      // it was not done with; durable, with its topic's
     mono_time unused_since{};       // without a consumer; matters while there is none
     bool woken = false;             // in core::woken
     bool change_noted = false;      // in core::changed_queues

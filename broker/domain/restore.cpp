@@ -89,7 +89,7 @@ public:
         }
     }
     void operator()(const log_marked& m) { marks_[m.topic] = m.marks; }
-    void operator()(const messages_dropped& m) { restore_drops(topic_of(m.topic), m); }
+    void operator()(const messages_dropped& m) { restore_drops(t_, topic_of(m.topic), m); }
     // The rest stays in the store and is read from there when it is needed.
     void operator()(const auto&) {}
 
@@ -122,6 +122,7 @@ private:
 
 void restore(core& c, turn& t, const loaded_state& loaded) {
     c.next_id = std::max<std::uint64_t>(loaded.next_id, 1);
+    c.ages_from = t.now.mono + c.options.expiry_grace;
     replay visitor(c, t);
     for (const mutation& m : loaded.mutations) {
         std::visit(visitor, m);
@@ -143,10 +144,19 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
         const bool is_empty = of->messages_below(of->end) == 0;
         of->marks.restore(visitor.take_marks(id), of->trim, of->end, is_empty ? 0 : unmarked[id],
                           of->last_append);
+        of->dropped_below = std::min(of->dropped_below, of->end);
+        if (of->dropped_below > of->trim) {
+            of->dropped_counted.insert({of->trim, of->dropped_below - of->trim});
+        }
         of->without_queue_since = t.now.mono;
         std::erase_if(of->samples, [&](const auto& each) { return each.candidate <= of->trim; });
         for (const auto& [name, q] : of->queues) {
             q->book.finish_restore(of->end);
+        }
+        for (const queue_drops& each : of->drops.queues) {
+            if (queue* q = c.queue_by_id(each.queue)) {
+                q->dropped = each.messages;
+            }
         }
         skip_reserved(c, t, *of);
         for (const auto& [name, q] : of->queues) {

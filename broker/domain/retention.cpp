@@ -76,10 +76,16 @@ offset_t first_open(const queue& q) {
     return std::min(q.next_open(0), q.owner.end);
 }
 
+// Asked with each publish to a topic that is nearly full, so not each queue is looked at.
 const queue* slowest_queue(const topic& of) {
+    if (of.slowest != nullptr && first_open(*of.slowest) == of.slowest_at) {
+        return of.slowest;
+    }
     const auto slowest = std::ranges::min_element(
         of.queues, {}, [](const auto& each) { return first_open(*each.second); });
-    return slowest == of.queues.end() ? nullptr : slowest->second.get();
+    of.slowest = slowest == of.queues.end() ? nullptr : slowest->second.get();
+    of.slowest_at = of.slowest == nullptr ? 0 : first_open(*of.slowest);
+    return of.slowest;
 }
 
 std::string how_to_make_room(const topic& of) {
@@ -96,12 +102,26 @@ std::string how_to_make_room(const topic& of) {
                      slowest->path(), of.name);
 }
 
-failure why_full(const topic& of) {
+// What is due and waits for room; it goes first, or those who publish would take each bit of room
+// that comes, and a large batch never find enough.
+const scheduled_batch* waits_first(const topic& of, wall_time now) {
+    const bool waits = of.scheduled && of.scheduled->waits_for_room;
+    const scheduled_batch* first = waits ? of.scheduled->first() : nullptr;
+    return first != nullptr && first->key.due <= now ? first : nullptr;
+}
+
+failure why_full(const topic& of, const scheduled_batch* waiting) {
     const pending_amount pending = pending_in(of);
+    const std::string before = waiting == nullptr
+                                   ? std::string()
+                                   : fmt::format(
+                                         ", and what is scheduled and due goes first ({} of {} "
+                                         "bytes)",
+                                         human_count(waiting->messages, "message"), waiting->bytes);
     return {error_code::topic_full,
             fmt::format("topic {} is full ({}): it holds {} messages of {} bytes that its queues "
-                        "are not done with; {}",
-                        of.name, bounds_text(of.settings), pending.messages, pending.bytes,
+                        "are not done with{}; {}",
+                        of.name, bounds_text(of.settings), pending.messages, pending.bytes, before,
                         how_to_make_room(of))};
 }
 
@@ -112,7 +132,8 @@ bool trim_lags(const topic& of) {
     return of.dropped_below > of.trim;
 }
 
-// Leases of messages below `target` that never failed end, as if they were given back.
+// Leases of messages below `target` that never failed end, as if they were given back; but their
+// holders have them still, and get no room for others.
 void end_leases(core& c, queue& q, offset_t target) {
     const offset_t floor = std::min(q.book.floor(), target);
     const std::uint64_t open = target - floor - q.book.closed().count_in(floor, target);
@@ -121,9 +142,9 @@ void end_leases(core& c, queue& q, offset_t target) {
          run = q.next_ready_run(std::min(run->end(), target))) {
         ready += std::min(run->end(), target) - run->first;
     }
-    for (const lease_span& span : q.leases.take_below(target, open - ready)) {
-        give_back_room(q, span);
+    for (lease_span& span : q.leases.take_below(target, open - ready)) {
         end_in_flight(q, span.offsets());
+        keep_room(q, std::move(span));
         c.wake(q);
     }
 }
@@ -170,18 +191,14 @@ std::uint64_t drop_in_queue(core& c, turn& t, queue& q, offset_t target, interva
     return count;
 }
 
-void count_in_queue(topic& of, queue_id id, std::uint64_t messages) {
-    const auto known = std::ranges::find(of.drops.queues, id, &queue_drops::queue);
-    if (known != of.drops.queues.end()) {
-        known->messages += messages;
-    } else {
-        of.drops.queues.push_back({.queue = id, .messages = messages});
+// Of the topic as a whole: each message once, however many queues were not done with it, and when
+// it is dropped in the first of them. Another one may drop it later, as one that is being moved.
+void count_drops(core& c, const turn& t, topic& of, interval_set& dropped) {
+    of.dropped_counted.for_each([&](offset_range run) { dropped.erase(run); });
+    if (dropped.empty()) {
+        return;
     }
-}
-
-// Of the topic as a whole: each message once, however many queues were not done with it.
-
-void count_drops(core& c, const turn& t, topic& of, const interval_set& dropped) {
+    dropped.for_each([&](offset_range run) { of.dropped_counted.insert(run); });
     messages_dropped& drops = of.drops;
     drops.messages += dropped.count();
     dropped.for_each([&](offset_range run) {
@@ -202,13 +219,12 @@ void drop_below(core& c, turn& t, topic& of, offset_t target) {
     for (const auto& [name, q] : of.queues) {
         const std::uint64_t count = drop_in_queue(c, t, *q, target, dropped);
         if (count > 0 && is_counted) {
-            count_in_queue(of, q->id, count);
+            q->dropped += count;
+            of.drops_changed = true;
         }
     }
     if (!dropped.empty() && is_counted) {
-        of.drops.topic = of.id;
         of.drops_changed = true;
-        dropped.erase_below(of.first_kept());  // of a queue that was moved back meanwhile
         count_drops(c, t, of, dropped);
     }
     of.dropped_below = std::max(of.dropped_below, target);
@@ -225,6 +241,14 @@ offset_t without_excess(const topic& of) {
 }
 
 // Those of a topic's log lines that its bounds cause: one now, and what follows with the next.
+void tell_now(core& c, const turn& t, topic& of, const topic_settings& bounds) {
+    of.drops_told = t.now.mono;
+    c.drop_notices.push_back({.topic = of.name,
+                              .messages = std::exchange(of.drops_untold, 0),
+                              .in_all = of.drops.messages,
+                              .bound = bounds_text(bounds)});
+}
+
 void tell_drops(core& c, const turn& t, topic& of) {
     if (of.drops_untold == 0) {
         return;
@@ -233,11 +257,7 @@ void tell_drops(core& c, const turn& t, topic& of) {
         c.note_trim_later(of, of.drops_told + told_again);
         return;
     }
-    of.drops_told = t.now.mono;
-    c.drop_notices.push_back({.topic = of.name,
-                              .messages = std::exchange(of.drops_untold, 0),
-                              .in_all = of.drops.messages,
-                              .bound = bounds_text(of.settings)});
+    tell_now(c, t, of, of.settings);
 }
 
 }  // namespace
@@ -262,6 +282,10 @@ std::string bounds_text(const topic_settings& s) {
 
 bool has_bounds(const topic& of) {
     return is_bounded(of.settings) || of.settings.max_age > duration_us{0} || trim_lags(of);
+}
+
+void forget_slowest(const topic& of) {
+    of.slowest = nullptr;
 }
 
 offset_t first_pending(const topic& of) {
@@ -290,14 +314,19 @@ outcome<void> check_alone(const topic& of, std::uint64_t messages, std::uint64_t
 
 outcome<void> check_limits(core&, const turn& t, topic& of, std::uint64_t messages,
                            std::uint64_t bytes) {
-    if (!is_bounded(of.settings) || has_room(of, messages, bytes)) {
+    if (!is_bounded(of.settings)) {
+        return {};
+    }
+    const scheduled_batch* waiting = waits_first(of, t.wall);
+    if (waiting == nullptr ? has_room(of, messages, bytes)
+                           : has_room(of, messages + waiting->messages, bytes + waiting->bytes)) {
         return {};
     }
     if (auto alone = check_alone(of, messages, bytes); !alone) {
         return alone;
     }
     of.refused_at = t.now.mono;
-    return std::unexpected(why_full(of));
+    return std::unexpected(why_full(of, waiting));
 }
 
 bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes) {
@@ -305,10 +334,14 @@ bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes) {
            base::seeded_fault(base::fault::exceed_limits) || fits_besides(of, messages, bytes);
 }
 
+// One that is beyond bounds that were lowered since must not wait for ever, and all behind it.
+bool has_room(const topic& of, const scheduled_batch& due) {
+    return has_room(of, due.messages, due.bytes) || pending_in(of).messages == 0;
+}
+
 bool schedules_wait_for_room(const topic& of, wall_time now) {
     const scheduled_batch* first = of.scheduled ? of.scheduled->first() : nullptr;
-    return first != nullptr && first->key.due <= now &&
-           !has_room(of, first->messages, first->bytes);
+    return first != nullptr && first->key.due <= now && !has_room(of, *first);
 }
 
 offset_t fits_from(const topic& of) {
@@ -327,8 +360,9 @@ mono_time drop_excess(core& c, turn& t, topic& of) {
         return mono_never;
     }
     const duration_us age = of.settings.max_age;
+    const bool is_early = t.now.mono < c.ages_from;
     offset_t target = without_excess(of);
-    if (age > duration_us{0}) {
+    if (age > duration_us{0} && !is_early) {
         target = std::max(target, of.marks.appended_by(t.wall - age));
     }
     // A queue that is being moved may have made some ready below what was dropped.
@@ -341,6 +375,9 @@ mono_time drop_excess(core& c, turn& t, topic& of) {
     if (age <= duration_us{0} || next == wall_never) {
         return mono_never;
     }
+    if (is_early) {
+        return c.ages_from;
+    }
     // Not later than what is exact anyway, as the wall clock may be set meanwhile; and not at once,
     // as the trim point may have to wait for records to be read.
     const duration_us longest =
@@ -348,33 +385,46 @@ mono_time drop_excess(core& c, turn& t, topic& of) {
     return t.now.mono + std::clamp(next + age - t.wall, log_marks::age_spacing_min, longest);
 }
 
-void limits_changed(core& c, turn& t, topic& of) {
+void limits_changed(core& c, turn& t, topic& of, const topic_settings& before) {
     of.refused_at = mono_never;
+    if (of.drops_untold > 0 && !has_bounds(of)) {
+        tell_now(c, t, of, before);  // nobody looks at it again
+    }
     c.note_trim(of);
     look_for_room(c, t, of);
 }
 
 void seal_drops(core& c, turn& t, topic& of) {
+    // Else what is dropped would be readable again after a start, and be dropped and counted twice.
+    if (trim_lags(of) && of.drops.below < of.dropped_below) {
+        of.drops.below = of.dropped_below;
+        of.drops_changed = true;
+    }
     if (std::exchange(of.drops_changed, false)) {
+        of.drops.topic = of.id;
+        of.drops.queues.clear();
+        for (const auto& [name, q] : of.queues) {
+            if (q->dropped > 0) {
+                of.drops.queues.push_back({.queue = q->id, .messages = q->dropped});
+            }
+        }
         c.emit(t, of.drops, false);
     }
 }
 
-void restore_drops(topic& of, const messages_dropped& stored) {
+void restore_drops(const turn& t, topic& of, const messages_dropped& stored) {
     of.drops = stored;
+    // A clock that was set back must not keep health warning until it has caught up.
+    of.drops.last = std::min(of.drops.last, t.wall);
+    of.dropped_below = stored.below;
 }
 
 void forget_drops(core& c, queue& q) {
     topic& of = q.owner;
-    if (std::erase_if(of.drops.queues, [&](const auto& each) { return each.queue == q.id; }) > 0) {
+    if (q.dropped > 0) {
         of.drops_changed = true;
         c.note_trim(of);
     }
-}
-
-std::uint64_t dropped_in(const queue& q) {
-    const auto known = std::ranges::find(q.owner.drops.queues, q.id, &queue_drops::queue);
-    return known == q.owner.drops.queues.end() ? 0 : known->messages;
 }
 
 }  // namespace brokerd::domain

@@ -100,8 +100,8 @@ mono_time append_due(core& c, turn& t, topic& of, std::size_t bytes_max) {
         if (c.scheduled_bytes_appended >= commit_bytes_max || bytes >= bytes_max) {
             return t.now.mono + next_commit;
         }
-        if (!has_room(of, next->messages, next->bytes)) {
-            book.waits_for_room = true;
+        if (!has_room(of, *next)) {
+            book.wait_for_room();
             return t.now.mono + look_again;
         }
         bytes += next->bytes;
@@ -233,6 +233,7 @@ void cancel_found(core& c, turn& t, asker who, topic& of, const std::vector<std:
             ++answer.messages;
         }
     }
+    look_for_room(c, t, of);  // what comes next may find more
     c.answer(t, who, book.last_change(), answer);
 }
 
@@ -287,7 +288,7 @@ next_look fetch_ahead(core& c, turn& t, topic& of) {
         return {};
     }
     const bool has_room = book.has_room();
-    if (book.fetching || (!has_room && book.first() != nullptr)) {
+    if (book.fetching || ((!has_room || book.waits_for_room) && book.first() != nullptr)) {
         return {};  // its answer, or that one, comes back here
     }
     if (t.now.mono < book.read_again) {

@@ -51,11 +51,22 @@ void schedule_book::keep(const scheduled_batch& what, wall_time now) {
         all_bytes_ += what.bytes;
     }
     while (!soon_.empty() && is_too_much(now)) {
-        const auto last = std::prev(soon_.end());
-        known_ = last->first;
-        next_bytes_ = last->second.bytes;
-        drop(last);
+        drop_last();
     }
+}
+
+void schedule_book::wait_for_room() {
+    waits_for_room = true;
+    while (soon_.size() > 1 && all_bytes_ > all_bytes_max / 2) {
+        drop_last();
+    }
+}
+
+void schedule_book::drop_last() {
+    const auto last = std::prev(soon_.end());
+    known_ = last->first;
+    next_bytes_ = last->second.bytes;
+    drop(last);
 }
 
 void schedule_book::drop(std::map<schedule_key, scheduled_batch>::iterator at) {
@@ -64,10 +75,11 @@ void schedule_book::drop(std::map<schedule_key, scheduled_batch>::iterator at) {
     soon_.erase(at);
 }
 
-// One batch of any size is never too much for a topic, nor is what is due now.
+// One batch of any size is never too much for a topic, nor is what is due now, unless it waits.
 bool schedule_book::is_too_much(wall_time now) const {
     const bool of_topic = soon_.size() > count_max || soon_bytes_ > bytes_max;
-    const bool of_all = all_bytes_ > all_bytes_max && soon_.rbegin()->first.due > now;
+    const bool waits = soon_.rbegin()->first.due > now || (waits_for_room && soon_.size() > 1);
+    const bool of_all = all_bytes_ > all_bytes_max && waits;
     return (of_topic && soon_.size() > 1) || of_all;
 }
 

@@ -70,6 +70,9 @@ public:
     // How many only the store has.
     [[nodiscard]] std::uint64_t in_store() const { return totals_.schedules - soon_.size(); }
     [[nodiscard]] bool has_room() const;
+    // The topic is full: what is due waits, and must not keep the memory that others need. All but
+    // the first go back to the store as long as there is too little of it.
+    void wait_for_room();
     // Nothing but what memory holds is due before.
     void set_known(const schedule_key& until);
     // What the store has from `from` on, up to `until`.
@@ -100,6 +103,7 @@ private:
 
     void keep(const scheduled_batch& what, wall_time now);
     void drop(std::map<schedule_key, scheduled_batch>::iterator at);
+    void drop_last();
     [[nodiscard]] bool is_too_much(wall_time now) const;
     void note(const schedule_key& key, commit_number commit, std::optional<scheduled_batch> added);
 

@@ -76,6 +76,7 @@ void settle_run(core& c, turn& t, queue& q, settlement& s, lease_run run) {
             s.accepted += part.count;
         } else {
             s.late.push_back({run.first_offset, part.count, run.epoch, run.first_lease});
+            forget_ended(c, q, s.late.back());
         }
         run.first_offset += part.count;
         run.first_lease += part.count;

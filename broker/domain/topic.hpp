@@ -66,8 +66,14 @@ public:
     std::unique_ptr<message_id_book> ids;      // none: no message had one, in this epoch
 
     // ---- retention.cpp ----
-    messages_dropped drops;             // what was dropped so far; durable
+    // The queue with the lowest first open message, and where that is, as it was found last. Queues
+    // only move on, so it is the slowest as long as it stays there; whatever brings a queue, takes
+    // one or moves one back forgets it (forget_slowest).
+    mutable const queue* slowest = nullptr;
+    mutable offset_t slowest_at = 0;
+    messages_dropped drops;             // what was dropped so far; durable, with queue::dropped
     offset_t dropped_below = 0;         // messages below are dropped, the trim point follows
+    interval_set dropped_counted;       // those from the trim point on that are in `drops`
     bool drops_changed = false;         // in this commit
     mono_time drops_told{};             // in the log
     std::uint64_t drops_untold = 0;     // since then

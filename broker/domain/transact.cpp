@@ -178,9 +178,12 @@ const exception_map& exceptions_of(const pending_transaction& pending, queue_id 
 
 outcome<void> check_held(core& c, const pending_transaction& pending, const runs_by_queue& all) {
     for (const auto& [id, runs] : all) {
-        const queue& q = *c.queue_by_id(id);
+        queue& q = *c.queue_by_id(id);
         if (const auto gone = first_not_held(c, q, runs, exceptions_of(pending, id))) {
             ++c.counters.stale_settles;
+            for (const lease_run& run : runs) {
+                forget_ended(c, q, run);
+            }
             return refuse(
                 error_code::lease_gone,
                 fmt::format("the lease of {} is no longer held: it ended or the message was given "

@@ -10,6 +10,7 @@
 // a start ends the keeping sooner, one set back makes nothing wait longer than keep_done from then
 // on.
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -49,12 +50,14 @@ void note_done(core& c, turn& t, const topic& of) {
     c.emit(t, std::move(durable), false);
 }
 
-// What is beyond keep_done_bytes.
+// What is beyond keep_done_bytes, which may be as large as a number can be.
 offset_t kept_enough(const topic& of, offset_t candidate) {
     const std::uint64_t keep = of.settings.keep_done_bytes;
-    return keep == 0
-               ? of.trim
-               : std::min(candidate, of.marks.last_bytes(keep + of.marks.bytes_from(candidate)));
+    const std::uint64_t behind = of.marks.bytes_from(candidate);
+    if (keep == 0 || keep > std::numeric_limits<std::uint64_t>::max() - behind) {
+        return of.trim;
+    }
+    return std::min(candidate, of.marks.last_bytes(keep + behind));
 }
 
 // Remembers where the queues are and returns where they were keep_done ago, or what is more than
@@ -179,6 +182,7 @@ void finish_move(core& c, turn& t, topic& of, const trim_move& move) {
     }
     of.trim = target;
     of.marks.drop_below(target);
+    of.dropped_counted.erase_below(target);
     of.last_trim = t.now.mono;
     c.cache.drop_below(of.tail, target);
     c.emit(t, trimmed{.topic = of.id, .first = target}, false);
@@ -276,8 +280,8 @@ void trim_topics(core& c, turn& t) {
     for (topic* of : std::exchange(c.topics_to_trim, {})) {
         c.note_trim_later(*of, drop_excess(c, t, *of));
         of->trim_noted = false;
-        seal_drops(c, t, *of);
         c.note_trim_later(*of, trim_topic(c, t, *of));
+        seal_drops(c, t, *of);
         look_for_room(c, t, *of);
     }
 }

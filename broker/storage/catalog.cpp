@@ -10,6 +10,7 @@
 
 #include "broker/storage/keys.hpp"
 #include "broker/storage/rocks_options.hpp"
+#include "protocol/types/limits.hpp"
 
 namespace brokerd::storage {
 
@@ -215,6 +216,53 @@ outcome<void> read_tail(rocksdb::Iterator& log, topic_id topic, topic_table& top
     return {};
 }
 
+// ---- what lies behind the last mark of a topic ----
+
+// What RocksDB estimates is right for large ranges only: one that lies within a block of a table
+// may be nothing or all of it, and the topic would keep that error. So small ones are read, as far
+// as a start has the time for it.
+class tail_measure {
+public:
+    explicit tail_measure(const rocks_database& database) : database_(database) {
+        auto options = make_read_options();
+        options.total_order_seek = true;
+        log_.reset(database.db().NewIterator(options, database.handle(family::log)));
+    }
+
+    // Bytes of the batches in the chunks from `first` on.
+    [[nodiscard]] outcome<std::uint64_t> bytes_from(topic_id topic, offset_t first) {
+        const std::uint64_t estimate = log_bytes(database_, topic, first, offset_end, true);
+        if (estimate >= read_max || left_ == 0) {
+            return estimate;
+        }
+        std::uint64_t bytes = 0;
+        for (log_->Seek(to_slice(log_key{topic, first}.encode().view())); log_->Valid();
+             log_->Next()) {
+            const auto key = log_key::parse(to_view(log_->key()));
+            if (!key || key->topic != topic) {
+                return bytes;
+            }
+            const std::uint64_t size = log_->value().size();
+            bytes += size - std::min<std::uint64_t>(size, domain::chunk_header_bytes);
+            left_ -= std::min(left_, size);
+            if (bytes >= read_max || left_ == 0) {
+                return std::max(bytes, estimate);
+            }
+        }
+        if (auto read = check(log_->status()); !read) {
+            return std::unexpected(read.error());
+        }
+        return bytes;
+    }
+
+private:
+    static constexpr std::uint64_t read_max = limits::mib;  // of a topic
+
+    const rocks_database& database_;
+    iterator_ptr log_;
+    std::uint64_t left_ = 16 * limits::mib;  // to be read, of all topics
+};
+
 }  // namespace
 
 outcome<shard_facts> read_shard_facts(const rocks_database& database) {
@@ -299,13 +347,20 @@ outcome<domain::loaded_state> read_state(const rocks_database& database,
             last_marks[log->topic] = log->marks.back().offset;
         }
     }
+    tail_measure measure(database);
     for (const auto& [topic, facts] : topics.all()) {
         const offset_t from = std::max(facts.trim, last_marks[topic]);
         domain::topic_tail& tail = state.tails.emplace_back();
         tail.topic = topic;
         tail.next_offset = facts.next_offset;
         tail.last_append = facts.last_append;
-        tail.unmarked_bytes = log_bytes(database, topic, from, offset_end, true);
+        if (from < facts.next_offset) {
+            const auto bytes = measure.bytes_from(topic, from);
+            if (!bytes) {
+                return std::unexpected(bytes.error());
+            }
+            tail.unmarked_bytes = *bytes;
+        }
     }
     return state;
 }

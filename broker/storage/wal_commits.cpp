@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t header_bytes = 7;
 constexpr std::uint8_t last_type = 4;
-constexpr std::size_t page_bytes = 4096;  // what a disk writes whole or not at all, at least
+constexpr std::size_t sector_bytes = 512;  // what any disk writes whole or not at all
 
 // RocksDB stores its checksums turned and shifted.
 std::uint32_t masked(std::uint32_t crc) {
@@ -24,8 +24,8 @@ std::uint32_t masked(std::uint32_t crc) {
 }  // namespace
 
 // A damaged fragment ends its record. What is behind it in the block is found by its length, unless
-// that makes no sense or the disk may have written only one half of it: what a page that was never
-// written would make of it could lead into a message.
+// that makes no sense or the disk may have written only one half of it: what a sector that was
+// never written would make of it could lead into a message.
 void wal_commits::add_block(std::string_view block) {
     const std::size_t size = block.size();
     while (block.size() >= header_bytes) {
@@ -41,8 +41,8 @@ void wal_commits::add_block(std::string_view block) {
             add_fragment(fragment{type}, checked.substr(1));
         } else {
             end_.clear();
-            const std::size_t in_page = (size - block.size()) % page_bytes;
-            if (in_page + header_bytes > page_bytes) {
+            const std::size_t in_sector = (size - block.size()) % sector_bytes;
+            if (in_sector + header_bytes > sector_bytes) {
                 return;
             }
         }

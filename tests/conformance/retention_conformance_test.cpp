@@ -65,13 +65,13 @@ TYPED_TEST_SUITE(retention_conformance, test::store_subjects, test::store_subjec
 
 TYPED_TEST(retention_conformance, marks_and_drops_are_replaced_and_loaded_before_the_queues) {
     const domain::log_marked marked{orders, {{0, 0, at(1)}, {900, 70'000, at(5)}}};
-    const domain::messages_dropped dropped{orders, 40, 5000, at(7), {{returns_queue, 40}}};
+    const domain::messages_dropped dropped{orders, 40, 5000, at(7), {{returns_queue, 40}}, 50};
     const domain::log_marked empty{returns_topic, {}};
-    const domain::messages_dropped without_queue{returns_topic, 3, 60, at(8), {}};
+    const domain::messages_dropped without_queue{returns_topic, 3, 60, at(8), {}, 0};
     this->commit({new_topic(orders, "orders"), new_topic(returns_topic, "returns_topic"),
                   new_queue(orders, returns_queue, "returns_queue"),
                   domain::log_marked{orders, {{0, 0, at(1)}}},
-                  domain::messages_dropped{orders, 4, 500, at(2), {}}});
+                  domain::messages_dropped{orders, 4, 500, at(2), {}, 7}});
     this->commit({dropped, marked, without_queue, empty});
     const std::vector<domain::mutation> expected{new_topic(orders, "orders"),
                                                  marked,
@@ -89,7 +89,7 @@ TYPED_TEST(retention_conformance, marks_and_drops_are_replaced_and_loaded_before
 
 TYPED_TEST(retention_conformance, marks_and_drops_go_with_their_topic_not_with_their_queue) {
     const domain::log_marked marked{orders, {{0, 0, at(1)}}};
-    const domain::messages_dropped dropped{orders, 40, 5000, at(7), {{returns_queue, 40}}};
+    const domain::messages_dropped dropped{orders, 40, 5000, at(7), {{returns_queue, 40}}, 50};
     this->commit({new_topic(orders, "orders"), new_queue(orders, returns_queue, "returns_queue"),
                   new_topic(returns_topic, "returns_topic"), marked, dropped,
                   domain::log_marked{returns_topic, {{5, 50, at(2)}}}});

@@ -238,6 +238,9 @@ struct model_consumer {
     std::uint32_t prefetch = 0;
     std::uint64_t limit = 0;  // deliveries left; only with has_limit
     bool has_limit = false;
+    // Leases it was given and nobody has named since, and when their time is over: they take its
+    // room, also if they ended before.
+    std::map<lease_id, mono_time> owed{};
 };
 
 // The key of a simulated message; some have none.
@@ -353,6 +356,8 @@ public:
     void transacted(const model_transaction& what, const codec::transacted& answer, instant now);
     // Nothing of it was carried out: checks that there is a reason.
     void transaction_refused(const model_transaction& what, const codec::error& why);
+    // Somebody names leases of the queue: who was given them may be given others now.
+    void named(const model_queue& queue, const lease_run& run);
     // Applies a settle and says how many of its leases were held.
     // `all_held`: the broker said that all were, and nothing speaks against it.
     std::uint64_t settled(const codec::settle& what, holder by, instant now, bool all_held = false);
@@ -428,7 +433,10 @@ public:
     // The topic goes on behind offsets that it had reserved. Returns how many are new.
     std::uint64_t skipped(const domain::offsets_skipped& what);
     // The broker runs: from now on nothing is skipped.
-    void started() { may_skip_ = false; }
+    void started(duration_us age_grace) {
+        may_skip_ = false;
+        age_grace_ = age_grace;
+    }
 
     // ---- clones of queues ----
     // Checks that the new queue has the settings of the other one.
@@ -560,6 +568,8 @@ private:
     [[nodiscard]] std::set<error_code> obstacles(const model_transaction& what, bool possible);
     bool taken_up(model_queue& queue, model_message& message, lease_id lease, holder by,
                   instant now);
+    // Its holder has it until it is named.
+    void owe(const model_message& message);
     void fail_lease(model_queue& queue, model_message& message, attempt_outcome outcome,
                     std::optional<duration_us> delay, instant now);
     void release(model_message& message, instant now);
@@ -608,6 +618,7 @@ private:
     bool ids_restarted_ = true;
     duration_us id_clock_{0};  // the broker's clock for ids is not behind monotonic time and this
     bool may_skip_ = false;
+    duration_us age_grace_{0};  // nothing is dropped for its age so long after a start
     std::vector<const char*> limit_marks_;
     queue_id administered_;
     mono_time started_{};

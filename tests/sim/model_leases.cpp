@@ -47,6 +47,7 @@ std::uint64_t model::settled(const codec::settle& what, holder by, instant now, 
             const lease_id lease{run.epoch, run.first_lease + i};
             const auto at = queue->messages.find(run.first_offset + i);
             if (at == queue->messages.end() || !(all_held || holds(*queue, at->second, lease))) {
+                named(*queue, {run.first_offset + i, 1, run.epoch, lease.counter});
                 continue;
             }
             model_message& message = at->second;
@@ -56,6 +57,9 @@ std::uint64_t model::settled(const codec::settle& what, holder by, instant now, 
             }
             message.perhaps_dropped = false;
             const bool leased = message.state == message_state::leased;
+            if (what.action != settle_action::extend || !leased) {
+                named(*queue, {at->first, 1, run.epoch, lease.counter});
+            }
             switch (what.action) {
                 case settle_action::ack: message = {.state = message_state::done}; break;
                 case settle_action::nack:
@@ -84,6 +88,7 @@ std::uint64_t model::settled(const codec::settle& what, holder by, instant now, 
                         message.deadline =
                             now.mono +
                             (what.delay.count() < 0 ? queue->settings.lease : what.delay);
+                        owe(message);
                     } else if (!consumers.contains(by) ||
                                !taken_up(*queue, message, lease, by, now)) {
                         --accepted;
@@ -104,6 +109,7 @@ bool model::taken_up(const std::string& topic, const std::string& name, offset_t
 
 bool model::taken_up(model_queue& queue, model_message& message, lease_id lease, holder by,
                      instant now) {
+    named(queue, {0, 1, lease.epoch, lease.counter});
     if (!holds(queue, message, lease)) {
         return false;
     }
@@ -124,7 +130,28 @@ bool model::taken_up(model_queue& queue, model_message& message, lease_id lease,
     message.perhaps_dropped = false;
     message.spared = true;
     message.deadline = now.mono + queue.settings.lease;
+    owe(message);
     return true;
+}
+
+void model::owe(const model_message& message) {
+    const auto at = consumers.find(message.by);
+    if (at != consumers.end()) {
+        at->second.owed[message.lease] = message.deadline;
+    }
+}
+
+void model::named(const model_queue& queue, const lease_run& run) {
+    const auto& [topic_name, topic] = *owner_of(queue.id);
+    for (auto& [who, each] : consumers) {
+        const auto own = topic.queues.find(each.queue);
+        if (each.topic != topic_name || own == topic.queues.end() || &own->second != &queue) {
+            continue;
+        }
+        for (std::uint32_t i = 0; i < run.count; ++i) {
+            each.owed.erase({run.epoch, run.first_lease + i});
+        }
+    }
 }
 
 void model::fail_lease(model_queue& queue, model_message& message, attempt_outcome outcome,
@@ -267,10 +294,14 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
     message.perhaps_dropped = false;
     message.spared = true;
     message.deadline = now.mono + queue.settings.lease;
+    owe(message);
 }
 
 void model::expire(instant now) {
     note_dropped();
+    for (auto& [who, each] : consumers) {
+        std::erase_if(each.owed, [&](const auto& owed) { return owed.second <= now.mono; });
+    }
     for (auto& [name, topic] : state.topics) {
         for (auto& [queue_name, queue] : topic.queues) {
             for (auto& [offset, message] : queue.messages) {
@@ -283,13 +314,15 @@ void model::expire(instant now) {
 }
 
 std::uint64_t model::held_by(holder who) const {
-    std::uint64_t held = 0;
+    const model_consumer& consumer = consumers.at(who);
+    std::uint64_t held = consumer.owed.size();
     for (const auto& [name, topic] : state.topics) {
         for (const auto& [queue_name, queue] : topic.queues) {
             held += static_cast<std::uint64_t>(
                 std::ranges::count_if(queue.messages, [&](const auto& entry) {
                     const auto& [offset, message] = entry;
                     return message.state == message_state::leased && message.by == who &&
+                           !consumer.owed.contains(message.lease) &&
                            !may_be_dropped(topic, offset, message);
                 }));
         }

@@ -147,6 +147,14 @@ void model::transaction_refused(const model_transaction& what, const codec::erro
     }
     expect(reasons.contains(why.code), "transaction {} was refused without reason: {}",
            what.first_sequence, why.text);
+    for (const auto& settle : what.settles) {
+        const model_queue* queue = find(settle.queue);
+        for (const lease_run& run : settle.runs) {
+            if (queue != nullptr && why.code == error_code::lease_gone) {
+                named(*queue, run);
+            }
+        }
+    }
 }
 
 }  // namespace brokerd::sim

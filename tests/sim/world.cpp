@@ -117,7 +117,7 @@ void world::start(commit_number last_durable) {
         wants_commit_ = true;
         turn();
     }
-    model_.started();
+    model_.started(options.expiry_grace);
     check_told();
 }
 

@@ -171,7 +171,7 @@ std::vector<sample> samples() {
         {"offsets_reserved", offsets_reserved{topic, 16384}},
         {"offsets_skipped", offsets_skipped{topic, {{812, 15572}, {20000, 5}}}},
         {"log_marked", log_marked{topic, {{500, 0, then}, {812, limits::mib, then + 1min}}}},
-        {"messages_dropped", messages_dropped{topic, 40, 5000, then, {{queue, 40}}}},
+        {"messages_dropped", messages_dropped{topic, 40, 5000, then, {{queue, 40}}, 860}},
         {"pattern_put", pattern_put{pattern_id{12}, "orders.*", "billing", queue_mode::keyed,
                                     queue_settings, then}},
         {"pattern_erased", pattern_erased{pattern_id{12}}},

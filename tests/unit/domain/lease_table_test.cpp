@@ -204,7 +204,7 @@ TEST(lease_table, gives_back_what_one_consumer_holds) {
     table.add(span_of(a, 0, 3, 1));
     table.add(span_of(b, 3, 3, 4));
     table.add(span_of(a, 6, 3, 7));
-    EXPECT_THAT(table.take_of(a), SizeIs(2));
+    EXPECT_THAT(table.take_of(a, 6), SizeIs(2));
     EXPECT_EQ(table.fresh(), 3U);
     EXPECT_THAT(table.find(lease(5)), NotNull());
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -283,6 +284,21 @@ TEST(log_marks_test, skipped_offsets_have_no_bytes) {
     log.restart();
     EXPECT_EQ(log.marks.bytes_from(2), 100U);
     log.check();
+}
+
+// Else a start would not know when what lies behind the last one stored was appended.
+TEST(log_marks_test, marks_are_stored_for_their_age_also_if_others_come_for_their_bytes) {
+    model of(bounded(limits::mib, 64s));
+    wall_time stored = of.now;
+    std::size_t times_stored = 0;
+    for (int i = 0; i < 100; ++i) {
+        of.now += 500ms;
+        of.append(16, 1024);
+        if (std::exchange(times_stored, of.times_stored) != of.times_stored) {
+            stored = of.now;
+        }
+        EXPECT_LE(of.now - stored, 1s) << i;
+    }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 struct retention_age_test : retention_fixture {
@@ -25,6 +26,19 @@ struct retention_age_test : retention_fixture {
 };
 
 // ---- keep_done_bytes ----
+
+TEST_F(retention_age_test, as_many_bytes_as_a_number_can_be_keep_everything) {
+    make({.keep_done_bytes = ~std::uint64_t{0}}, {"q", "slow"});
+    const auto one = attach();
+    const auto two = attach("slow");
+    publish(3);
+    settle(one, h.deliveries(one));
+    auto got = h.deliveries(two);
+    got.pop_back();
+    settle(two, got, settle_action::ack, "slow");
+    h.pass(1h);
+    EXPECT_EQ(topic().first_offset, 0U);
+}
 
 TEST_F(retention_age_test, what_is_done_is_kept_up_to_so_many_bytes) {
     make({.keep_done_bytes = 10 * bytes_of(payload)});
@@ -147,6 +161,31 @@ TEST_F(retention_age_test, a_restart_makes_nothing_younger) {
     EXPECT_EQ(queue().dropped, 5U);
 }
 
+TEST_F(retention_age_test, nothing_is_dropped_for_its_age_just_after_a_start) {
+    make({.max_messages = 4, .when_full = full_policy::drop_oldest, .max_age = 1h});
+    publish(3);
+    h.now.wall += 24h;  // a wrong clock, perhaps
+    h.restart();
+    publish(1);
+    h.pass(9s);
+    EXPECT_EQ(queue().ready, 4U) << "consumers come back first";
+    publish(1);
+    EXPECT_EQ(queue().dropped, 1U) << "the other bounds hold";
+    h.pass(1s);
+    EXPECT_EQ(queue().ready, 2U);
+    EXPECT_EQ(queue().dropped, 3U);
+}
+
+TEST_F(retention_age_test, a_clock_that_was_set_back_ends_the_warning_of_drops_in_time) {
+    make({.max_messages = 1, .when_full = full_policy::drop_oldest});
+    publish(2);
+    h.now.wall -= 24h;
+    h.restart();
+    EXPECT_THAT(h.state.warnings(h.now), Contains(HasSubstr("drops messages")));
+    h.pass(61min);
+    EXPECT_THAT(h.state.warnings(h.now), Not(Contains(HasSubstr("drops messages"))));
+}
+
 TEST_F(retention_age_test, a_new_max_age_counts_at_once) {
     make({});
     publish(5);
@@ -157,6 +196,20 @@ TEST_F(retention_age_test, a_new_max_age_counts_at_once) {
     EXPECT_EQ(topic().dropped, 5U);
     publish(1);
     EXPECT_EQ(queue().ready, 1U);
+}
+
+TEST_F(retention_age_test, what_was_dropped_is_logged_also_if_the_bounds_go) {
+    make({.max_messages = 1, .when_full = full_policy::drop_oldest});
+    publish(2);
+    EXPECT_THAT(h.state.take_drop_notices(), SizeIs(1));
+    publish(3);
+    EXPECT_THAT(h.state.take_drop_notices(), IsEmpty()) << "not so soon";
+    set({});
+    const auto told = h.state.take_drop_notices();
+    ASSERT_THAT(told, SizeIs(1));
+    EXPECT_EQ(told[0].messages, 3U);
+    EXPECT_EQ(told[0].in_all, 4U);
+    EXPECT_EQ(told[0].bound, "max_messages 1, drop-oldest");
 }
 
 // ---- health ----

@@ -93,18 +93,6 @@ TEST_F(retention_drop_test, leases_of_what_is_dropped_end) {
     EXPECT_EQ(queue().retrying, 2U);
 }
 
-TEST_F(retention_drop_test, a_holder_gets_room_for_what_is_newer) {
-    make(dropping(2));
-    const auto one = attach("q", 1);
-    publish(2);
-    EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(0));
-    publish(1);
-    EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(1));
-    publish(1);
-    EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(2));
-    EXPECT_EQ(topic().dropped, 2U);
-}
-
 TEST_F(retention_drop_test, what_was_given_back_is_dropped_like_the_rest) {
     make(dropping(3));
     const auto one = attach();
@@ -312,6 +300,26 @@ TEST_F(retention_drop_test, nobody_begins_below_what_is_dropped_while_the_trim_p
     EXPECT_EQ(queue("new").dropped, 0U);
 }
 
+TEST_F(retention_drop_test, a_restart_brings_nothing_back_while_the_trim_point_waits) {
+    make(dropping(3));
+    const auto one = attach();
+    publish(1);
+    settle(one, h.deliveries(one), settle_action::nack);
+    h.restart();
+    h.hold_fetches = true;  // the record of what failed has to be read
+    publish(5);
+    EXPECT_EQ(topic().first_offset, 0U);
+    h.ask<codec::ok>(h.admin, codec::queue_remove{.queue = "t/q"});
+    h.restart();
+    h.make_queue("t/new");
+    EXPECT_EQ(queue("new").ready, 3U);
+    h.hold_fetches = false;
+    h.run();
+    EXPECT_EQ(topic().first_offset, 3U);
+    EXPECT_EQ(topic().dropped, 2U);
+    EXPECT_EQ(queue("new").dropped, 0U);
+}
+
 TEST_F(retention_drop_test, what_a_seek_makes_ready_below_is_dropped_too) {
     make(dropping(5), {"q", "slow"});
     const auto one = attach();
@@ -329,6 +337,24 @@ TEST_F(retention_drop_test, what_a_seek_makes_ready_below_is_dropped_too) {
     EXPECT_EQ(queue().dropped, 2U);
     EXPECT_EQ(topic().dropped, 2U);
     EXPECT_EQ(topic().first_offset, 2U);
+}
+
+TEST_F(retention_drop_test, what_a_seek_makes_ready_below_counts_when_it_is_dropped) {
+    make(dropping(5));
+    const auto one = attach();
+    publish(2);
+    settle(one, h.deliveries(one), settle_action::nack);
+    h.restart();
+    h.hold_fetches = true;
+    (void)h.send(h.admin, codec::queue_seek{.queue = "t/q"});
+    publish(5);
+    EXPECT_EQ(topic().dropped, 0U) << "what failed stays";
+    h.hold_fetches = false;
+    h.run();
+    EXPECT_EQ(queue().retrying, 0U);
+    EXPECT_EQ(queue().dropped, 2U);
+    EXPECT_EQ(topic().dropped, 2U);
+    EXPECT_EQ(h.state.counters().dropped_messages, 2U);
 }
 
 TEST_F(retention_drop_test, a_clone_under_way_has_what_is_left) {

@@ -251,5 +251,59 @@ TEST_F(retention_test, what_is_scheduled_goes_on_when_the_bound_is_raised) {
     EXPECT_EQ(topic().next_offset, 2U);
 }
 
+TEST_F(retention_test, what_is_larger_than_a_bound_that_was_lowered_comes_when_nothing_is_pending) {
+    make({});
+    EXPECT_FALSE(refusal({"0", "1", "2", "3"}, schedule_time{.delay = 1s}));
+    schedule("behind", 2s);
+    publish(1);
+    set({.max_messages = 2});
+    h.pass(5s);
+    EXPECT_EQ(topic().scheduled, 5U);
+    const auto one = attach();
+    settle(one, h.deliveries(one));
+    h.pass(1ms);
+    EXPECT_EQ(topic().scheduled, 1U);
+    EXPECT_TRUE(is_full());
+    settle(one, h.deliveries(one));
+    h.pass(1ms);
+    EXPECT_EQ(topic().scheduled, 0U);
+}
+
+// Promise: bounds.schedules
+TEST_F(retention_test, who_publishes_does_not_take_the_room_that_what_is_scheduled_waits_for) {
+    make({.max_messages = 4});
+    publish(4);
+    EXPECT_FALSE(refusal({"a", "b", "c"}, schedule_time{.delay = 1s}));
+    const auto one = attach("q", 1);
+    EXPECT_TRUE(is_full());
+    h.pass(1s);
+    for (int done = 1; done <= 3; ++done) {
+        EXPECT_EQ(topic().scheduled, 3U);
+        const auto why = refusal({"x"});
+        ASSERT_TRUE(why) << "after " << done;
+        EXPECT_EQ(why->code, error_code::topic_full);
+        EXPECT_THAT(why->text, HasSubstr("scheduled and due goes first (3 messages"));
+        settle(one, h.deliveries(one));
+    }
+    h.pass(1ms);
+    EXPECT_EQ(topic().scheduled, 0U);
+    EXPECT_EQ(topic().pending, 4U);
+    settle(one, h.deliveries(one));
+    EXPECT_FALSE(is_full());
+}
+
+TEST_F(retention_test, what_was_cancelled_takes_no_room) {
+    make({.max_messages = 2});
+    publish(1);
+    EXPECT_FALSE(refusal({"a", "b"}, schedule_time{.delay = 1s}));
+    h.pass(2s);
+    EXPECT_TRUE(is_full());
+    const auto listed = h.ask<codec::schedules>(h.admin, codec::schedule_list{.topic = "t"});
+    ASSERT_EQ(listed.items.size(), 1U);
+    h.ask<codec::counted>(h.admin,
+                          codec::schedule_cancel{.topic = "t", .ids = {listed.items[0].id}});
+    EXPECT_FALSE(is_full());
+}
+
 }  // namespace
 }  // namespace brokerd::domain::test

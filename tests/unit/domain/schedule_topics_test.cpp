@@ -111,5 +111,46 @@ TEST_F(schedules_of_topics, without_room_for_more_one_topic_reads_at_a_time) {
     EXPECT_THAT(appended_to(large), Each(3));
 }
 
+// What is due for them is more than half of the memory of all, and would keep it.
+TEST_F(schedules_of_topics, full_topics_leave_memory_to_others) {
+    const std::vector<std::string> full{"a", "b", "c", "d", "e", "f", "g", "h"};
+    static_assert(8 * 2 * 750'000 > schedule_book::all_bytes_max / 2);
+    for (const std::string& name : full) {
+        h.ask<codec::topic_created>(
+            h.admin, codec::topic_create{.topic = name, .settings = {.max_messages = 1}});
+        h.publish(name, {"0"});
+        for (int i = 1; i <= 3; ++i) {
+            h.publish_as(name, {std::to_string(i) + std::string(750'000, 'x')}, {}, 0,
+                         schedule_time{.delay = std::chrono::seconds(i)});
+        }
+    }
+    const auto small = make_topics({"x", "y", "z"});
+    for (const std::string& name : small) {
+        h.publish_as(name, {"x"}, {}, 0, schedule_time{.delay = 90s});
+    }
+    h.pass(79s);
+    EXPECT_THAT(appended_to(full), Each(1));
+    h.hold_fetches = true;
+    h.pass(2s);
+    EXPECT_THAT(h.out.fetches, SizeIs(small.size())) << "all of them read";
+    h.hold_fetches = false;
+    h.pass(10s);
+    EXPECT_THAT(appended_to(small), Each(1));
+    for (const std::string& name : full) {
+        h.make_queue(name + "/q");
+        const auto one = h.connect();
+        const auto queue = h.attach(one, name + "/q").queue;
+        std::string order;
+        for (int i = 0; i < 4; ++i) {
+            for (const received& each : h.deliveries(one)) {
+                order += each.payload.front();
+                h.settle(one, queue, settle_action::ack, {run_of(each)});
+            }
+            h.pass(10ms);
+        }
+        EXPECT_EQ(order, "0123");
+    }
+}
+
 }  // namespace
 }  // namespace brokerd::domain::test

@@ -228,7 +228,8 @@ void random_workload::produce(topic_facts& topic, std::vector<domain::mutation>&
                                                     topic.next,
                                                     topic.next * 100,
                                                     at(clock_us_),
-                                                    {{topic.queues.front().id, topic.next / 2}}});
+                                                    {{topic.queues.front().id, topic.next / 2}},
+                                                    topic.next / 2});
     }
 }
 

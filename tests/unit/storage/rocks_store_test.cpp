@@ -32,6 +32,7 @@ using test::orders;
 using testing::HasSubstr;
 
 constexpr queue_id billing{2};
+constexpr topic_id payments{7};
 
 class rocks_store_test : public testing::Test {
 protected:
@@ -93,6 +94,36 @@ TEST_F(rocks_store_test, a_failed_sync_is_final_and_the_failed_commit_may_be_the
     ASSERT_TRUE(state);
     EXPECT_GE(state->last_commit, commit_number{1});
     EXPECT_LE(state->last_commit, commit_number{2});
+}
+
+TEST_F(rocks_store_test, a_start_knows_the_bytes_of_a_small_topic_exactly) {
+    std::uint64_t bytes = 0;
+    for (offset_t offset = 0; offset < 20; ++offset) {
+        {
+            auto store = test::open_or_fail(options());
+            test::committer to(*store);
+            if (offset == 0) {
+                to.apply({test::new_topic(orders, "orders"), test::new_topic(payments, "other")});
+            }
+            to.apply(message(offset, 50 * (offset + 1)));
+            to.apply({domain::appended{test::make_chunk(payments, offset, 1, at(0), 1000)}});
+        }
+        const auto chunk = test::make_chunk(orders, offset, 1, at(0), 50 * (offset + 1));
+        bytes += chunk->bytes().size() - domain::chunk_header_bytes;
+        auto store = test::open_or_fail(options());
+        const auto state = store->load();
+        ASSERT_TRUE(state);
+        ASSERT_EQ(state->tails.size(), 2U);
+        EXPECT_EQ(state->tails[0].unmarked_bytes, bytes) << "after " << offset + 1;
+    }
+    auto store = test::open_or_fail(options());
+    test::committer to(*store);
+    to.apply({domain::log_marked{orders, {{0, 0, at(0)}, {19, 900, at(0)}}}});
+    const auto state = store->load();
+    ASSERT_TRUE(state);
+    EXPECT_EQ(
+        state->tails[0].unmarked_bytes,
+        test::make_chunk(orders, 19, 1, at(0), 1000)->bytes().size() - domain::chunk_header_bytes);
 }
 
 // Promise: durability.full_disk

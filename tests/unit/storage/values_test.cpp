@@ -97,7 +97,7 @@ void for_each_value(const Visit& visit) {
     visit("log_marks",
           domain::log_marked{topic_id{1}, {{812, 0, at(3)}, {900, std::uint64_t{1} << 20, at(5)}}});
     visit("drops", domain::messages_dropped{
-                       topic_id{1}, 40, 5000, at(7), {{queue_id{2}, 40}, {queue_id{3}, 12}}});
+                       topic_id{1}, 40, 5000, at(7), {{queue_id{2}, 40}, {queue_id{3}, 12}}, 900});
     visit("pattern", domain::pattern_put{pattern_id{3}, "orders.*", "billing", queue_mode::keyed,
                                          takes_some, at(2)});
 }

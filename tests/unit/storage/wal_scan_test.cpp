@@ -171,15 +171,16 @@ TEST(wal_scan, goes_on_behind_damage_within_a_block) {
 }
 
 // A length of which only one half was written could lead to what a message made look like a record.
-TEST(wal_scan, no_length_across_two_pages_is_followed) {
-    constexpr std::size_t page = 4096;
-    log_file log;
-    log.add(filler(page - header_bytes - 5));
-    log.add(filler(100));
-    log.add(commit(9, 8));
-    EXPECT_EQ(log.synced(), 8U);
-    log.flip(page + header_bytes);
-    EXPECT_EQ(log.synced(), 0U);
+TEST(wal_scan, no_length_across_two_sectors_is_followed) {
+    for (const std::size_t sector : {512, 7 * 512, 4096}) {
+        log_file log;
+        log.add(filler(sector - header_bytes - 5));
+        log.add(filler(100));
+        log.add(commit(9, 8));
+        EXPECT_EQ(log.synced(), 8U);
+        log.flip(sector + header_bytes);
+        EXPECT_EQ(log.synced(), 0U) << sector;
+    }
 }
 
 TEST(wal_scan, puts_nothing_together_across_damage) {
