@@ -205,6 +205,7 @@ void count_drops(core& c, const turn& t, topic& of, interval_set& dropped) {
         drops.bytes += of.marks.bytes_from(run.first) - of.marks.bytes_from(run.end());
     });
     drops.last = t.wall;
+    of.dropped_at = t.now.mono;
     of.drops_untold += dropped.count();
     c.counters.dropped_messages += dropped.count();
 }
@@ -415,7 +416,7 @@ void seal_drops(core& c, turn& t, topic& of) {
 void restore_drops(const turn& t, topic& of, const messages_dropped& stored) {
     of.drops = stored;
     // A clock that was set back must not keep health warning until it has caught up.
-    of.drops.last = std::min(of.drops.last, t.wall);
+    of.dropped_at = t.now.mono - std::max(t.wall - stored.last, duration_us{0});
     of.dropped_below = stored.below;
 }
 

@@ -56,10 +56,10 @@ std::string full_text(const topic& of, mono_time now, bool schedules_wait) {
         of.name, bounds_text(of.settings), since, of.name);
 }
 
-std::string dropped_text(const topic& of, wall_time now) {
+std::string dropped_text(const topic& of, mono_time now) {
     return fmt::format(
         "topic {} drops messages to keep its bounds ({}): {} so far, the last {} ago", of.name,
-        bounds_text(of.settings), of.drops.messages, human(now - of.drops.last));
+        bounds_text(of.settings), of.drops.messages, human(now - of.dropped_at));
 }
 
 }  // namespace
@@ -81,8 +81,9 @@ void warn_of_retention(const core& c, instant now, std::vector<std::string>& war
         if ((refused || waits) && full.add()) {
             full.say(full_text(*of, now.mono, waits));
         }
-        if (of->drops.messages > 0 && wall - of->drops.last <= dropped_shown && dropping.add()) {
-            dropping.say(dropped_text(*of, wall));
+        if (of->drops.messages > 0 && now.mono - of->dropped_at <= dropped_shown &&
+            dropping.add()) {
+            dropping.say(dropped_text(*of, now.mono));
         }
         const duration_us alone = now.mono - of->without_queue_since;
         const std::uint64_t messages = of->messages_below(of->end);

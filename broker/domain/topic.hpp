@@ -72,6 +72,7 @@ public:
     mutable const queue* slowest = nullptr;
     mutable offset_t slowest_at = 0;
     messages_dropped drops;             // what was dropped so far; durable, with queue::dropped
+    mono_time dropped_at{};             // the last ones, if any
     offset_t dropped_below = 0;         // messages below are dropped, the trim point follows
     interval_set dropped_counted;       // those from the trim point on that are in `drops`
     bool drops_changed = false;         // in this commit
