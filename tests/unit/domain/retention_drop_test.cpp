@@ -301,7 +301,7 @@ TEST_F(retention_drop_test, nobody_begins_below_what_is_dropped_while_the_trim_p
 }
 
 TEST_F(retention_drop_test, a_restart_brings_nothing_back_while_the_trim_point_waits) {
-    make(dropping(3));
+    make({.keep_done = 1h, .max_messages = 3, .when_full = full_policy::drop_oldest});
     const auto one = attach();
     publish(1);
     settle(one, h.deliveries(one), settle_action::nack);
@@ -347,14 +347,14 @@ TEST_F(retention_drop_test, what_a_seek_makes_ready_below_counts_when_it_is_drop
     h.restart();
     h.hold_fetches = true;
     (void)h.send(h.admin, codec::queue_seek{.queue = "t/q"});
-    publish(5);
-    EXPECT_EQ(topic().dropped, 0U) << "what failed stays";
+    publish(7);
+    EXPECT_EQ(topic().dropped, 2U) << "what failed stays";
     h.hold_fetches = false;
     h.run();
     EXPECT_EQ(queue().retrying, 0U);
-    EXPECT_EQ(queue().dropped, 2U);
-    EXPECT_EQ(topic().dropped, 2U);
-    EXPECT_EQ(h.state.counters().dropped_messages, 2U);
+    EXPECT_EQ(queue().dropped, 4U);
+    EXPECT_EQ(topic().dropped, 4U);
+    EXPECT_EQ(h.state.counters().dropped_messages, 4U);
 }
 
 TEST_F(retention_drop_test, a_clone_under_way_has_what_is_left) {

@@ -172,7 +172,7 @@ TEST(wal_scan, goes_on_behind_damage_within_a_block) {
 
 // A length of which only one half was written could lead to what a message made look like a record.
 TEST(wal_scan, no_length_across_two_sectors_is_followed) {
-    for (const std::size_t sector : {std::size_t{512}, std::size_t{7 * 512}, std::size_t{4096}}) {
+    for (const std::size_t sector : {512U, 7 * 512U, 4096U}) {
         log_file log;
         log.add(filler(sector - header_bytes - 5));
         log.add(filler(100));
