@@ -481,7 +481,7 @@ void dispatch_ordered(core& c, turn& t, queue& q) {
         if (alone != offset_end) {
             reserve_for_alone(q);
         } else {
-            end_reservation(q);
+            q.end_reservation();
         }
         if (alone != offset_end && give_alone(c, t, q, alone)) {
             load_retries(c, t, q);

@@ -159,6 +159,13 @@ void queue::reserve(consumer* one) {
     }
 }
 
+void queue::end_reservation() {
+    if (consumer* const was = reserved_for_alone) {
+        reserve(nullptr);
+        offer(*was);
+    }
+}
+
 void queue::forget(consumer& one) {
     std::erase(consumers, &one);
     candidates.remove(&one);

@@ -202,6 +202,7 @@ public:
     void admit(consumer& one);  // likewise, but it has had its place in line
     // Who gets what must be alone, and nothing else until then; nullptr: nobody.
     void reserve(consumer* one);
+    void end_reservation();  // who was it may take something else
     void forget(consumer& one);
     // Mode single: the first of `consumers` is the active one, the others wait for its place.
     [[nodiscard]] bool stands_by(const consumer& one) const {

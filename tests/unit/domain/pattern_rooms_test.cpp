@@ -1,0 +1,96 @@
+// The room that the queues of a pattern consumer share: a queue that needs more of it than is left
+// holds up the others, and no longer than it needs to.
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include "tests/unit/domain/harness.hpp"
+
+namespace brokerd::domain::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+struct pattern_rooms_test : testing::Test {
+    void make_rule(queue_mode mode = queue_mode::shared) {
+        h.ask<codec::pattern_created>(
+            h.admin,
+            codec::pattern_create{.pattern = "orders.*/q",
+                                  .mode = mode,
+                                  .settings = {.backoff = 0s, .jitter_percent = 0}});
+        for (const char* each : {"a", "b"}) {
+            h.ask<codec::topic_created>(
+                h.admin, codec::topic_create{.topic = fmt::format("orders.{}", each)});
+            ids[each] = h.queue_info(fmt::format("orders.{}/q", each)).id;
+        }
+    }
+    void attach(std::uint64_t bytes = 1 << 20) {
+        h.ask<codec::pattern_queues>(one, codec::pattern_attach{.pattern = "orders.*/q",
+                                                                .consumer = consumer_id{1},
+                                                                .prefetch_messages = 100,
+                                                                .prefetch_bytes = bytes});
+    }
+    void set_prefetch(std::uint32_t messages, std::uint64_t bytes) {
+        h.ask<codec::ok>(one, codec::set_prefetch{consumer_id{1}, messages, bytes});
+    }
+    // Holds one of b, and is to have one of a alone, whose consumer was lost.
+    void claim_for_a() {
+        const auto lost = h.connect("lost@host:9");
+        h.attach(lost, "orders.a/q");
+        h.publish("orders.a", {"alone"});
+        attach();
+        h.publish("orders.b", {"held"});
+        held = h.deliveries(one);
+        ASSERT_THAT(held, SizeIs(1));
+        h.close(lost);
+        h.pass(1s);
+        h.publish("orders.b", {"waits"});
+        ASSERT_THAT(h.deliveries(one), IsEmpty());
+    }
+    // Holds one of b, and one of a needs more room than is left.
+    void claim_large_for_a() {
+        attach(1000);
+        h.publish("orders.b", {std::string(600, 'x')});
+        held = h.deliveries(one);
+        ASSERT_THAT(held, SizeIs(1));
+        h.publish("orders.a", {std::string(800, 'y')});
+        h.publish("orders.b", {"waits"});
+        ASSERT_THAT(h.deliveries(one), IsEmpty());
+    }
+    void pause(const std::string& name, bool paused) {
+        h.ask<codec::ok>(h.admin,
+                         codec::queue_pause{.queue = "orders." + name + "/q", .paused = paused});
+    }
+    void ack(const std::vector<received>& got) {
+        for (const received& each : got) {
+            EXPECT_EQ(h.settle(one, each.queue, settle_action::ack, {run_of(each)}).refused, 0U);
+        }
+    }
+    std::vector<std::string> payloads() {
+        std::vector<std::string> found;
+        for (const received& each : h.deliveries(one)) {
+            found.push_back(each.payload);
+        }
+        return found;
+    }
+
+    harness h;
+    connection_id one = h.connect("one@host:1");
+    std::map<std::string, queue_id> ids;
+    std::vector<received> held;
+};
+
+TEST_F(pattern_rooms_test, a_seek_ends_the_wait_for_a_message_to_be_alone) {
+    make_rule();
+    claim_for_a();
+    h.ask<codec::counted>(
+        h.admin, codec::queue_seek{.queue = "orders.a/q", .to = {.kind = position_kind::latest}});
+    EXPECT_THAT(payloads(), testing::ElementsAre("waits"));
+}
+
+}  // namespace
+}  // namespace brokerd::domain::test
