@@ -166,6 +166,15 @@ void queue::end_reservation() {
     }
 }
 
+void queue::end_claims() {
+    end_reservation();
+    const std::vector<consumer*> claimants = too_large_for;
+    for (consumer* one : claimants) {
+        one->group->end_claim(*one);
+        offer(*one);
+    }
+}
+
 void queue::forget(consumer& one) {
     std::erase(consumers, &one);
     candidates.remove(&one);

@@ -11,6 +11,7 @@
 namespace brokerd::domain::test {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -89,7 +90,28 @@ TEST_F(pattern_rooms_test, a_seek_ends_the_wait_for_a_message_to_be_alone) {
     claim_for_a();
     h.ask<codec::counted>(
         h.admin, codec::queue_seek{.queue = "orders.a/q", .to = {.kind = position_kind::latest}});
-    EXPECT_THAT(payloads(), testing::ElementsAre("waits"));
+    EXPECT_THAT(payloads(), ElementsAre("waits"));
+}
+
+// What it waits for is not given out before the queue goes on.
+TEST_F(pattern_rooms_test, a_paused_queue_holds_up_no_other_for_a_message_to_be_alone) {
+    make_rule();
+    claim_for_a();
+    pause("a", true);
+    EXPECT_THAT(payloads(), ElementsAre("waits"));
+    pause("a", false);
+    h.publish("orders.b", {"more"});
+    EXPECT_THAT(payloads(), IsEmpty()) << "it waits again";
+}
+
+TEST_F(pattern_rooms_test, a_paused_queue_holds_up_no_other_for_a_large_message) {
+    make_rule();
+    claim_large_for_a();
+    pause("a", true);
+    EXPECT_THAT(payloads(), ElementsAre("waits"));
+    pause("a", false);
+    h.publish("orders.b", {"more"});
+    EXPECT_THAT(payloads(), IsEmpty()) << "it waits again";
 }
 
 }  // namespace
