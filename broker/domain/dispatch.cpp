@@ -185,6 +185,10 @@ void share_rooms(core& c, turn& t) {
         consumer_group& group = *c.noted_groups[i];
         group.noted = false;
         consumer* next = group.retry_claim();
+        if (next != nullptr && next->shared->free() == 0 && group.claimed_by() == nullptr) {
+            group.stand_in_line(*next);  // there is less room than when it claimed it
+            next = nullptr;
+        }
         for (next = next != nullptr ? next : group.take_first(); next != nullptr;
              next = group.take_first()) {
             next->from->admit(*next);

@@ -15,6 +15,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
+using testing::UnorderedElementsAre;
 
 struct pattern_rooms_test : testing::Test {
     void make_rule(queue_mode mode = queue_mode::shared) {
@@ -112,6 +113,15 @@ TEST_F(pattern_rooms_test, a_paused_queue_holds_up_no_other_for_a_large_message)
     pause("a", false);
     h.publish("orders.b", {"more"});
     EXPECT_THAT(payloads(), IsEmpty()) << "it waits again";
+}
+
+TEST_F(pattern_rooms_test, one_that_waits_for_room_is_not_forgotten_when_there_is_none) {
+    make_rule();
+    claim_large_for_a();
+    set_prefetch(0, 1000);
+    EXPECT_THAT(payloads(), IsEmpty());
+    set_prefetch(256, 1 << 20);
+    EXPECT_THAT(payloads(), UnorderedElementsAre("waits", std::string(800, 'y')));
 }
 
 }  // namespace
