@@ -124,5 +124,36 @@ TEST_F(pattern_rooms_test, one_that_waits_for_room_is_not_forgotten_when_there_i
     EXPECT_THAT(payloads(), UnorderedElementsAre("waits", std::string(800, 'y')));
 }
 
+// A message to be alone that cannot be read is no reason to wait.
+TEST_F(pattern_rooms_test, nothing_waits_for_a_message_to_be_alone_that_cannot_be_read) {
+    make_rule();
+    const auto busy = h.connect("busy@host:8");
+    h.attach(busy, "orders.a/q");
+    h.publish("orders.a", {"first"});
+    const auto first = h.deliveries(busy);
+    const auto lost = h.connect("lost@host:9");
+    h.attach(lost, "orders.a/q");
+    h.publish("orders.a", {"alone", "alone"});
+    h.close(lost);
+    h.pass(1s);
+    h.ask<codec::ok>(busy, codec::set_prefetch{consumer_id{1}, 0, 1});
+    h.settle(busy, ids["a"], settle_action::ack, runs_of(first));
+    h.settle(busy, ids["a"], settle_action::ack, runs_of(h.deliveries(busy)));
+    h.close(busy, true);
+    h.publish("orders.b", {"0"});  // memory forgets what is given out to nobody
+    h.store.failing = true;
+    attach();
+    h.pass(10s);
+    for (const char* each : {"1", "2"}) {
+        h.publish("orders.b", {each});
+    }
+    EXPECT_THAT(payloads(), ElementsAre("0", "1", "2"));
+    h.store.failing = false;
+    h.pass(10s);
+    EXPECT_EQ(h.queue_info("orders.a/q").ready, 1U);
+    h.publish("orders.b", {"3"});
+    EXPECT_THAT(payloads(), IsEmpty()) << "now it is known what it waits for";
+}
+
 }  // namespace
 }  // namespace brokerd::domain::test
