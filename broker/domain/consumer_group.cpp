@@ -41,14 +41,6 @@ void consumer_group::end_claim(const consumer& one) {
     }
 }
 
-consumer* consumer_group::retry_claim() {
-    consumer* const one = claimed_by_;
-    if (one != nullptr && !until_alone_) {
-        set_claim(nullptr, false);
-    }
-    return one;
-}
-
 void consumer_group::set_claim(consumer* one, bool until_alone) {
     if (claimed_by_ != nullptr) {
         std::erase(claimed_by_->from->too_large_for, claimed_by_);

@@ -47,8 +47,8 @@ public:
     void end_claim(const consumer& one);
     [[nodiscard]] const consumer* claimed_by() const { return claimed_by_; }
     [[nodiscard]] bool until_alone() const { return claimed_by_ != nullptr && until_alone_; }
-    // As room has come, one that is too large is tried again; nullptr: no such claim.
-    [[nodiscard]] consumer* retry_claim();
+    // Its queue is dispatched, and claims again if it must; who asks notes the group if it did not.
+    void suspend_claim() { set_claim(nullptr, false); }
     // There is more room, or may be: dispatch looks at the line.
     void note();
     // The member leaves; all of them do.

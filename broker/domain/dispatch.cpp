@@ -174,11 +174,31 @@ void dispatch_shared(core& c, turn& t, queue& q) {
     load_retries(c, t, q);
 }
 
+void give_out(core& c, turn& t, queue& q) {
+    // Those that wait for room are asked again each time: another consumer may take what was too
+    // large, or it ends, and less room may be left than there was.
+    const std::vector<consumer*> claimants = q.too_large_for;
+    for (consumer* one : claimants) {
+        one->group->suspend_claim();
+        if (one->room() > 0) {
+            q.admit(*one);
+        } else {
+            one->group->stand_in_line(*one);
+        }
+    }
+    q.order ? dispatch_ordered(c, t, q) : dispatch_shared(c, t, q);
+    for (const consumer* one : claimants) {
+        if (one->group->claimed_by() == nullptr) {
+            one->group->note();
+        }
+    }
+}
+
 void dispatch_queue(core& c, turn& t, queue& q) {
     const mono_time next_due = advance_schedule(c, t, q);
     sift_backlog(c, t, q);
     if (!q.paused && !q.consumers.empty()) {
-        q.order ? dispatch_ordered(c, t, q) : dispatch_shared(c, t, q);
+        give_out(c, t, q);
     }
     if (q.consumers.empty()) {
         q.window.clear();
@@ -195,13 +215,10 @@ void share_rooms(core& c, turn& t) {
     for (std::size_t i = 0; i < c.noted_groups.size(); ++i) {
         consumer_group& group = *c.noted_groups[i];
         group.noted = false;
-        consumer* next = group.retry_claim();
-        if (next != nullptr && next->shared->free() == 0 && group.claimed_by() == nullptr) {
-            group.stand_in_line(*next);  // there is less room than when it claimed it
-            next = nullptr;
+        if (const consumer* first = group.claimed_by()) {
+            dispatch_queue(c, t, *first->from);
         }
-        for (next = next != nullptr ? next : group.take_first(); next != nullptr;
-             next = group.take_first()) {
+        for (consumer* next = group.take_first(); next != nullptr; next = group.take_first()) {
             next->from->admit(*next);
             dispatch_queue(c, t, *next->from);
         }

@@ -155,5 +155,22 @@ TEST_F(pattern_rooms_test, nothing_waits_for_a_message_to_be_alone_that_cannot_b
     EXPECT_THAT(payloads(), IsEmpty()) << "now it is known what it waits for";
 }
 
+TEST_F(pattern_rooms_test, another_consumer_takes_what_was_too_large) {
+    make_rule();
+    claim_large_for_a();
+    const auto other = h.connect("other@host:2");
+    h.attach(other, "orders.a/q");
+    EXPECT_THAT(h.deliveries(other), SizeIs(1));
+    EXPECT_THAT(payloads(), ElementsAre("waits"));
+}
+
+TEST_F(pattern_rooms_test, what_was_too_large_is_no_more) {
+    make_rule();
+    claim_large_for_a();
+    h.ask<codec::counted>(
+        h.admin, codec::queue_purge{.queue = "orders.a/q"});
+    EXPECT_THAT(payloads(), ElementsAre("waits"));
+}
+
 }  // namespace
 }  // namespace brokerd::domain::test
