@@ -276,6 +276,9 @@ void pause_queue(core& c, turn& t, asker who, const codec::queue_pause& what) {
     queue& q = **found;
     if (q.paused != what.paused) {
         q.paused = what.paused;
+        if (q.paused) {
+            q.end_claims();
+        }
         q.changed = c.gathering;
         emit_changed(c, t, q);
         c.wake(q);

@@ -1,6 +1,8 @@
 // The line of the queues that share a consumer.
 #include "broker/domain/consumer_group.hpp"
 
+#include "broker/domain/queue.hpp"
+
 namespace brokerd::domain {
 
 void consumer_group::stand_in_line(consumer& one) {
@@ -26,8 +28,7 @@ consumer* consumer_group::take_first() {
 
 void consumer_group::claim(consumer& one, bool until_alone) {
     if (claimed_by_ == nullptr || claimed_by_ == &one) {
-        claimed_by_ = &one;
-        until_alone_ = until_alone;
+        set_claim(&one, until_alone);
     } else {
         stand_in_line(one);
     }
@@ -35,17 +36,20 @@ void consumer_group::claim(consumer& one, bool until_alone) {
 
 void consumer_group::end_claim(const consumer& one) {
     if (claimed_by_ == &one) {
-        claimed_by_ = nullptr;
+        set_claim(nullptr, false);
         note();
     }
 }
 
-consumer* consumer_group::retry_claim() {
-    consumer* const one = claimed_by_;
-    if (one != nullptr && !until_alone_) {
-        claimed_by_ = nullptr;
+void consumer_group::set_claim(consumer* one, bool until_alone) {
+    if (claimed_by_ != nullptr) {
+        std::erase(claimed_by_->from->too_large_for, claimed_by_);
     }
-    return one;
+    claimed_by_ = one;
+    until_alone_ = until_alone;
+    if (one != nullptr && !until_alone) {
+        one->from->too_large_for.push_back(one);
+    }
 }
 
 void consumer_group::note() {
@@ -68,7 +72,7 @@ void consumer_group::disband() {
         one->in_line = false;
     }
     line_.clear();
-    claimed_by_ = nullptr;
+    set_claim(nullptr, false);
 }
 
 }  // namespace brokerd::domain

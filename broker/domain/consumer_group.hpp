@@ -46,8 +46,9 @@ public:
     void claim(consumer& one, bool until_alone);
     void end_claim(const consumer& one);
     [[nodiscard]] const consumer* claimed_by() const { return claimed_by_; }
-    // As room has come, one that is too large is tried again; nullptr: no such claim.
-    [[nodiscard]] consumer* retry_claim();
+    [[nodiscard]] bool until_alone() const { return claimed_by_ != nullptr && until_alone_; }
+    // Its queue is dispatched, and claims again if it must; who asks notes the group if it did not.
+    void suspend_claim() { set_claim(nullptr, false); }
     // There is more room, or may be: dispatch looks at the line.
     void note();
     // The member leaves; all of them do.
@@ -60,6 +61,8 @@ public:
     [[nodiscard]] std::size_t waiting() const { return line_.size(); }
 
 private:
+    void set_claim(consumer* one, bool until_alone);
+
     std::vector<consumer_group*>& looked_at_;
     std::list<consumer*> line_;
     consumer* claimed_by_ = nullptr;

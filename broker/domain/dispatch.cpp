@@ -133,6 +133,15 @@ given give_share(core& c, turn& t, queue& q, consumer& one, std::uint64_t share)
     return result;
 }
 
+// Nobody is kept waiting for what must be read first, and may not be readable at all.
+bool alone_is_loaded(const queue& q) {
+    if (q.alone_due.empty()) {
+        return false;
+    }
+    const auto known = q.exceptions.find(q.alone_due.front());
+    return known != q.exceptions.end() && known->second.record.owner;
+}
+
 void dispatch_shared(core& c, turn& t, queue& q) {
     load_retries(c, t, q);
     // A small backlog is spread over all, a large one goes in turns.
@@ -140,7 +149,9 @@ void dispatch_shared(core& c, turn& t, queue& q) {
         (q.ready() - q.due()) / std::max<std::uint64_t>(q.candidates.size(), 1), 1, quantum_max);
     while (true) {
         next_retry(c, t, q);  // moves those that must be alone to alone_due
-        if (q.reserved_for_alone != nullptr || q.retry_credit > 0 || !fresh_waits(q)) {
+        if (!alone_is_loaded(q)) {
+            q.end_reservation();
+        } else if (q.reserved_for_alone != nullptr || q.retry_credit > 0 || !fresh_waits(q)) {
             reserve_for_alone(q);
         }
         if (!q.alone_due.empty() && give_alone(c, t, q, q.alone_due.front())) {
@@ -163,11 +174,31 @@ void dispatch_shared(core& c, turn& t, queue& q) {
     load_retries(c, t, q);
 }
 
+void give_out(core& c, turn& t, queue& q) {
+    // Those that wait for room are asked again each time: another consumer may take what was too
+    // large, or it ends, and less room may be left than there was.
+    const std::vector<consumer*> claimants = q.too_large_for;
+    for (consumer* one : claimants) {
+        one->group->suspend_claim();
+        if (one->room() > 0) {
+            q.admit(*one);
+        } else {
+            one->group->stand_in_line(*one);
+        }
+    }
+    q.order ? dispatch_ordered(c, t, q) : dispatch_shared(c, t, q);
+    for (const consumer* one : claimants) {
+        if (one->group->claimed_by() == nullptr) {
+            one->group->note();
+        }
+    }
+}
+
 void dispatch_queue(core& c, turn& t, queue& q) {
     const mono_time next_due = advance_schedule(c, t, q);
     sift_backlog(c, t, q);
     if (!q.paused && !q.consumers.empty()) {
-        q.order ? dispatch_ordered(c, t, q) : dispatch_shared(c, t, q);
+        give_out(c, t, q);
     }
     if (q.consumers.empty()) {
         q.window.clear();
@@ -184,9 +215,10 @@ void share_rooms(core& c, turn& t) {
     for (std::size_t i = 0; i < c.noted_groups.size(); ++i) {
         consumer_group& group = *c.noted_groups[i];
         group.noted = false;
-        consumer* next = group.retry_claim();
-        for (next = next != nullptr ? next : group.take_first(); next != nullptr;
-             next = group.take_first()) {
+        if (const consumer* first = group.claimed_by()) {
+            dispatch_queue(c, t, *first->from);
+        }
+        for (consumer* next = group.take_first(); next != nullptr; next = group.take_first()) {
             next->from->admit(*next);
             dispatch_queue(c, t, *next->from);
         }

@@ -462,10 +462,13 @@ given give_next(core& c, turn& t, queue& q, consumer& one, std::uint64_t share,
 }  // namespace
 
 void dispatch_ordered(core& c, turn& t, queue& q) {
+    // Nobody is kept waiting for what must be read first.
     if (!know_keys(c, t, q)) {
+        q.end_reservation();
         return;
     }
     if (q.order->unknown > 0) {
+        q.end_reservation();
         learn_keys(c, t, q);
         return;
     }
@@ -481,7 +484,7 @@ void dispatch_ordered(core& c, turn& t, queue& q) {
         if (alone != offset_end) {
             reserve_for_alone(q);
         } else {
-            end_reservation(q);
+            q.end_reservation();
         }
         if (alone != offset_end && give_alone(c, t, q, alone)) {
             load_retries(c, t, q);

@@ -206,17 +206,10 @@ void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool
 
 // ---- messages that must be alone ----
 
-void end_reservation(queue& q) {
-    if (consumer* const was = q.reserved_for_alone) {
-        q.reserve(nullptr);
-        q.offer(*was);
-    }
-}
-
 void reserve_for_alone(queue& q) {
     consumer* const was = q.reserved_for_alone;
     if (q.alone_due.empty()) {
-        end_reservation(q);
+        q.end_reservation();
         return;
     }
     // One that holds nothing is waited for by nobody; looked for only where it can be told quickly.

@@ -47,7 +47,6 @@ void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool
 // Picks the consumer that is to take the next message that must be alone: the one nearest to
 // holding nothing. It gets nothing else until then.
 void reserve_for_alone(queue& q);
-void end_reservation(queue& q);
 // Gives `offset`, which must be alone, to the reserved consumer; true if it took it.
 bool give_alone(core& c, turn& t, queue& q, offset_t offset);
 

@@ -176,7 +176,33 @@ outcome<void> check_ended(const queue& q) {
                          [](const consumer& one) { return held{one.ended, one.ended_bytes}; });
 }
 
-outcome<void> check_rooms(const connection& of) {
+// Who waits for room is known to somebody who will give it, and nobody waits for what cannot come.
+outcome<void> check_line(const core& c, const connection& of, const consumer_group& group) {
+    const auto wrong = [&](std::string_view text) {
+        return refuse(error_code::internal, fmt::format("consumer {} of {}: {}", group.id.value(),
+                                                        of.name, text));
+    };
+    const consumer* const claimant = group.claimed_by();
+    if (claimant != nullptr && claimant->from->paused) {
+        return wrong("its queues wait for one that is paused");
+    }
+    if (group.until_alone() && claimant->from->reserved_for_alone != claimant) {
+        return wrong("its queues wait for a message to be alone that is for another one");
+    }
+    if (!c.woken.empty() || !c.noted_groups.empty()) {
+        return {};
+    }
+    for (const auto& [id, one] : group.members) {
+        const queue& q = *one->from;
+        if (!q.stands_by(*one) && !one->candidate && !one->in_line && one.get() != claimant &&
+            one.get() != q.reserved_for_alone && one->leased == 0) {
+            return wrong(fmt::format("queue {} is forgotten", q.path()));
+        }
+    }
+    return {};
+}
+
+outcome<void> check_rooms(const core& c, const connection& of) {
     for (const auto& [id, one] : of.consumers) {
         if (one->own.leased != one->leased + one->ended || one->own.ended != one->ended ||
             one->own.leased_bytes != one->leased_bytes + one->ended_bytes) {
@@ -204,6 +230,9 @@ outcome<void> check_rooms(const connection& of) {
             return refuse(error_code::internal,
                           fmt::format("consumer {} of {}: queues wait, and there is room",
                                       id.value(), of.name));
+        }
+        if (auto checked = check_line(c, of, *group); !checked) {
+            return checked;
         }
     }
     return {};
@@ -317,7 +346,7 @@ outcome<void> check_invariants(const core& c) {
         }
     }
     for (const auto& [id, each] : c.connections) {
-        if (auto checked = check_rooms(each); !checked) {
+        if (auto checked = check_rooms(c, each); !checked) {
             return checked;
         }
     }

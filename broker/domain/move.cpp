@@ -129,9 +129,7 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
     }
     q.schedule.clear();
     q.window.clear();
-    if (consumer* was = std::exchange(q.reserved_for_alone, nullptr)) {
-        q.offer(*was);
-    }
+    q.end_reservation();
     q.book.move_to(position, q.owner.end);
     forget_slowest(q.owner);
     skip_in_queue(c, t, q, position);

@@ -154,6 +154,7 @@ void answer_existing_pattern(core& c, turn& t, asker who, const codec::pattern_c
     for (const auto& [id, q] : of.queues) {
         queue_settings settings = what.settings;
         settings.until = q->settings.until;  // of its topic alone
+        settings.expires = q->settings.expires;
         changed += q->settings != settings ? 1U : 0U;
         change_settings(c, t, *q, settings);
         depends_on = std::max(depends_on, q->changed);
@@ -287,6 +288,13 @@ void create_pattern(core& c, turn& t, asker who, const codec::pattern_create& as
                  {error_code::invalid_setting,
                   "until is an offset of one topic: a pattern queue has none; set it for one of "
                   "its queues"});
+        return;
+    }
+    if (settings->expires != duration_us{0}) {
+        c.refuse(t, who,
+                 {error_code::invalid_setting,
+                  "expires is for one temporary queue: those of a pattern queue stay, as a queue "
+                  "that has gone is not made again; set it for one of its queues"});
         return;
     }
     codec::pattern_create what = asked;

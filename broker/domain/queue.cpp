@@ -160,6 +160,22 @@ void queue::reserve(consumer* one) {
     }
 }
 
+void queue::end_reservation() {
+    if (consumer* const was = reserved_for_alone) {
+        reserve(nullptr);
+        offer(*was);
+    }
+}
+
+void queue::end_claims() {
+    end_reservation();
+    const std::vector<consumer*> claimants = too_large_for;
+    for (consumer* one : claimants) {
+        one->group->end_claim(*one);
+        offer(*one);
+    }
+}
+
 void queue::forget(consumer& one) {
     std::erase(consumers, &one);
     candidates.remove(&one);

@@ -111,6 +111,9 @@ public:
     std::vector<consumer*> consumers;        // in order of attachment
     std::pmr::list<consumer*> candidates;    // those that may have room, longest waiting first
     consumer* reserved_for_alone = nullptr;  // gets nothing until it can take from alone_due
+    // Those that hold up the other queues of their group: the next message was too large for what
+    // room is left.
+    std::vector<consumer*> too_large_for;
 
     const std::unique_ptr<ordering> order;  // modes keyed and single only
     std::unique_ptr<sieve> sifting;         // none: all messages are for it
@@ -204,6 +207,8 @@ public:
     void admit(consumer& one);  // likewise, but it has had its place in line
     // Who gets what must be alone, and nothing else until then; nullptr: nobody.
     void reserve(consumer* one);
+    void end_reservation();  // who was it may take something else
+    void end_claims();       // no queue of a group waits for this one
     void forget(consumer& one);
     // Mode single: the first of `consumers` is the active one, the others wait for its place.
     [[nodiscard]] bool stands_by(const consumer& one) const {

@@ -602,7 +602,9 @@ TEST_F(pattern_consumers_test, gets_nothing_new_while_it_is_drained) {
 }
 
 TEST_F(pattern_consumers_test, a_temporary_queue_stays_while_it_is_attached) {
-    make_rule({"a"}, {.expires = 10s});
+    make_rule({"a"});
+    h.ask<codec::ok>(h.admin,
+                     codec::queue_set{.queue = "orders.a/q", .settings = {.expires = 10s}});
     attach(one);
     h.pass(1min);
     EXPECT_EQ(h.queue_info("orders.a/q").consumers, 1U);

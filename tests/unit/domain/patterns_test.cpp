@@ -153,7 +153,7 @@ TEST_F(patterns_test, is_there_once_and_says_what_differs) {
 }
 
 TEST_F(patterns_test, settings_are_replaced_in_all_its_queues_and_later_ones) {
-    h.make_queue("orders.eu/billing", {.until = 100});
+    h.make_queue("orders.eu/billing", {.expires = 1h, .until = 100});
     make_topic("orders.us");
     create("orders.*/billing");
     const auto before = h.store.last_commit;
@@ -170,11 +170,27 @@ TEST_F(patterns_test, settings_are_replaced_in_all_its_queues_and_later_ones) {
         EXPECT_EQ(settings.filter, "size >= 1KiB") << each;
     }
     EXPECT_EQ(h.queue_info("orders.eu/billing").settings.until, 100U) << "its own";
+    EXPECT_EQ(h.queue_info("orders.eu/billing").settings.expires, 1h) << "its own";
     EXPECT_EQ(create("orders.*/billing", {.lease = 5s, .filter = "size>=1024"}, true).changed, 0U);
     EXPECT_EQ(refused({.pattern = "orders.*/x", .settings = {.until = 1}}).code,
               error_code::invalid_setting);
     EXPECT_EQ(refused({.pattern = "orders.*/x", .settings = {.attempts = 0}}).code,
               error_code::invalid_setting);
+}
+
+// They would go while nobody is attached, and nothing would make them again.
+TEST_F(patterns_test, its_queues_are_not_temporary) {
+    make_topic("orders.eu");
+    const auto no = refused({.pattern = "orders.*/x", .settings = {.expires = 10s}});
+    EXPECT_EQ(no.code, error_code::invalid_setting);
+    EXPECT_THAT(no.text, HasSubstr("expires"));
+    create("orders.*/billing");
+    EXPECT_EQ(
+        refused({.pattern = "orders.*/billing", .settings = {.expires = 10s}, .replace = true})
+            .code,
+        error_code::invalid_setting);
+    h.pass(1h);
+    EXPECT_EQ(h.queue_info("orders.eu/billing").settings.expires, duration_us{0});
 }
 
 TEST_F(patterns_test, a_queue_that_was_removed_comes_again_with_its_topic) {
