@@ -312,7 +312,8 @@ public:
     /// One pattern queue.
     [[nodiscard]] pattern_info pattern(std::string_view pattern);
     /// Replaces all settings of the pattern queue and of all its queues, all of it or nothing; an
-    /// end (queue_options::until) that one of them has stays, the rule itself has none. Errors:
+    /// end (queue_options::until) that one of them has stays, the rule itself has none. A missing
+    /// one is not created, unless it is removed between the look for it and the change. Errors:
     /// invalid_setting; invalid_argument: an end; pattern_too_wide: it has more queues than one
     /// request may change.
     changed_pattern set_pattern(std::string_view pattern, const queue_options& settings);
