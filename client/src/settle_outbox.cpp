@@ -82,7 +82,10 @@ void settle_outbox::add(queue_id queue, const lease_run& lease, answer what, mon
 }
 
 bool settle_outbox::full() const {
-    return unconfirmed_.size() >= client_limits::confirms_unanswered_max;
+    // What was sent first has the lowest sequence; what is written at once comes on top.
+    return unconfirmed_.size() >= client_limits::confirms_unanswered_max ||
+           (!unconfirmed_.empty() && last_sequence_ - unconfirmed_.begin()->second.sequence >=
+                                         client_limits::sequences_unanswered_max / 2);
 }
 
 bool settle_outbox::due(mono_time now, bool idle) const {
@@ -99,17 +102,19 @@ void settle_outbox::write(outgoing& out) {
     for (auto& [sequence, each] : std::exchange(resend_, {})) {
         write_group(out, std::move(each));
     }
-    for (auto& [queue, groups] : std::exchange(pending_, {})) {
-        for (group& each : groups) {
+    // Of very many queues not all at once.
+    while (!pending_.empty() && !full()) {
+        auto of_queue = pending_.extract(pending_.begin());
+        for (group& each : of_queue.mapped()) {
             sort_and_merge(each.runs);
             if (each.confirm) {
                 each.sequence = ++last_sequence_;
             }
+            pending_answers_ -= count_leases(each.runs);
             write_group(out, std::move(each));
         }
     }
-    pending_answers_ = 0;
-    urgent_ = false;
+    urgent_ = urgent_ && !pending_.empty();
 }
 
 void settle_outbox::write_group(outgoing& out, group what) {

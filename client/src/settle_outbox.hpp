@@ -3,8 +3,9 @@
 // Sans-I/O. Owner: the holder of the client's lock.
 //
 // Invariants: an answer leaves exactly once, or with confirmation again under the same sequence;
-// each waiter is called exactly once. Bounded by the messages a consumer may hold, and by
-// confirms_unanswered_max frames, which fit into what the broker remembers of a producer.
+// each waiter is called exactly once. Sequences ascend over all queues of the consumer. Bounded by
+// the messages it may hold, and by confirms_unanswered_max frames and half the sequences that the
+// broker remembers of a producer.
 #pragma once
 
 #include <cstdint>

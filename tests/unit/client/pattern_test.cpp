@@ -188,6 +188,34 @@ TEST_F(client_pattern, confirmed_answers_are_counted_over_all_queues) {
     EXPECT_EQ(counts->refused, 1U);
 }
 
+TEST_F(client_pattern, answers_to_very_many_queues_wait_for_their_confirmations) {
+    constexpr std::size_t count = client_limits::confirms_unanswered_max + 3;
+    open({.confirm = true});
+    peer.greet();
+    std::vector<codec::pattern_member> members;
+    for (std::uint64_t i = 1; i <= count; ++i) {
+        members.push_back(member(queue_id(i), "orders.n" + std::to_string(i)));
+    }
+    answer_attach(members);
+    for (std::uint64_t i = 1; i <= count; ++i) {
+        deliver(queue_id(i), one(0, 1));
+    }
+    take(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        script->settle_index(i, settle_action::ack);
+    }
+    peer.pass(1ms);
+    const auto first = peer.write();
+    EXPECT_THAT(first, SizeIs(client_limits::confirms_unanswered_max));
+    codec::settled accepted;
+    accepted.accepted = 1;
+    for (const sent_frame& each : first) {
+        peer.say(each.request, accepted);
+    }
+    EXPECT_THAT(consumer_script::settles(peer.write()), SizeIs(3));
+    EXPECT_TRUE(script->state().has_unconfirmed());
+}
+
 // ---- leases
 
 // Promise: pattern.leases
