@@ -142,6 +142,49 @@ void admin::resume_queue(std::string_view queue) {
     state_->ask<codec::ok>(std::move(request), repeat::harmless, nothing);
 }
 
+std::vector<pattern_info> admin::patterns() {
+    return all_pages<codec::patterns>(*state_, codec::pattern_list{},
+                                      [](const codec::pattern_item& last) { return last.pattern; });
+}
+
+pattern_info admin::pattern(std::string_view pattern) {
+    codec::pattern_list request;
+    request.pattern = pattern;
+    std::vector<pattern_info> found = state_->ask<codec::patterns>(
+        std::move(request), repeat::look,
+        [](const codec::patterns& reply) { return client_core::to_public_list(reply.items); });
+    if (found.empty()) {
+        throw_missing(error_code::pattern_not_found,
+                      "no pattern queue " + std::string(pattern) +
+                          "; create it with: brokerctl queue create '" + std::string(pattern) +
+                          "'");
+    }
+    return std::move(found.front());
+}
+
+changed_pattern admin::set_pattern(std::string_view pattern, const queue_options& settings) {
+    // Its mode goes with the request, and one that is missing is not to be created.
+    const delivery_mode mode = this->pattern(pattern).mode;
+    codec::pattern_create request = client_core::value_or_throw(
+        client_core::to_pattern_create(pattern, settings, log_position::earliest(), mode));
+    request.replace = true;
+    // Not repeated: what it changed the first time would not be counted the second time, and one
+    // that was removed meanwhile would be there again.
+    return state_->ask<codec::pattern_created>(
+        std::move(request), repeat::never, [](const codec::pattern_created& reply) {
+            return changed_pattern{.queues = reply.queues, .changed = reply.changed};
+        });
+}
+
+std::uint64_t admin::remove_pattern(std::string_view pattern, bool remove_queues, bool dry_run) {
+    codec::pattern_remove request;
+    request.pattern = pattern;
+    request.queues = remove_queues;
+    request.dry_run = dry_run;
+    return state_->ask<codec::counted>(std::move(request), dry_run ? repeat::look : repeat::never,
+                                       [](const codec::counted& reply) { return reply.messages; });
+}
+
 slice admin::seek_queue(std::string_view queue, log_position to, bool dry_run) {
     codec::queue_seek request;
     request.queue = queue;

@@ -149,6 +149,14 @@ asio::awaitable<T> await_state(std::shared_ptr<core> of, What what) {
     co_return value_or_throw(std::move(value));
 }
 
+// Made when the operation was called; what no pattern queue can be is told when it is awaited.
+asio::awaitable<ensured_queue> ensure_pattern(std::shared_ptr<core> of,
+                                              result<codec::pattern_create> request) {
+    codec::pattern_create what = value_or_throw(std::move(request));
+    co_return co_await ask<codec::pattern_created, ensured_queue>(std::move(of), std::move(what),
+                                                                  repeat::harmless);
+}
+
 asio::awaitable<std::optional<stored_message>> next_stored(std::shared_ptr<core_reader> from,
                                                            std::chrono::microseconds timeout) {
     if (std::optional<stored_message> here = from->take()) {
@@ -300,6 +308,9 @@ asio::awaitable<ensured_queue> async_client::ensure_queue(std::string_view queue
 asio::awaitable<ensured_queue> async_client::ensure_queue(std::string_view queue,
                                                           const queue_options& settings,
                                                           log_position start, delivery_mode mode) {
+    if (client_core::is_pattern(queue)) {
+        return ensure_pattern(core_, client_core::to_pattern_create(queue, settings, start, mode));
+    }
     codec::queue_create request;
     request.queue = queue;
     request.mode = static_cast<queue_mode>(mode);

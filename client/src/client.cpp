@@ -10,6 +10,7 @@
 
 #include "client/src/blocking.hpp"
 #include "client/src/convert.hpp"
+#include "client/src/encoded.hpp"
 #include "client/src/message_access.hpp"
 #include "client/src/transaction_parts.hpp"
 
@@ -108,6 +109,13 @@ ensured_topic client::ensure_topic(std::string_view topic, const topic_options& 
 
 ensured_queue client::ensure_queue(std::string_view queue, const queue_options& settings,
                                    log_position start, delivery_mode mode) {
+    if (client_core::is_pattern(queue)) {
+        return state_->ask<codec::pattern_created>(
+            client_core::value_or_throw(
+                client_core::to_pattern_create(queue, settings, start, mode)),
+            repeat::harmless,
+            [](const codec::pattern_created& reply) { return client_core::to_public(reply); });
+    }
     codec::queue_create request;
     request.queue = queue;
     request.mode = static_cast<queue_mode>(mode);

@@ -202,7 +202,7 @@ consumer_id client_state::open_consumer(std::string queue, const consume_options
                               .owner = std::move(owner)},
         std::move(opened));
     if (connection_.ready()) {
-        fresh->on_ready();
+        fresh->on_ready(connection_.terms(), out);
     }
     consumers_.emplace(id, owned_consumer{std::move(fresh)});
     return id;

@@ -145,6 +145,7 @@ private:
     void on_answer(const frame& what, mono_time now, calls& out);
     void on_error(const frame& what, mono_time now, calls& out);
     void on_transacted(const frame& what, calls& out);
+    void on_pattern_queues(const frame& what, mono_time now, calls& out);
     void on_requested(const frame& what, mono_time now, calls& out);
     void on_replied(const frame& what, calls& out);
     void write_unserved(outgoing& to);

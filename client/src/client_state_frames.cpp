@@ -120,10 +120,10 @@ void client_state::on_greeting(const frame& what, mono_time now, calls& out) {
     parser_->set_body_bytes_max(client_limits::frame_body_bytes_max);
     const bool other_database = note_database(terms->database_id, out);
     pipeline_.on_ready(*terms);
-    requests_.on_ready();
+    requests_.on_ready(*terms);
     transactions_.on_ready(*terms);
     for (auto& [id, each] : consumers_) {
-        each.state->on_ready();
+        each.state->on_ready(*terms, out);
     }
     asks_.on_ready(*terms);
     for (auto& [id, each] : responders_) {
@@ -197,8 +197,22 @@ void client_state::on_push(const frame& what, mono_time now, calls& out) {
                 }
             }
             return;
+        case frame_type::pattern_queues: on_pattern_queues(what, now, out); return;
         case frame_type::requested: on_requested(what, now, out); return;
         default: on_answer(what, now, out); return;
+    }
+}
+
+// The answer to an attach, or news of one that was answered.
+void client_state::on_pattern_queues(const frame& what, mono_time now, calls& out) {
+    if (what.request_id != 0) {
+        on_answer(what, now, out);
+        return;
+    }
+    const auto push = decoded<codec::pattern_queues>(what);
+    consumer_state* const to = push ? find_consumer(push->consumer) : nullptr;
+    if (to != nullptr && !to->on_pattern_queues(*push, now)) {
+        drop("the broker told a consumer of a single queue of others");
     }
 }
 
@@ -288,6 +302,9 @@ void client_state::on_consumer_answer(consumer_state& to, const frame& what, mon
     if (type_of(what) == frame_type::attached) {
         const auto reply = decoded<codec::attached>(what);
         fine = reply && to.on_attached(what.request_id, *reply, now, out);
+    } else if (type_of(what) == frame_type::pattern_queues) {
+        const auto reply = decoded<codec::pattern_queues>(what);
+        fine = reply && to.on_pattern_attached(what.request_id, *reply, now, out);
     } else if (type_of(what) == frame_type::settled) {
         if (const auto reply = decoded<codec::settled>(what)) {
             to.on_settled(what.request_id, *reply, out);
@@ -394,7 +411,7 @@ void client_state::write(byte_buffer& bytes, mono_time now, calls& out) {
         }
         reap_responders();
         write_unserved(to);
-        requests_.write(to);
+        requests_.write(to, out);
         asks_.write(to, out);
         transactions_.write(to, out);
         pipeline_.write(to, out);

@@ -6,6 +6,7 @@
 
 #include "client/src/client_limits.hpp"
 #include "client/src/deadline.hpp"
+#include "client/src/encoded.hpp"
 #include "protocol/codec/encode.hpp"
 
 namespace brokerd::client_core {
@@ -13,15 +14,20 @@ namespace brokerd::client_core {
 consumer_state::consumer_state(setup what, callback<void> opened)
     : setup_(std::move(what)),
       opened_(std::move(opened)),
-      held_({setup_.owner, setup_.id, setup_.queue.substr(0, setup_.queue.find('/')), setup_.queue},
-            setup_.options.max_hold),
+      pattern_(is_pattern(setup_.queue)),
+      held_(setup_.owner, setup_.id, setup_.options.max_hold),
       outbox_(setup_.producer, setup_.options.confirm) {}
 
 // ---- the connection
 
-void consumer_state::on_ready() {
+void consumer_state::on_ready(const codec::hello_ok& terms, calls& out) {
     connected_ = true;
     attach_at_ = {};
+    if (pattern_ && (terms.features & codec::feature::pattern_queues) == 0) {
+        fail(make_error(failure{error_code::feature_unsupported,
+                                "the broker is too old for pattern queues; update brokerd"}),
+             out);
+    }
 }
 
 void consumer_state::on_lost(calls& out) {
@@ -43,9 +49,10 @@ void consumer_state::on_other_database(calls& out) {
     if (phase_ == phase::ended) {
         return;
     }
-    queue_ = {};
-    renew_at_ = mono_never;
     held_.clear();
+    if (pattern_) {
+        held_.close_idle_queues();  // an identity names another queue there
+    }
     outbox_.refuse_all(
         make_error(failure{error_code::lease_gone,
                            "the broker was reached again with other data than before, in which "
@@ -59,7 +66,7 @@ void consumer_state::on_other_database(calls& out) {
 }
 
 bool consumer_state::renewal_due(mono_time now) const {
-    return phase_ == phase::attached && held_.open() > 0 && renew_at_ <= now;
+    return phase_ == phase::attached && held_.renew_at() <= now;
 }
 
 bool consumer_state::wants_write(mono_time now) const {
@@ -67,7 +74,7 @@ bool consumer_state::wants_write(mono_time now) const {
         return false;
     }
     const bool idle = held_.buffered() == 0 || stopped_;
-    if (queue_ != queue_id() && outbox_.due(now, idle)) {
+    if (outbox_.due(now, idle)) {
         return true;
     }
     switch (phase_) {
@@ -85,8 +92,8 @@ void consumer_state::write(outgoing& out) {
         return;
     }
     // Answers before the attach: they hold for messages that were not leased again since.
-    if (queue_ != queue_id() && outbox_.due(out.now, held_.buffered() == 0 || stopped_)) {
-        outbox_.write(out, queue_);
+    if (outbox_.due(out.now, held_.buffered() == 0 || stopped_)) {
+        outbox_.write(out);
     }
     if (phase_ == phase::detached && attach_at_ <= out.now) {
         write_attach(out);
@@ -101,50 +108,62 @@ void consumer_state::write(outgoing& out) {
 }
 
 void consumer_state::write_attach(outgoing& out) {
-    const consume_options& options = setup_.options;
-    codec::attach frame;
-    frame.queue = setup_.queue;
-    frame.consumer = setup_.id;
-    frame.prefetch_bytes = options.prefetch_bytes;
-    frame.held = held_.open_runs();
-    if (closing_ || (options.limit > 0 && delivered_ >= options.limit)) {
-        frame.prefetch_messages = 0;
-    } else {
-        frame.prefetch_messages = options.prefetch_messages;
-        frame.limit = options.limit > 0 ? options.limit - delivered_ : 0;
-    }
     request_ = out.ids.next();
     request_deadline_ = later(out.now, setup_.request_timeout);
-    codec::encode_frame(out.bytes, request_, frame);
+    if (pattern_) {
+        codec::encode_frame(out.bytes, request_, pattern_attach());
+    } else {
+        codec::encode_frame(out.bytes, request_, plain_attach());
+    }
     phase_ = phase::attaching;
 }
 
+consumer_state::allowance consumer_state::allowed() const {
+    const consume_options& options = setup_.options;
+    if (closing_ || (options.limit > 0 && delivered_ >= options.limit)) {
+        return {};
+    }
+    return {options.prefetch_messages, options.limit > 0 ? options.limit - delivered_ : 0};
+}
+
+codec::attach consumer_state::plain_attach() const {
+    codec::attach frame;
+    frame.queue = setup_.queue;
+    frame.consumer = setup_.id;
+    frame.prefetch_messages = allowed().prefetch_messages;
+    frame.prefetch_bytes = setup_.options.prefetch_bytes;
+    frame.limit = allowed().limit;
+    for (codec::pattern_held& each : held_.open_runs()) {
+        frame.held = std::move(each.runs);  // there is one queue
+    }
+    return frame;
+}
+
 void consumer_state::write_renewals(outgoing& out) {
-    delivery_buffer::renewal due = held_.renew(lease_, out.now);
+    const delivery_buffer::renewal due = held_.renew(out.now);
     for (const auto& [from, index] : due.given_back) {
         answer release;
         release.action = settle_action::release;
         (void)settle(*from, index, release, out.now);
     }
-    if (!due.renewed.empty()) {
-        extend(out, std::move(due.renewed));
+    for (const auto& [queue, runs] : due.renewed) {
+        extend(out, queue, runs);
     }
-    renew_at_ = later(out.now, lease_ / 3);
 }
 
 // Confirmed, because the answer then names the leases that are gone.
-void consumer_state::extend(outgoing& out, std::vector<lease_run> runs) {
+void consumer_state::extend(outgoing& out, queue_id queue, const std::vector<lease_run>& runs) {
     for (std::size_t begin = 0; begin < runs.size(); begin += limits::settle_runs_max) {
         const std::size_t end = std::min<std::size_t>(runs.size(), begin + limits::settle_runs_max);
         codec::settle frame;
-        frame.queue = queue_;
+        frame.queue = queue;
         frame.action = settle_action::extend;
         frame.confirm = true;
         frame.runs.assign(runs.begin() + static_cast<std::ptrdiff_t>(begin),
                           runs.begin() + static_cast<std::ptrdiff_t>(end));
         const std::uint32_t request = out.ids.next();
         codec::encode_frame(out.bytes, request, frame);
-        extends_.insert(request);
+        extends_.emplace(request, queue);
     }
 }
 
@@ -171,10 +190,9 @@ mono_time consumer_state::tick(mono_time now, calls& out) {
     }
     if (connected_ && phase_ != phase::ended) {
         next = std::min(next, request_ != 0 ? request_deadline_ : mono_never);
-        next = std::min(next, queue_ != queue_id() ? outbox_.deadline() : mono_never);
+        next = std::min(next, outbox_.deadline());
         next = std::min(next, phase_ == phase::detached ? attach_at_ : mono_never);
-        next =
-            std::min(next, phase_ == phase::attached && held_.open() > 0 ? renew_at_ : mono_never);
+        next = std::min(next, phase_ == phase::attached ? held_.renew_at() : mono_never);
     }
     return next;
 }
@@ -186,27 +204,37 @@ bool consumer_state::owns(std::uint32_t request) const {
            outbox_.owns(request);
 }
 
+bool consumer_state::answers(std::uint32_t request) const {
+    return phase_ == phase::attaching && request == request_;
+}
+
 bool consumer_state::on_attached(std::uint32_t request, const codec::attached& reply, mono_time now,
                                  calls& out) {
-    if (phase_ != phase::attaching || request != request_) {
+    if (pattern_ || !answers(request)) {
         return false;
     }
-    request_ = 0;
-    request_deadline_ = mono_never;
-    phase_ = phase::attached;
-    take_over_terms(reply, now);
-    finish<void>(out, opened_, {});
-    pump(now, out);
+    if (queue_ != reply.queue) {
+        held_.close_queue(queue_);  // another one has its name
+    }
+    queue_ = reply.queue;
+    held_.open_queue({.queue = queue_,
+                      .topic = setup_.queue.substr(0, setup_.queue.find('/')),
+                      .path = setup_.queue,
+                      .lease = reply.lease,
+                      .attempts = reply.attempts},
+                     now);
+    held_.close_gone(queue_, reply.gone);
+    attached(now, out);
     return true;
 }
 
-void consumer_state::take_over_terms(const codec::attached& reply, mono_time now) {
-    queue_ = reply.queue;
-    lease_ = std::max<duration_us>(reply.lease, std::chrono::milliseconds{1});
-    attempts_ = reply.attempts;
-    held_.close_gone(reply.gone);
-    held_.restart_leases(lease_, now);
-    renew_at_ = later(now, lease_ / 3);
+void consumer_state::attached(mono_time now, calls& out) {
+    request_ = 0;
+    request_deadline_ = mono_never;
+    phase_ = phase::attached;
+    held_.restart_leases(now);
+    finish<void>(out, opened_, {});
+    pump(now, out);
 }
 
 void consumer_state::on_ok(std::uint32_t request, calls& out) {
@@ -218,8 +246,8 @@ void consumer_state::on_ok(std::uint32_t request, calls& out) {
 }
 
 void consumer_state::on_settled(std::uint32_t request, const codec::settled& reply, calls& out) {
-    if (extends_.erase(request) > 0) {
-        held_.close_gone(reply.gone);
+    if (const auto extend = extends_.extract(request); !extend.empty()) {
+        held_.close_gone(extend.mapped(), reply.gone);
         return;
     }
     outbox_.on_settled(request, reply, out);
@@ -229,7 +257,7 @@ void consumer_state::on_settled(std::uint32_t request, const codec::settled& rep
 void consumer_state::on_refused(std::uint32_t request, const failure& why, mono_time now,
                                 calls& out) {
     if (extends_.erase(request) > 0) {
-        return;  // a removed queue is told by detached
+        return;  // a removed queue is told by detached, or as one that left
     }
     if (request_ == 0 || request != request_) {
         outbox_.on_refused(request, why, out);
@@ -264,11 +292,9 @@ bool consumer_state::on_deliver(const codec::deliver& push, const shared_bytes& 
     held_.close_expired(now);
     for (const codec::delivery_run& run : push.runs) {
         const std::uint64_t buffered_max = std::uint64_t{2} * setup_.options.prefetch_messages;
-        if (held_.open() == 0) {
-            renew_at_ = later(now, lease_ / 3);
-        }
+        const queue_id from = pattern_ ? run.queue : queue_;
         if (held_.buffered() + run.leases.count > buffered_max ||
-            !held_.add(run, body, lease_, now)) {
+            !held_.add(run, from, body, now)) {
             return false;
         }
         delivered_ += run.leases.count;
@@ -346,7 +372,7 @@ bool consumer_state::settle(delivery& of, std::uint32_t index, answer& what, mon
     } else {
         held_.close(of, index);
     }
-    outbox_.add(of.lease_of(index), std::move(what), now);
+    outbox_.add(of.queue, of.lease_of(index), std::move(what), now);
     return true;
 }
 
@@ -401,7 +427,7 @@ void consumer_state::give_up(const error& not_opened, const error& unconfirmed, 
     finish<settle_counts>(out, closed_, std::unexpected(unconfirmed));
 }
 
-// The queue is gone for us.
+// The queue, or the pattern queue, is gone for us.
 void consumer_state::fail(const error& why, calls& out) {
     if (phase_ == phase::ended) {
         return;

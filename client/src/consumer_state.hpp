@@ -1,14 +1,15 @@
-// One consumer of a client: attaching, the buffer of delivered messages, the renewal of their
-// leases, their answers, and all of it again over the next connection.
-// Sans-I/O. Owner: the holder of the client's lock.
+// One consumer of a client, of a queue or of all queues of a pattern queue: attaching, the buffer
+// of delivered messages, the renewal of their leases, their answers, and all of it again over the
+// next connection. What is for pattern queues alone is in consumer_pattern.cpp. Sans-I/O. Owner:
+// the holder of the client's lock.
 //
 //   detached --attach--> attaching --attached--> attached --detach--> detaching --ok--> ended
 //       ^  connection lost   |                      |                    |
 //       +--------------------+----------------------+--------------------+
-//   any --the queue is gone, or the first attach was refused--> ended
+//   any --the queue, or the pattern queue, is gone, or the first attach was refused--> ended
 //
 // Invariants:
-//   Each open lease is renewed when a third of the queue's lease time has passed: of what is
+//   Each open lease is renewed when a third of its queue's lease time has passed: of what is
 //   buffered and of what was handed out, until it was held for max_hold. A buffered message that
 //   reaches max_hold is released instead: what was never handed out cannot fail.
 //   Each waiter is called exactly once.
@@ -16,9 +17,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@
 #include "client/src/result.hpp"
 #include "client/src/settle_outbox.hpp"
 #include "protocol/codec/messages.hpp"
+#include "protocol/codec/pattern_messages.hpp"
 
 namespace brokerd::client_core {
 
@@ -36,7 +38,7 @@ class consumer_state {
 public:
     struct setup {
         consumer_id id;
-        std::string queue;  // TOPIC/QUEUE, valid
+        std::string queue;  // TOPIC/QUEUE or PATTERN/QUEUE, valid
         consume_options options;
         producer_id producer;         // of its confirmed answers; of no other consumer
         duration_us request_timeout;  // for the answer to attach
@@ -48,7 +50,7 @@ public:
     consumer_state(setup what, callback<void> opened);
 
     // ---- the connection
-    void on_ready();
+    void on_ready(const codec::hello_ok& terms, calls& out);
     void on_lost(calls& out);
     // Before on_ready(): the broker has other data than the one before, in which what we hold and
     // have answered names nothing, or other messages.
@@ -61,6 +63,11 @@ public:
     [[nodiscard]] bool owns(std::uint32_t request) const;
     [[nodiscard]] bool on_attached(std::uint32_t request, const codec::attached& reply,
                                    mono_time now, calls& out);
+    [[nodiscard]] bool on_pattern_attached(std::uint32_t request,
+                                           const codec::pattern_queues& reply, mono_time now,
+                                           calls& out);
+    // Queues of the pattern queue came or went.
+    [[nodiscard]] bool on_pattern_queues(const codec::pattern_queues& push, mono_time now);
     void on_ok(std::uint32_t request, calls& out);
     void on_settled(std::uint32_t request, const codec::settled& reply, calls& out);
     void on_refused(std::uint32_t request, const failure& why, mono_time now, calls& out);
@@ -106,9 +113,9 @@ public:
     [[nodiscard]] bool has_unconfirmed() const {
         return outbox_.has_unconfirmed() || in_transactions_ > 0;
     }
-    [[nodiscard]] queue_id queue() const { return queue_; }  // 0 before it was attached
-    [[nodiscard]] duration_us lease() const { return lease_; }
-    [[nodiscard]] std::uint32_t attempts() const { return attempts_; }
+    // Of the queue; of a pattern queue the shortest, or fewest, of its queues.
+    [[nodiscard]] duration_us lease() const { return held_.lease(); }
+    [[nodiscard]] std::uint32_t attempts() const { return held_.attempts(); }
     [[nodiscard]] std::size_t buffered() const { return held_.buffered(); }
     [[nodiscard]] std::size_t held() const { return held_.open(); }
 
@@ -121,10 +128,20 @@ private:
     };
 
     void write_attach(outgoing& out);
+    [[nodiscard]] codec::attach plain_attach() const;
+    [[nodiscard]] codec::pattern_attach pattern_attach() const;
     void write_renewals(outgoing& out);
-    void extend(outgoing& out, std::vector<lease_run> runs);
+    void extend(outgoing& out, queue_id queue, const std::vector<lease_run>& runs);
     [[nodiscard]] bool renewal_due(mono_time now) const;
-    void take_over_terms(const codec::attached& reply, mono_time now);
+    [[nodiscard]] bool answers(std::uint32_t request) const;
+    void attached(mono_time now, calls& out);
+    // How much it may get from now on.
+    struct allowance {
+        std::uint32_t prefetch_messages = 0;
+        std::uint64_t limit = 0;
+    };
+    [[nodiscard]] allowance allowed() const;
+    void join(const std::vector<codec::pattern_member>& joined, mono_time now);
     void pump(mono_time now, calls& out);
     void finish_close(calls& out);
     void fail(const error& why, calls& out);
@@ -138,14 +155,12 @@ private:
     callback<void> opened_;
     callback<settle_counts> closed_;
 
-    queue_id queue_;  // 0 before the first attached
-    duration_us lease_{0};
-    std::uint32_t attempts_ = 0;
+    bool pattern_;               // attached to all queues of a pattern queue
+    queue_id queue_;             // of a single one; 0 before the first attached
     std::uint32_t request_ = 0;  // attach or detach in flight
     mono_time request_deadline_ = mono_never;
-    mono_time attach_at_{};  // not before
-    mono_time renew_at_ = mono_never;
-    std::set<std::uint32_t> extends_;  // requests in flight
+    mono_time attach_at_{};                      // not before
+    std::map<std::uint32_t, queue_id> extends_;  // requests in flight
 
     delivery_buffer held_;
     std::uint64_t delivered_ = 0;  // ever

@@ -157,7 +157,8 @@ ensured_queue to_public(const codec::queue_created& reply) {
     return {.created = reply.created,
             .topic_created = reply.topic_created,
             .settings = to_public(reply.settings),
-            .differing = reply.differing};
+            .differing = reply.differing,
+            .queues = 0};
 }
 
 topic_info to_public(const codec::topic_item& item) {

@@ -11,6 +11,7 @@
 #include "client/src/result.hpp"
 #include "protocol/codec/admin_messages.hpp"
 #include "protocol/codec/messages.hpp"
+#include "protocol/codec/pattern_messages.hpp"
 #include "protocol/codec/record.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/settings.hpp"
@@ -23,10 +24,18 @@ namespace brokerd::client_core {
 // The views of the result point into `message`. Fails with invalid_argument beyond the limits.
 [[nodiscard]] result<codec::record_fields> to_wire(const outgoing_message& message);
 
+// Fails with invalid_argument: no pattern queue can be so.
+[[nodiscard]] result<codec::pattern_create> to_pattern_create(std::string_view pattern,
+                                                              const queue_options& settings,
+                                                              log_position start,
+                                                              delivery_mode mode);
+
 [[nodiscard]] topic_options to_public(const topic_settings& settings);
 [[nodiscard]] queue_options to_public(const queue_settings& settings);
 [[nodiscard]] ensured_topic to_public(const codec::topic_created& reply);
 [[nodiscard]] ensured_queue to_public(const codec::queue_created& reply);
+[[nodiscard]] ensured_queue to_public(const codec::pattern_created& reply);
+[[nodiscard]] pattern_info to_public(const codec::pattern_item& item);
 [[nodiscard]] topic_info to_public(const codec::topic_item& item);
 [[nodiscard]] queue_info to_public(const codec::queue_item& item);
 [[nodiscard]] failed_attempt to_public(const attempt& item);

@@ -22,7 +22,7 @@ namespace brokerd::client_core {
 
 class core;
 
-// Where deliveries of one consumer come from.
+// Where deliveries of one queue to one consumer come from.
 struct delivery_origin {
     std::weak_ptr<core> owner;  // whom answers go to; none in tests of the machine
     consumer_id consumer;
@@ -39,6 +39,7 @@ public:
     };
 
     std::shared_ptr<const delivery_origin> origin;
+    queue_id queue;  // whom answers name
     lease_run leases;
     wall_time append_time{};
     std::uint32_t attempt = 1;

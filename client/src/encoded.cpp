@@ -29,10 +29,15 @@ result<void> check_when(const std::optional<schedule_time>& when) {
 }
 
 result<void> check_queue(std::string_view queue) {
-    if (const auto valid = parse_queue_path(queue); !valid) {
+    const auto valid = is_pattern(queue) ? parse_pattern_path(queue) : parse_queue_path(queue);
+    if (!valid) {
         return std::unexpected(make_error(valid.error()));
     }
     return {};
+}
+
+bool is_pattern(std::string_view queue) {
+    return queue.find_first_of("*>") != std::string_view::npos;
 }
 
 result<void> check_service(std::string_view service) {

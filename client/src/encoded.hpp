@@ -26,7 +26,10 @@ namespace brokerd::client_core {
 
 // As failures of the broker: no need to ask it.
 [[nodiscard]] result<void> check_topic(std::string_view topic);
-[[nodiscard]] result<void> check_queue(std::string_view queue);
+[[nodiscard]] result<void> check_queue(std::string_view queue);  // or a pattern queue
 [[nodiscard]] result<void> check_service(std::string_view service);
+
+// Whether TOPIC/QUEUE stands for queues of many topics: PATTERN/QUEUE.
+[[nodiscard]] bool is_pattern(std::string_view queue);
 
 }  // namespace brokerd::client_core

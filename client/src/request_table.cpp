@@ -35,6 +35,16 @@ void request_table::end_unanswered(entry& what, const std::string& because, call
     what.done(std::unexpected(make_error(code, because)), out);
 }
 
+void request_table::refuse_as_too_new(entry& what, calls& out) {
+    const std::string text =
+        std::string("the broker is too old for ") + what.needs.name + "; update brokerd";
+    if (what.ticket != 0 && what.kind != repeat::look) {
+        end_unanswered(what, "another broker was asked before, and did not answer: " + text, out);
+    } else {
+        what.done(std::unexpected(make_error(failure{error_code::feature_unsupported, text})), out);
+    }
+}
+
 void request_table::on_lost(calls& out) {
     ready_ = false;
     for (auto& [request, each] : sent_) {
@@ -52,10 +62,14 @@ void request_table::on_lost(calls& out) {
     sent_.clear();
 }
 
-void request_table::write(outgoing& out) {
+void request_table::write(outgoing& out, calls& done) {
     while (wants_write() && out.bytes.size() < client_limits::write_bytes_max) {
         auto first = waiting_.extract(waiting_.begin());
         entry& what = first.mapped();
+        if ((features_ & what.needs.bit) != what.needs.bit) {
+            refuse_as_too_new(what, done);
+            continue;
+        }
         const std::uint32_t request = out.ids.next();
         what.encode(out.bytes, request);
         what.ticket = first.key();

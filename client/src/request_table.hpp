@@ -15,6 +15,7 @@
 #include "client/src/outgoing.hpp"
 #include "client/src/result.hpp"
 #include "protocol/codec/encode.hpp"
+#include "protocol/codec/pattern_messages.hpp"
 #include "protocol/types/time.hpp"
 
 namespace brokerd::client_core {
@@ -25,6 +26,22 @@ enum class repeat : std::uint8_t {
     harmless,  // doing it twice is doing it once: done again; no answer is outcome_unknown
     never,     // outcome_unknown
 };
+
+// What a broker has to be able to do to take a request, and how to call it; see hello_ok.
+struct needed_feature {
+    std::uint64_t bit = 0;
+    const char* name = "";
+};
+inline constexpr needed_feature needs_patterns{codec::feature::pattern_queues, "pattern queues"};
+
+template <typename Request>
+inline constexpr needed_feature feature_for{};
+template <>
+inline constexpr needed_feature feature_for<codec::pattern_create> = needs_patterns;
+template <>
+inline constexpr needed_feature feature_for<codec::pattern_list> = needs_patterns;
+template <>
+inline constexpr needed_feature feature_for<codec::pattern_remove> = needs_patterns;
 
 class request_table {
 public:
@@ -64,6 +81,7 @@ public:
         entry fresh;
         fresh.kind = kind;
         fresh.wait = wait;
+        fresh.needs = feature_for<Request>;
         fresh.encode = [request = std::move(request)](byte_buffer& out, std::uint32_t id) {
             codec::encode_frame(out, id, request);
         };
@@ -80,12 +98,16 @@ public:
     // be done nevertheless.
     void cancel(std::uint64_t ticket);
 
-    void on_ready() { ready_ = true; }
+    void on_ready(const codec::hello_ok& terms) {
+        ready_ = true;
+        features_ = terms.features;
+    }
     // The one place that decides about requests in flight: those that may be are sent again over
     // the next connection, the others end with outcome_unknown.
     void on_lost(calls& out);
 
-    void write(outgoing& out);
+    // What this broker is too old for fails here.
+    void write(outgoing& out, calls& done);
     [[nodiscard]] bool wants_write() const { return ready_ && !waiting_.empty(); }
 
     [[nodiscard]] bool owns(std::uint32_t request) const { return sent_.contains(request); }
@@ -104,6 +126,7 @@ private:
     struct entry {
         repeat kind = repeat::never;
         duration_us wait{0};
+        needed_feature needs;
         mono_time deadline = mono_never;  // while sent
         std::uint64_t ticket = 0;         // once sent
         std::function<void(byte_buffer&, std::uint32_t)> encode;
@@ -111,6 +134,7 @@ private:
     };
 
     static result<void> unexpected_answer(const codec::frame& frame);
+    static void refuse_as_too_new(entry& what, calls& out);
     static void end_unanswered(entry& what, const std::string& because, calls& out);
 
     std::map<std::uint64_t, entry> waiting_;  // by ticket: in the order they came
@@ -118,6 +142,7 @@ private:
     std::uint64_t last_ticket_ = 0;
     duration_us timeout_;
     bool ready_ = false;
+    std::uint64_t features_ = 0;  // of this broker
 };
 
 template <typename Reply>

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <ranges>
 #include <utility>
 
 #include "client/src/client_limits.hpp"
@@ -44,9 +45,10 @@ void sort_and_merge(std::vector<lease_run>& runs) {
 
 }  // namespace
 
-settle_outbox::group& settle_outbox::group_for(const answer& what, bool confirm) {
-    const auto last = pending_.rbegin();
-    const auto end = last + std::min(groups_looked_at, std::ssize(pending_));
+settle_outbox::group& settle_outbox::group_for(queue_id queue, const answer& what, bool confirm) {
+    std::vector<group>& of_queue = pending_[queue];
+    const auto last = of_queue.rbegin();
+    const auto end = last + std::min(groups_looked_at, std::ssize(of_queue));
     const auto found = std::find_if(last, end, [&](const group& each) {
         return each.action == what.action && each.confirm == confirm && each.delay == what.delay &&
                each.reason == what.reason && each.runs.size() < limits::settle_runs_max;
@@ -56,20 +58,21 @@ settle_outbox::group& settle_outbox::group_for(const answer& what, bool confirm)
     }
     group fresh;
     fresh.number = ++last_number_;
+    fresh.queue = queue;
     fresh.action = what.action;
     fresh.confirm = confirm;
     fresh.delay = what.delay;
     fresh.reason = what.reason;
-    return pending_.emplace_back(std::move(fresh));
+    return of_queue.emplace_back(std::move(fresh));
 }
 
-void settle_outbox::add(const lease_run& lease, answer what, mono_time now) {
+void settle_outbox::add(queue_id queue, const lease_run& lease, answer what, mono_time now) {
     if (pending_.empty()) {
         gather_until_ = now + client_limits::settle_gather;
     }
     const bool confirm =
         what.action != settle_action::extend && (confirm_all_ || static_cast<bool>(what.confirmed));
-    group& place = group_for(what, confirm);
+    group& place = group_for(queue, what, confirm);
     append_run(place.runs, lease);
     if (what.confirmed) {
         place.waiters.push_back({lease, std::move(what.confirmed)});
@@ -79,7 +82,10 @@ void settle_outbox::add(const lease_run& lease, answer what, mono_time now) {
 }
 
 bool settle_outbox::full() const {
-    return unconfirmed_.size() >= client_limits::confirms_unanswered_max;
+    // What was sent first has the lowest sequence; what is written at once comes on top.
+    return unconfirmed_.size() >= client_limits::confirms_unanswered_max ||
+           (!unconfirmed_.empty() && last_sequence_ - unconfirmed_.begin()->second.sequence >=
+                                         client_limits::sequences_unanswered_max / 2);
 }
 
 bool settle_outbox::due(mono_time now, bool idle) const {
@@ -91,24 +97,29 @@ bool settle_outbox::due(mono_time now, bool idle) const {
             gather_until_ <= now);
 }
 
-void settle_outbox::write(outgoing& out, queue_id queue) {
+// Sequences ascend over all queues, so they do in each.
+void settle_outbox::write(outgoing& out) {
     for (auto& [sequence, each] : std::exchange(resend_, {})) {
-        write_group(out, queue, std::move(each));
+        write_group(out, std::move(each));
     }
-    for (group& each : std::exchange(pending_, {})) {
-        sort_and_merge(each.runs);
-        if (each.confirm) {
-            each.sequence = ++last_sequence_;
+    // Of very many queues not all at once.
+    while (!pending_.empty() && !full()) {
+        auto of_queue = pending_.extract(pending_.begin());
+        for (group& each : of_queue.mapped()) {
+            sort_and_merge(each.runs);
+            if (each.confirm) {
+                each.sequence = ++last_sequence_;
+            }
+            pending_answers_ -= count_leases(each.runs);
+            write_group(out, std::move(each));
         }
-        write_group(out, queue, std::move(each));
     }
-    pending_answers_ = 0;
-    urgent_ = false;
+    urgent_ = urgent_ && !pending_.empty();
 }
 
-void settle_outbox::write_group(outgoing& out, queue_id queue, group what) {
+void settle_outbox::write_group(outgoing& out, group what) {
     codec::settle frame;
-    frame.queue = queue;
+    frame.queue = what.queue;
     frame.action = what.action;
     frame.confirm = what.confirm;
     frame.delay = what.delay;
@@ -186,7 +197,7 @@ void settle_outbox::on_lost() {
 
 bool settle_outbox::has_unconfirmed() const {
     return !unconfirmed_.empty() || !resend_.empty() ||
-           std::ranges::any_of(pending_, &group::confirm);
+           std::ranges::any_of(pending_ | std::views::values | std::views::join, &group::confirm);
 }
 
 void settle_outbox::wait_confirmed(callback<settle_counts> done, calls& out) {
@@ -206,7 +217,7 @@ void settle_outbox::finish_flushes(calls& out) {
     for (const auto& each : resend_) {
         oldest = std::min(oldest, each.second.number);
     }
-    for (const group& each : pending_) {
+    for (const group& each : pending_ | std::views::values | std::views::join) {
         oldest = each.confirm ? std::min(oldest, each.number) : oldest;
     }
     std::erase_if(flushes_, [&](flush& each) {
@@ -225,7 +236,7 @@ void settle_outbox::fail_group(group& what, const error& why, calls& out) {
 }
 
 void settle_outbox::fail_waiters(const error& why, calls& out) {
-    for (group& each : pending_) {
+    for (group& each : pending_ | std::views::values | std::views::join) {
         fail_group(each, why, out);
     }
     for (auto& [sequence, each] : resend_) {
@@ -244,7 +255,7 @@ void settle_outbox::refuse_all(const error& why, calls& out) {
         counts_.refused += what.confirm ? count_leases(what.runs) : 0;
         fail_group(what, why, out);
     };
-    for (group& each : pending_) {
+    for (group& each : pending_ | std::views::values | std::views::join) {
         refuse(each);
     }
     for (auto& [sequence, each] : resend_) {

@@ -1,10 +1,11 @@
-// The answers of one consumer on their way to the broker: gathered into runs, sent when it is worth
-// it, with confirmation kept and sent again until the broker has confirmed them.
+// The answers of one consumer on their way to the broker: gathered into runs of each queue, sent
+// when it is worth it, with confirmation kept and sent again until the broker has confirmed them.
 // Sans-I/O. Owner: the holder of the client's lock.
 //
 // Invariants: an answer leaves exactly once, or with confirmation again under the same sequence;
-// each waiter is called exactly once. Bounded by the messages a consumer may hold, and by
-// confirms_unanswered_max frames, which fit into what the broker remembers of a producer.
+// each waiter is called exactly once. Sequences ascend over all queues of the consumer. Bounded by
+// the messages it may hold, and by confirms_unanswered_max frames and half the sequences that the
+// broker remembers of a producer.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,7 @@ public:
     settle_outbox(producer_id producer, bool confirm_all)
         : producer_(producer), confirm_all_(confirm_all) {}
 
-    void add(const lease_run& lease, answer what, mono_time now);
+    void add(queue_id queue, const lease_run& lease, answer what, mono_time now);
 
     // Something should be sent now. `idle`: the consumer has nothing else to hand out, so no
     // further answer is to be expected soon.
@@ -44,7 +45,7 @@ public:
     [[nodiscard]] mono_time deadline() const {
         return pending_.empty() || full() ? mono_never : gather_until_;
     }
-    void write(outgoing& out, queue_id queue);
+    void write(outgoing& out);
 
     [[nodiscard]] bool owns(std::uint32_t request) const { return unconfirmed_.contains(request); }
     void on_settled(std::uint32_t request, const codec::settled& reply, calls& out);
@@ -73,6 +74,7 @@ private:
     struct group {
         std::uint64_t number = 0;    // order of creation
         std::uint64_t sequence = 0;  // once sent with confirmation
+        queue_id queue;
         settle_action action = settle_action::ack;
         bool confirm = false;
         duration_us delay{-1};
@@ -89,16 +91,16 @@ private:
     void clear();
     // So many confirmations are awaited that the next answers wait for one.
     [[nodiscard]] bool full() const;
-    group& group_for(const answer& what, bool confirm);
-    void write_group(outgoing& out, queue_id queue, group what);
+    group& group_for(queue_id queue, const answer& what, bool confirm);
+    void write_group(outgoing& out, group what);
     void finish_waiters(group& what, const codec::settled& reply, calls& out);
     void finish_flushes(calls& out);
 
     producer_id producer_;
     bool confirm_all_;
-    std::vector<group> pending_;                  // never sent
-    std::map<std::uint64_t, group> resend_;       // by sequence
-    std::map<std::uint32_t, group> unconfirmed_;  // by request id, this connection
+    std::map<queue_id, std::vector<group>> pending_;  // never sent
+    std::map<std::uint64_t, group> resend_;           // by sequence
+    std::map<std::uint32_t, group> unconfirmed_;      // by request id, this connection
     std::vector<flush> flushes_;
     mono_time gather_until_ = mono_never;
     std::uint64_t pending_answers_ = 0;

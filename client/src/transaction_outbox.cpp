@@ -296,8 +296,7 @@ void transaction_outbox::add_settles(entry& to) const {
     all.reserve(to.parts->settles.size());
     for (const transaction_parts::settle& each : to.parts->settles) {
         const delivery& from = message_access::delivery_of(each.which);
-        all.push_back({find_(from.origin->consumer)->queue(), &each,
-                       from.lease_of(message_access::index_of(each.which))});
+        all.push_back({from.queue, &each, from.lease_of(message_access::index_of(each.which))});
     }
     std::ranges::sort(all, std::less<>());
     const named_settle* last = nullptr;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "protocol/types/names.hpp"
+#include "tools/brokerctl/queue_name.hpp"
 #include "tools/brokerctl/units.hpp"
 
 namespace brokerd::ctl {
@@ -21,7 +23,7 @@ constexpr auto wait_slice = 50ms;
 }  // namespace
 
 void intake_options::add_to(CLI::App& app) {
-    add_name(app, "TOPIC/QUEUE", queue, "The queue");
+    add_name(app, "TOPIC/QUEUE", queue, "The queue, or PATTERN/QUEUE: of all its queues");
     add_count(app, "--count", count, "How many messages (default 1)");
     add_value(app, "--wait", wait, parse_seconds, "SECONDS",
               "How long to wait for them (default 0: only what is there now)");
@@ -63,15 +65,31 @@ std::optional<message> intake::wait(std::uint64_t held) {
     return std::nullopt;
 }
 
+// The one, or those that the pattern queue has by now.
+std::vector<queue_info> intake::source_queues() {
+    if (!is_pattern(options_.queue)) {
+        return {ctx_.admin().queue(options_.queue)};
+    }
+    const auto [pattern, name] = split_queue(options_.queue);
+    const auto mode = ctx_.admin().pattern(options_.queue).mode;
+    auto found = ctx_.admin().queues();
+    std::erase_if(found, [&](const queue_info& each) {
+        return each.queue != name || each.mode != mode || !pattern_matches(pattern, each.topic);
+    });
+    return found;
+}
+
 // The broker has nothing for this consumer: neither ready nor on its way.
 bool intake::nothing_to_come(std::uint64_t held) {
-    const auto queue = ctx_.admin().queue(options_.queue);
-    if (queue.ready > 0 && !queue.paused) {
-        return false;
+    const bool pattern = is_pattern(options_.queue);
+    for (const auto& queue : source_queues()) {
+        if (queue.ready > 0 && !queue.paused) {
+            return false;
+        }
     }
     const auto own = ctx_.broker().broker().connection;
     std::uint64_t leased = 0;
-    for (const auto& each : ctx_.admin().consumers(options_.queue)) {
+    for (const auto& each : ctx_.admin().consumers(pattern ? "" : options_.queue)) {
         leased += each.connection == own ? each.leased : 0;
     }
     return leased <= held;
@@ -103,6 +121,10 @@ std::string intake::too_few(std::uint64_t done) const {
         options_.wait > 0us
             ? fmt::format("within {:g} s", std::chrono::duration<double>(options_.wait).count())
             : std::string("there");
+    if (is_pattern(options_.queue)) {
+        return fmt::format("{} {}; 'brokerctl queue ls' shows the queues of {}", came, when,
+                           options_.queue);
+    }
     return fmt::format("{} {}; 'brokerctl queue explain {}' says why", came, when, options_.queue);
 }
 

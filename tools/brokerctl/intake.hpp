@@ -1,15 +1,17 @@
-// Messages on their way from a queue into a command: never more than --count are leased, waited for
-// no longer than --wait, until ctrl-C. What is leased and not handed out is released at the end.
-// One thread.
+// Messages on their way from a queue, or those of a pattern queue, into a command: never more than
+// --count are leased, waited for no longer than --wait, until ctrl-C. What is leased and not handed
+// out is released at the end. One thread.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tools/brokerctl/command_line.hpp"
 #include "tools/brokerctl/interruption.hpp"
+#include <brokerd/admin.hpp>
 #include <brokerd/client.hpp>
 
 namespace brokerd::ctl {
@@ -43,6 +45,7 @@ public:
     [[nodiscard]] exit_code report(std::uint64_t done);
 
 private:
+    std::vector<queue_info> source_queues();
     bool nothing_to_come(std::uint64_t held);
     std::string too_few(std::uint64_t done) const;
 

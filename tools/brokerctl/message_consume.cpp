@@ -151,7 +151,8 @@ void add_consume_verb(command_line& line, CLI::App& noun) {
          "  brokerctl message consume orders/billing --count 10 --wait 6 --ack -o ndjson\n"
          "  brokerctl message consume orders/billing --nack --delay 5s --reason 'card service "
          "down'\n"
-         "  brokerctl message consume orders/billing --reject --reason 'no such card'\n"},
+         "  brokerctl message consume orders/billing --reject --reason 'no such card'\n"
+         "  brokerctl message consume 'orders.*/billing' --count 10 --ack\n"},
         consume);
     options.source.add_to(app);
     app.add_flag("--ack", options.ack, "They are done");

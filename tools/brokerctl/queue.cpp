@@ -6,6 +6,7 @@
 #include "tools/brokerctl/command_line.hpp"
 #include "tools/brokerctl/filter.hpp"
 #include "tools/brokerctl/pace.hpp"
+#include "tools/brokerctl/pattern.hpp"
 #include "tools/brokerctl/queue_name.hpp"
 #include "tools/brokerctl/settings.hpp"
 #include "tools/brokerctl/units.hpp"
@@ -16,9 +17,16 @@ namespace {
 
 struct list_queues_options {
     std::string topic;
+    bool patterns = false;
 };
 
 exit_code list_queues(context& ctx, const list_queues_options& options) {
+    if (options.patterns) {
+        if (!options.topic.empty()) {
+            throw usage_error("--patterns lists all pattern queues; leave out the topic");
+        }
+        return list_patterns(ctx);
+    }
     std::vector<json> rows;
     const auto now = wall_now();
     for (const auto& queue : ctx.admin().queues(options.topic)) {
@@ -67,6 +75,13 @@ std::uint64_t end_offset(context& ctx, const std::string& topic, const log_posit
 }
 
 exit_code create_queue(context& ctx, const create_queue_options& options) {
+    if (is_pattern(options.queue)) {
+        return create_pattern(ctx, {.pattern = options.queue,
+                                    .from = options.from,
+                                    .has_end = options.until.has_value(),
+                                    .mode = options.mode,
+                                    .settings = options.settings});
+    }
     if (options.from && options.until && nothing_between(*options.from, *options.until)) {
         throw usage_error("--from is not before --until, so the queue would get nothing");
     }
@@ -134,6 +149,9 @@ struct name_options {
 };
 
 exit_code show_queue(context& ctx, const name_options& options) {
+    if (is_pattern(options.queue)) {
+        return show_pattern(ctx, options.queue);
+    }
     const auto queue = ctx.admin().queue(options.queue);
     const auto now = wall_now();
     ctx.out().object(queue_details(queue, now),
@@ -150,6 +168,9 @@ exit_code set_queue(context& ctx, const set_queue_options& options) {
     if (options.settings.empty()) {
         throw usage_error("nothing to set; give a setting such as --lease or --attempts");
     }
+    if (is_pattern(options.queue)) {
+        return set_pattern(ctx, options.queue, options.settings);
+    }
     auto settings = ctx.admin().queue(options.queue).settings;
     options.settings.apply_to(settings);
     ctx.admin().set_queue(options.queue, settings);
@@ -162,10 +183,17 @@ exit_code set_queue(context& ctx, const set_queue_options& options) {
 
 struct remove_queue_options {
     std::string queue;
+    bool with_queues = false;
     bool dry_run = false;
 };
 
 exit_code remove_queue(context& ctx, const remove_queue_options& options) {
+    if (is_pattern(options.queue)) {
+        return remove_pattern(ctx, options.queue, options.with_queues, options.dry_run);
+    }
+    if (options.with_queues) {
+        throw usage_error("--queues is for a pattern queue, PATTERN/QUEUE; leave it out");
+    }
     const auto queue = ctx.admin().queue(options.queue);
     if (!options.dry_run) {
         ctx.admin().remove_queue(options.queue);
@@ -268,20 +296,24 @@ exit_code explain(context& ctx, const explain_options& options) {
 }
 
 void add_settings_verbs(command_line& line, CLI::App& noun) {
-    auto create_verb =
-        line.add_verb(noun,
-                      {"create",
-                       "Create a queue, and its topic when missing. One that exists with the same "
-                       "settings is fine.",
-                       "  brokerctl queue create orders/billing\n"
-                       "  brokerctl queue create orders/mail --lease 2min --attempts 5 --from "
-                       "latest\n"
-                       "  brokerctl queue create orders/stock --mode keyed\n"
-                       "  brokerctl queue create prices/audit --on-expiry dead\n"
-                       "  brokerctl queue create orders/german --filter \"header.country = 'DE'\"\n"
-                       "  brokerctl queue create orders/again --from -2d --until -1d\n"},
-                      create_queue);
-    add_name(create_verb.app, "TOPIC/QUEUE", create_verb.options.queue, "Its name");
+    auto create_verb = line.add_verb(
+        noun,
+        {"create",
+         "Create a queue, and its topic when missing; or a pattern queue: one in "
+         "every topic that a pattern matches, in later ones, too. In PATTERN * is one "
+         "word, > at the end one or more. One that exists with the same settings is "
+         "fine.",
+         "  brokerctl queue create orders/billing\n"
+         "  brokerctl queue create orders/mail --lease 2min --attempts 5 --from "
+         "latest\n"
+         "  brokerctl queue create orders/stock --mode keyed\n"
+         "  brokerctl queue create prices/audit --on-expiry dead\n"
+         "  brokerctl queue create orders/german --filter \"header.country = 'DE'\"\n"
+         "  brokerctl queue create orders/again --from -2d --until -1d\n"
+         "  brokerctl queue create 'orders.*/billing' --lease 2min\n"},
+        create_queue);
+    add_name(create_verb.app, "TOPIC/QUEUE", create_verb.options.queue,
+             "Its name, or PATTERN/QUEUE");
     add_position(create_verb.app, "--from", create_verb.options.from,
                  "First message of a new queue (default earliest)");
     add_value(
@@ -308,12 +340,15 @@ void add_settings_verbs(command_line& line, CLI::App& noun) {
 
     auto set_verb =
         line.add_verb(noun,
-                      {"set", "Change settings of a queue; the others stay.",
+                      {"set",
+                       "Change settings of a queue, or of a pattern queue and all its queues; the "
+                       "others stay. Those that a queue of it was given for itself do not.",
                        "  brokerctl queue set orders/billing --lease 2min\n"
                        "  brokerctl queue set orders/billing --filter \"size < 64KiB\"\n"
-                       "  brokerctl queue set orders/billing --filter '' --until 0\n"},
+                       "  brokerctl queue set orders/billing --filter '' --until 0\n"
+                       "  brokerctl queue set 'orders.*/billing' --attempts 5\n"},
                       set_queue);
-    add_name(set_verb.app, "TOPIC/QUEUE", set_verb.options.queue, "Its name");
+    add_name(set_verb.app, "TOPIC/QUEUE", set_verb.options.queue, "Its name, or PATTERN/QUEUE");
     set_verb.options.settings.add_to(set_verb.app);
     add_value(set_verb.app, "--until", set_verb.options.settings.until, parse_offset, "OFFSET",
               "Where it ends, messages from there on are not for it; 0: no end");
@@ -346,11 +381,17 @@ void add_moving_verbs(command_line& line, CLI::App& noun) {
     purge_verb.app.add_flag("--dry-run", purge_verb.options.dry_run, "Only count");
 
     auto rm_verb = line.add_verb(noun,
-                                 {"rm", "Remove a queue with its state.",
+                                 {"rm",
+                                  "Remove a queue with its state; or a pattern queue, whose "
+                                  "queues stay unless --queues is given.",
                                   "  brokerctl queue rm orders/billing --dry-run\n"
-                                  "  brokerctl queue rm orders/billing\n"},
+                                  "  brokerctl queue rm orders/billing\n"
+                                  "  brokerctl queue rm 'orders.*/billing' --queues --dry-run\n"},
                                  remove_queue);
-    add_name(rm_verb.app, "TOPIC/QUEUE", rm_verb.options.queue, "The queue");
+    add_name(rm_verb.app, "TOPIC/QUEUE", rm_verb.options.queue, "The queue, or PATTERN/QUEUE");
+    rm_verb.app.add_flag("--queues", rm_verb.options.with_queues,
+                         "Of a pattern queue: remove its queues with their state, too, but for "
+                         "those that another pattern queue has");
     rm_verb.app.add_flag("--dry-run", rm_verb.options.dry_run, "Only say what would be removed");
 }
 
@@ -366,15 +407,19 @@ void add_queue_verbs(command_line& line) {
                        "List the queues with the state of their messages. IN/s and OUT/s "
                        "are averages over the last 10 s, or since the broker started.",
                        "  brokerctl queue ls\n"
-                       "  brokerctl queue ls orders -o json\n"},
+                       "  brokerctl queue ls orders -o json\n"
+                       "  brokerctl queue ls --patterns\n"},
                       list_queues);
     ls_verb.app.add_option("TOPIC", ls_verb.options.topic, "Only the queues of this topic");
+    ls_verb.app.add_flag("--patterns", ls_verb.options.patterns,
+                         "List the pattern queues themselves");
 
-    auto info_verb = line.add_verb(
-        noun,
-        {"info", "Show a queue with its settings.", "  brokerctl queue info orders/billing\n"},
-        show_queue);
-    add_name(info_verb.app, "TOPIC/QUEUE", info_verb.options.queue, "The queue");
+    auto info_verb = line.add_verb(noun,
+                                   {"info", "Show a queue, or a pattern queue, with its settings.",
+                                    "  brokerctl queue info orders/billing\n"
+                                    "  brokerctl queue info 'orders.*/billing'\n"},
+                                   show_queue);
+    add_name(info_verb.app, "TOPIC/QUEUE", info_verb.options.queue, "The queue, or PATTERN/QUEUE");
 
     add_settings_verbs(line, noun);
 

@@ -1,4 +1,4 @@
-// TOPIC/QUEUE in the answers of commands. Pure.
+// TOPIC/QUEUE in commands and their answers. Pure.
 #pragma once
 
 #include <string_view>
@@ -14,6 +14,11 @@ namespace brokerd::ctl {
     const auto slash = name.find('/');
     return {name.substr(0, slash),
             slash == std::string_view::npos ? std::string_view{} : name.substr(slash + 1)};
+}
+
+// PATTERN/QUEUE, or PATTERN: it stands for many topics, as no name of a topic or queue does.
+[[nodiscard]] inline bool is_pattern(std::string_view name) {
+    return name.find_first_of("*>") != std::string_view::npos;
 }
 
 // The members every row about a queue begins with.

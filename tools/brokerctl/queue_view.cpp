@@ -123,6 +123,29 @@ json queue_details(const queue_info& queue, timestamp now) {
     return details;
 }
 
+void add_settings(std::vector<detail>& to, delivery_mode mode, const queue_options& settings) {
+    to.insert(to.end(), {
+                            detail{"lease", format_duration(settings.lease)},
+                            detail{"attempts", fmt::format("{}", settings.attempts)},
+                            detail{"backoff", format_duration(settings.backoff)},
+                            detail{"backoff-max", format_duration(settings.backoff_max)},
+                            detail{"gives up", give_up_text(settings)},
+                            detail{"jitter", fmt::format("{} %", settings.jitter_percent)},
+                            detail{"max-retrying", fmt::format("{}", settings.max_retrying)},
+                            detail{"max-runs", fmt::format("{}", settings.max_runs)},
+                        });
+    if (mode != delivery_mode::shared) {
+        to.push_back(detail{"after-failure", std::string(to_string(settings.after_failure))});
+    }
+    if (settings.expires != std::chrono::microseconds{0}) {
+        to.push_back(detail{"expires", format_duration(settings.expires) + " without a consumer"});
+    }
+    to.push_back(detail{"on-expiry", std::string(to_string(settings.on_expiry))});
+    if (!settings.filter.empty()) {
+        to.push_back(detail{"filter", terminal_text(settings.filter)});
+    }
+}
+
 std::string queue_details_text(const queue_info& queue, timestamp now, bool colours) {
     const json row = queue_row(queue, now);
     const auto& settings = queue.settings;
@@ -143,31 +166,13 @@ std::string queue_details_text(const queue_info& queue, timestamp now, bool colo
         detail{"floor", fmt::format("{}@{}", queue.topic, queue.floor)},
         detail{"created", age_text(queue.created, now)},
         detail{"id", fmt::format("{}", queue.id)},
-        detail{"lease", format_duration(settings.lease)},
-        detail{"attempts", fmt::format("{}", settings.attempts)},
-        detail{"backoff", format_duration(settings.backoff)},
-        detail{"backoff-max", format_duration(settings.backoff_max)},
-        detail{"gives up", give_up_text(settings)},
-        detail{"jitter", fmt::format("{} %", settings.jitter_percent)},
-        detail{"max-retrying", fmt::format("{}", settings.max_retrying)},
-        detail{"max-runs", fmt::format("{}", settings.max_runs)},
     };
     if (queue.dropped != 0) {
         const auto done = std::ranges::find(details, std::string_view("done"), &detail::name);
         details.insert(std::next(done),
                        detail{"dropped", {fmt::format("{}", queue.dropped), tone::warning}});
     }
-    if (queue.mode != delivery_mode::shared) {
-        details.push_back(detail{"after-failure", std::string(to_string(settings.after_failure))});
-    }
-    if (settings.expires != std::chrono::microseconds{0}) {
-        details.push_back(
-            detail{"expires", format_duration(settings.expires) + " without a consumer"});
-    }
-    details.push_back(detail{"on-expiry", std::string(to_string(settings.on_expiry))});
-    if (!settings.filter.empty()) {
-        details.push_back(detail{"filter", terminal_text(settings.filter)});
-    }
+    add_settings(details, queue.mode, settings);
     if (settings.until != 0) {
         details.push_back(detail{"until", fmt::format("{}@{}", queue.topic, settings.until)});
     }

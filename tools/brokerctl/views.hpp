@@ -1,11 +1,12 @@
-// Topics, queues, consumers, connections, dead messages, schedules and services as JSON rows, and
-// the tables made of these rows. The member names and their order are a contract with scripts.
-// Pure.
+// Topics, queues, pattern queues, consumers, connections, dead messages, schedules and services as
+// JSON rows, and the tables made of these rows. The member names and their order are a contract
+// with scripts. Pure.
 #pragma once
 
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tools/brokerctl/table.hpp"
 #include <brokerd/admin.hpp>
@@ -22,6 +23,13 @@ namespace brokerd::ctl {
 [[nodiscard]] std::span<const column> queue_columns();
 [[nodiscard]] json queue_details(const queue_info& queue, timestamp now);
 [[nodiscard]] std::string queue_details_text(const queue_info& queue, timestamp now, bool colours);
+
+[[nodiscard]] json pattern_row(const pattern_info& of);
+[[nodiscard]] std::span<const column> pattern_columns();
+[[nodiscard]] std::string pattern_details_text(const pattern_info& of, timestamp now, bool colours);
+
+// The settings of queues of this mode, as lines.
+void add_settings(std::vector<detail>& to, delivery_mode mode, const queue_options& settings);
 
 [[nodiscard]] json consumer_row(const consumer_info& consumer, timestamp now);
 [[nodiscard]] std::span<const column> consumer_columns();

@@ -78,6 +78,27 @@ struct queue_info {
     [[nodiscard]] std::string path() const { return topic + '/' + queue; }
 };
 
+/// A pattern queue: the rule that makes a queue in every topic it matches.
+struct pattern_info {
+    std::string pattern;  ///< PATTERN/QUEUE: `orders.*/billing`
+    delivery_mode mode = delivery_mode::shared;
+    queue_options settings;  ///< Of the queues it makes.
+    timestamp created{};
+    /// Queues of its name and mode in topics it matches, whoever made them.
+    std::uint32_t queues = 0;
+    std::uint32_t consumers = 0;  ///< Attached to the pattern queue itself.
+
+    bool operator==(const pattern_info&) const = default;
+};
+
+/// Answer of set_pattern.
+struct changed_pattern {
+    std::uint32_t queues = 0;   ///< That it has.
+    std::uint32_t changed = 0;  ///< Of these: those that had other settings.
+
+    bool operator==(const changed_pattern&) const = default;
+};
+
 /// State of a message in a queue.
 enum class delivery_state : std::uint8_t {
     ready = 1,     ///< Waits for a consumer.
@@ -280,6 +301,28 @@ public:
     /// Why the queue, or one of its messages, does not move: one sentence.
     [[nodiscard]] std::string explain(std::string_view queue,
                                       std::optional<std::uint64_t> offset = std::nullopt);
+
+    // Pattern queues, named PATTERN/QUEUE. Creating: client::ensure_queue(). Their queues are
+    // queues like any other, named TOPIC/QUEUE: they may be paused, moved, removed, each for
+    // itself. Errors: pattern_not_found, invalid_name; feature_unsupported: the broker is too old
+    // for them.
+
+    /// All pattern queues by name.
+    [[nodiscard]] std::vector<pattern_info> patterns();
+    /// One pattern queue.
+    [[nodiscard]] pattern_info pattern(std::string_view pattern);
+    /// Replaces all settings of the pattern queue and of all its queues, all of it or nothing; an
+    /// end (queue_options::until) that one of them has stays, the rule itself has none. A missing
+    /// one is not created, unless it is removed between the look for it and the change. Errors:
+    /// invalid_setting; invalid_argument: an end; pattern_too_wide: it has more queues than one
+    /// request may change.
+    changed_pattern set_pattern(std::string_view pattern, const queue_options& settings);
+    /// Removes the pattern queue; consumers of it end with pattern_not_found. Its queues stay, and
+    /// are queues like any other; with `remove_queues` they go, but for those that another pattern
+    /// queue has, too. Returns how many went. `dry_run`: change nothing, only count. Errors:
+    /// pattern_too_wide: more queues than one request may remove.
+    std::uint64_t remove_pattern(std::string_view pattern, bool remove_queues = false,
+                                 bool dry_run = false);
 
     // Messages.
 

@@ -83,6 +83,7 @@ public:
     /// Cancellation: ends the wait for confirmations; the consumer is closed.
     [[nodiscard]] asio::awaitable<void> close();
 
+    /// As those of consumer.
     [[nodiscard]] const std::string& queue() const noexcept;
     [[nodiscard]] std::chrono::microseconds lease() const;
     [[nodiscard]] std::uint32_t attempts() const;
@@ -188,7 +189,8 @@ public:
     [[nodiscard]] asio::awaitable<ensured_topic> ensure_topic(std::string_view topic,
                                                               const topic_options& settings = {});
 
-    /// As client::ensure_queue(). Cancellation: it may be done nevertheless.
+    /// As client::ensure_queue(), also of a pattern queue. Cancellation: it may be done
+    /// nevertheless.
     [[nodiscard]] asio::awaitable<ensured_queue> ensure_queue(std::string_view queue);
     [[nodiscard]] asio::awaitable<ensured_queue> ensure_queue(
         std::string_view queue, const queue_options& settings,

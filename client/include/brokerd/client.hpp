@@ -84,7 +84,8 @@ public:
     /// The next message, or nothing when none came within `timeout`, when `limit` messages were
     /// returned, or when close() was called meanwhile. Zero: only what is already here.
     /// Losing the connection is no error; the wait goes on over the next one.
-    /// Errors: queue_not_found, queue_removed, topic_removed: the queue went away.
+    /// Errors: queue_not_found, queue_removed, topic_removed: the queue went away;
+    /// pattern_not_found: the pattern queue did.
     [[nodiscard]] std::optional<message> next(std::chrono::microseconds timeout = forever);
 
     /// Waits until every answer given so far is durable; needs consume_options::confirm. Returns
@@ -99,11 +100,12 @@ public:
     /// Errors: outcome_unknown as for flush(); the consumer is closed nevertheless.
     void close();
 
-    /// `TOPIC/QUEUE`.
+    /// `TOPIC/QUEUE`, or `PATTERN/QUEUE`.
     [[nodiscard]] const std::string& queue() const noexcept;
-    /// How long a lease of this queue lasts unless renewed.
+    /// How long a lease of this queue lasts unless renewed; of a pattern queue the shortest of its
+    /// queues, 0 while it has none.
     [[nodiscard]] std::chrono::microseconds lease() const;
-    /// Failed attempts after which a message of this queue is dead.
+    /// Failed attempts after which a message of this queue is dead; of a pattern queue likewise.
     [[nodiscard]] std::uint32_t attempts() const;
 
 private:
@@ -245,6 +247,15 @@ public:
     /// `mode`: in which order it hands out messages. An existing one is left as it is, and what
     /// differs is returned. Resent as ensure_topic(). Errors: invalid_name, invalid_setting,
     /// queue_exists (with another mode), too_many_queues; outcome_unknown.
+    /// `PATTERN/QUEUE` is a pattern queue, a rule: every topic that the pattern matches gets the
+    /// queue, those that exist at once and others when they are created. A pattern is the name of a
+    /// topic in which `*` stands for one word and `>`, at the end, for one or more:
+    /// `orders.*/billing` is for orders.eu and not for orders.eu.big, `orders.>/billing` for both.
+    /// `start` (earliest or latest) is for the topics that exist; of later ones its queues get
+    /// everything. A queue that exists is taken as it is. admin::set_pattern() changes it. Errors
+    /// besides those above: pattern_exists (with another mode, or one of another mode may match the
+    /// same topics); too_many_patterns; pattern_too_wide: too many topics match; invalid_argument:
+    /// a start at an offset or time, or an end; feature_unsupported: the broker is too old for it.
     ensured_queue ensure_queue(std::string_view queue, const queue_options& settings = {},
                                log_position start = log_position::earliest(),
                                delivery_mode mode = delivery_mode::shared);
@@ -254,13 +265,16 @@ public:
     /// nacked with what() as the reason. A handler that answered the message itself, or moved it
     /// into a transaction, has decided.
     /// Leases are renewed while handlers run (max_hold).
+    /// Of a pattern queue `PATTERN/QUEUE` it gets the messages of all its queues, of those that
+    /// come later, too; see open_consumer().
     /// Returns the number of messages handled: when `options.limit` of them were, or a stop was
     /// requested through `options.stop` (handlers that run are waited for, buffered messages are
     /// released), or the client was closed. Never for want of messages or connection.
     /// The handler runs on the calling thread and, with concurrency above 1, on further threads; it
     /// may use the client.
-    /// Errors: queue_not_found, queue_removed, topic_removed, invalid_name; invalid_argument:
-    /// options out of bounds; outcome_unknown with `confirm`, as for consumer::close().
+    /// Errors: queue_not_found, queue_removed, topic_removed, pattern_not_found, invalid_name;
+    /// feature_unsupported; invalid_argument: options out of bounds; outcome_unknown with
+    /// `confirm`, as for consumer::close().
     std::uint64_t consume(std::string_view queue, const std::function<void(message&)>& handler,
                           const consume_options& options = {});
 
@@ -309,6 +323,14 @@ public:
     /// Attaches a consumer to the queue `TOPIC/QUEUE`; returns when the broker has accepted it.
     /// Errors: queue_not_found, invalid_name, too_many_consumers; invalid_argument: options out of
     /// bounds; timed_out.
+    /// Of a pattern queue `PATTERN/QUEUE` (ensure_queue()) it is one consumer of all its queues:
+    /// prefetch and limit are for all of them together, and each gets its turn. There is no order
+    /// between messages of different queues. message::topic() and message::queue() say where a
+    /// message comes from, and its answer goes there. Queues come with their topics; when one goes,
+    /// what is held of it is refused as lease_gone, and the consumer goes on, with no queue at all,
+    /// too. It ends with pattern_not_found when the pattern queue is removed. Errors besides those
+    /// above: pattern_not_found; pattern_too_wide: it has more queues than a consumer may be
+    /// attached to; feature_unsupported: the broker is too old for it.
     [[nodiscard]] consumer open_consumer(std::string_view queue,
                                          const consume_options& options = {});
 

@@ -50,7 +50,7 @@ public:
     [[nodiscard]] explicit operator bool() const noexcept;
 
     [[nodiscard]] const std::string& topic() const noexcept;
-    /// `TOPIC/QUEUE` it was consumed from.
+    /// `TOPIC/QUEUE` it was consumed from, also by a consumer of a pattern queue.
     [[nodiscard]] const std::string& queue() const noexcept;
     [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
     [[nodiscard]] address at() const { return {topic(), offset_}; }

@@ -287,6 +287,7 @@ struct ensured_queue {
     bool topic_created = false;          ///< Its topic was missing and is new, too.
     queue_options settings;              ///< In force.
     std::vector<std::string> differing;  ///< Names of settings that are not as asked for.
+    std::uint32_t queues = 0;            ///< Of a pattern queue: how many it has now.
 };
 
 /// Who answers at the other end.

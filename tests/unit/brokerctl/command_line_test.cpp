@@ -197,5 +197,22 @@ TEST(exit_codes, tell_refusal_from_failure) {
     EXPECT_EQ(exit_code_of({broker_errc::invalid_argument, ""}), exit_code::usage);
 }
 
+TEST(command_line, a_pattern_queue_has_no_place_in_one_topic) {
+    for (const char* from : {"812", "2026-03-01T12:00:00Z", "-1h"}) {
+        const auto refused = brokerctl({"queue", "create", "orders.*/billing", "--from", from});
+        EXPECT_EQ(refused.code, usage);
+        EXPECT_THAT(refused.err, HasSubstr("--from of a pattern queue is earliest or latest"));
+    }
+    for (const char* verb : {"create", "set"}) {
+        const auto refused = brokerctl({"queue", verb, "orders.*/billing", "--until", "812"});
+        EXPECT_EQ(refused.code, usage);
+        EXPECT_THAT(refused.err, HasSubstr("a pattern queue has no --until"));
+    }
+    EXPECT_THAT(brokerctl({"queue", "rm", "orders/billing", "--queues"}).err,
+                HasSubstr("--queues is for a pattern queue"));
+    EXPECT_THAT(brokerctl({"queue", "ls", "orders", "--patterns"}).err,
+                HasSubstr("leave out the topic"));
+}
+
 }  // namespace
 }  // namespace brokerd::ctl

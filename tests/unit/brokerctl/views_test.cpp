@@ -137,6 +137,49 @@ TEST(queue_view, details_say_when_a_message_gives_up) {
                 HasSubstr("gives up      after 1 attempt in about 0s\n"));
 }
 
+pattern_info billing_pattern() {
+    pattern_info of;
+    of.pattern = "orders.*/billing";
+    of.mode = delivery_mode::keyed;
+    of.settings.attempts = 5;
+    of.created = now - 60s;
+    of.queues = 1200;
+    of.consumers = 2;
+    return of;
+}
+
+TEST(pattern_view, members_are_a_contract) {
+    const json row = pattern_row(billing_pattern());
+    EXPECT_THAT(members(row), ElementsAre("pattern", "queue", "mode", "queues", "consumers",
+                                          "created", "settings"));
+    EXPECT_EQ(row["pattern"], "orders.*");
+    EXPECT_EQ(row["queue"], "billing");
+    EXPECT_EQ(row["queues"], 1200);
+    EXPECT_EQ(row["settings"]["attempts"], 5);
+}
+
+TEST(pattern_view, human_units_in_the_table) {
+    EXPECT_EQ(table(pattern_columns(), pattern_row(billing_pattern())),
+              "PATTERN           MODE   QUEUES  CONSUMERS  LEASE  ATTEMPTS\n"
+              "orders.*/billing  keyed    1200          2    30s         5\n");
+}
+
+TEST(pattern_view, a_filter_is_shown_where_there_is_one) {
+    pattern_info of = billing_pattern();
+    of.settings.filter = "has key";
+    EXPECT_THAT(table(pattern_columns(), pattern_row(of)),
+                AllOf(HasSubstr("  FILTER\n"), HasSubstr("  has key\n")));
+}
+
+TEST(pattern_view, details_name_settings_as_the_options_do) {
+    const auto text = pattern_details_text(billing_pattern(), now, false);
+    for (const auto* line :
+         {"pattern        orders.*/billing\n", "mode           keyed\n", "queues         1200\n",
+          "consumers      2\n", "attempts       5\n", "after-failure  block\n"}) {
+        EXPECT_THAT(text, HasSubstr(line));
+    }
+}
+
 TEST(queue_view, details_have_filter_and_end_of_a_queue_with_one) {
     auto queue = busy_queue();
     EXPECT_THAT(queue_details_text(queue, now, false),

@@ -12,11 +12,12 @@ namespace brokerd::client_core {
 
 class consumer_script {
 public:
-    explicit consumer_script(scripted_peer& peer, const consume_options& options = {})
+    explicit consumer_script(scripted_peer& peer, const consume_options& options = {},
+                             const std::string& name = "orders/billing")
         : peer_(peer) {
         id = peer_.with([&](calls& out) {
             return peer_.state.open_consumer(
-                "orders/billing", options, {},
+                name, options, {},
                 [this](const result<void>& done) {
                     if (done) {
                         opened = true;
