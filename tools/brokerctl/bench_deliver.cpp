@@ -20,8 +20,8 @@ public:
           course_(course),
           plan_(plan),
           queues_(std::max<std::uint64_t>(plan.queues, 1)),
-          publishers_(site.connect(plan.connections, plan.rate > 0 ? open_window : plan.in_flight),
-                      site.name(), plan),
+          window_(plan.rate > 0 ? open_window : plan.in_flight),
+          publishers_(site.connect(plan.connections, window_), site.name(), plan, window_),
           clients_(site.connect(queues_ * plan.consumers, 1)) {
         const std::uint32_t prefetch = consume_options().prefetch_messages;
         for (std::size_t i = 0; i < clients_.size(); ++i) {
@@ -74,6 +74,7 @@ private:
     bench_course& course_;
     const bench_plan plan_;
     const std::uint64_t queues_;
+    const std::uint64_t window_;
     bench_publishers publishers_;
     std::vector<client> clients_;
     bench_takers takers_;

@@ -42,7 +42,8 @@ void consume_backlog(bench_site& site, bench_course& course, const bench_plan& p
 
 bench_result bench_publish(bench_site& site, bench_course& course, const bench_plan& plan) {
     site.create_topic(1);
-    bench_publishers publishers(site.connect(plan.connections, plan.in_flight), site.name(), plan);
+    bench_publishers publishers(site.connect(plan.connections, plan.in_flight), site.name(), plan,
+                                plan.in_flight);
     const auto counted = [&] { return publishers.acknowledged(); };
     course.run(publishers.begin(course, plan.warm_up()), "messages to warm up", counted);
     bench_result result;
@@ -62,7 +63,8 @@ bench_result bench_consume(bench_site& site, bench_course& course, const bench_p
     constexpr std::uint64_t filler_in_flight = 16'384;
     site.create_topic(1);
     bench_result result;
-    bench_publishers publishers(site.connect(1, filler_in_flight), site.name(), plan);
+    bench_publishers publishers(site.connect(1, filler_in_flight), site.name(), plan,
+                                filler_in_flight);
     const std::uint64_t some = fill_backlog(publishers, course, plan.warm_up());
     if (!course.interrupted()) {
         consume_backlog(site, course, plan.warm_up(), some, result);

@@ -23,12 +23,16 @@ constexpr auto room_look = 100us;  // a small part of the time a full window las
 
 }  // namespace
 
-// Written by one thread each: `handed_in` and `last` by the publisher, `acknowledged` and `latency`
-// by the network thread of its client.
+// Written by one thread each: `handed_in`, `messages` and `last` by the publisher, `acknowledged`,
+// `answers` and `latency` by the network thread of its client.
 struct bench_publishers::publisher {
     std::uint64_t number = 0;
     std::atomic<std::uint64_t> handed_in = 0;
     std::atomic<std::uint64_t> acknowledged = 0;
+    // All answers and all messages ever, of which only the difference matters: as wide as a futex.
+    std::atomic<std::uint32_t> answers = 0;
+    std::atomic<std::uint32_t> messages = 0;
+    std::uint32_t window_low = 0;
     bench_histogram latency;
     steady::time_point last{};
     bench_course* course = nullptr;
@@ -37,23 +41,32 @@ struct bench_publishers::publisher {
     explicit publisher(client connected) : broker(std::move(connected)) {}
 
     void take(const publish_result& result, std::int64_t since) {
-        if (!result) {
+        if (result) {
+            latency.record(static_cast<std::uint64_t>(
+                std::max<std::int64_t>(bench_time(steady::now()) - since, 0)));
+            acknowledged.store(acknowledged.load(std::memory_order_relaxed) + 1,
+                               std::memory_order_relaxed);
+        } else {
             course->fail(std::make_exception_ptr(*result.failure));
-            return;
         }
-        latency.record(static_cast<std::uint64_t>(
-            std::max<std::int64_t>(bench_time(steady::now()) - since, 0)));
-        acknowledged.store(acknowledged.load(std::memory_order_relaxed) + 1,
-                           std::memory_order_relaxed);
+        const std::uint32_t answered = answers.load(std::memory_order_relaxed) + 1;
+        answers.store(answered);
+        if (messages.load() - answered <= window_low) {
+            answers.notify_one();
+        }
     }
 };
 
 bench_publishers::bench_publishers(std::vector<client> clients, std::string topic,
-                                   const bench_plan& plan)
-    : topic_(std::move(topic)), plan_(plan) {
+                                   const bench_plan& plan, std::uint64_t window)
+    : topic_(std::move(topic)),
+      plan_(plan),
+      window_(static_cast<std::uint32_t>(window)),
+      window_low_(window_ - std::max<std::uint32_t>(window_ / 8, 1)) {
     for (auto& each : clients) {
         all_.push_back(std::make_unique<publisher>(std::move(each)));
         all_.back()->number = all_.size() - 1;
+        all_.back()->window_low = window_low_;
     }
     for (std::uint64_t i = 0; i < plan.keys; ++i) {
         keys_.push_back(fmt::format("key{}", i));
@@ -102,6 +115,7 @@ void bench_publishers::publish(publisher& own, bench_course& course, std::uint64
             if (due >= end_ || !wait_until_due(course, due)) {
                 break;
             }
+            wait_for_window(own);
             if (steady::now() >= end_) {
                 break;  // too late for what was due in time
             }
@@ -109,6 +123,7 @@ void bench_publishers::publish(publisher& own, bench_course& course, std::uint64
             if (room_ && !wait_for_turn(course)) {
                 break;
             }
+            wait_for_window(own);
             due = steady::now();
             if (due >= end_) {
                 break;
@@ -121,6 +136,7 @@ void bench_publishers::publish(publisher& own, bench_course& course, std::uint64
         if (!keys_.empty()) {
             message.key = keys_[(sent * all_.size() + own.number) % keys_.size()];
         }
+        own.messages.store(own.messages.load(std::memory_order_relaxed) + 1);
         own.broker.submit(topic_, message,
                           // As small as a callback has to be that needs no memory of its own.
                           [&own, since](const publish_result& result) { own.take(result, since); });
@@ -148,6 +164,19 @@ bool bench_publishers::wait_for_turn(const bench_course& course) const {
         std::this_thread::sleep_for(room_look);
     }
     return true;
+}
+
+// Ends with the answers, or when the client gives up on them.
+void bench_publishers::wait_for_window(const publisher& own) const {
+    const std::uint32_t messages = own.messages.load(std::memory_order_relaxed);
+    std::uint32_t answered = own.answers.load();
+    if (messages - answered < window_) {
+        return;
+    }
+    while (messages - answered > window_low_) {
+        own.answers.wait(answered);
+        answered = own.answers.load();
+    }
 }
 
 std::uint64_t bench_publishers::handed_in() const {

@@ -23,13 +23,15 @@ namespace brokerd::ctl {
 
 class bench_publishers {
 public:
-    // Connected clients, one publisher each.
-    bench_publishers(std::vector<client> clients, std::string topic, const bench_plan& plan);
+    // Connected clients, one publisher each, which has at most `window` messages unanswered. (The
+    // client has such a bound, too; but a message that waits for it has its time already.)
+    bench_publishers(std::vector<client> clients, std::string topic, const bench_plan& plan,
+                     std::uint64_t window);
     ~bench_publishers();
     bench_publishers(const bench_publishers&) = delete;
     bench_publishers& operator=(const bench_publishers&) = delete;
 
-    // Beyond the window of the client: a message is handed in only while it holds. Any thread.
+    // Beyond the window: a message is handed in only while it holds. Any thread.
     void wait_for_room(std::function<bool()> room) { room_ = std::move(room); }
 
     // What to do next: messages and time of `plan`, counted from zero, beginning now. One task for
@@ -53,9 +55,13 @@ private:
     [[nodiscard]] bool wait_until_due(const bench_course& course,
                                       std::chrono::steady_clock::time_point due) const;
     [[nodiscard]] bool wait_for_turn(const bench_course& course) const;
+    void wait_for_window(const publisher& own) const;
 
     std::string topic_;
     const bench_plan plan_;
+    const std::uint32_t window_;
+    // Who waited for the window waits until this few are unanswered, so as not to be woken by each.
+    const std::uint32_t window_low_;
     std::vector<std::string> keys_;
     std::function<bool()> room_;
     std::vector<std::unique_ptr<publisher>> all_;
