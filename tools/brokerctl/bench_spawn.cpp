@@ -138,8 +138,11 @@ std::string spawned_broker::first_line() {
             until - std::chrono::steady_clock::now());
         pollfd wanted{.fd = out_, .events = POLLIN, .revents = 0};
         char next = 0;
-        if (left <= 0ms || ::poll(&wanted, 1, static_cast<int>(left.count())) != 1 ||
-            ::read(out_, &next, 1) != 1 || next == '\n') {
+        const int ready = left <= 0ms ? 0 : ::poll(&wanted, 1, static_cast<int>(left.count()));
+        if (ready < 0 && errno == EINTR) {
+            return "interrupted meanwhile";
+        }
+        if (ready != 1 || ::read(out_, &next, 1) != 1 || next == '\n') {
             break;
         }
         line += next;
