@@ -381,6 +381,9 @@ health_state engine_core::health(instant now, bool proven) const {
 engine_statistics engine_core::statistics() const {
     auto result = counts_;
     result.domain = domain_.counters();
+    // What is measured now and then is up to a second old; who compares two reports wants this one
+    // to be of the moment, as the number of commits is.
+    result.store.bytes_written = parts_.store.bytes_written();
     return result;
 }
 

@@ -121,10 +121,11 @@ void connection::put_question(const ask& question) {
             });
             break;
         case ask::kind::stats:
-            shared.engine->request_statistics([answer_later, &shared](
-                                                  const engine::engine_statistics& statistics) {
-                answer_later(make_stats_report(statistics, shared.counters, shared.limits.total()));
-            });
+            shared.engine->request_statistics(
+                [answer_later, &shared](const engine::engine_statistics& statistics) {
+                    answer_later(make_stats_report(statistics, shared.counters,
+                                                   shared.limits.total(), base::measure_process()));
+                });
             break;
         case ask::kind::close_connection:
             shared.on_lane_of(question.target, [answer_later, target = question.target](lane& of) {

@@ -98,7 +98,8 @@ constexpr std::array rows{
 
 codec::stats_report make_stats_report(const engine_statistics& engine,
                                       const session_counters& sessions,
-                                      std::uint64_t connections_open) {
+                                      std::uint64_t connections_open,
+                                      const base::process_usage& process) {
     codec::stats_report report;
     const auto add = [&](std::string name, std::uint64_t value, std::string help) {
         report.items.push_back({std::move(name), static_cast<double>(value), std::move(help)});
@@ -115,6 +116,10 @@ codec::stats_report make_stats_report(const engine_statistics& engine,
         add(fmt::format("closed_{}_total", closed_reasons[i].name), sessions.closed[i].get(),
             "connections closed for this reason");
     }
+    add("process_cpu_microseconds_total", process.cpu_us,
+        "processor time of the broker, in user mode and in the system");
+    add("process_resident_bytes", process.resident_bytes,
+        "memory of the broker that is resident; 0: the system does not say");
     return report;
 }
 

@@ -433,11 +433,16 @@ disk_room rocks_store::room() const {
     return {space.free_bytes(), space.limits().reserve_bytes, space.below_reserve()};
 }
 
+std::uint64_t rocks_store::bytes_written() const {
+    const impl& own = *impl_;
+    return own.wal_bytes_written.load(std::memory_order_relaxed) +
+           own.listener->table_bytes_written();
+}
+
 store_statistics rocks_store::statistics() const {
     const impl& own = *impl_;
     store_statistics result;
-    result.bytes_written =
-        own.wal_bytes_written.load(std::memory_order_relaxed) + own.listener->table_bytes_written();
+    result.bytes_written = bytes_written();
     result.disk_bytes = own.disk_bytes.load(std::memory_order_relaxed);
     result.room = room();
     result.failure = own.failed->text();

@@ -75,6 +75,7 @@ public:
     void stop_maintaining() override;
     [[nodiscard]] disk_room room() const override;
     [[nodiscard]] store_statistics statistics() const override;
+    [[nodiscard]] std::uint64_t bytes_written() const override;
     [[nodiscard]] std::string database_id() const override;
 
     // The options in effect, as text.

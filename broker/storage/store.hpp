@@ -82,6 +82,8 @@ public:
     // Never waits for the disk. Any thread.
     [[nodiscard]] virtual disk_room room() const = 0;
     [[nodiscard]] virtual store_statistics statistics() const = 0;
+    // That one of them which changes with each commit, for the cost of reading it.
+    [[nodiscard]] virtual std::uint64_t bytes_written() const { return statistics().bytes_written; }
     // Identity of the data: 32 hex digits, chosen when the store was created.
     [[nodiscard]] virtual std::string database_id() const = 0;
 };

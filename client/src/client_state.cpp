@@ -16,7 +16,7 @@ client_state::client_state(std::string server, client_options options, std::uint
       server_(std::move(server)),
       random_(seed | 1U),
       connection_(server_, options_, random(), now),
-      pipeline_(random()),
+      pipeline_(random(), options_.batch_messages),
       requests_(options_.request_timeout),
       transactions_(producer_id(random()), [this](consumer_id id) { return find_consumer(id); }),
       asks_(options_) {}

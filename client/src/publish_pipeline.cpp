@@ -75,7 +75,7 @@ void publish_pipeline::append(topic_line& line, byte_view record, publish_callba
     const bool open =
         !when && !carries_id(record) && !line.waiting.empty() &&
         line.waiting.back()->first_sequence == 0 && !line.waiting.back()->alone() &&
-        line.waiting.back()->entries.size() < client_limits::batch_records_max &&
+        line.waiting.back()->entries.size() < batch_messages_ &&
         line.waiting.back()->bytes.size() + record.size() <= client_limits::batch_bytes_max;
     if (!open) {
         auto fresh = std::make_unique<batch>();
@@ -235,6 +235,7 @@ bool publish_pipeline::may_send(const topic_line& line) const {
     const bool resend = next.first_sequence != 0;
     const bool worth = resend || next.alone() || line.waiting.size() > 1 ||
                        line.frames_unanswered < client_limits::frames_unanswered_max ||
+                       next.entries.size() >= batch_messages_ ||
                        next.bytes.size() >= client_limits::batch_bytes_worth_sending;
     if (!worth) {
         return false;

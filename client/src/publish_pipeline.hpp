@@ -44,8 +44,9 @@ namespace brokerd::client_core {
 
 class publish_pipeline {
 public:
-    // `seed` picks the producer ids.
-    explicit publish_pipeline(std::uint64_t seed) : random_(seed) {}
+    // `seed` picks the producer ids; a batch is closed at `batch_messages`.
+    publish_pipeline(std::uint64_t seed, std::uint32_t batch_messages)
+        : random_(seed), batch_messages_(batch_messages) {}
 
     // Takes a message over, to be scheduled with `when`; `record` is copied. The bound on what is
     // in flight is the caller's. Returns whether write() would send something of this topic now.
@@ -136,6 +137,7 @@ private:
     std::uint64_t messages_ = 0;               // not answered, sent or not
     std::uint64_t bytes_ = 0;                  // their records
     std::uint64_t random_;
+    const std::uint32_t batch_messages_;
 
     bool ready_ = false;
     bool draining_ = false;

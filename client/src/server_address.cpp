@@ -97,6 +97,10 @@ result<client_options> check_options(client_options options) {
     if (options.in_flight_messages == 0 || options.in_flight_bytes == 0) {
         return refuse_argument("in_flight_messages and in_flight_bytes must be at least 1");
     }
+    if (options.batch_messages == 0 || options.batch_messages > client_limits::batch_records_max) {
+        return refuse_argument(
+            fmt::format("batch_messages must be 1 to {}", client_limits::batch_records_max));
+    }
     return options;
 }
 

@@ -148,5 +148,6 @@ void add_service_verbs(command_line& line);
 void add_consumer_verbs(command_line& line);
 void add_connection_verbs(command_line& line);
 void add_broker_verbs(command_line& line);
+void add_bench_verbs(command_line& line);
 
 }  // namespace brokerd::ctl

@@ -33,6 +33,7 @@ public:
     // Standard input is a person who types.
     [[nodiscard]] bool in_terminal() const { return in_terminal_; }
     [[nodiscard]] const std::string& server() const { return connection_.server; }
+    [[nodiscard]] std::chrono::microseconds connect_timeout() const { return connection_.timeout; }
 
     // Connects on the first call; with room for `in_flight` messages where that is above the
     // client's default.

@@ -1,5 +1,6 @@
-// Ctrl-C and SIGTERM while messages are leased or followed: the command ends in order instead of
-// dying with leases in hand. A second signal kills as usual. One object at a time.
+// Ctrl-C and SIGTERM while messages are leased or followed, or something is measured: the command
+// ends in order instead of dying with leases in hand. A second signal kills as usual. One object at
+// a time.
 #pragma once
 
 namespace brokerd::ctl {

@@ -43,6 +43,7 @@ int run(int argc, const char* const* argv, const streams& io) {
     add_consumer_verbs(line);
     add_connection_verbs(line);
     add_broker_verbs(line);
+    add_bench_verbs(line);
 
     const auto action = line.parse(argc, argv, io.out, io.err);
     if (!action) {

@@ -46,6 +46,10 @@ struct client_options {
     std::uint32_t in_flight_messages = 16'384;
     /// Most bytes of such messages, and of such requests; one is always allowed.
     std::uint64_t in_flight_bytes = std::uint64_t{32} * 1024 * 1024;
+    /// Most messages that travel in one batch, 1 to 1024. What is in one is taken or refused
+    /// together. 1: each message is sent as soon as credit allows and refused for itself alone, at
+    /// several times the work for client and broker.
+    std::uint32_t batch_messages = 1024;
     /// How long close() waits for what is in flight.
     std::chrono::microseconds close_timeout = std::chrono::seconds{5};
     /// Called for each event of the connection, on the thread that runs the client's I/O: it must

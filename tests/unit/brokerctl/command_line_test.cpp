@@ -62,6 +62,7 @@ TEST(command_line, every_verb_has_help_with_examples) {
         {"service", {"ls", "call", "answer"}},
         {"consumer", {"ls"}},
         {"connection", {"ls", "close"}},
+        {"bench", {"publish", "consume", "latency", "fanout", "rpc"}},
     };
     for (const auto& [noun, verbs] : nouns) {
         for (const char* verb : verbs) {

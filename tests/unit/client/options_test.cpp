@@ -5,6 +5,7 @@
 
 #include "brokerd/admin.hpp"
 #include "brokerd/client.hpp"
+#include "client/src/client_limits.hpp"
 #include "client/src/convert.hpp"
 #include "client/src/encoded.hpp"
 #include "client/src/reason.hpp"
@@ -55,6 +56,13 @@ TEST(client_options, at_their_limits_and_beyond) {
     options.concurrency = 0;
     EXPECT_FALSE(check_options(options));
     client_options client;
+    client.batch_messages = client_limits::batch_records_max;
+    EXPECT_TRUE(check_options(client));
+    client.batch_messages = client_limits::batch_records_max + 1;
+    EXPECT_FALSE(check_options(client));
+    client.batch_messages = 0;
+    EXPECT_FALSE(check_options(client));
+    client = {};
     client.client_name = std::string(limits::client_name_bytes_max + 1, 'x');
     EXPECT_FALSE(check_options(client));
     client.client_name = "line\nbreak";

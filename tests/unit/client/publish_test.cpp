@@ -83,6 +83,28 @@ TEST(client_publish, batches_are_closed_at_their_limits) {
     EXPECT_EQ(scripted_peer::batch_of(frames[1]).count, 1U);
 }
 
+TEST(client_publish, batches_are_as_small_as_asked_for_and_wait_for_nothing) {
+    auto options = scripted_peer::quick_options();
+    options.batch_messages = 1;
+    scripted_peer peer(options);
+    peer.greet();
+    const std::size_t count = client_limits::frames_unanswered_max + 3;
+    for (std::size_t i = 0; i < count; ++i) {
+        peer.publish("orders", "x");
+        EXPECT_EQ(scripted_peer::batch_of(peer.write_one()).count, 1U);
+    }
+    options.batch_messages = 2;
+    scripted_peer pairs(options);
+    for (int i = 0; i < 3; ++i) {
+        pairs.publish("orders", "x");
+    }
+    pairs.greet();
+    const auto frames = pairs.write();
+    ASSERT_THAT(frames, SizeIs(2));
+    EXPECT_EQ(scripted_peer::batch_of(frames[0]).count, 2U);
+    EXPECT_EQ(scripted_peer::batch_of(frames[1]).count, 1U);
+}
+
 TEST(client_publish, sequences_ascend_per_topic_and_each_topic_has_its_producer) {
     scripted_peer peer;
     peer.greet();
