@@ -62,7 +62,7 @@ bool log_marks::wants_mark(wall_time appended, const topic_settings& settings) c
     const std::uint64_t spacing =
         std::max(spacing_of(settings), bytes_from(begin_) / spacing_share);
     return total_ - marks_.back().bytes >= spacing ||
-           appended - std::min(span_began_, told_at_) >= age_spacing(appended, settings);
+           appended - span_began_ >= age_spacing(appended, settings);
 }
 
 bool log_marks::append(offset_t first, std::uint64_t messages, std::uint64_t bytes,
@@ -74,13 +74,11 @@ bool log_marks::append(offset_t first, std::uint64_t messages, std::uint64_t byt
         marks_.assign(1, {.offset = first, .bytes = total_, .time = appended});
         span_began_ = appended;
         told_ = total_;
-        told_at_ = appended;
     } else if (first > marks_.back().offset && wants_mark(appended, settings)) {
         const std::uint64_t untold = total_ - std::max(told_, marks_.front().bytes);
         store = untold >= stored_spacing_of(settings) ||
-                appended - told_at_ >= age_spacing(appended, settings);
+                appended - span_began_ >= age_spacing(appended, settings);
         told_ = store ? total_ : told_;
-        told_at_ = store ? appended : told_at_;
         add_mark(first);
         span_began_ = appended;
     }
@@ -100,7 +98,6 @@ void log_marks::skip_to(offset_t end) {
     end_ = end;
     add_mark(end_);
     span_began_ = {};
-    told_at_ = {};
 }
 
 void log_marks::drop_below(offset_t trim) {
@@ -178,7 +175,6 @@ void log_marks::restore(std::vector<log_mark> marks, offset_t trim, offset_t end
     total_ = marks_.back().bytes + (begin_ == end_ ? 0 : unmarked);
     told_ = marks_.back().bytes;
     span_began_ = {};  // not known: the next chunk begins with a mark
-    told_at_ = {};
     drop_below(trim);
 }
 

@@ -75,7 +75,6 @@ private:
     wall_time last_{};         // of the last message
     wall_time span_began_{};   // when the first message behind the last mark was appended
     std::uint64_t told_ = 0;   // total at the last mark that was to be stored
-    wall_time told_at_{};      // when the first message behind that was appended
 };
 
 }  // namespace brokerd::domain
