@@ -230,6 +230,28 @@ TEST(log_marks_test, ages_are_right_to_within_a_64th) {
     }
 }
 
+// Small bounds by bytes want a mark with every chunk, and few of these are stored.
+TEST(log_marks_test, a_start_knows_ages_to_within_a_64th_whatever_is_marked_for_bytes) {
+    constexpr duration_us spacing = 1s;
+    topic_settings settings = bounded(0, 64 * spacing);
+    settings.keep_done_bytes = 1000;
+    model log(settings);
+    for (int i = 0; i < 60; ++i) {
+        log.append(1, 100);
+        log.now += 300ms;
+    }
+    const wall_time begin = log.times.front();
+    log.restart();
+    for (wall_time old = begin; old < log.times.back(); old += 100ms) {
+        const offset_t known = log.marks.appended_by(old);
+        const auto later = std::ranges::upper_bound(log.times, old);
+        EXPECT_TRUE(later == log.times.begin() + static_cast<std::ptrdiff_t>(known) ||
+                    old - log.times.at(known) <= 2 * spacing)
+            << "at " << (old - begin).count() << " us";
+    }
+    EXPECT_LE(log.times_stored, 20U);
+}
+
 TEST(log_marks_test, a_start_counts_what_was_not_marked) {
     model log{{}};
     for (int i = 0; i < 30; ++i) {
