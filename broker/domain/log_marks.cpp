@@ -58,29 +58,34 @@ duration_us log_marks::age_spacing(wall_time now, const topic_settings& settings
                : std::max(age_spacing_idle, (now - marks_.front().time) / spacing_share);
 }
 
-bool log_marks::wants_mark(wall_time appended, const topic_settings& settings) const {
+bool log_marks::wants_mark_of_bytes(const topic_settings& settings) const {
     const std::uint64_t spacing =
         std::max(spacing_of(settings), bytes_from(begin_) / spacing_share);
-    return total_ - marks_.back().bytes >= spacing ||
-           appended - span_began_ >= age_spacing(appended, settings);
+    return total_ - marks_.back().bytes >= spacing;
+}
+
+// Whatever is marked for bytes meanwhile: of those marks a start may know none.
+bool log_marks::wants_mark_of_age(wall_time appended, const topic_settings& settings) const {
+    return appended - untold_began_ >= age_spacing(appended, settings);
 }
 
 bool log_marks::append(offset_t first, std::uint64_t messages, std::uint64_t bytes,
                        wall_time appended, const topic_settings& settings) {
     BROKERD_ASSERT(first >= end_ && messages > 0, "a chunk at {}, the log ends at {}", first, end_);
     bool store = false;
+    const bool is_behind_last = !marks_.empty() && first > marks_.back().offset;
     if (begin_ == end_ || marks_.empty()) {
         // Nothing there: exact from here on, and counted again at a start.
         marks_.assign(1, {.offset = first, .bytes = total_, .time = appended});
-        span_began_ = appended;
+        untold_began_ = appended;
         told_ = total_;
-    } else if (first > marks_.back().offset && wants_mark(appended, settings)) {
+    } else if (const bool of_age = is_behind_last && wants_mark_of_age(appended, settings);
+               of_age || (is_behind_last && wants_mark_of_bytes(settings))) {
         const std::uint64_t untold = total_ - std::max(told_, marks_.front().bytes);
-        store = untold >= stored_spacing_of(settings) ||
-                appended - span_began_ >= age_spacing(appended, settings);
+        store = of_age || untold >= stored_spacing_of(settings);
         told_ = store ? total_ : told_;
+        untold_began_ = store ? appended : untold_began_;
         add_mark(first);
-        span_began_ = appended;
     }
     end_ = first + messages;
     total_ += bytes;
@@ -97,7 +102,7 @@ void log_marks::skip_to(offset_t end) {
     }
     end_ = end;
     add_mark(end_);
-    span_began_ = {};
+    untold_began_ = {};
 }
 
 void log_marks::drop_below(offset_t trim) {
@@ -174,7 +179,7 @@ void log_marks::restore(std::vector<log_mark> marks, offset_t trim, offset_t end
     }
     total_ = marks_.back().bytes + (begin_ == end_ ? 0 : unmarked);
     told_ = marks_.back().bytes;
-    span_began_ = {};  // not known: the next chunk begins with a mark
+    untold_began_ = {};  // not known: the next chunk begins with a mark
     drop_below(trim);
 }
 

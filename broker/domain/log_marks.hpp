@@ -64,7 +64,8 @@ public:
 
 private:
     void add_mark(offset_t offset);
-    [[nodiscard]] bool wants_mark(wall_time appended, const topic_settings& settings) const;
+    [[nodiscard]] bool wants_mark_of_bytes(const topic_settings& settings) const;
+    [[nodiscard]] bool wants_mark_of_age(wall_time appended, const topic_settings& settings) const;
     [[nodiscard]] duration_us age_spacing(wall_time now, const topic_settings& settings) const;
     [[nodiscard]] std::uint64_t bytes_below(offset_t offset) const;
 
@@ -73,8 +74,10 @@ private:
     offset_t end_ = 0;
     std::uint64_t total_ = 0;  // bytes below end_
     wall_time last_{};         // of the last message
-    wall_time span_began_{};   // when the first message behind the last mark was appended
-    std::uint64_t told_ = 0;   // total at the last mark that was to be stored
+    // Of the last mark that was to be stored: the total there, and when the first message behind it
+    // was appended.
+    std::uint64_t told_ = 0;
+    wall_time untold_began_{};
 };
 
 }  // namespace brokerd::domain
