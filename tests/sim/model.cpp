@@ -199,7 +199,6 @@ void model::trimmed(topic_id id, offset_t first) {
             expect(first <= topic.limits.may_drop_below,
                    "topic {} without a queue was trimmed to {}, its bounds allow it to {}", name,
                    first, topic.limits.may_drop_below);
-            topic.limits.dropped_alone += topic.place(first) - topic.place(topic.trim);
             limit_marks_.push_back("dropped without queue");
         }
         for (const auto& [queue_name, queue] : topic.queues) {
@@ -423,6 +422,7 @@ void model::restarted(model_state durable, broker_epoch new_epoch, instant now, 
     epoch = new_epoch;
     now_ = now;
     wall_ = {};  // nothing expires before the broker runs again
+    latest_wall_ = {};
     deaths_.clear();
     deaths_held_ = false;
     administered_ = {};
@@ -438,6 +438,8 @@ void model::restarted(model_state durable, broker_epoch new_epoch, instant now, 
             limits.last_dropped = std::min(limits.last_dropped, now.wall);
         }
         limits.must_trim_below = 0;
+        limits.gone_least = topic.place(topic.trim);
+        limits.gone_most = limits.gone_least;
         limits.dropped_below = 0;
         note_bounds(topic);
         for (auto& [queue_name, queue] : topic.queues) {

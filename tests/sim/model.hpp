@@ -512,12 +512,15 @@ private:
     [[nodiscard]] model_drops drops_of(const model_topic& topic) const;
     void keep_bounds(const std::string& name, model_topic& topic, bool reads_open);
     void check_drops(const std::string& name, model_topic& topic, model_count count);
+    // Of a topic without queues: how many messages go with the commit that is sealed.
+    [[nodiscard]] static model_count dropped_alone(const model_topic& topic,
+                                                   const model_drops& drops);
     void check_trim_follows(const std::string& name, model_topic& topic, bool reads_open) const;
     [[nodiscard]] bool is_administered(const model_queue& queue) const {
         return queue.id == administered_;
     }
-    // The first message that a queue is not done with, at least and at most.
-    [[nodiscard]] model_count first_pending(const model_topic& topic) const;
+    // How many messages lie before the first pending one, at least and at most.
+    [[nodiscard]] model_count before_pending(const model_topic& topic) const;
     // It may move back from here.
     void note_pending(model_topic& topic) const;
     [[nodiscard]] static model_count bytes_of(const model_topic& topic, std::uint64_t messages);
@@ -619,6 +622,7 @@ private:
     // The newest instant that the domain was given, and its wall time then.
     instant now_{};
     wall_time wall_{};
+    wall_time latest_wall_{};  // since the last commit was sealed
 };
 // The content of a simulated message: its payload is this number.
 [[nodiscard]] std::uint64_t content_of(byte_view record);

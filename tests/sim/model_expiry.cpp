@@ -79,6 +79,7 @@ void model::time_is(instant now, wall_time in_the_domain) {
     const bool set_back = in_the_domain < wall_;
     now_ = now;
     wall_ = in_the_domain;
+    latest_wall_ = std::max(latest_wall_, wall_);
     const duration_us lag = now.mono.time_since_epoch() - wall_.time_since_epoch();
     lag_max_ = std::max(lag_max_.value_or(lag), lag);
     for (auto& [name, topic] : state.topics) {

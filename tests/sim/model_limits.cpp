@@ -63,9 +63,13 @@ void model::note_dropped() {
 
 // ---- what there is ----
 
-model_count model::first_pending(const model_topic& topic) const {
+model_count model::before_pending(const model_topic& topic) const {
+    const std::uint64_t trimmed = topic.place(topic.trim);
     if (topic.queues.empty()) {
-        return {topic.trim, topic.trim};
+        // What is dropped since the last seal is not known.
+        const model_limits& limits = topic.limits;
+        return {std::max(trimmed, limits.gone_least),
+                std::max({trimmed, limits.gone_most, topic.place(limits.may_drop_below)})};
     }
     model_count first{topic.next(), topic.next()};
     for (const auto& [name, queue] : topic.queues) {
@@ -78,12 +82,12 @@ model_count model::first_pending(const model_topic& topic) const {
             queue.messages, [](const auto& each) { return is_droppable(each.second); });
         first.least = std::min(first.least, open == queue.messages.end() ? topic.end : open->first);
     }
-    return first;
+    return {topic.place(first.least), topic.place(first.most)};
 }
 
 void model::note_pending(model_topic& topic) const {
     topic.limits.highest_pending =
-        std::max(topic.limits.highest_pending, first_pending(topic).most);
+        std::max(topic.limits.highest_pending, before_pending(topic).most);
 }
 
 model_count model::bytes_of(const model_topic& topic, std::uint64_t messages) {
@@ -204,11 +208,11 @@ void model::note_bounds(model_topic& topic) const {
 void model::check_room(const std::string& name, const model_topic& topic, offset_t base,
                        std::uint64_t messages, std::uint64_t bytes, bool earlier) const {
     const model_limits& limits = topic.limits;
-    offset_t first = first_pending(topic).most;
+    std::uint64_t first = before_pending(topic).most;
     if (earlier) {
         first = std::max(first, limits.highest_pending);
     }
-    const std::uint64_t before = base <= first ? 0 : topic.place(base) - topic.place(first);
+    const std::uint64_t before = topic.place(base) - std::min(first, topic.place(base));
     const std::uint64_t least = bytes_of(topic, before).least;
     const auto fits = [&](const model_bounds& each) {
         return !each.refuses() || !each.is_beyond(before + messages, least + bytes);
@@ -224,7 +228,7 @@ void model::check_room(const std::string& name, const model_topic& topic, offset
 
 bool model::may_be_full(const model_topic& topic, std::uint64_t messages,
                         std::uint64_t bytes) const {
-    std::uint64_t most = topic.place(topic.next()) - topic.place(first_pending(topic).least);
+    std::uint64_t most = topic.place(topic.next()) - before_pending(topic).least;
     for (const auto& [id, each] : topic.schedules) {
         if (each.fate == schedule_fate::scheduled && each.due_min <= wall_) {
             most += each.contents.size();  // perhaps in the open chunk
@@ -236,7 +240,7 @@ bool model::may_be_full(const model_topic& topic, std::uint64_t messages,
 
 bool model::must_be_full(const model_topic& topic, std::uint64_t messages,
                          std::uint64_t bytes) const {
-    const std::uint64_t least = topic.place(topic.next()) - topic.place(first_pending(topic).most);
+    const std::uint64_t least = topic.place(topic.next()) - before_pending(topic).most;
     return topic.limits.bounds.refuses() &&
            topic.limits.bounds.is_beyond(least + messages, bytes_of(topic, least).least + bytes);
 }
@@ -380,6 +384,7 @@ void model::bounds_kept(bool reads_open) {
         keep_bounds(name, topic, reads_open);
         check_trim_follows(name, topic, reads_open);
     }
+    latest_wall_ = wall_;
 }
 
 void model::keep_bounds(const std::string& name, model_topic& topic, bool reads_open) {
@@ -441,25 +446,35 @@ void model::keep_bounds(const std::string& name, model_topic& topic, bool reads_
                queue_name, told, queue.dropped, count.text());
         queue.dropped = told;
     }
-    const std::uint64_t alone = std::exchange(topic.limits.dropped_alone, 0);
-    model_count count{surely.size() + alone, perhaps.size() + alone};
+    model_limits& limits = topic.limits;
+    const bool is_alone = topic.queues.empty() && !unsure;
+    model_count count{surely.size(), perhaps.size()};
     if (unsure) {
-        count = {surely.size(), count.most + topic.place(drops.may)};
+        count.most += topic.place(drops.may);
+    } else if (is_alone) {
+        count = dropped_alone(topic, drops);
     }
-    // Without a queue the trim point tells which; a read of it that is under way makes it wait.
-    std::uint64_t& early = topic.limits.counted_early;
-    if (topic.queues.empty() && !unsure) {
-        const std::uint64_t ahead = topic.place(std::max(drops.may, topic.trim));
-        count = {alone - std::min(alone, early), alone + ahead - topic.place(topic.trim)};
-    }
-    const std::uint64_t before = topic.limits.dropped;
+    const std::uint64_t before = limits.dropped;
     check_drops(name, topic, count);
-    early += topic.limits.dropped - before;
-    early = topic.queues.empty() ? early - std::min(early, alone) : 0;
-    const bool alone_kept = topic.queues.empty() && !unsure;
-    expect(!alone_kept || reads_open || topic.skipped.next_kept(topic.trim) >= drops.must,
+    if (is_alone) {  // the count tells how far it went
+        limits.gone_least += limits.dropped - before;
+        limits.gone_most += limits.dropped - before;
+    }
+    const std::uint64_t least = topic.place(std::max(drops.must, topic.trim));
+    const std::uint64_t most = topic.place(std::max(drops.may, topic.trim));
+    limits.gone_least = std::max(limits.gone_least, least);
+    limits.gone_most = is_alone ? std::min(limits.gone_most, most) : most;
+    expect(!is_alone || reads_open || topic.skipped.next_kept(topic.trim) >= drops.must,
            "{} has no queue and is to be dropped below {}, but is there from {} on", name,
            drops.must, topic.trim);
+}
+
+// From what is dropped already on.
+model_count model::dropped_alone(const model_topic& topic, const model_drops& drops) {
+    const model_limits& limits = topic.limits;
+    const std::uint64_t least = topic.place(std::max(drops.must, topic.trim));
+    const std::uint64_t most = topic.place(std::max(drops.may, topic.trim));
+    return {least - std::min(least, limits.gone_most), most - std::min(most, limits.gone_least)};
 }
 
 void model::check_drops(const std::string& name, model_topic& topic, model_count count) {
@@ -478,8 +493,8 @@ void model::check_drops(const std::string& name, model_topic& topic, model_count
                told->bytes - limits.dropped_bytes <= bytes_of(topic, topic.place(topic.end)).most,
            "{} has dropped {} messages of {} bytes", name, more,
            told->bytes - limits.dropped_bytes);
-    expect(told->last <= wall_ && told->last > wall_time{}, "{} has dropped messages at {}", name,
-           to_us(told->last));
+    expect(told->last <= latest_wall_ && told->last > wall_time{}, "{} has dropped messages at {}",
+           name, to_us(told->last));
     limits.dropped = messages;
     limits.dropped_bytes = told->bytes;
     limits.last_dropped = told->last;
@@ -517,9 +532,9 @@ void model::check_trim_follows(const std::string& name, model_topic& topic, bool
 void model::check_topic(const codec::topic_item& item) const {
     const auto& topic = state.topics.at(item.name);
     const model_limits& limits = topic.limits;
-    const model_count first = first_pending(topic);
+    const model_count before = before_pending(topic);
     const std::uint64_t all = topic.place(topic.next());
-    const model_count pending{all - topic.place(first.most), all - topic.place(first.least)};
+    const model_count pending{all - before.most, all - before.least};
     expect(pending.takes(item.pending), "{} has {} messages pending, the model says {}", item.name,
            item.pending, pending.text());
     const auto check_bytes = [&](const char* what, std::uint64_t told, std::uint64_t messages) {

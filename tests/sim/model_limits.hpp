@@ -47,7 +47,7 @@ struct model_limits {
     model_bounds bounds;
     // What was so since the last commit was cut: what that commit holds may go by it.
     std::vector<model_bounds> earlier{};
-    offset_t highest_pending = 0;  // the first pending message was there once
+    std::uint64_t highest_pending = 0;  // so many messages lay before the first pending one once
     std::vector<model_span> spans{};
     // Bytes of batches, for each of their messages. The broker spreads those between two marks
     // evenly, so those of any range are between these.
@@ -64,9 +64,11 @@ struct model_limits {
     std::uint64_t dropped = 0;            // as the last commit says
     std::uint64_t dropped_bytes = 0;      //
     wall_time last_dropped = wall_never;  // never: nothing was
-    std::uint64_t dropped_alone = 0;      // without a queue, since the last commit was sealed
-    std::uint64_t counted_early = 0;      // of those, before the trim point had followed
-    bool unsure = false;                  // a queue came or went since then
+    // So many messages lie below what is dropped already, at least and at most. The trim point may
+    // have to wait for a read, or for what failed in a queue.
+    std::uint64_t gone_least = 0;
+    std::uint64_t gone_most = 0;
+    bool unsure = false;                             // a queue came or went since then
     std::optional<domain::messages_dropped> told{};  // likewise
 
     // A batch of so many messages was accepted.
