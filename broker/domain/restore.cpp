@@ -122,7 +122,6 @@ private:
 
 void restore(core& c, turn& t, const loaded_state& loaded) {
     c.next_id = std::max<std::uint64_t>(loaded.next_id, 1);
-    c.ages_from = t.now.mono + c.options.expiry_grace;
     replay visitor(c, t);
     for (const mutation& m : loaded.mutations) {
         std::visit(visitor, m);
@@ -142,6 +141,9 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
             of->end = std::max(of->end, of->skipped.back() + 1);
         }
         const bool is_empty = of->messages_below(of->end) == 0;
+        if (!is_empty) {
+            c.ages_from = t.now.mono + c.options.expiry_grace;
+        }
         of->marks.restore(visitor.take_marks(id), of->trim, of->end, is_empty ? 0 : unmarked[id],
                           of->last_append);
         of->dropped_below = std::min(of->dropped_below, of->end);

@@ -447,25 +447,24 @@ void model::keep_bounds(const std::string& name, model_topic& topic, bool reads_
         queue.dropped = told;
     }
     model_limits& limits = topic.limits;
+    const bool is_alone = topic.queues.empty() && !unsure;
     model_count count{surely.size(), perhaps.size()};
     if (unsure) {
         count.most += topic.place(drops.may);
-    } else if (topic.queues.empty()) {
+    } else if (is_alone) {
         count = dropped_alone(topic, drops);
     }
     const std::uint64_t before = limits.dropped;
     check_drops(name, topic, count);
-    if (topic.queues.empty() && !unsure) {  // the count tells how far it went
+    if (is_alone) {  // the count tells how far it went
         limits.gone_least += limits.dropped - before;
         limits.gone_most += limits.dropped - before;
     }
     const std::uint64_t least = topic.place(std::max(drops.must, topic.trim));
     const std::uint64_t most = topic.place(std::max(drops.may, topic.trim));
-    const bool is_known = topic.queues.empty() && !unsure;
     limits.gone_least = std::max(limits.gone_least, least);
-    limits.gone_most = is_known ? std::min(limits.gone_most, most) : most;
-    const bool alone_kept = topic.queues.empty() && !unsure;
-    expect(!alone_kept || reads_open || topic.skipped.next_kept(topic.trim) >= drops.must,
+    limits.gone_most = is_alone ? std::min(limits.gone_most, most) : most;
+    expect(!is_alone || reads_open || topic.skipped.next_kept(topic.trim) >= drops.must,
            "{} has no queue and is to be dropped below {}, but is there from {} on", name,
            drops.must, topic.trim);
 }

@@ -23,6 +23,7 @@ struct model_bounds {
     full_policy when_full = full_policy::refuse;
     duration_us max_age{0};
 
+    [[nodiscard]] bool is_set() const { return has_size() || max_age > duration_us{0}; }
     [[nodiscard]] bool has_size() const { return max_messages > 0 || max_bytes > 0; }
     [[nodiscard]] bool refuses() const { return has_size() && when_full == full_policy::refuse; }
     [[nodiscard]] bool drops() const { return has_size() && when_full == full_policy::drop_oldest; }

@@ -340,7 +340,7 @@ TEST_F(retention_drop_test, what_a_seek_makes_ready_below_is_dropped_too) {
 }
 
 TEST_F(retention_drop_test, what_a_seek_makes_ready_below_counts_when_it_is_dropped) {
-    make(dropping(5));
+    make({.keep_done = 1h, .max_messages = 5, .when_full = full_policy::drop_oldest});
     const auto one = attach();
     publish(2);
     settle(one, h.deliveries(one), settle_action::nack);

@@ -98,15 +98,17 @@ TEST_F(rocks_store_test, a_failed_sync_is_final_and_the_failed_commit_may_be_the
 
 TEST_F(rocks_store_test, a_start_knows_the_bytes_of_a_small_topic_exactly) {
     std::uint64_t bytes = 0;
+    commit_number last;
     for (offset_t offset = 0; offset < 20; ++offset) {
         {
             auto store = test::open_or_fail(options());
-            test::committer to(*store);
+            test::committer to(*store, last);
             if (offset == 0) {
                 to.apply({test::new_topic(orders, "orders"), test::new_topic(payments, "other")});
             }
             to.apply(message(offset, 50 * (offset + 1)));
             to.apply({domain::appended{test::make_chunk(payments, offset, 1, at(0), 1000)}});
+            last = to.last();
         }
         const auto chunk = test::make_chunk(orders, offset, 1, at(0), 50 * (offset + 1));
         bytes += chunk->bytes().size() - domain::chunk_header_bytes;
@@ -117,7 +119,7 @@ TEST_F(rocks_store_test, a_start_knows_the_bytes_of_a_small_topic_exactly) {
         EXPECT_EQ(state->tails[0].unmarked_bytes, bytes) << "after " << offset + 1;
     }
     auto store = test::open_or_fail(options());
-    test::committer to(*store);
+    test::committer to(*store, last);
     to.apply({domain::log_marked{orders, {{0, 0, at(0)}, {19, 900, at(0)}}}});
     const auto state = store->load();
     ASSERT_TRUE(state);
