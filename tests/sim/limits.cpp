@@ -78,7 +78,6 @@ void world::make_bounded_topic(sim_client& who, const std::string& topic) {
 }
 
 void world::change_bounds(sim_client& who, const std::string& topic, const model_bounds& to) {
-    drops_told_.erase(topic);  // what is left is told when no bound is
     codec::topic_set what;
     what.topic = topic;
     what.settings = settings_of_topic(topic);

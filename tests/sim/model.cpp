@@ -434,9 +434,6 @@ void model::restarted(model_state durable, broker_epoch new_epoch, instant now, 
         limits.highest_pending = 0;
         limits.base = limits.spans.empty() ? wall_time{} : limits.spans.back().appended;
         limits.restarted = true;
-        if (limits.last_dropped != wall_never) {  // by a clock that may have been set back
-            limits.last_dropped = std::min(limits.last_dropped, now.wall);
-        }
         limits.must_trim_below = 0;
         limits.gone_least = topic.place(topic.trim);
         limits.gone_most = limits.gone_least;
