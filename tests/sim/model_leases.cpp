@@ -102,6 +102,15 @@ bool model::taken_up(const std::string& topic, const std::string& name, offset_t
     return at != queue.messages.end() && taken_up(queue, at->second, lease, by, now);
 }
 
+bool model::taken_up(queue_id id, offset_t offset, lease_id lease, holder by, instant now) {
+    model_queue* const queue = find(id);
+    if (queue == nullptr) {
+        return false;
+    }
+    const auto at = queue->messages.find(offset);
+    return at != queue->messages.end() && taken_up(*queue, at->second, lease, by, now);
+}
+
 bool model::taken_up(model_queue& queue, model_message& message, lease_id lease, holder by,
                      instant now) {
     if (!holds(queue, message, lease)) {
@@ -123,6 +132,7 @@ bool model::taken_up(model_queue& queue, model_message& message, lease_id lease,
     message.perhaps_done = false;
     message.perhaps_dropped = false;
     message.spared = true;
+    message.taken_up = true;
     message.deadline = now.mono + queue.settings.lease;
     return true;
 }
@@ -171,8 +181,13 @@ odd_deliveries model::delivered(connection_id connection, consumer_id id,
     const holder who{connection, id};
     const auto at = consumers.find(who);
     expect(at != consumers.end(), "a delivery to a consumer that is not attached");
-    auto& topic = state.topics.at(at->second.topic);
-    auto& queue = topic.queues.at(at->second.queue);
+    const queue_path source = source_of(at->second, run.queue);
+    auto& topic = state.topics.at(source.topic);
+    auto& queue = topic.queues.at(source.queue);
+    turns_.givers.insert(queue.id);
+    if (!at->second.pattern.empty()) {
+        turns_.takers.insert(who);
+    }
     expect(!queue.paused, "a delivery from a paused queue");
     byte_view rest = run.records.view;
     odd_deliveries odd;
@@ -247,13 +262,9 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
            offset);
     expect(!consumer.has_limit || consumer.limit > 0, "offset {} exceeds the consumer's limit",
            offset);
-    bool holds_lonely = false;
-    for (const auto& [other_offset, other] : queue.messages) {
-        holds_lonely = holds_lonely || (other.state == message_state::leased && other.by == who &&
-                                        other.must_be_alone());
-    }
+    check_bytes(who, offset, record.size());
     check_order(topic, queue, offset);
-    expect(!holds_lonely, "offset {} joins a message that must be alone", offset);
+    expect(!holds_lonely(who), "offset {} joins a message that must be alone", offset);
     expect(!message.must_be_alone() || held_by(who) == 0, "offset {} must be delivered alone",
            offset);
     if (consumer.has_limit) {
@@ -266,6 +277,7 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
     message.perhaps_done = false;
     message.perhaps_dropped = false;
     message.spared = true;
+    message.taken_up = false;
     message.deadline = now.mono + queue.settings.lease;
 }
 
