@@ -217,11 +217,11 @@ std::uint64_t model::rule_replaced(const std::string& path, const queue_settings
         model_queue& queue = state.topics.at(each.topic).queues.at(each.queue);
         queue_settings wanted = settings;
         wanted.until = queue.sieves.back().until;
+        wanted.expires = queue.settings.expires;
         queue_settings before = queue.settings;
         before.filter = queue.sieves.front().text();
         before.until = queue.sieves.front().until;
         changed += before == wanted ? 0U : 1U;
-        expires_changed(each.topic, each.queue, settings.expires);
         queue.settings = wanted;
         sieve_changed(each.topic, each.queue);
     }

@@ -100,15 +100,13 @@ void world::do_rule(sim_client& who) {
     asked.mode = pattern_random_.chance(1, 8) ? queue_mode::keyed : mode_of("a/" + asked.queue);
     asked.settings = settings_of(path);
     if (pattern_random_.chance(1, 2)) {
-        asked.settings.attempts = static_cast<std::uint32_t>(1 + pattern_random_.below(4));
+        // With one attempt a message may be dead that was perhaps dropped: nothing would tell.
+        asked.settings.attempts = static_cast<std::uint32_t>(2 + pattern_random_.below(3));
         asked.settings.lease = std::chrono::seconds(2 + pattern_random_.below(8));
         asked.settings.on_expiry =
             pattern_random_.chance(1, 2) ? expiry_action::done : expiry_action::dead;
         asked.settings.after_failure =
             pattern_random_.chance(1, 2) ? after_failure::block : after_failure::skip;
-    }
-    if (temporary_ && pattern_random_.chance(1, 4)) {
-        asked.settings.expires = duration_us{pattern_random_.between(1'000'000, 15'000'000)};
     }
     if (filters_ && pattern_random_.chance(1, 2)) {
         asked.sieve = any_sieve(0);
@@ -379,9 +377,11 @@ void world::change_member(sim_client& who) {
         return;
     }
     note("pattern queue member by hand");
-    if (clones_ && !topic->second.queues.empty() && pattern_random_.chance(1, 2)) {
-        const std::string source = topic->first + "/" + topic->second.queues.begin()->first;
-        clone(who, source, parsed->queue);
+    const auto source = std::ranges::find_if(topic->second.queues, [](const auto& each) {
+        return each.second.settings.expires == duration_us{0};
+    });
+    if (clones_ && source != topic->second.queues.end() && pattern_random_.chance(1, 2)) {
+        clone(who, topic->first + "/" + source->first, parsed->queue);
     } else {
         make_queue(who, path);
     }

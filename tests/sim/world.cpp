@@ -166,6 +166,9 @@ void world::learn_mutations() {
             note("kept", kept->offset);
         } else if (const auto* trim = std::get_if<domain::trimmed>(&mutation)) {
             note("trimmed", trim->first);
+            if (options_.trace) {
+                fmt::print(stderr, "    topic {}\n", trim->topic.value());
+            }
             model_.trimmed(trim->topic, trim->first);
         } else if (const auto* skipped = std::get_if<domain::offsets_skipped>(&mutation)) {
             if (const std::uint64_t fresh = model_.skipped(*skipped); fresh > 0) {
@@ -232,6 +235,10 @@ void world::settle_outputs() {
         note(first ? "deliver" : "redeliver", each.run->leases.first_offset);
         if (each.run->queue != queue_id{}) {
             note(first ? "pattern deliver" : "pattern redeliver", each.run->queue.value());
+        }
+        if (options_.trace) {
+            fmt::print(stderr, "    {} to consumer {}:{}\n", each.run->leases.count,
+                       each.connection.value(), each.consumer.value());
         }
         const odd_deliveries odd =
             model_.delivered(each.connection, each.consumer, *each.run, now_);
