@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "broker/base/seeded_fault.hpp"
 #include "broker/domain/operations.hpp"
 #include "broker/domain/settings_check.hpp"
 #include "protocol/types/limits.hpp"
@@ -230,6 +231,9 @@ std::vector<const pattern_queue*> patterns_for(const core& c, std::string_view t
 }
 
 void make_pattern_queues(core& c, turn& t, topic& of) {
+    if (base::seeded_fault(base::fault::miss_new_topic)) {
+        return;
+    }
     for (const pattern_queue* each : patterns_for(c, of.name)) {
         const pattern_put& rule = each->rule;
         begin_queue(c, t, add_queue(c, t, of, rule.queue, rule.mode, rule.settings, 0), 0);

@@ -110,6 +110,9 @@ void world::do_extras() {
     if (limits_ && limit_random_.chance(1, 6)) {
         do_limits(*who);
     }
+    if (patterns_ && pattern_random_.chance(1, 4)) {
+        do_patterns(*who);
+    }
 }
 
 void world::connect(sim_client& who) {
@@ -121,6 +124,10 @@ void world::connect(sim_client& who) {
     apply(domain::connection_opened{who.connection,
                                     fmt::format("client@sim:{}", who.producer.value())});
     settle_outputs();
+    if (patterns_ && std::exchange(was_restarted_, false)) {
+        check_patterns(who);
+        check_queues(who);
+    }
     if (model_.state.topics.size() < 2 || random_.chance(1, 20)) {
         for (const char* topic : {"a", "b"}) {
             if (limits_) {
@@ -283,10 +290,8 @@ void world::do_settle(sim_client& who) {
     const std::uint32_t id = next_request_++;
     settles_[id] = what;
     apply_whole(domain::request{who.connection, id, what});
-    const auto consumer = std::ranges::find_if(
-        who.consumers, [&](const auto& entry) { return entry.second.second == what.queue; });
-    const consumer_id by{consumer == who.consumers.end() ? 0 : consumer->first};
-    settle_accepted_[id] = model_.settled(what, {who.connection, by}, now_);
+    const holder by{who.connection, consumer_on(who, what.queue)};
+    settle_accepted_[id] = model_.settled(what, by, now_);
     settle_outputs();
 }
 
@@ -341,8 +346,11 @@ void world::do_detach(sim_client& who) {
     }
     const consumer_id id{who.consumers.begin()->first};
     const queue_id left = who.consumers.begin()->second.second;
+    const std::set<queue_id>& all_left = who.joined[id.value()];
     who.consumers.erase(who.consumers.begin());
-    std::erase_if(who.held, [&](const held_lease& held) { return held.queue == left; });
+    std::erase_if(who.held, [&](const held_lease& held) {
+        return held.queue == left || all_left.contains(held.queue);
+    });
     note("detach", id.value());
     who.detaches[next_request_] = id.value();
     apply(domain::request{who.connection, next_request_++, codec::detach{id}});
@@ -359,8 +367,11 @@ void world::do_prefetch(sim_client& who) {
     what.consumer = consumer_id{who.consumers.begin()->first};
     what.messages = static_cast<std::uint32_t>(random_.below(6));
     what.bytes = limits::prefetch_bytes_default;
+    if (who.consumers.begin()->second.second == queue_id{} && pattern_random_.chance(1, 2)) {
+        what.bytes = pattern_random_.below(400);
+    }
     apply(domain::request{who.connection, next_request_++, what});
-    model_.set_prefetch({who.connection, what.consumer}, what.messages);
+    model_.set_prefetch({who.connection, what.consumer}, what.messages, what.bytes);
     settle_outputs();
 }
 
@@ -540,18 +551,23 @@ void world::do_admin() {
     model_.administered({});
 }
 
-void world::do_look() {
-    const auto who = std::ranges::find_if(clients_, &sim_client::connected);
-    if (who == clients_.end() || model_.state.topics.size() < 2) {
-        return;
-    }
-    const auto listed = ask(*who, codec::queue_list{});
+void world::check_queues(sim_client& who) {
+    const auto listed = ask(who, codec::queue_list{});
     const auto& queues = std::get<codec::queues>(listed->body).items;
     expect(queues.size() == queue_paths().size(), "{} queues are listed, there are {}",
            queues.size(), queue_paths().size());
     for (const auto& item : queues) {
         model_.check_counts(item, now_);
+        model_.check_settings(item);
     }
+}
+
+void world::do_look() {
+    const auto who = std::ranges::find_if(clients_, &sim_client::connected);
+    if (who == clients_.end() || model_.state.topics.size() < 2) {
+        return;
+    }
+    check_queues(*who);
     const std::string path = random_queue_path();
     check_dead(*who, path);
     const auto parsed = parse_queue_path(path);

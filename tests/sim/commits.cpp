@@ -156,6 +156,7 @@ void world::restart(commit_number last, bool clean, bool killed) {
     const auto copy = copies_[last.value()];
     copies_.clear();
     copies_[last.value()] = copy;
+    was_restarted_ = true;
     start(last);
 }
 

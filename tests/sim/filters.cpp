@@ -98,13 +98,14 @@ void world::make_queue(sim_client& who, const std::string& path, duration_us exp
     }
     codec::queue_create create;
     create.queue = path;
-    create.mode = mode_of(path);
+    create.mode = exists ? queue_at(path).mode : mode_of(path);
     create.settings = settings_with(path, asked);
     if (!exists) {
         create.settings.expires = expires;
     }
     create.start = any_start(end);
     create.create_topic = true;
+    const std::size_t mark = effects_.mutations.size();
     const auto reply = ask(who, create);
     const auto* created = std::get_if<codec::queue_created>(&reply->body);
     if (created == nullptr) {
@@ -119,8 +120,12 @@ void world::make_queue(sim_client& who, const std::string& path, duration_us exp
         codec::topic_list list;
         list.topic = parsed->topic;
         const auto listed = ask(who, list);
-        model_.topic_created(parsed->topic,
-                             std::get<codec::topics>(listed->body).items.at(0).topic);
+        learn_topic(parsed->topic, std::get<codec::topics>(listed->body).items.at(0).topic, mark);
+        if (model_.state.topics.at(parsed->topic).queues.contains(parsed->queue)) {
+            note("queue of a rule with its topic");
+            model_.check_sieve(parsed->topic, parsed->queue, created->settings);
+            return;
+        }
     }
     note("queue created", asked.until);
     if (!asked.takes_all()) {

@@ -69,11 +69,12 @@ void world::make_bounded_topic(sim_client& who, const std::string& topic) {
     codec::topic_create create;
     create.topic = topic;
     put_bounds(create.settings, bounds);
+    const std::size_t mark = effects_.mutations.size();
     const auto reply = ask(who, create);
     const auto* created = std::get_if<codec::topic_created>(&reply->body);
     expect(created != nullptr && created->created, "topic {} could not be created", topic);
     note("topic with bounds", bounds.max_messages);
-    model_.topic_created(topic, created->topic);
+    learn_topic(topic, created->topic, mark);
     model_.bounds_changed(topic, bounds);
 }
 

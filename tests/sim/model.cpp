@@ -2,7 +2,7 @@
 // leases are in model_leases.cpp, those of schedules in model_schedules.cpp, those of times to live
 // in model_expiry.cpp, those of filters in model_filter.cpp, those of message ids in model_ids.cpp,
 // those of topics of durability os, clones and temporary queues in model_queues.cpp, those of
-// bounds in model_limits.cpp.
+// bounds in model_limits.cpp, those of pattern queues in model_patterns.cpp.
 #include "tests/sim/model.hpp"
 
 #include <algorithm>
@@ -138,8 +138,9 @@ void model::connection_closed(connection_id connection, bool goodbye, instant no
     }
 }
 
-void model::set_prefetch(holder who, std::uint32_t messages) {
+void model::set_prefetch(holder who, std::uint32_t messages, std::uint64_t bytes) {
     consumers.at(who).prefetch = messages;
+    consumers.at(who).prefetch_bytes = bytes;
 }
 
 void model::paused(const std::string& topic, const std::string& queue, bool on) {
@@ -419,6 +420,7 @@ void model::restarted(model_state durable, broker_epoch new_epoch, instant now, 
     may_skip_ = !clean;
     ids_restarted_ = true;
     consumers.clear();
+    turns_ = {};
     epoch = new_epoch;
     now_ = now;
     wall_ = {};  // nothing expires before the broker runs again

@@ -22,10 +22,12 @@
 #include "protocol/types/error.hpp"
 #include "protocol/types/ids.hpp"
 #include "protocol/types/limits.hpp"
+#include "protocol/types/names.hpp"
 #include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
 #include "tests/sim/model_filter.hpp"
 #include "tests/sim/model_limits.hpp"
+#include "tests/sim/model_patterns.hpp"
 #include "tests/sim/model_skips.hpp"
 
 namespace brokerd::sim {
@@ -40,8 +42,6 @@ void expect(bool holds, fmt::format_string<Args...> text, Args&&... args) {
         throw violation(fmt::format(text, std::forward<Args>(args)...));
     }
 }
-
-using holder = std::pair<connection_id, consumer_id>;
 
 // A message in a queue as the model sees it. One that failed or was redriven is `retrying` here and
 // ready from the moment it is due; the model knows that moment within the jitter of the back-off,
@@ -66,6 +66,7 @@ struct model_message {
     bool spared = false;       // was given out, or failed, since the filter last concerned it
     bool died_of_age = false;  // and no lease has ended since it was redriven
     bool perhaps_dropped = false;  // its topic may have, since the last commit was sealed
+    bool taken_up = false;         // its lease was, last of all
 
     void wait(instant now, duration_us min, duration_us max) {
         due_min = now.mono + min;
@@ -228,6 +229,7 @@ struct model_transaction {
 
 struct model_state {
     std::map<std::string, model_topic> topics;
+    std::map<std::string, model_rule> rules;  // of pattern queues, by PATTERN/QUEUE
     // Those carried out, by producer and first sequence: what each publish was given.
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::vector<offset_t>> transactions;
 };
@@ -241,6 +243,8 @@ struct model_consumer {
     // Leases it was given and nobody has named since, and when their time is over: they take its
     // room, also if they ended before.
     std::map<lease_id, mono_time> owed{};
+    std::string pattern{};  // of all queues of a rule, and then not of the one above
+    std::uint64_t prefetch_bytes = limits::prefetch_bytes_default;
 };
 
 // The key of a simulated message; some have none.
@@ -333,7 +337,7 @@ public:
     void attached(holder who, model_consumer what);
     void detached(holder who, instant now);
     void connection_closed(connection_id connection, bool goodbye, instant now);
-    void set_prefetch(holder who, std::uint32_t messages);
+    void set_prefetch(holder who, std::uint32_t messages, std::uint64_t bytes);
     void paused(const std::string& topic, const std::string& queue, bool on);
 
     // A publish was accepted: checks the offset, learns the contents. What was scheduled may have
@@ -364,6 +368,7 @@ public:
     // Takes up one held lease again at attach; false if it is gone.
     bool taken_up(const std::string& topic, const std::string& queue, offset_t offset,
                   lease_id lease, holder by, instant now);
+    bool taken_up(queue_id queue, offset_t offset, lease_id lease, holder by, instant now);
     // A chunk was closed: what it holds is in the queues now. `latest` = as late as it may be for
     // the domain. Returns how many schedules it holds.
     std::uint64_t sealed(const domain::chunk& data, wall_time latest);
@@ -476,6 +481,40 @@ public:
         return std::exchange(limit_marks_, {});
     }
 
+    // ---- pattern queues ----
+    // Why a rule must not be made; it may exist. `queues_max`: of a topic.
+    [[nodiscard]] std::set<error_code> rule_obstacles(const std::string& path,
+                                                      const model_rule& asked,
+                                                      std::size_t queues_max) const;
+    // It was made, and these queues with it: checks that they are those of its topics. Returns how
+    // many there were before.
+    std::uint64_t rule_made(const std::string& path, model_rule what, const position& start,
+                            const std::vector<domain::queue_created>& made);
+    // A topic was created, and these queues with it: likewise. Returns how many are of rules.
+    std::uint64_t rules_applied(const std::string& topic,
+                                const std::vector<domain::queue_created>& made);
+    // The rule and its queues are to have other settings, and have them. Returns how many queues
+    // are not as before.
+    void rule_replacing(const std::string& path, const model_sieve& sieve);
+    std::uint64_t rule_replaced(const std::string& path, const queue_settings& settings,
+                                const model_sieve& sieve);
+    void rule_removed(const std::string& path, bool queues, instant now);
+    void topic_removed(const std::string& topic);
+    [[nodiscard]] std::vector<queue_path> queues_of(const model_rule& rule) const;
+    // Its queues that no other rule means.
+    [[nodiscard]] std::vector<queue_path> only_of(const std::string& path) const;
+    [[nodiscard]] std::set<queue_id> members_of(const std::string& pattern) const;
+    // Whether it is attached to the queue, or to a rule whose queue this is.
+    [[nodiscard]] bool serves(const model_consumer& one, const std::string& topic,
+                              const std::string& queue) const;
+    void check_rule(const std::string& path, const queue_settings& asked,
+                    const codec::pattern_created& told) const;
+    void check_rules(const std::vector<codec::pattern_item>& told) const;
+    void check_settings(const codec::queue_item& item) const;
+    void check_consumers(const std::vector<codec::consumer_item>& told) const;
+    // The domain has given out what it could. `reads_open`: or waits for reads.
+    void turn_ended(bool reads_open);
+
     // ---- what must hold ----
     void check_counts(const codec::queue_item& item, instant now) const;
     // Learns from it when a retry is due and what has ended; returns why, if something had.
@@ -539,6 +578,17 @@ private:
     void note_waiting_schedules(const model_topic& topic);
     // The same for all of a transaction.
     void add_full(const model_transaction& what, bool possible, std::set<error_code>& to) const;
+    [[nodiscard]] static bool belongs(const model_rule& rule, const std::string& topic,
+                                      const std::string& name, const model_queue& queue);
+    [[nodiscard]] std::vector<queue_path> served_by(const model_consumer& one) const;
+    void make_of_rule(const model_rule& rule, const std::string& topic,
+                      const std::vector<domain::queue_created>& made, const position& start);
+    // Where a delivery comes from that names this queue, or none.
+    [[nodiscard]] queue_path source_of(const model_consumer& one, queue_id told);
+    // That a record fits the prefetch, whatever queues hold it.
+    void check_bytes(holder who, offset_t offset, std::size_t bytes) const;
+    [[nodiscard]] bool holds_lonely(holder who) const;
+    [[nodiscard]] bool has_surely_ready(const model_topic& topic, const model_queue& queue) const;
     // Whether the batch, or a message with its id, was accepted before, and that the answer says
     // so. Learns the id.
     bool is_repeated(model_topic& to, producer_id producer, std::uint64_t first_sequence,
@@ -620,6 +670,8 @@ private:
     bool may_skip_ = false;
     duration_us age_grace_{0};  // nothing is dropped for its age so long after a start
     std::vector<const char*> limit_marks_;
+    std::uint64_t next_rule_ = 1;
+    model_turns turns_;
     queue_id administered_;
     mono_time started_{};
     std::optional<duration_us> lag_max_;  // of the wall clock behind monotonic time, since then

@@ -107,6 +107,15 @@ bool model::taken_up(const std::string& topic, const std::string& name, offset_t
     return at != queue.messages.end() && taken_up(queue, at->second, lease, by, now);
 }
 
+bool model::taken_up(queue_id id, offset_t offset, lease_id lease, holder by, instant now) {
+    model_queue* const queue = find(id);
+    if (queue == nullptr) {
+        return false;
+    }
+    const auto at = queue->messages.find(offset);
+    return at != queue->messages.end() && taken_up(*queue, at->second, lease, by, now);
+}
+
 bool model::taken_up(model_queue& queue, model_message& message, lease_id lease, holder by,
                      instant now) {
     named(queue, {0, 1, lease.epoch, lease.counter});
@@ -129,6 +138,7 @@ bool model::taken_up(model_queue& queue, model_message& message, lease_id lease,
     message.perhaps_done = false;
     message.perhaps_dropped = false;
     message.spared = true;
+    message.taken_up = true;
     message.deadline = now.mono + queue.settings.lease;
     owe(message);
     return true;
@@ -198,8 +208,13 @@ odd_deliveries model::delivered(connection_id connection, consumer_id id,
     const holder who{connection, id};
     const auto at = consumers.find(who);
     expect(at != consumers.end(), "a delivery to a consumer that is not attached");
-    auto& topic = state.topics.at(at->second.topic);
-    auto& queue = topic.queues.at(at->second.queue);
+    const queue_path source = source_of(at->second, run.queue);
+    auto& topic = state.topics.at(source.topic);
+    auto& queue = topic.queues.at(source.queue);
+    turns_.givers.insert(queue.id);
+    if (!at->second.pattern.empty()) {
+        turns_.takers.insert(who);
+    }
     expect(!queue.paused, "a delivery from a paused queue");
     byte_view rest = run.records.view;
     odd_deliveries odd;
@@ -258,8 +273,9 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
            offset);
     expect(codec::record_id(record) == id_of_content(topic.content(offset)).value_or(""),
            "offset {} came with another message id", offset);
-    expect(message.may_wait(now), "offset {} was delivered while {} (due in {} us)", offset,
-           to_string(message.state), (message.due_min - now.mono).count());
+    expect(message.may_wait(now), "offset {} of queue {} was delivered while {} (due in {} us)",
+           offset, queue.id.value(), to_string(message.state),
+           (message.due_min - now.mono).count());
     expect(!has_expired(topic, offset, message), "offset {} was delivered, but it {}", offset,
            age(topic, offset, message));
     expect(may_be_for(topic, queue, offset, message), "offset {} was delivered, but it {}", offset,
@@ -274,13 +290,9 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
            offset);
     expect(!consumer.has_limit || consumer.limit > 0, "offset {} exceeds the consumer's limit",
            offset);
-    bool holds_lonely = false;
-    for (const auto& [other_offset, other] : queue.messages) {
-        holds_lonely = holds_lonely || (other.state == message_state::leased && other.by == who &&
-                                        other.must_be_alone());
-    }
+    check_bytes(who, offset, record.size());
     check_order(topic, queue, offset);
-    expect(!holds_lonely, "offset {} joins a message that must be alone", offset);
+    expect(!holds_lonely(who), "offset {} joins a message that must be alone", offset);
     expect(!message.must_be_alone() || held_by(who) == 0, "offset {} must be delivered alone",
            offset);
     if (consumer.has_limit) {
@@ -293,6 +305,7 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
     message.perhaps_done = false;
     message.perhaps_dropped = false;
     message.spared = true;
+    message.taken_up = false;
     message.deadline = now.mono + queue.settings.lease;
     owe(message);
 }

@@ -101,14 +101,15 @@ void model::cloned(const std::string& topic, const std::string& source, const st
 // ---- temporary queues ----
 
 std::size_t model::consumers_of(const std::string& topic, const std::string& queue) const {
-    return static_cast<std::size_t>(std::ranges::count_if(consumers, [&](const auto& each) {
-        return each.second.topic == topic && each.second.queue == queue;
-    }));
+    return static_cast<std::size_t>(std::ranges::count_if(
+        consumers, [&](const auto& each) { return serves(each.second, topic, queue); }));
 }
 
 void model::consumer_left(const model_consumer& what, instant now) {
-    if (consumers_of(what.topic, what.queue) == 0) {
-        state.topics.at(what.topic).queues.at(what.queue).unused_since = now.mono;
+    for (const queue_path& each : served_by(what)) {
+        if (consumers_of(each.topic, each.queue) == 0) {
+            state.topics.at(each.topic).queues.at(each.queue).unused_since = now.mono;
+        }
     }
 }
 

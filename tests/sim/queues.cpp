@@ -14,9 +14,9 @@ using namespace std::chrono_literals;
 void world::remove_queue(sim_client& who, const std::string& path) {
     const auto parsed = parse_queue_path(path);
     note("queue removed");
-    removing_ = queue_at(path).id;
+    removing_ = {queue_at(path).id};
     (void)ask(who, codec::queue_remove{path});
-    removing_ = {};
+    removing_.clear();
     model_.queue_removed(parsed->topic, parsed->queue);
     for (auto& client : clients_) {
         std::erase_if(client.consumers,

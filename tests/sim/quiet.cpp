@@ -45,12 +45,17 @@ void world::begin_quiet() {
     if (limits_) {
         relax_bounds(worker);
     }
+    const std::set<queue_id> served =
+        patterns_ ? attach_all_patterns(worker) : std::set<queue_id>{};
     std::uint32_t id = 100;
     for (auto& [topic_name, topic] : model_.state.topics) {
         for (auto& [queue_name, queue] : topic.queues) {
             const std::string path = topic_name + "/" + queue_name;
             (void)ask(worker, codec::queue_pause{path, false});
             queue.paused = false;
+            if (served.contains(queue.id)) {
+                continue;
+            }
             codec::attach attach;
             attach.queue = path;
             attach.consumer = consumer_id{id};
@@ -148,6 +153,9 @@ void world::quiet() {
             check_totals(worker);
             do_look();
             check_trim();
+            if (patterns_) {
+                check_patterns(worker);
+            }
             return;
         }
         step = rests ? wait : moment;
@@ -189,12 +197,19 @@ void world::explain_unrest() {
     for (const auto& [topic_name, topic] : model_.state.topics) {
         for (const auto& [queue_name, queue] : topic.queues) {
             for (const auto& [offset, message] : queue.messages) {
-                if (is_unfinished(message)) {
-                    look_at(clients_.front(), topic_name, offset);  // which may tell why
+                if (!is_unfinished(message)) {
+                    continue;
                 }
+                look_at(clients_.front(), topic_name, offset);  // which may tell why
+                const auto told =
+                    ask(clients_.front(),
+                        codec::queue_explain{topic_name + "/" + queue_name, true, offset});
+                const auto* why = std::get_if<codec::explained>(&told->body);
                 expect(!is_unfinished(message),
-                       "{}/{}@{} comes to no end although nothing stands in its way: {}",
-                       topic_name, queue_name, offset, model_.describe(queue.id, offset));
+                       "{}/{}@{} comes to no end although nothing stands in its way: {}; it is "
+                       "said that {}",
+                       topic_name, queue_name, offset, model_.describe(queue.id, offset),
+                       why == nullptr ? "nothing is known" : why->sentence);
             }
         }
         for (const auto& [id, each] : topic.schedules) {

@@ -30,7 +30,8 @@ private:
 class simulator : public simulator_fixture, public testing::WithParamInterface<std::uint64_t> {};
 
 // Promise: durability.offsets, delivery.at_least_once, keyed.order, filter.queue, schedule.once
-// Promise: ttl.never, dedup.resend, transaction.whole, service.one_answer
+// Promise: ttl.never, dedup.resend, transaction.whole, service.one_answer, pattern.one_commit
+// Promise: pattern.one_room, pattern.told
 TEST_P(simulator, holds_what_it_promises) {
     for (std::uint64_t i = 0; i < seeds_per_test; ++i) {
         const std::uint64_t seed = GetParam() * seeds_per_test + i;
@@ -73,7 +74,8 @@ INSTANTIATE_TEST_SUITE_P(
                     base::fault::deliver_expired, base::fault::deliver_unmatched,
                     base::fault::hush_lost_responder, base::fault::drop_cursor_range,
                     base::fault::forget_message_ids, base::fault::reuse_offsets,
-                    base::fault::exceed_limits, base::fault::drop_silently));
+                    base::fault::exceed_limits, base::fault::drop_silently,
+                    base::fault::miss_new_topic));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
     for (std::uint64_t seed = 1000; seed < 1005; ++seed) {
@@ -155,6 +157,20 @@ TEST(simulation, reaches_what_it_is_for) {
           "refused: too large", "transaction refused: topic_full", "dropped ready",
           "dropped leased", "dropped by age", "dropped without queue", "due schedule waited",
           "drops told"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark :
+         {"pattern queue", "pattern queue again", "pattern queue replaced", "queue adopted",
+          "pattern queue refused: pattern_exists", "pattern queue refused: queue_exists",
+          "pattern queue refused: invalid_setting", "pattern queue removed",
+          "pattern queue removed with queues", "topic with pattern queues", "topic removed",
+          "pattern queue member by hand", "pattern queue member removed", "queue of a rule refused",
+          "pattern queues listed"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark :
+         {"pattern attach", "taken up for a pattern", "gone for a pattern", "pattern joined",
+          "pattern left", "pattern consumer ended", "pattern deliver", "pattern redeliver"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
 }

@@ -23,6 +23,7 @@ constexpr std::uint64_t os_numbers = 0x05F5;
 constexpr std::uint64_t clone_numbers = 0xC10E;
 constexpr std::uint64_t temporary_numbers = 0x7E3B;
 constexpr std::uint64_t limit_numbers = 0xB0D5;
+constexpr std::uint64_t pattern_numbers = 0x9A77;
 
 duration_us any_sync_interval(base::random& from) {
     constexpr duration_us intervals[] = {10ms, 100ms, 1s};
@@ -49,6 +50,8 @@ world::world(world_options options)
       temporary_(temporary_random_.chance(1, 3)),
       limit_random_(options.seed ^ limit_numbers),
       limits_(limit_random_.chance(1, 3)),
+      pattern_random_(options.seed ^ pattern_numbers),
+      patterns_(pattern_random_.chance(1, 3)),
       now_{mono_time{1s}, wall_from_us(1'700'000'000'000'000)},
       services_(options.seed,
                 [this](std::string_view what, std::uint64_t number) { note(what, number); }) {
@@ -163,13 +166,16 @@ void world::learn_mutations() {
             note("kept", kept->offset);
         } else if (const auto* trim = std::get_if<domain::trimmed>(&mutation)) {
             note("trimmed", trim->first);
+            if (options_.trace) {
+                fmt::print(stderr, "    topic {}\n", trim->topic.value());
+            }
             model_.trimmed(trim->topic, trim->first);
         } else if (const auto* skipped = std::get_if<domain::offsets_skipped>(&mutation)) {
             if (const std::uint64_t fresh = model_.skipped(*skipped); fresh > 0) {
                 note("offsets skipped", fresh);
             }
         } else if (const auto* removed = std::get_if<domain::queue_removed>(&mutation);
-                   removed != nullptr && removed->queue != removing_) {
+                   removed != nullptr && !removing_.contains(removed->queue)) {
             note("temporary queue went", removed->queue.value());
             model_.queue_expired(removed->queue, now_);
         }
@@ -225,7 +231,15 @@ void world::settle_outputs() {
     std::ranges::stable_sort(deliveries, {},
                              [](const given& each) { return each.run->leases.first_lease; });
     for (const auto& each : deliveries) {
-        note(each.run->attempt == 1 ? "deliver" : "redeliver", each.run->leases.first_offset);
+        const bool first = each.run->attempt == 1;
+        note(first ? "deliver" : "redeliver", each.run->leases.first_offset);
+        if (each.run->queue != queue_id{}) {
+            note(first ? "pattern deliver" : "pattern redeliver", each.run->queue.value());
+        }
+        if (options_.trace) {
+            fmt::print(stderr, "    {} to consumer {}:{}\n", each.run->leases.count,
+                       each.connection.value(), each.consumer.value());
+        }
         const odd_deliveries odd =
             model_.delivered(each.connection, each.consumer, *each.run, now_);
         if (odd.redriven > 0) {
@@ -254,6 +268,9 @@ void world::turn() {
     learn_mutations();
     wants_commit_ = wants_commit_ || effects_.urgent || effects_.prompt;
     settle_outputs();
+    if (patterns_) {
+        model_.turn_ended(!fetches_.empty());
+    }
     services_.turn_ended(now_);
     release_ready();
     if (auto holds = domain_->check_invariants(); !holds) {
@@ -368,6 +385,8 @@ void world::receive(const domain::output& what) {
             told_of(read->incarnation, read->position);
         } else if (const auto* delivery = std::get_if<domain::delivery>(&what.body)) {
             receive_delivery(client, *delivery);
+        } else if (const auto* queues = std::get_if<codec::pattern_queues>(&what.body)) {
+            receive_queues(client, *queues);
         } else if (const auto* settled = std::get_if<codec::settled>(&what.body)) {
             const auto& sent = settles_.at(what.request);
             if (sent.action == settle_action::ack && settled->refused == 0) {
@@ -400,9 +419,13 @@ void world::receive_delivery(sim_client& who, const domain::delivery& what) {
     if (consumer == who.consumers.end()) {
         return;  // it is detaching
     }
-    const queue_id queue = consumer->second.second;
-    const auto* const owner = model_.owner_of(queue);
     for (const auto& run : what.runs) {
+        const bool one_queue = run.queue == queue_id{};
+        const queue_id queue = one_queue ? consumer->second.second : run.queue;
+        const auto* const owner = model_.owner_of(queue);
+        expect(one_queue || who.joined.at(what.consumer.value()).contains(queue),
+               "consumer {} is given something of queue {}, and was not told of it, or of its end",
+               what.consumer.value(), queue.value());
         for (std::uint32_t i = 0; i < run.leases.count; ++i) {
             who.held.push_back({queue, run.leases.first_offset + i,
                                 lease_id{run.leases.epoch, run.leases.first_lease + i}});

@@ -112,6 +112,8 @@ private:
         std::vector<held_lease> held;
         std::map<std::uint64_t, std::uint32_t> detaches;  // request -> consumer, not answered
         std::set<std::uint32_t> ended;  // consumers the client was told the end of
+        // Of consumers of pattern queues: the queues they were told to be attached to.
+        std::map<std::uint32_t, std::set<queue_id>> joined;
     };
 
     // ---- steps ----
@@ -133,6 +135,7 @@ private:
     void do_cancel(sim_client& who);
     void do_list(sim_client& who);
     void check_totals(sim_client& who);
+    void check_queues(sim_client& who);
     // Compares what a queue lists as dead.
     void check_dead(sim_client& who, const std::string& path);
     void change_ttl(sim_client& who, const std::string& topic);
@@ -157,6 +160,35 @@ private:
     void publish_unread(sim_client& who);
     // Nothing is kept any more, and what waits finds room at some time.
     void relax_bounds(sim_client& who);
+    void do_patterns(sim_client& who);
+    void do_rule(sim_client& who);
+    void make_rule(sim_client& who, const std::string& path, const codec::pattern_create& what,
+                   const model_rule& asked);
+    void replace_rule(sim_client& who, const std::string& path, const codec::pattern_create& what,
+                      const model_rule& asked);
+    void refuse_rule(sim_client& who, const codec::pattern_create& what,
+                     const std::set<error_code>& reasons);
+    void try_bad_rule(sim_client& who);
+    void remove_rule(sim_client& who, const std::string& path);
+    void make_own_topic(sim_client& who, const std::string& topic);
+    void remove_topic(sim_client& who, const std::string& topic);
+    void publish_own(sim_client& who);
+    void change_member(sim_client& who);
+    void check_patterns(sim_client& who);
+    void attach_pattern(sim_client& who, const std::string& path, std::uint32_t prefetch,
+                        std::uint64_t limit);
+    // One consumer for each rule; returns the queues that they get.
+    std::set<queue_id> attach_all_patterns(sim_client& who);
+    void receive_queues(sim_client& who, const codec::pattern_queues& what);
+    void check_joined() const;
+    [[nodiscard]] bool is_told_of_end(const sim_client& who, std::uint32_t consumer) const;
+    // One of the connection on this queue, or 0.
+    [[nodiscard]] consumer_id consumer_on(const sim_client& who, queue_id queue);
+    // A topic was created with what came behind `mark` of the mutations. Returns how many queues
+    // it has because of rules.
+    std::uint64_t learn_topic(const std::string& topic, topic_id id, std::size_t mark);
+    [[nodiscard]] std::vector<domain::queue_created> queues_made_since(std::size_t mark) const;
+    [[nodiscard]] std::size_t queues_max() const;
     void note_limit_marks();
     void check_drop_notices();
     void take_drop_notices();
@@ -300,6 +332,9 @@ private:
     bool temporary_;  // some queues go by themselves
     base::random limit_random_;
     bool limits_;  // topics are bounded
+    base::random pattern_random_;
+    bool patterns_;               // there are pattern queues, and topics that come and go
+    bool was_restarted_ = false;  // and nobody has asked for its rules since
     instant now_;
     storage::memory_store store_;
     std::unique_ptr<domain::broker_state> domain_;
@@ -335,7 +370,7 @@ private:
     // The last new one that was decided, by connection and topic.
     std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> last_published_;
     std::map<std::pair<std::uint64_t, offset_t>, bool> confirmed_;  // queue, offset
-    queue_id removing_;                                             // by order of an administrator
+    std::set<queue_id> removing_;                                   // by order of an administrator
     struct wanted_clone {
         std::string topic;
         std::string source;
