@@ -28,7 +28,8 @@ namespace {
 
 using pending_ptr = std::shared_ptr<pending_attach>;
 
-constexpr std::size_t asked_max = 16;  // reads at once for one attach
+constexpr std::size_t asked_max = 16;   // reads at once for one attach
+constexpr std::size_t warned_max = 10;  // consumers named in warnings
 
 // ---- members ----
 
@@ -335,15 +336,21 @@ void end_groups(core& c, turn& t, pattern_queue& of, const std::string& text) {
 }
 
 void warn_of_groups(const core& c, std::vector<std::string>& warnings) {
+    std::size_t found = 0;
     for (const auto& [path, of] : c.patterns) {
         for (const consumer_group* group : of->groups) {
-            if (group->members.size() < of->queues.size()) {
+            if (group->members.size() < of->queues.size() && ++found <= warned_max) {
                 warnings.push_back(fmt::format(
                     "consumer {} of {} is attached to {} of its {} queues, as many as it may: "
                     "attach another one to a narrower pattern",
                     group->name, path, group->members.size(), of->queues.size()));
             }
         }
+    }
+    if (found > warned_max) {
+        warnings.push_back(
+            fmt::format("and {} more consumers of pattern queues are not attached to all of them",
+                        found - warned_max));
     }
 }
 
