@@ -21,13 +21,15 @@ struct pending_attach {
     bool going_on = false;  // on the stack
     bool over = false;      // answered, or the group is gone
     std::vector<codec::pattern_held> gone{};
+    std::vector<std::size_t> taken_up{};  // of `held`
 };
 
 namespace {
 
 using pending_ptr = std::shared_ptr<pending_attach>;
 
-constexpr std::size_t asked_max = 16;  // reads at once for one attach
+constexpr std::size_t asked_max = 16;   // reads at once for one attach
+constexpr std::size_t warned_max = 10;  // consumers named in warnings
 
 // ---- members ----
 
@@ -186,6 +188,7 @@ void take_up_of(core& c, turn& t, const pending_ptr& p, std::size_t at, queue& q
         c.refuse(t, who, exceptions.error());
         return;
     }
+    p->taken_up.push_back(at);
     auto gone = take_up_held(c, t, q, *group.members.at(q.id), p->held[at].runs, *exceptions);
     if (!gone.empty()) {
         p->gone.push_back({q.id, std::move(gone)});
@@ -222,6 +225,16 @@ void go_on(core& c, turn& t, const pending_ptr& p) {
     p->going_on = false;
     if (!p->over && p->next == p->held.size() && p->asked == 0) {
         finish(c, t, *p);
+    }
+}
+
+// What was taken up of a queue that is no more is gone with it.
+void forget_taken_up(pending_attach& p, queue_id id) {
+    std::erase_if(p.gone, [id](const codec::pattern_held& each) { return each.queue == id; });
+    for (const std::size_t at : p.taken_up) {
+        if (p.held[at].queue == id) {
+            p.gone.push_back(p.held[at]);
+        }
     }
 }
 
@@ -268,7 +281,9 @@ void leave_group(core& c, turn& t, consumer& one, error_code code, const std::st
     one.give_back_ended(one.ended, one.ended_bytes);
     one.from->forget(one);
     group.note();
-    if (!group.attaching) {
+    if (group.attaching) {
+        forget_taken_up(*group.attaching, id);
+    } else {
         push(c, t, group, {.consumer = group.id, .left = {{id, code, text}}}, c.gathering, false);
     }
     group.members.erase(id);
@@ -322,15 +337,21 @@ void end_groups(core& c, turn& t, pattern_queue& of, const std::string& text) {
 }
 
 void warn_of_groups(const core& c, std::vector<std::string>& warnings) {
+    std::size_t found = 0;
     for (const auto& [path, of] : c.patterns) {
         for (const consumer_group* group : of->groups) {
-            if (group->members.size() < of->queues.size()) {
+            if (group->members.size() < of->queues.size() && ++found <= warned_max) {
                 warnings.push_back(fmt::format(
                     "consumer {} of {} is attached to {} of its {} queues, as many as it may: "
                     "attach another one to a narrower pattern",
                     group->name, path, group->members.size(), of->queues.size()));
             }
         }
+    }
+    if (found > warned_max) {
+        warnings.push_back(
+            fmt::format("and {} more consumers of pattern queues are not attached to all of them",
+                        found - warned_max));
     }
 }
 

@@ -179,8 +179,8 @@ outcome<void> check_ended(const queue& q) {
 // Who waits for room is known to somebody who will give it, and nobody waits for what cannot come.
 outcome<void> check_line(const core& c, const connection& of, const consumer_group& group) {
     const auto wrong = [&](std::string_view text) {
-        return refuse(error_code::internal, fmt::format("consumer {} of {}: {}", group.id.value(),
-                                                        of.name, text));
+        return refuse(error_code::internal,
+                      fmt::format("consumer {} of {}: {}", group.id.value(), of.name, text));
     };
     const consumer* const claimant = group.claimed_by();
     if (claimant != nullptr && claimant->from->paused) {

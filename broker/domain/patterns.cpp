@@ -180,11 +180,16 @@ codec::pattern_item item_of(const pattern_queue& of) {
 
 // Its queues that no other rule means.
 std::vector<queue*> only_of(const core& c, const pattern_queue& of) {
+    std::vector<const pattern_queue*> others;  // a queue can only be of rules of its name
+    for (const auto& [path, each] : c.patterns) {
+        if (each.get() != &of && each->rule.queue == of.rule.queue) {
+            others.push_back(each.get());
+        }
+    }
     std::vector<queue*> found;
     for (const auto& [id, q] : of.queues) {
-        const bool also_of_another = std::ranges::any_of(c.patterns, [&](const auto& each) {
-            return each.second.get() != &of && each.second->queues.contains(id);
-        });
+        const bool also_of_another = std::ranges::any_of(
+            others, [id](const pattern_queue* each) { return each->queues.contains(id); });
         if (!also_of_another) {
             found.push_back(q);
         }
@@ -251,7 +256,9 @@ void join_patterns(core& c, turn& t, queue& q) {
 
 void leave_patterns(core& c, const queue& q) {
     for (const auto& [path, each] : c.patterns) {
-        each->queues.erase(q.id);
+        if (each->rule.queue == q.name) {
+            each->queues.erase(q.id);
+        }
     }
 }
 

@@ -204,10 +204,9 @@ void world::check_drop_notices() {
                each.in_all, known.dropped);
         const auto [last, first] = drops_told_.try_emplace(each.topic, at);
         // What is left is told at once when the bounds go, as nobody looks at it again.
-        const bool ends = !known.bounds.is_set() ||
-                          std::ranges::any_of(known.earlier, [](const auto& bounds) {
-                              return !bounds.is_set();
-                          });
+        const bool ends =
+            !known.bounds.is_set() ||
+            std::ranges::any_of(known.earlier, [](const auto& bounds) { return !bounds.is_set(); });
         expect(first || ends || at - last->second >= told_again, "{} tells what it dropped at once",
                each.topic);
         last->second = at;

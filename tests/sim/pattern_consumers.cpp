@@ -50,7 +50,7 @@ void world::attach_pattern(sim_client& who, const std::string& path, std::uint32
     who.consumers[what.consumer.value()] = {path, queue_id{}};
     who.joined[what.consumer.value()].clear();
     note("pattern attach", what.consumer.value());
-    model_.attached(by, {{}, {}, prefetch, limit, limit > 0, path, what.prefetch_bytes});
+    model_.attached(by, {{}, {}, prefetch, limit, limit > 0, {}, path, what.prefetch_bytes});
     std::multiset<std::pair<queue_id, offset_t>> gone;  // some under two leases
     for (const codec::pattern_held& held : what.held) {
         trace_leases(held.queue, held.runs);

@@ -450,6 +450,28 @@ TEST_F(attaching_test, a_queue_goes_and_one_comes) {
     EXPECT_THAT(told(two), IsEmpty());
 }
 
+TEST_F(attaching_test, a_queue_whose_leases_were_taken_up_goes) {
+    // Of one queue all is read, of the other one not yet.
+    const fetch first = h.out.fetches.front();
+    h.out.fetches.erase(h.out.fetches.begin());
+    h.state.apply(fetched{first.id, h.store.read(first.body)}, h.now, h.out);
+    std::string taken;
+    for (const char* each : {"a", "b"}) {
+        if (h.queue_info(std::string("orders.") + each + "/q").leased > 0) {
+            taken = each;
+        }
+    }
+    ASSERT_FALSE(taken.empty());
+    ASSERT_FALSE(h.answer_to(two, request));
+    h.send(h.admin, codec::topic_remove{.topic = "orders." + taken});
+    go_on();
+    const auto attached = answer<codec::pattern_queues>();
+    EXPECT_THAT(attached.joined, SizeIs(1));
+    ASSERT_THAT(attached.gone, SizeIs(1));
+    EXPECT_EQ(names.at(attached.gone[0].queue), taken);
+    EXPECT_THAT(attached.gone[0].runs, SizeIs(1));
+}
+
 TEST_F(attaching_test, the_connection_goes) {
     h.close(two);
     go_on();

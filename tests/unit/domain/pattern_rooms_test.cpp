@@ -20,10 +20,9 @@ using testing::UnorderedElementsAre;
 struct pattern_rooms_test : testing::Test {
     void make_rule(queue_mode mode = queue_mode::shared) {
         h.ask<codec::pattern_created>(
-            h.admin,
-            codec::pattern_create{.pattern = "orders.*/q",
-                                  .mode = mode,
-                                  .settings = {.backoff = 0s, .jitter_percent = 0}});
+            h.admin, codec::pattern_create{.pattern = "orders.*/q",
+                                           .mode = mode,
+                                           .settings = {.backoff = 0s, .jitter_percent = 0}});
         for (const char* each : {"a", "b"}) {
             h.ask<codec::topic_created>(
                 h.admin, codec::topic_create{.topic = fmt::format("orders.{}", each)});
@@ -167,8 +166,7 @@ TEST_F(pattern_rooms_test, another_consumer_takes_what_was_too_large) {
 TEST_F(pattern_rooms_test, what_was_too_large_is_no_more) {
     make_rule();
     claim_large_for_a();
-    h.ask<codec::counted>(
-        h.admin, codec::queue_purge{.queue = "orders.a/q"});
+    h.ask<codec::counted>(h.admin, codec::queue_purge{.queue = "orders.a/q"});
     EXPECT_THAT(payloads(), ElementsAre("waits"));
 }
 
