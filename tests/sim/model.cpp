@@ -84,6 +84,7 @@ void model::queue_removed(const std::string& topic, const std::string& queue) {
     auto& of = state.topics.at(topic);
     note_pending(of);
     of.limits.unsure = true;
+    forget_owed(of.queues.at(queue).id);
     of.queues.erase(queue);
     std::erase_if(consumers, [&](const auto& entry) {
         return entry.second.topic == topic && entry.second.queue == queue;

@@ -242,7 +242,7 @@ struct model_consumer {
     bool has_limit = false;
     // Leases it was given and nobody has named since, and when their time is over: they take its
     // room, also if they ended before.
-    std::map<lease_id, mono_time> owed{};
+    std::map<std::pair<queue_id, lease_id>, mono_time> owed{};
     std::string pattern{};  // of all queues of a rule, and then not of the one above
     std::uint64_t prefetch_bytes = limits::prefetch_bytes_default;
 };
@@ -619,7 +619,8 @@ private:
     bool taken_up(model_queue& queue, model_message& message, lease_id lease, holder by,
                   instant now);
     // Its holder has it until it is named.
-    void owe(const model_message& message);
+    void owe(queue_id queue, const model_message& message);
+    void forget_owed(queue_id removed);
     void fail_lease(model_queue& queue, model_message& message, attempt_outcome outcome,
                     std::optional<duration_us> delay, instant now);
     void release(model_message& message, instant now);

@@ -88,7 +88,7 @@ std::uint64_t model::settled(const codec::settle& what, holder by, instant now, 
                         message.deadline =
                             now.mono +
                             (what.delay.count() < 0 ? queue->settings.lease : what.delay);
-                        owe(message);
+                        owe(queue->id, message);
                     } else if (!consumers.contains(by) ||
                                !taken_up(*queue, message, lease, by, now)) {
                         --accepted;
@@ -140,26 +140,27 @@ bool model::taken_up(model_queue& queue, model_message& message, lease_id lease,
     message.spared = true;
     message.taken_up = true;
     message.deadline = now.mono + queue.settings.lease;
-    owe(message);
+    owe(queue.id, message);
     return true;
 }
 
-void model::owe(const model_message& message) {
+void model::owe(queue_id queue, const model_message& message) {
     const auto at = consumers.find(message.by);
     if (at != consumers.end()) {
-        at->second.owed[message.lease] = message.deadline;
+        at->second.owed[{queue, message.lease}] = message.deadline;
+    }
+}
+
+void model::forget_owed(queue_id removed) {
+    for (auto& [who, each] : consumers) {
+        std::erase_if(each.owed, [&](const auto& owed) { return owed.first.first == removed; });
     }
 }
 
 void model::named(const model_queue& queue, const lease_run& run) {
-    const auto& [topic_name, topic] = *owner_of(queue.id);
     for (auto& [who, each] : consumers) {
-        const auto own = topic.queues.find(each.queue);
-        if (each.topic != topic_name || own == topic.queues.end() || &own->second != &queue) {
-            continue;
-        }
         for (std::uint32_t i = 0; i < run.count; ++i) {
-            each.owed.erase({run.epoch, run.first_lease + i});
+            each.owed.erase({queue.id, {run.epoch, run.first_lease + i}});
         }
     }
 }
@@ -307,7 +308,7 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
     message.spared = true;
     message.taken_up = false;
     message.deadline = now.mono + queue.settings.lease;
-    owe(message);
+    owe(queue.id, message);
 }
 
 void model::expire(instant now) {
@@ -335,7 +336,7 @@ std::uint64_t model::held_by(holder who) const {
                 std::ranges::count_if(queue.messages, [&](const auto& entry) {
                     const auto& [offset, message] = entry;
                     return message.state == message_state::leased && message.by == who &&
-                           !consumer.owed.contains(message.lease) &&
+                           !consumer.owed.contains({queue.id, message.lease}) &&
                            !may_be_dropped(topic, offset, message);
                 }));
         }

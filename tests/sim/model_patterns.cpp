@@ -258,6 +258,9 @@ void model::rule_removed(const std::string& path, bool queues, instant now) {
 
 void model::topic_removed(const std::string& topic) {
     std::erase_if(consumers, [&](const auto& entry) { return entry.second.topic == topic; });
+    for (const auto& [name, queue] : state.topics.at(topic).queues) {
+        forget_owed(queue.id);
+    }
     state.topics.erase(topic);
 }
 

@@ -141,6 +141,7 @@ void model::queue_expired(queue_id id, instant now) {
            (queue.unused_since + expires - now.mono).count());
     note_pending(of);
     of.limits.unsure = true;
+    forget_owed(at->second.id);
     of.queues.erase(at);
 }
 

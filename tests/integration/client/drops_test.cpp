@@ -203,7 +203,7 @@ TEST_F(client_drops_test, age_goes_on_while_no_broker_runs_and_over_starts) {
     broker.restart();
     EXPECT_TRUE(eventually([&] { return info().messages == 0; }));
     EXPECT_EQ(info().dropped, 2U);
-    broker.kill();
+    EXPECT_EQ(broker.terminate(), 0);
     broker.restart();
     EXPECT_EQ(info().dropped, 2U);
     EXPECT_EQ(queue().ready, 0U);
