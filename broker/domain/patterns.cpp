@@ -220,6 +220,9 @@ bool belongs(const pattern_queue& of, const queue& q) {
 
 std::vector<const pattern_queue*> patterns_for(const core& c, std::string_view topic_name) {
     std::vector<const pattern_queue*> found;
+    if (base::seeded_fault(base::fault::miss_new_topic)) {
+        return found;
+    }
     for (const auto& [path, each] : c.patterns) {
         if (pattern_matches(each->rule.topics, topic_name)) {
             found.push_back(each.get());
@@ -236,9 +239,6 @@ std::vector<const pattern_queue*> patterns_for(const core& c, std::string_view t
 }
 
 void make_pattern_queues(core& c, turn& t, topic& of) {
-    if (base::seeded_fault(base::fault::miss_new_topic)) {
-        return;
-    }
     for (const pattern_queue* each : patterns_for(c, of.name)) {
         const pattern_put& rule = each->rule;
         begin_queue(c, t, add_queue(c, t, of, rule.queue, rule.mode, rule.settings, 0), 0);

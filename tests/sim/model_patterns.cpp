@@ -419,7 +419,7 @@ void model::turn_ended(bool reads_open) {
         turns_.passed = now.passed;  // one may wait for what is being read
         return;
     }
-    constexpr std::uint64_t patience = 8;
+    constexpr std::uint64_t patience = 2;  // one may come into line, or be ready, a turn later
     for (const auto& [who, consumer] : consumers) {
         if (consumer.pattern.empty()) {
             continue;

@@ -95,7 +95,7 @@ std::set<queue_id> world::attach_all_patterns(sim_client& who) {
     for (const auto& [path, rule] : model_.state.rules) {
         const std::set<queue_id> members = model_.members_of(path);
         served.insert(members.begin(), members.end());
-        attach_pattern(who, path, static_cast<std::uint32_t>(2 + pattern_random_.below(30)), 0);
+        attach_pattern(who, path, static_cast<std::uint32_t>(1 + pattern_random_.below(10)), 0);
     }
     return served;
 }
