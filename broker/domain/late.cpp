@@ -106,9 +106,9 @@ std::uint64_t same_fate(const queue& q, offset_t offset, lease_id lease, offset_
 bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset, lease_id lease,
              const exception_state* known, mono_time deadline) {
     const late_lease worth = judge_late(c, q, offset, lease, known);
-    // A lease that is in the table was given for another message: somebody made this one up.
+    // A lease that is in a table was given for another message: somebody made this one up.
     if (worth == late_lease::gone || q.leases.find(lease) != nullptr ||
-        holder.shared->leased >= limits::prefetch_messages_max) {
+        q.ended.find(lease) != nullptr || holder.shared->leased >= limits::prefetch_messages_max) {
         return false;
     }
     lease_span span;

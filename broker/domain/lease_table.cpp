@@ -43,7 +43,7 @@ void lease_table::add(lease_span span) {
     BROKERD_ASSERT(!span.exception || span.run.count == 1);
     (span.exception ? retried_ : fresh_) += span.run.count;
     const lease_id last = span.last_lease();
-    const auto behind = spans_.upper_bound(span.first_lease());
+    const auto behind = spans_.lower_bound(span.first_lease());
     BROKERD_ASSERT(behind == spans_.end() || behind->second.span.first_lease() > last,
                    "lease {} given twice", span.run.first_lease);
     if (behind != spans_.begin()) {

@@ -125,7 +125,7 @@ void make_pattern(core& c, turn& t, asker who, const codec::pattern_create& what
         if (latest && each->open) {
             seal_chunk(c, t, *each);  // what was accepted counts as there
         }
-        const offset_t start = latest ? each->end : each->trim;
+        const offset_t start = latest ? each->end : each->first_kept();
         begin_queue(c, t, add_queue(c, t, *each, path.queue, what.mode, what.settings, start),
                     start);
     }

@@ -229,8 +229,9 @@ public:
         log_.reset(database.db().NewIterator(options, database.handle(family::log)));
     }
 
-    // Bytes of the batches in the chunks from `first` on.
-    [[nodiscard]] outcome<std::uint64_t> bytes_from(topic_id topic, offset_t first) {
+    // Bytes of the batches in the chunks from `first` on; estimated if they cannot be read, as
+    // whoever needs the messages is told of that.
+    [[nodiscard]] std::uint64_t bytes_from(topic_id topic, offset_t first) {
         const std::uint64_t estimate = log_bytes(database_, topic, first, offset_end, true);
         if (estimate >= read_max || left_ == 0) {
             return estimate;
@@ -249,10 +250,7 @@ public:
                 return std::max(bytes, estimate);
             }
         }
-        if (auto read = check(log_->status()); !read) {
-            return std::unexpected(read.error());
-        }
-        return bytes;
+        return log_->status().ok() ? bytes : std::max(bytes, estimate);
     }
 
 private:
@@ -355,11 +353,7 @@ outcome<domain::loaded_state> read_state(const rocks_database& database,
         tail.next_offset = facts.next_offset;
         tail.last_append = facts.last_append;
         if (from < facts.next_offset) {
-            const auto bytes = measure.bytes_from(topic, from);
-            if (!bytes) {
-                return std::unexpected(bytes.error());
-            }
-            tail.unmarked_bytes = *bytes;
+            tail.unmarked_bytes = measure.bytes_from(topic, from);
         }
     }
     return state;

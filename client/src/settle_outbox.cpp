@@ -102,9 +102,11 @@ void settle_outbox::write(outgoing& out) {
     for (auto& [sequence, each] : std::exchange(resend_, {})) {
         write_group(out, std::move(each));
     }
-    // Of very many queues not all at once.
+    // Of very many queues not all at once: they take turns, or the last ones would wait for ever.
     while (!pending_.empty() && !full()) {
-        auto of_queue = pending_.extract(pending_.begin());
+        auto next = pending_.upper_bound(last_queue_);
+        auto of_queue = pending_.extract(next == pending_.end() ? pending_.begin() : next);
+        last_queue_ = of_queue.key();
         for (group& each : of_queue.mapped()) {
             sort_and_merge(each.runs);
             if (each.confirm) {

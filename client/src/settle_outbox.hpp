@@ -99,6 +99,7 @@ private:
     producer_id producer_;
     bool confirm_all_;
     std::map<queue_id, std::vector<group>> pending_;  // never sent
+    queue_id last_queue_;                             // whose answers went last
     std::map<std::uint64_t, group> resend_;           // by sequence
     std::map<std::uint32_t, group> unconfirmed_;      // by request id, this connection
     std::vector<flush> flushes_;

@@ -216,6 +216,36 @@ TEST_F(client_pattern, answers_to_very_many_queues_wait_for_their_confirmations)
     EXPECT_TRUE(script->state().has_unconfirmed());
 }
 
+TEST_F(client_pattern, answers_to_very_many_queues_take_turns) {
+    constexpr std::size_t count = client_limits::confirms_unanswered_max + 1;
+    open({.confirm = true});
+    peer.greet();
+    std::vector<codec::pattern_member> members;
+    for (std::uint64_t i = 1; i <= count; ++i) {
+        members.push_back(member(queue_id(i), "orders.n" + std::to_string(i)));
+    }
+    answer_attach(members);
+    for (std::uint64_t i = 1; i <= count; ++i) {
+        deliver(queue_id(i), one(0, 1));
+    }
+    deliver(queue_id(1), one(1, 2));
+    take(count + 1);
+    for (std::size_t i = 0; i < count; ++i) {
+        script->settle_index(i, settle_action::ack);
+    }
+    peer.pass(1ms);
+    const auto first = peer.write();
+    ASSERT_THAT(first, SizeIs(client_limits::confirms_unanswered_max));
+    script->settle_index(count, settle_action::ack);
+    codec::settled accepted;
+    accepted.accepted = 1;
+    peer.say(first[0].request, accepted);
+    peer.pass(1ms);
+    const auto next = consumer_script::settles(peer.write());
+    ASSERT_THAT(next, SizeIs(1));
+    EXPECT_EQ(next[0].queue, queue_id(count)) << "the first one has answers again, and waits";
+}
+
 // ---- leases
 
 // Promise: pattern.leases

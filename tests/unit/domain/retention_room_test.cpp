@@ -41,6 +41,26 @@ TEST_F(retention_room_test, a_drop_sends_no_consumer_more_than_it_asked_for) {
     EXPECT_THAT(offsets_of(h.deliveries(one)), ElementsAre(13, 14));
 }
 
+// Whoever names the lease of a message that was dropped for another one is told that it is gone.
+TEST_F(retention_room_test, a_lease_that_has_ended_is_taken_up_for_nothing_else) {
+    make_dropping(4);
+    const auto one = attach("q", 1);
+    publish(4);
+    const auto held = h.deliveries(one);
+    ASSERT_THAT(offsets_of(held), ElementsAre(0));
+    h.restart();
+    const auto again = h.connect();
+    const auto attached = h.attach(again, "t/q", 1, {run_of(held[0])});
+    EXPECT_THAT(attached.gone, IsEmpty());
+    publish(1);
+    EXPECT_EQ(queue().leased, 0U) << "it was dropped";
+    lease_run made_up = run_of(held[0]);
+    made_up.first_offset = 2;
+    EXPECT_EQ(h.settle(again, attached.queue, settle_action::extend, {made_up}).refused, 1U);
+    h.close(again);
+    EXPECT_EQ(queue().ready, 4U);
+}
+
 TEST_F(retention_room_test, room_comes_back_when_the_leases_would_have_ended) {
     make({.keep_done = 1h, .max_age = 1min});
     const auto one = attach("q", 2);
