@@ -94,7 +94,14 @@ void core::decide(follow_up& after, bool look) {
 
 core::follow_up::~follow_up() {
     if (post) {
-        asio::post(owner.strand_, [self = owner.shared_from_this()] { self->look_after(); });
+        // Weak: the client may have ended by now and its context have run out of work. Nobody would
+        // run a call that keeps the client, which keeps the context, which keeps the call. Until
+        // the end it is `run` that keeps the client.
+        asio::post(owner.strand_, [of = owner.weak_from_this()] {
+            if (const std::shared_ptr<core> self = of.lock()) {
+                self->look_after();
+            }
+        });
     }
     make(to_make);  // empty unless the client has ended
 }
