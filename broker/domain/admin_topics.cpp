@@ -54,6 +54,11 @@ outcome<void> check_settings(const topic_settings& settings) {
         !checked) {
         return checked;
     }
+    if (auto checked = check_bounds<std::uint64_t>("priorities", settings.priorities, 0,
+                                                   limits::priorities_max);
+        !checked) {
+        return checked;
+    }
     if (auto checked = check_retention(settings); !checked) {
         return checked;
     }
@@ -66,6 +71,7 @@ topic& make_topic(core& c, turn& t, const std::string& name, const topic_setting
     topic& of = *made;
     of.name = name;
     of.settings = settings;
+    of.settings.priorities = std::max<std::uint8_t>(settings.priorities, 1);
     of.created = t.wall;
     of.changed = c.gathering;
     of.without_queue_since = t.now.mono;
@@ -75,6 +81,14 @@ topic& make_topic(core& c, turn& t, const std::string& name, const topic_setting
     expiry_changed(c, t, of);
     make_pattern_queues(c, t, of);
     return of;
+}
+
+// With the levels of priority it has, unless others are named.
+topic_settings complete(topic_settings asked, const topic& of) {
+    if (asked.priorities == 0) {
+        asked.priorities = of.settings.priorities;
+    }
+    return asked;
 }
 
 void create_topic(core& c, turn& t, asker who, const codec::topic_create& what) {
@@ -89,11 +103,12 @@ void create_topic(core& c, turn& t, asker who, const codec::topic_create& what) 
     const auto found = c.topics_by_name.find(what.topic);
     const bool is_new = found == c.topics_by_name.end();
     const topic& of = is_new ? make_topic(c, t, what.topic, what.settings) : *found->second;
-    c.answer(t, who, of.changed,
-             codec::topic_created{.created = is_new,
-                                  .topic = of.id,
-                                  .settings = of.settings,
-                                  .differing = differing(what.settings, of.settings)});
+    c.answer(
+        t, who, of.changed,
+        codec::topic_created{.created = is_new,
+                             .topic = of.id,
+                             .settings = of.settings,
+                             .differing = differing(complete(what.settings, of), of.settings)});
 }
 
 void set_topic(core& c, turn& t, asker who, const codec::topic_set& what) {
@@ -107,8 +122,17 @@ void set_topic(core& c, turn& t, asker who, const codec::topic_set& what) {
         return;
     }
     topic& of = **found;
-    if (of.settings != what.settings) {
-        const topic_settings before = std::exchange(of.settings, what.settings);
+    const topic_settings settings = complete(what.settings, of);
+    if (settings.priorities != of.settings.priorities) {
+        c.refuse(t, who,
+                 {error_code::invalid_setting,
+                  fmt::format("the levels of priority of topic {} are fixed: it was made with {}; "
+                              "make another topic for {}",
+                              of.name, of.settings.priorities, settings.priorities)});
+        return;
+    }
+    if (of.settings != settings) {
+        const topic_settings before = std::exchange(of.settings, settings);
         of.changed = c.gathering;
         c.emit(t, topic_changed{of.id, of.settings});
         message_id_window_changed(c, t, of, before.message_id_window);

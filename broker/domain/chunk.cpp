@@ -100,6 +100,7 @@ chunk::chunk(byte_buffer bytes, std::vector<std::uint32_t> positions)
     : bytes_(std::move(bytes)),
       positions_(std::move(positions)),
       topic_(load_le<std::uint64_t>(bytes_.data() + at_topic)),
+      lane_(load_le<std::uint8_t>(bytes_.data() + at_lane)),
       base_offset_(load_le<std::uint64_t>(bytes_.data() + at_base_offset)),
       count_(load_le<std::uint32_t>(bytes_.data() + at_count)),
       append_time_(wall_from_us(load_le<std::int64_t>(bytes_.data() + at_append_time))) {
@@ -128,7 +129,7 @@ outcome<chunk_ptr> chunk::load(byte_buffer bytes, bool check_records) {
         return damaged(
             fmt::format("has unknown version {}", load_le<std::uint8_t>(header + at_version)));
     }
-    if (load_le<std::uint8_t>(header + at_lane) != 0 ||
+    if (load_le<std::uint8_t>(header + at_lane) >= limits::priorities_max ||
         load_le<std::uint16_t>(header + at_reserved) != 0) {
         return damaged("has an unknown lane or reserved bits");
     }
@@ -188,8 +189,8 @@ std::size_t chunk::memory_bytes() const {
     return sizeof(chunk) + bytes_.capacity() + positions_.capacity() * sizeof(std::uint32_t);
 }
 
-chunk_builder::chunk_builder(topic_id topic, offset_t base_offset)
-    : topic_(topic), base_offset_(base_offset), bytes_(chunk_header_bytes) {}
+chunk_builder::chunk_builder(topic_id topic, offset_t base_offset, std::uint8_t lane)
+    : topic_(topic), base_offset_(base_offset), lane_(lane), bytes_(chunk_header_bytes) {}
 
 offset_t chunk_builder::append(byte_view batch, std::uint32_t count) {
     const offset_t first = next_offset();
@@ -207,7 +208,7 @@ offset_t chunk_builder::append(byte_view batch, std::uint32_t count) {
 chunk_ptr chunk_builder::seal(wall_time append_time) {
     std::byte* header = bytes_.data();
     store_le<std::uint8_t>(header + at_version, chunk_version);
-    store_le<std::uint8_t>(header + at_lane, 0);
+    store_le<std::uint8_t>(header + at_lane, lane_);
     store_le<std::uint16_t>(header + at_reserved, 0);
     store_le<std::uint32_t>(header + at_count, static_cast<std::uint32_t>(positions_.size()));
     store_le<std::uint64_t>(header + at_topic, topic_.value());

@@ -3,7 +3,7 @@
 //
 //   offset size
 //    0   u8   version          1
-//    1   u8   lane             0
+//    1   u8   lane             level of priority of all its messages, below limits::priorities_max
 //    2   u16  reserved         0
 //    4   u32  count            messages
 //    8   u64  topic
@@ -58,7 +58,7 @@ public:
     [[nodiscard]] static outcome<chunk_ptr> load(byte_buffer bytes, bool check_records);
 
     [[nodiscard]] topic_id topic() const { return topic_; }
-    [[nodiscard]] std::uint8_t lane() const { return 0; }
+    [[nodiscard]] std::uint8_t lane() const { return lane_; }
     [[nodiscard]] offset_t base_offset() const { return base_offset_; }
     [[nodiscard]] offset_t end_offset() const { return base_offset_ + count_; }  // exclusive
     [[nodiscard]] offset_t last_offset() const { return end_offset() - 1; }
@@ -93,17 +93,19 @@ private:
     byte_buffer bytes_;
     std::vector<std::uint32_t> positions_;  // start of record i in bytes_
     topic_id topic_;
+    std::uint8_t lane_ = 0;
     offset_t base_offset_ = 0;
     std::uint32_t count_ = 0;
     wall_time append_time_{};
     wall_time first_expiry_ = wall_never;
 };
 
-// Gathers the batches of one commit for one topic. Owner: the engine.
+// Gathers the batches of one commit for one topic and lane. Owner: the engine.
 class chunk_builder {
 public:
-    chunk_builder(topic_id topic, offset_t base_offset);
+    chunk_builder(topic_id topic, offset_t base_offset, std::uint8_t lane = 0);
 
+    [[nodiscard]] std::uint8_t lane() const { return lane_; }
     [[nodiscard]] offset_t next_offset() const { return base_offset_ + positions_.size(); }
     [[nodiscard]] std::size_t bytes() const { return bytes_.size(); }
     [[nodiscard]] bool empty() const { return positions_.empty(); }
@@ -116,6 +118,7 @@ public:
 private:
     topic_id topic_;
     offset_t base_offset_;
+    std::uint8_t lane_;
     byte_buffer bytes_;
     std::vector<std::uint32_t> positions_;
 };

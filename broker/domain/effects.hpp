@@ -98,6 +98,9 @@ struct fetch_log {
     offset_t from = 0;          // the chunk that holds it, then those behind
     std::size_t bytes_max = 0;  // stop after this many bytes, but at least one chunk
     std::uint64_t reader = 0;   // same number for successive reads of one place: keeps an iterator
+    // Only chunks of this lane, from the first on that ends behind `from`; none: those of all
+    // lanes, in the order of their offsets.
+    std::optional<std::uint8_t> lane{};
 };
 struct fetch_exceptions {
     topic_id topic;

@@ -19,14 +19,14 @@ public:
     void operator()(const topic_created& m) {
         auto made = std::make_unique<topic>(m.topic);
         made->name = m.name;
-        made->settings = m.settings;
+        set(*made, m.settings);
         made->created = m.created;
         c_.topics_by_name[m.name] = made.get();
         c_.topics[m.topic] = std::move(made);
     }
     void operator()(const pattern_put& m) { restore_pattern(c_, m); }
     void operator()(const pattern_erased& m) { restore_pattern(c_, m); }
-    void operator()(const topic_changed& m) { topic_of(m.topic).settings = m.settings; }
+    void operator()(const topic_changed& m) { set(topic_of(m.topic), m.settings); }
     void operator()(const topic_removed& m) {
         topic& of = topic_of(m.topic);
         for (const auto& [name, q] : of.queues) {
@@ -100,6 +100,12 @@ public:
     }
 
 private:
+    // Topics of before there were priorities have one level.
+    static void set(topic& of, const topic_settings& stored) {
+        of.settings = stored;
+        of.settings.priorities = std::max<std::uint8_t>(stored.priorities, 1);
+    }
+
     topic& topic_of(topic_id id) {
         topic* found = c_.topic_by_id(id);
         BROKERD_ASSERT(found != nullptr, "the store names topic {}, which it does not hold",

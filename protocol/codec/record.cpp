@@ -130,6 +130,15 @@ std::string_view record_id(byte_view record) {
     return whole ? id : std::string_view{};
 }
 
+std::uint8_t record_priority(byte_view record) {
+    const auto flags = load_le<std::uint8_t>(record.data() + record_prefix_bytes);
+    if ((flags & record_has_priority) == 0) {
+        return 0;
+    }
+    const std::size_t behind = (flags & record_has_ttl) == 0 ? 0 : sizeof(std::uint64_t);
+    return load_le<std::uint8_t>(record.data() + record_bytes_min + behind);
+}
+
 std::optional<std::uint64_t> record_ttl_ms(byte_view record) {
     const auto flags = load_le<std::uint8_t>(record.data() + record_prefix_bytes);
     if ((flags & record_has_ttl) == 0) {

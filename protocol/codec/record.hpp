@@ -83,6 +83,9 @@ void encode_record(byte_buffer& out, const record_fields& fields);
 // The time to live of a record verified earlier, if it has one of its own. Reads only that.
 [[nodiscard]] std::optional<std::uint64_t> record_ttl_ms(byte_view record);
 
+// The priority of a record verified earlier, 0 if it has none. Reads only what lies before it.
+[[nodiscard]] std::uint8_t record_priority(byte_view record);
+
 // Size of the record at the front of `bytes`, 0 if there is no whole one. Reads only the length.
 [[nodiscard]] std::size_t record_size_at(byte_view bytes);
 

@@ -27,6 +27,7 @@ inline constexpr std::size_t key_bytes_max = 4 * kib;
 inline constexpr std::size_t headers_max = 64;
 inline constexpr std::size_t headers_bytes_max = 16 * kib;  // names and values of one message
 inline constexpr std::size_t reason_bytes_max = 256;
+inline constexpr std::uint8_t priorities_max = 10;  // levels of a topic; messages have 0 to 9
 
 // Frames and batches.
 inline constexpr std::size_t frame_bytes_default = 4 * mib;

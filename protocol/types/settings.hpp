@@ -169,6 +169,9 @@ struct topic_settings {
     full_policy when_full = full_policy::refuse;
     // Older messages are dropped, whether or not a queue still needs them; 0: never.
     duration_us max_age{0};
+    // Levels of priority, fixed when the topic is made: 1 .. limits::priorities_max. 0: not said,
+    // which is 1 for a new topic and no change for one that is there.
+    std::uint8_t priorities = 0;
 
     bool operator==(const topic_settings&) const = default;
     static constexpr std::size_t fields_min = 2;  // of its first version
@@ -200,7 +203,10 @@ struct topic_settings {
                   "what becomes of a publish beyond these bounds: 1 refuse, 2 drop the oldest "
                   "messages; may be missing: 1"},
             field{"max_age", &topic_settings::max_age,
-                  "older messages are dropped, done or not; 0 or missing: never"}};
+                  "older messages are dropped, done or not; 0 or missing: never"},
+            field{"priorities", &topic_settings::priorities,
+                  "levels of priority, 1 to 10, fixed when the topic is made; 0 or missing: 1, or "
+                  "as it is"}};
     }
 };
 
