@@ -9,10 +9,20 @@ const chunk_tail::entry* chunk_tail::find(offset_t offset) const {
     if (empty() || offset < front().data->base_offset()) {
         return nullptr;
     }
-    const auto at = std::lower_bound(
+    const auto at = reaching(offset);
+    return at == entries_.end() ? nullptr : &*at;
+}
+
+const chunk_tail::entry* chunk_tail::find_in_lane(offset_t offset, std::uint8_t lane) const {
+    const auto at = std::find_if(reaching(offset), entries_.end(),
+                                 [&](const entry& each) { return each.data->lane() == lane; });
+    return at == entries_.end() ? nullptr : &*at;
+}
+
+std::vector<chunk_tail::entry>::const_iterator chunk_tail::reaching(offset_t offset) const {
+    return std::lower_bound(
         entries_.begin() + static_cast<std::ptrdiff_t>(gone_), entries_.end(), offset,
         [](const entry& each, offset_t wanted) { return each.data->last_offset() < wanted; });
-    return at == entries_.end() ? nullptr : &*at;
 }
 
 offset_t chunk_tail::first_since(wall_time time) const {

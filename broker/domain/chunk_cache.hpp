@@ -25,6 +25,8 @@ public:
 
     // The entry that holds `offset`, nullptr if none does.
     [[nodiscard]] const entry* find(offset_t offset) const;
+    // The first entry of the lane that ends behind `offset`, nullptr if there is none.
+    [[nodiscard]] const entry* find_in_lane(offset_t offset, std::uint8_t lane) const;
     // First offset appended at or after `time` among these; offset_end if there is none.
     [[nodiscard]] offset_t first_since(wall_time time) const;
     // The first offset in memory; offset_end if there is none.
@@ -38,6 +40,8 @@ public:
 private:
     friend class chunk_cache;
     void pop_front();
+    // The first entry that ends behind `offset`.
+    [[nodiscard]] std::vector<entry>::const_iterator reaching(offset_t offset) const;
 
     std::vector<entry> entries_;
     std::size_t gone_ = 0;  // dropped at the front, not moved up yet

@@ -93,44 +93,25 @@ offset_t next_retry(core& c, turn& t, queue& q) {
 
 // ---- one queue ----
 
-bool fresh_waits(queue& q) {
+bool fresh_waits(core& c, turn& t, queue& q) {
+    if (q.levels) {
+        return levels_wait(c, t, q);
+    }
     return !q.returned.empty() ||
            (q.skip_to_fresh() < q.owner.end && !q.too_many_retrying() && !q.too_many_runs());
 }
 
 // Gives `one` its next share, of about `share` messages; too_large and nothing as give_range says.
 given give_share(core& c, turn& t, queue& q, consumer& one, std::uint64_t share) {
+    if (q.levels) {
+        return give_highest(c, t, q, one, share);
+    }
     const offset_t retry = next_retry(c, t, q);
-    const bool retries_wait = retry != offset_end || !q.alone_due.empty();
-    const bool others_wait = fresh_waits(q);
-    if (!retries_wait) {
-        q.retry_credit = 1;
-    }
-    if (retry != offset_end && (q.retry_credit > 0 || !others_wait)) {
-        if (!fits(one, q.exceptions.find(retry)->second.record.view.size())) {
-            return given::too_large;
-        }
-        give_retry(c, t, q, one, retry, false);
-        if (others_wait) {
-            --q.retry_credit;
-        }
-        return given::some;
-    }
-    const bool only_one = q.candidates.size() == 1 && one.group == nullptr;
-    std::uint64_t quantum = only_one ? one.room() : part_of(one, share);
-    if (retries_wait) {
-        quantum = std::min<std::uint64_t>(quantum, retry_share_max);
-    }
-    const std::uint64_t before = q.next_lease;
-    const std::uint64_t count = std::min(quantum, one.room());
-    // Returned ones first, even if that means to wait until they are read.
-    const given result =
-        q.returned.empty() ? give_fresh(c, t, q, one, count) : give_returned(c, t, q, one, count);
-    if (retries_wait) {
-        q.retry_credit = static_cast<std::uint32_t>(
-            std::min<std::uint64_t>(retry_share_max, q.retry_credit + (q.next_lease - before)));
-    }
-    return result;
+    return give_in_turn(c, t, q, one, share, retry, fresh_waits(c, t, q), [&](std::uint64_t count) {
+        // Returned ones first, even if that means to wait until they are read.
+        return q.returned.empty() ? give_fresh(c, t, q, one, count)
+                                  : give_returned(c, t, q, one, count);
+    });
 }
 
 // A consumer of other queues too is not kept from them by what must be read first, and may not be
@@ -149,8 +130,12 @@ void dispatch_shared(core& c, turn& t, queue& q) {
     const std::uint64_t share = std::clamp<std::uint64_t>(
         (q.ready() - q.due()) / std::max<std::uint64_t>(q.candidates.size(), 1), 1, quantum_max);
     while (true) {
-        next_retry(c, t, q);  // moves those that must be alone to alone_due
-        if (q.reserved_for_alone != nullptr || q.retry_credit > 0 || !fresh_waits(q)) {
+        if (q.levels) {
+            sort_levels(c, t, q);
+        } else {
+            next_retry(c, t, q);  // moves those that must be alone to alone_due
+        }
+        if (q.reserved_for_alone != nullptr || q.retry_credit > 0 || !fresh_waits(c, t, q)) {
             reserve_for_alone(q);
         }
         if (q.reserved_for_alone != nullptr && q.reserved_for_alone->group != nullptr &&
@@ -158,7 +143,7 @@ void dispatch_shared(core& c, turn& t, queue& q) {
             q.end_reservation();
         }
         if (!q.alone_due.empty() && give_alone(c, t, q, q.alone_due.front())) {
-            if (q.retry_credit > 0 && fresh_waits(q)) {
+            if (q.retry_credit > 0 && fresh_waits(c, t, q)) {
                 --q.retry_credit;
             }
             load_retries(c, t, q);
@@ -205,6 +190,9 @@ void dispatch_queue(core& c, turn& t, queue& q) {
     }
     if (q.consumers.empty()) {
         q.window.clear();
+        if (q.levels) {
+            q.levels->drop_windows();
+        }
         if (q.order) {
             q.order->shelf.clear();
             q.order->search_window.clear();

@@ -22,8 +22,7 @@ void request_window(core& c, turn& t, queue& q, offset_t from) {
         return;
     }
     q.window.fetching = true;
-    const bool much = c.window_bytes > windows_per_cache * c.options.cache_bytes_max;
-    c.read(t, fetch_log{q.owner.id, from, much ? 0 : c.options.read_ahead_bytes, q.id.value()},
+    c.read(t, fetch_log{q.owner.id, from, read_ahead(c), q.id.value()},
            [&c, id = q.id, from](turn& later, fetch_result& result) {
                queue* of = c.queue_by_id(id);
                if (of == nullptr) {
@@ -96,6 +95,16 @@ void lease(core& c, turn& t, queue& q, consumer& one, record_run run, commit_num
 
 // ---- reading the log ----
 
+std::size_t read_ahead(const core& c) {
+    const bool much = c.window_bytes > windows_per_cache * c.options.cache_bytes_max;
+    return much ? 0 : c.options.read_ahead_bytes;
+}
+
+failure not_in_log(const queue& q, offset_t offset) {
+    return {error_code::storage_failed,
+            fmt::format("{} is not in the log", to_string(message_address{q.owner.name, offset}))};
+}
+
 const std::vector<chunk_ptr>* read_chunks(core& c, turn& t, queue& q, offset_t from,
                                           const fetch_result& result) {
     if (const auto* failed = std::get_if<failure>(&result)) {
@@ -104,10 +113,7 @@ const std::vector<chunk_ptr>* read_chunks(core& c, turn& t, queue& q, offset_t f
     }
     const auto& chunks = std::get<log_fetched>(result).chunks;
     if (chunks.empty() || !chunks.front()->contains(from)) {
-        fail_read(
-            c, t, q,
-            {error_code::storage_failed,
-             fmt::format("{} is not in the log", to_string(message_address{q.owner.name, from}))});
+        fail_read(c, t, q, not_in_log(q, from));
         return nullptr;
     }
     q.read_error.clear();
@@ -120,6 +126,11 @@ place find_in_memory(const queue& q, offset_t offset) {
     }
     if (const chunk_ptr* data = q.window.find(offset)) {
         return {*data, {}};
+    }
+    if (q.levels) {
+        if (const chunk_ptr* data = q.levels->find(offset)) {
+            return {*data, {}};
+        }
     }
     if (q.order) {
         for (const chunk_ptr* data :
@@ -298,7 +309,8 @@ void serve_next(queue& q, consumer& one, bool may_take_more) {
 }
 
 void load_retries(core& c, turn& t, queue& q) {
-    if ((!q.schedule.due().empty() && !q.candidates.empty()) || !q.alone_due.empty()) {
+    const bool some_due = !q.schedule.due().empty() || (q.levels && q.levels->due() > 0);
+    if ((some_due && !q.candidates.empty()) || !q.alone_due.empty()) {
         load_due(c, t, q, limits::prefetch_messages_default);
     }
 }

@@ -2,6 +2,7 @@
 // dispatch.cpp and dispatch_ordered.cpp, and to explain_waiting.cpp, which only looks.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -13,6 +14,9 @@ namespace brokerd::domain {
 inline constexpr std::uint64_t quantum_max =
     64;  // messages to one consumer before the next is served
 inline constexpr std::uint32_t retry_share_max = 16;  // retries in a row, then as many others
+
+// How far to read ahead of a cursor, in bytes; 0 while much is in memory.
+[[nodiscard]] std::size_t read_ahead(const core& c);
 
 // Where a message is, and the commit that stores it.
 struct place {
@@ -30,6 +34,7 @@ enum class given : std::uint8_t {
 [[nodiscard]] place find_in_memory(const queue& q, offset_t offset);
 // The chunk that holds `offset`; asks the store for it if memory has not.
 [[nodiscard]] place find_chunk(core& c, turn& t, queue& q, offset_t offset);
+[[nodiscard]] failure not_in_log(const queue& q, offset_t offset);
 // The chunks a read has brought, the first of which has to hold `from`; nullptr when the read
 // failed, which the queue then knows.
 [[nodiscard]] const std::vector<chunk_ptr>* read_chunks(core& c, turn& t, queue& q, offset_t from,
@@ -59,5 +64,47 @@ bool give_alone(core& c, turn& t, queue& q, offset_t offset);
 void serve_next(queue& q, consumer& one, bool may_take_more);
 // Loads what the due messages need to be given out.
 void load_retries(core& c, turn& t, queue& q);
+
+// Gives `one` its next share, of about `share` messages: due retries in turns with the others.
+// `retry` = the next one that is loaded, or offset_end; `give_others(count)` gives out that many of
+// the others at most.
+template <typename GiveOthers>
+[[nodiscard]] given give_in_turn(core& c, turn& t, queue& q, consumer& one, std::uint64_t share,
+                                 offset_t retry, bool others_wait, GiveOthers&& give_others) {
+    const bool retries_wait = retry != offset_end || !q.alone_due.empty();
+    if (!retries_wait) {
+        q.retry_credit = 1;
+    }
+    if (retry != offset_end && (q.retry_credit > 0 || !others_wait)) {
+        if (!fits(one, q.exceptions.find(retry)->second.record.view.size())) {
+            return given::too_large;
+        }
+        give_retry(c, t, q, one, retry, false);
+        if (others_wait) {
+            --q.retry_credit;
+        }
+        return given::some;
+    }
+    const bool only_one = q.candidates.size() == 1 && one.group == nullptr;
+    std::uint64_t quantum = only_one ? one.room() : part_of(one, share);
+    if (retries_wait) {
+        quantum = std::min<std::uint64_t>(quantum, retry_share_max);
+    }
+    const std::uint64_t before = q.next_lease;
+    const given result = give_others(std::min(quantum, one.room()));
+    if (retries_wait) {
+        q.retry_credit = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(retry_share_max, q.retry_credit + (q.next_lease - before)));
+    }
+    return result;
+}
+
+// ---- dispatch_levels.cpp: queues with levels of priority ----
+// Sorts what was given back or is due by level, as far as it was read.
+void sort_levels(core& c, turn& t, queue& q);
+// Something but a retry could be given out, or may once it is read.
+[[nodiscard]] bool levels_wait(core& c, turn& t, queue& q);
+// Gives `one` the next share of the highest level.
+[[nodiscard]] given give_highest(core& c, turn& t, queue& q, consumer& one, std::uint64_t share);
 
 }  // namespace brokerd::domain

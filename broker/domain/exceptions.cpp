@@ -235,7 +235,16 @@ due_load due_to_load(queue& q, std::uint32_t wanted) {
         }
     };
     look(q.alone_due, 1);
-    look(q.schedule.due(), std::min(wanted, load_limit));
+    wanted = std::min(wanted, load_limit);
+    if (q.levels) {
+        for (const queue_level& level : q.levels->all) {
+            look(level.due, wanted);
+            if (!level.due.empty()) {
+                break;  // those below have time until these are given out
+            }
+        }
+    }
+    look(q.schedule.due(), wanted);
     std::sort(load.missing.begin(), load.missing.end());
     return load;
 }
@@ -319,7 +328,7 @@ void fail_read(core& c, turn& t, queue& q, const failure& why) {
 }
 
 void set_alone(queue& q, offset_t offset) {
-    q.schedule.remove(offset, wall_never);
+    q.forget_due(offset, wall_never);
     q.alone_due.insert({offset, 1});
     if (q.alone_due.count() > alone_loaded_max) {
         const auto at = q.exceptions.find(offset);
@@ -452,8 +461,10 @@ void forget_applied(queue& q, commit_number applied) {
         if (known == q.exceptions.end() || known->second.commit > applied) {
             continue;
         }
-        if (loaded.size() < load_limit &&
-            (q.schedule.due().contains(at->second) || q.alone_due.contains(at->second))) {
+        const bool waits_loaded = q.schedule.due().contains(at->second) ||
+                                  q.alone_due.contains(at->second) ||
+                                  (q.levels && q.levels->is_due(at->second));
+        if (loaded.size() < load_limit && waits_loaded) {
             known->second.commit = {};
             loaded.push_back(at->second);
         } else {

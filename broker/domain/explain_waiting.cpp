@@ -187,6 +187,37 @@ sized next_due(const queue& q) {
                : sized{known->first, known->second.record.view.size()};
 }
 
+// What the highest level that has something gives out next, be it a retry or another message, as
+// far as memory knows it.
+std::vector<sized> next_of_levels(const queue& q) {
+    for (const queue_level& level : q.levels->all) {
+        std::vector<sized> found;
+        if (!level.due.empty()) {
+            const auto known = q.exceptions.find(level.due.front());
+            found.push_back(known == q.exceptions.end() || !known->second.record.owner
+                                ? sized{level.due.front(), 0}
+                                : sized{known->first, known->second.record.view.size()});
+        }
+        const bool cursor_moves = !stopped_by_retrying(q) && !q.too_many_runs();
+        const offset_t other = !level.returned.empty()                   ? level.returned.front()
+                               : cursor_moves && q.untouched(level.next) ? level.next
+                                                                         : offset_end;
+        const place at = other == offset_end ? place{} : find_in_memory(q, other);
+        if (at.data && at.data->lane() == level.lane) {
+            found.push_back({other, at.data->record_size(other)});
+        }
+        if (!found.empty()) {
+            return found;
+        }
+    }
+    return {};
+}
+
+bool is_next_of_levels(const question& of) {
+    const std::vector<sized> next = next_of_levels(of.q);
+    return std::ranges::find(next, of.offset, &sized::offset) != next.end();
+}
+
 sized next_passed(const queue& q) {
     const offset_t offset = q.order              ? q.order->keys.next_runnable().offset
                             : q.returned.empty() ? offset_end
@@ -213,12 +244,11 @@ std::optional<sized> too_large(const queue& q) {
     if (!some_have_room(q)) {
         return std::nullopt;
     }
-    for (const sized& each : {next_due(q), next_passed(q), next_at_cursor(q)}) {
-        if (is_too_large(q, each)) {
-            return each;
-        }
-    }
-    return std::nullopt;
+    const std::vector<sized> next =
+        q.levels ? next_of_levels(q) : std::vector{next_due(q), next_passed(q), next_at_cursor(q)};
+    const auto found =
+        std::ranges::find_if(next, [&](const sized& each) { return is_too_large(q, each); });
+    return found == next.end() ? std::nullopt : std::optional{*found};
 }
 
 // Dispatch has dropped all that have room, as what came next was too large for them.
@@ -429,7 +459,16 @@ constexpr reason_row ways_to_wait[] = {
      passed_over_all},
 
     // Its turn comes.
-    {"{} before it", [](const question& of) { return !of.about_queue() && count_before(of) > 0; },
+    {"the done messages of higher priority leave {} between settled messages, as many as max_runs "
+     "allows, so the oldest message is given out next, whatever its priority",
+     [](const question& of) {
+         return !of.about_queue() && of.q.levels && of.q.gaps_need_closing();
+     },
+     [](const question& of) { return texts{human_count(of.q.book.closed().runs(), "gap")}; }},
+    {"messages of higher priority come before it, and older ones of its own",
+     [](const question& of) { return !of.about_queue() && of.q.levels && !is_next_of_levels(of); }},
+    {"{} before it",
+     [](const question& of) { return !of.about_queue() && !of.q.levels && count_before(of) > 0; },
      [](const question& of) { return texts{human_count(count_before(of), "message")}; }},
     {"it is given out next", [](const question& of) { return !of.about_queue(); }},
 };

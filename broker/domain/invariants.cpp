@@ -94,6 +94,19 @@ outcome<void> check_sets(const queue& q) {
             return broken(q, "skipped reaches beyond next");
         }
     }
+    if (q.levels) {
+        interval_set returned = q.levels->unplaced;
+        for (const queue_level& level : q.levels->all) {
+            disjoint(level.returned, returned, "returned of several levels");
+            level.returned.for_each([&](offset_range run) { returned.insert(run); });
+            disjoint(level.due, q.schedule.due(), "due of a level and due");
+            disjoint(level.due, q.alone_due, "due of a level and due alone");
+            disjoint(level.due, q.leased_retries, "due of a level and leased");
+            within(level.due, q.book.retrying(), "a due message of a level is not retrying");
+        }
+        within(returned, q.returned, "returned of a level and not of its queue");
+        within(q.returned, returned, "returned and of no level");
+    }
     disjoint(q.alone_due, q.leased_retries, "due alone and leased");
     disjoint(q.alone_due, q.schedule.due(), "due alone and due");
     within(q.leased_retries, q.book.retrying(), "a leased retry is not retrying");

@@ -66,8 +66,8 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
     if (q.order) {
         end_retrying(q, known.key_hash, offset);
         return_in_order(q, {offset, 1}, known.key_hash);
-    } else if (offset < q.next) {
-        q.returned.insert({offset, 1});
+    } else if (offset < q.next || q.levels) {
+        q.give_back({offset, 1});  // the cursor of its level may have passed it
     }
     c.wake(q);
 }
@@ -120,12 +120,15 @@ void move_to(core& c, turn& t, queue& q, offset_t position) {
         keep_room(q, std::move(span));
         q.offer(holder);
     }
-    q.returned.clear();
+    q.clear_returned();
     q.ahead.clear();
     q.leased_retries.clear();
     q.alone_due.clear();
     if (q.order) {
         q.order->clear(q.book.retrying());
+    }
+    if (q.levels) {
+        q.levels->restart();
     }
     q.schedule.clear();
     q.window.clear();
@@ -191,7 +194,7 @@ std::uint64_t purge_ready(core& c, turn& t, queue& q) {
         at = stop;
     }
     std::uint64_t count = 0;
-    q.returned.clear();
+    q.clear_returned();
     for (const offset_range range : ranges) {
         q.book.to_done(range);
         count += range.count;

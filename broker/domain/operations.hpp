@@ -22,6 +22,8 @@ void publish(core& c, turn& t, asker who, const publish_request& what);
 // The limits of the topic and of the broker for one message; the text says how to raise those that
 // are in the way.
 [[nodiscard]] outcome<void> check_size(const core& c, const topic& of, std::uint64_t bytes);
+// All messages of a checked batch have one level of priority in the topic.
+[[nodiscard]] outcome<void> check_level(const topic& of, byte_view batch);
 // Appends a whole checked batch to the open chunk; returns the offset of its first message.
 offset_t append_batch(core& c, turn& t, topic& of, byte_view batch, std::uint32_t count);
 // Closes the open chunk of a topic: an `appended` mutation of the commit being gathered.

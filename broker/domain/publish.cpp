@@ -12,6 +12,8 @@
 
 #include "broker/base/seeded_fault.hpp"
 #include "broker/domain/operations.hpp"
+#include "protocol/codec/record.hpp"
+#include "protocol/codec/record_batch.hpp"
 #include "protocol/types/limits.hpp"
 
 namespace brokerd::domain {
@@ -97,6 +99,10 @@ void take(core& c, turn& t, asker who, topic& of, const publish_request& what) {
         refuse_publish(c, t, who, std::move(fits.error()));
         return;
     }
+    if (auto level = check_level(of, what.batch.view); !level) {
+        refuse_publish(c, t, who, std::move(level.error()));
+        return;
+    }
     outcome<wall_time> due = what.later ? due_of(t, *what.later) : outcome<wall_time>{};
     if (!due) {
         refuse_publish(c, t, who, std::move(due.error()));
@@ -158,6 +164,26 @@ outcome<void> check_room(const core& c) {
     return c.no_room.empty() ? outcome<void>() : refuse(error_code::resource_disk, c.no_room);
 }
 
+outcome<void> check_level(const topic& of, byte_view batch) {
+    if (of.settings.priorities == 1) {
+        return {};
+    }
+    std::optional<std::uint8_t> level;
+    for (byte_view rest = batch.subspan(codec::batch_header_bytes); !rest.empty();
+         rest = rest.subspan(codec::record_size_at(rest))) {
+        const std::uint8_t each = of.level_of(codec::record_priority(rest));
+        if (level.value_or(each) != each) {
+            return refuse(error_code::invalid_argument,
+                          fmt::format("a batch for topic {} has messages of levels {} and {} of "
+                                      "its {} levels of priority; publish each level in a batch of "
+                                      "its own",
+                                      of.name, *level, each, of.settings.priorities));
+        }
+        level = each;
+    }
+    return {};
+}
+
 outcome<void> check_size(const core& c, const topic& of, std::uint64_t bytes) {
     const std::uint64_t of_topic = of.settings.max_message_bytes;
     const std::uint64_t of_broker = c.options.message_bytes_max;
@@ -209,11 +235,14 @@ void publish(core& c, turn& t, asker who, const publish_request& what) {
 }
 
 offset_t append_batch(core& c, turn& t, topic& of, byte_view batch, std::uint32_t count) {
-    if (of.open && of.open->bytes() + batch.size() > limits::chunk_bytes_max) {
+    const std::uint8_t lane =
+        of.level_of(codec::record_priority(batch.subspan(codec::batch_header_bytes)));
+    if (of.open &&
+        (of.open->lane() != lane || of.open->bytes() + batch.size() > limits::chunk_bytes_max)) {
         seal_chunk(c, t, of);
     }
     if (!of.open) {
-        of.open.emplace(of.id, of.end);
+        of.open.emplace(of.id, of.end, lane);
         if (!of.open_noted) {
             of.open_noted = true;
             c.open_topics.push_back(&of);

@@ -29,7 +29,11 @@ queue::queue(queue_id number, topic& of, queue_mode how, offset_t start, const q
       candidates(memory.pool),
       order(how == queue_mode::shared
                 ? nullptr
-                : std::make_unique<ordering>(memory.pool, *memory.window_bytes)) {}
+                : std::make_unique<ordering>(memory.pool, *memory.window_bytes)),
+      levels(how == queue_mode::shared && of.settings.priorities > 1
+                 ? std::make_unique<queue_levels>(of.settings.priorities, memory.pool,
+                                                  *memory.window_bytes)
+                 : nullptr) {}
 
 std::string queue::path() const {
     return owner.name + "/" + name;
@@ -112,6 +116,23 @@ void queue::end_ready(offset_range range) {
     if (order) {
         order->skipped.erase(range);  // who waits for their keys learns it by and by
     }
+    if (levels) {
+        levels->forget_returned(range);
+    }
+}
+
+void queue::give_back(offset_range range) {
+    returned.insert(range);
+    if (levels) {
+        levels->unplaced.insert(range);
+    }
+}
+
+void queue::clear_returned() {
+    returned.clear();
+    if (levels) {
+        levels->clear_returned();
+    }
 }
 
 offset_t queue::skip_to_fresh() {
@@ -131,6 +152,9 @@ void queue::forget_due(offset_t offset, wall_time due) {
     alone_due.erase({offset, 1});
     if (order) {
         order->forget_due(offset);
+    }
+    if (levels) {
+        levels->forget_due(offset);
     }
 }
 

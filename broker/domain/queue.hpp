@@ -4,8 +4,9 @@
 //
 // State of an offset within [first, end):
 //   dead      in book.dead()
-//   ready     in schedule.due(), alone_due or order->due_waiting: its retry is due, or it was
-//             redriven
+//   ready     in schedule.due(), alone_due, order->due_waiting or the due ones of a level: its
+//   retry
+//             is due, or it was redriven
 //   retrying  in book.retrying() and neither of those nor in leased_retries
 //   done      below the floor or in book.closed(), and none of the above
 //   ready     in `returned` or order->skipped, or at or above `next` and not in `ahead`
@@ -36,6 +37,7 @@
 #include "broker/domain/ledger.hpp"
 #include "broker/domain/mutation.hpp"
 #include "broker/domain/ordering.hpp"
+#include "broker/domain/queue_levels.hpp"
 #include "broker/domain/rate_meter.hpp"
 #include "broker/domain/read_window.hpp"
 #include "broker/domain/reads_under_way.hpp"
@@ -116,7 +118,10 @@ public:
     std::vector<consumer*> too_large_for;
 
     const std::unique_ptr<ordering> order;  // modes keyed and single only
-    std::unique_ptr<sieve> sifting;         // none: all messages are for it
+    // Mode shared, of a topic with several levels of priority. What is given out by level lies in
+    // `ahead` beyond `next`, the returned ones of all levels in `returned` too.
+    const std::unique_ptr<queue_levels> levels;
+    std::unique_ptr<sieve> sifting;  // none: all messages are for it
 
     // ---- bookkeeping ----
     std::uint64_t dropped = 0;      // it was not done with; durable, with its topic's
@@ -137,11 +142,12 @@ public:
     [[nodiscard]] std::uint64_t leased() const { return leases.fresh() + leases.retried(); }
     // Those of the ready ones that failed before: due again, or redriven.
     [[nodiscard]] std::uint64_t due() const {
-        return schedule.due().count() + alone_due.count() + (order ? order->due_waiting.size() : 0);
+        return schedule.due().count() + alone_due.count() +
+               (order ? order->due_waiting.size() : 0) + (levels ? levels->due() : 0);
     }
     [[nodiscard]] bool is_due(offset_t offset) const {
         return schedule.due().contains(offset) || alone_due.contains(offset) ||
-               (order && order->due_waiting.contains(offset));
+               (order && order->due_waiting.contains(offset)) || (levels && levels->is_due(offset));
     }
     [[nodiscard]] std::uint64_t retrying() const {
         return book.retrying().count() - leases.retried() - due();
@@ -190,11 +196,20 @@ public:
         return std::min(book.closed().runs(), gaps) >= settings.max_runs;
     }
 
+    // Of a queue with levels: the done messages of higher ones leave so many gaps among the others
+    // that these have to close first.
+    [[nodiscard]] bool gaps_need_closing() const {
+        return book.closed().runs() >= settings.max_runs;
+    }
+
     // Whether these would be done among others that are not, and there are as many gaps between
     // done messages as there may be.
     [[nodiscard]] bool is_one_run_too_many(offset_range range) const;
     // They are ready and never failed, and are done or dead now.
     void end_ready(offset_range range);
+    // Ready again without having failed; not of an ordered queue.
+    void give_back(offset_range range);
+    void clear_returned();
 
     // Not waiting for its time, nor given out soon: it is leased, done, dead, or its time changes.
     void forget_due(offset_t offset, wall_time due);

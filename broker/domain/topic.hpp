@@ -50,6 +50,11 @@ public:
     commit_number changed;   // that created it or changed its settings
     commit_number appended;  // that stores its last chunk
 
+    // Of a message with this priority.
+    [[nodiscard]] std::uint8_t level_of(std::uint8_t priority) const {
+        return std::min(priority, static_cast<std::uint8_t>(settings.priorities - 1));
+    }
+
     offset_t trim = 0;
     offset_t end = 0;
     std::optional<chunk_builder> open;

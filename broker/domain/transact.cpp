@@ -110,6 +110,9 @@ outcome<void> check_publishes(core& c, const turn& t, const transaction_request&
         if (auto fits = check_size(c, **found, each.largest_record); !fits) {
             return fits;
         }
+        if (auto level = check_level(**found, each.batch.view); !level) {
+            return level;
+        }
         if (each.later) {
             if (auto due = due_of(t, *each.later); !due) {
                 return std::unexpected(std::move(due.error()));

@@ -1,0 +1,344 @@
+// Giving out by priority: the highest level that has something goes first, within it due retries in
+// turns with returned messages, then fresh ones. A level whose lane must be read first holds up
+// those below it: what it has may go first.
+//
+// Each level has its own cursor in its own lane, so the newest urgent message behind a backlog of
+// any size is found by one read. What the queue knows by offset stays as it is without levels: what
+// a level gives out beyond queue::next is leased ahead of it.
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "broker/base/seeded_fault.hpp"
+#include "broker/domain/consumer_group.hpp"
+#include "broker/domain/dispatch_steps.hpp"
+#include "protocol/codec/record.hpp"
+
+namespace brokerd::domain {
+namespace {
+
+// What dispatch would give out next of a level, but for retries.
+struct level_head {
+    place at;          // without data: it must be read first
+    offset_range run;  // ready, of one kind, within the chunk
+    bool returned = false;
+};
+
+// ---- finding ----
+
+offset_t in_memory_from(const topic& of) {
+    return of.tail.empty() ? of.end : of.tail.begin_offset();
+}
+
+queue_level& level_at(queue& q, std::uint8_t lane) {
+    return *std::ranges::find(q.levels->all, lane, &queue_level::lane);
+}
+
+void request_lane(core& c, turn& t, queue& q, queue_level& level, offset_t from) {
+    if (level.window.fetching || t.now.mono < q.read_again) {
+        return;
+    }
+    level.window.fetching = true;
+    // All below is applied, so a read sees it.
+    const offset_t stop = in_memory_from(q.owner);
+    c.read(t,
+           fetch_log{.topic = q.owner.id,
+                     .from = from,
+                     .bytes_max = read_ahead(c),
+                     .reader = q.id.value(),
+                     .lane = level.lane},
+           [&c, id = q.id, lane = level.lane, from, stop](turn& later, fetch_result& result) {
+               queue* of = c.queue_by_id(id);
+               if (of == nullptr) {
+                   return;
+               }
+               lane_window& window = level_at(*of, lane).window;
+               window.fetching = false;
+               if (const auto* failed = std::get_if<failure>(&result)) {
+                   fail_read(c, later, *of, *failed);
+                   return;
+               }
+               of->read_error.clear();
+               const auto& chunks = std::get<log_fetched>(result).chunks;
+               window.add(from, chunks,
+                          chunks.empty() ? std::max(from, stop) : chunks.back()->end_offset());
+               c.wake(*of);
+           });
+}
+
+// Reads the chunk that tells the level of a message that was given back.
+void request_place(core& c, turn& t, queue& q, offset_t offset) {
+    if (q.levels->placing || t.now.mono < q.read_again) {
+        return;
+    }
+    q.levels->placing = true;
+    c.read(t, fetch_log{.topic = q.owner.id, .from = offset},
+           [&c, id = q.id, offset](turn& later, fetch_result& result) {
+               queue* of = c.queue_by_id(id);
+               if (of == nullptr) {
+                   return;
+               }
+               of->levels->placing = false;
+               if (offset >= of->owner.trim) {  // else what was wanted has ended meanwhile
+                   if (const auto* chunks = read_chunks(c, later, *of, offset, result)) {
+                       of->levels->shelf.add(chunks->front());
+                   }
+               }
+               c.wake(*of);
+           });
+}
+
+const chunk_ptr* find_on_shelf(const queue& q, offset_t offset) {
+    const chunk_tail::entry* const entry = q.owner.tail.find(offset);
+    return entry != nullptr ? &entry->data : q.levels->shelf.find(offset);
+}
+
+// Sorts what was given back by level, as far as memory knows it.
+void place_returned(core& c, turn& t, queue& q) {
+    interval_set& unplaced = q.levels->unplaced;
+    while (!unplaced.empty()) {
+        const offset_range run = *unplaced.next_run(0);
+        const chunk_ptr* const data = find_on_shelf(q, run.first);
+        if (data == nullptr) {
+            request_place(c, t, q, run.first);
+            return;
+        }
+        const offset_range part{run.first, std::min(run.end(), (*data)->end_offset()) - run.first};
+        unplaced.erase(part);
+        level_at(q, (*data)->lane()).returned.insert(part);
+    }
+    q.levels->shelf.clear();
+}
+
+// The chunk of the level's lane that holds `at` or is the next behind it; without data: it must be
+// read first. Nothing: the lane has no more.
+std::optional<place> find_in_lane(core& c, turn& t, queue& q, queue_level& level, offset_t at) {
+    while (at < in_memory_from(q.owner)) {
+        if (!level.window.covers(at)) {
+            request_lane(c, t, q, level, at);
+            return place{};
+        }
+        if (const chunk_ptr* data = level.window.next(at)) {
+            return place{*data, {}};
+        }
+        at = level.window.until();
+    }
+    if (const chunk_tail::entry* entry = q.owner.tail.find_in_lane(at, level.lane)) {
+        return place{entry->data, entry->commit};
+    }
+    return std::nullopt;
+}
+
+// The first messages of the chunk from `at` on that were never given out.
+std::optional<offset_range> untouched_in(const queue& q, const chunk& data, offset_t at) {
+    at = std::max(at, data.base_offset());
+    for (offset_t before = offset_end; at != before;) {
+        before = at;
+        at = q.returned.next_gap(q.ahead.next_gap(q.book.closed().next_gap(at)));
+    }
+    if (at >= data.end_offset()) {
+        return std::nullopt;
+    }
+    const offset_t stop = std::min({data.end_offset(), q.book.closed().next_member(at),
+                                    q.ahead.next_member(at), q.returned.next_member(at)});
+    return offset_range{at, stop - at};
+}
+
+std::optional<level_head> fresh_head(core& c, turn& t, queue& q, queue_level& level) {
+    level.next = std::max({level.next, q.skip_to_fresh(), q.book.floor()});
+    while (level.next < q.owner.end) {
+        const auto at = find_in_lane(c, t, q, level, level.next);
+        if (!at) {
+            level.next = q.owner.end;
+            break;
+        }
+        if (!at->data) {
+            return level_head{};
+        }
+        if (const auto run = untouched_in(q, *at->data, level.next)) {
+            level.next = run->first;
+            return level_head{.at = *at, .run = *run};
+        }
+        level.next = at->data->end_offset();
+    }
+    return std::nullopt;
+}
+
+std::optional<level_head> returned_head(core& c, turn& t, queue& q, queue_level& level) {
+    if (level.returned.empty()) {
+        return std::nullopt;
+    }
+    const offset_range run = *level.returned.next_run(0);
+    const auto at = find_in_lane(c, t, q, level, run.first);
+    if (!at || (at->data && !at->data->contains(run.first))) {
+        level.window.clear();
+        fail_read(c, t, q, not_in_log(q, run.first));
+    }
+    if (!at || !at->data || !at->data->contains(run.first)) {
+        return level_head{.at = {}, .run = run, .returned = true};
+    }
+    const offset_t stop = std::min(run.end(), at->data->end_offset());
+    return level_head{.at = *at, .run = {run.first, stop - run.first}, .returned = true};
+}
+
+// Returned ones first, even if that means to wait until they are read.
+std::optional<level_head> head_of(core& c, turn& t, queue& q, queue_level& level) {
+    if (auto returned = returned_head(c, t, q, level)) {
+        return returned;
+    }
+    return q.too_many_retrying() || q.too_many_runs() ? std::nullopt : fresh_head(c, t, q, level);
+}
+
+// ---- retries ----
+
+std::uint8_t level_of(const topic& of, const known_exception& known) {
+    return of.level_of(codec::record_priority(known.record.view));
+}
+
+// Sorts the due messages whose records are loaded by level; those that have expired end, and those
+// that must be alone go there.
+void place_due(core& c, turn& t, queue& q) {
+    for (offset_t at = q.schedule.due().next_member(0); at != offset_end;
+         at = q.schedule.due().next_member(at + 1)) {
+        const auto known = q.exceptions.find(at);
+        if (known == q.exceptions.end() || !known->second.record.owner) {
+            return;  // those behind are loaded after it
+        }
+        if (expire_retry(c, t, q, at)) {
+            continue;
+        }
+        if (must_be_alone(known->second.value)) {
+            set_alone(q, at);
+        } else {
+            level_at(q, level_of(q.owner, known->second)).due.insert({at, 1});
+            q.schedule.remove(at, wall_never);
+        }
+    }
+}
+
+// The first due message of the level, if its record is loaded; offset_end if not, or there is none.
+offset_t next_retry_of(core& c, turn& t, queue& q, const queue_level& level) {
+    while (!level.due.empty()) {
+        const offset_t offset = level.due.front();
+        const auto known = q.exceptions.find(offset);
+        if (known == q.exceptions.end() || !known->second.record.owner) {
+            return offset_end;
+        }
+        if (!expire_retry(c, t, q, offset)) {
+            return offset;
+        }
+    }
+    return offset_end;
+}
+
+// ---- giving ----
+
+void keep_lane(core& c, turn& t, queue& q, queue_level& level) {
+    lane_window& window = level.window;
+    window.drop_below(level.returned.empty() ? level.next
+                                             : std::min(level.next, level.returned.front()));
+    if (!window.empty() && window.until() < in_memory_from(q.owner) &&
+        window.bytes() < c.options.read_ahead_bytes / 2) {
+        request_lane(c, t, q, level, window.until());
+    }
+}
+
+given give_head(core& c, turn& t, queue& q, queue_level& level, const level_head& head,
+                consumer& one, std::uint64_t count_max) {
+    if (!head.at.data) {
+        return given::nothing;
+    }
+    const auto live = live_from(c, t, q, *head.at.data, head.run, count_max);
+    if (!live) {
+        return given::nothing;
+    }
+    if (*live == 0) {
+        return given::some;  // to nobody; whoever is next is asked
+    }
+    const offset_t first = head.run.first;
+    if (!fits(one, head.at.data->record_size(first))) {
+        return given::too_large;
+    }
+    const std::uint64_t before = q.next_lease;
+    lease_slice(c, t, q, one, head.at.data->slice(first, *live, one.room_bytes()), head.at);
+    const offset_range leased{first, q.next_lease - before};
+    if (head.returned) {
+        q.returned.erase(leased);
+        level.returned.erase(leased);
+    } else {
+        level.next = leased.end();
+    }
+    if (leased.end() > q.next) {
+        const offset_t from = std::max(first, q.next);
+        q.ahead.insert({from, leased.end() - from});
+        q.skip_to_fresh();
+    }
+    keep_lane(c, t, q, level);
+    return given::some;
+}
+
+struct level_choice {
+    queue_level* level = nullptr;  // none: nothing may go now
+    std::optional<level_head> head;
+    offset_t retry = offset_end;
+};
+
+// The highest level that has something; the one with the oldest message while there are too many
+// gaps between done messages, so that they close. A level that is still being read is waited for.
+level_choice choose_level(core& c, turn& t, queue& q) {
+    const bool oldest_first = q.gaps_need_closing();
+    const bool lowest_first = base::seeded_fault(base::fault::ignore_priority);
+    level_choice best;
+    offset_t best_offset = offset_end;
+    for (queue_level& level : q.levels->all) {
+        level_choice each{.level = &level,
+                          .head = head_of(c, t, q, level),
+                          .retry = next_retry_of(c, t, q, level)};
+        if (!each.head && each.retry == offset_end) {
+            continue;
+        }
+        if (!oldest_first && !lowest_first) {
+            return each;
+        }
+        if (each.head && !each.head->at.data) {
+            return each;
+        }
+        const offset_t first = std::min(each.retry, each.head ? each.head->run.first : offset_end);
+        if (lowest_first || first < best_offset) {
+            best_offset = first;
+            best = std::move(each);
+        }
+    }
+    return best;
+}
+
+}  // namespace
+
+void sort_levels(core& c, turn& t, queue& q) {
+    place_due(c, t, q);
+    place_returned(c, t, q);
+}
+
+bool levels_wait(core& c, turn& t, queue& q) {
+    return !q.levels->unplaced.empty() ||
+           std::ranges::any_of(q.levels->all, [&](queue_level& level) {
+               return head_of(c, t, q, level).has_value();
+           });
+}
+
+given give_highest(core& c, turn& t, queue& q, consumer& one, std::uint64_t share) {
+    if (!q.levels->unplaced.empty()) {
+        return given::nothing;  // one of them may be the highest
+    }
+    const level_choice chosen = choose_level(c, t, q);
+    if (chosen.level == nullptr) {
+        return given::nothing;
+    }
+    const bool others_wait = chosen.head.has_value();
+    return give_in_turn(c, t, q, one, share, chosen.retry, others_wait, [&](std::uint64_t count) {
+        return others_wait ? give_head(c, t, q, *chosen.level, *chosen.head, one, count)
+                           : given::nothing;
+    });
+}
+
+}  // namespace brokerd::domain
