@@ -72,6 +72,8 @@ void forget_skipped(core& c, turn& t, topic& of);
 // ---- seal.cpp: the end of a commit ----
 void seal_commit(core& c, turn& t);
 void cut_commit(core& c, commit_number next);
+// Dispatches to all queues that were woken; what it has to read waits in turn (core::read).
+void give_out_all(core& c, turn& t);
 
 // ---- attach.cpp: connections and consumers ----
 void attach(core& c, turn& t, asker who, const codec::attach& what);
