@@ -447,6 +447,13 @@ void model::keep_bounds(const std::string& name, model_topic& topic, bool reads_
         queue.dropped = told;
     }
     model_limits& limits = topic.limits;
+    if (limits.told) {
+        const offset_t may = topic.skipped.next_kept(drops.may);
+        expect(limits.told->below >= limits.stored_below && limits.told->below <= may,
+               "{} stores that all below {} is dropped, which was so below {} and may be below {}",
+               name, limits.told->below, limits.stored_below, may);
+        limits.stored_below = limits.told->below;
+    }
     const bool is_alone = topic.queues.empty() && !unsure;
     model_count count{surely.size(), perhaps.size()};
     if (unsure) {
