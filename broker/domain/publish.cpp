@@ -12,6 +12,8 @@
 
 #include "broker/base/seeded_fault.hpp"
 #include "broker/domain/operations.hpp"
+#include "protocol/codec/record.hpp"
+#include "protocol/codec/record_batch.hpp"
 #include "protocol/types/limits.hpp"
 
 namespace brokerd::domain {
@@ -209,11 +211,15 @@ void publish(core& c, turn& t, asker who, const publish_request& what) {
 }
 
 offset_t append_batch(core& c, turn& t, topic& of, byte_view batch, std::uint32_t count) {
-    if (of.open && of.open->bytes() + batch.size() > limits::chunk_bytes_max) {
+    const auto highest = static_cast<std::uint8_t>(of.settings.priorities - 1);
+    const std::uint8_t lane =
+        std::min(codec::record_priority(batch.subspan(codec::batch_header_bytes)), highest);
+    if (of.open &&
+        (of.open->lane() != lane || of.open->bytes() + batch.size() > limits::chunk_bytes_max)) {
         seal_chunk(c, t, of);
     }
     if (!of.open) {
-        of.open.emplace(of.id, of.end);
+        of.open.emplace(of.id, of.end, lane);
         if (!of.open_noted) {
             of.open_noted = true;
             c.open_topics.push_back(&of);
