@@ -58,6 +58,7 @@ struct handle_request {
     void operator()(codec::queue_seek& what) const { seek_queue(c, t, who, what); }
     void operator()(codec::queue_purge& what) const { purge_queue(c, t, who, what); }
     void operator()(codec::queue_clone& what) const { clone_queue(c, t, who, what); }
+    void operator()(codec::queue_levels& what) const { count_levels(c, t, who, what); }
     void operator()(codec::queue_explain& what) const { explain(c, t, who, what); }
     void operator()(codec::read& what) const { read_messages(c, t, who, what); }
     void operator()(codec::message_show& what) const { show_message(c, t, who, what); }

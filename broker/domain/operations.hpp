@@ -466,6 +466,9 @@ void clone_queue(core& c, turn& t, asker who, const codec::queue_clone& what);
 // ---- purge.cpp: a part of the ready and retrying messages ----
 void purge_selected(core& c, turn& t, asker who, const codec::queue_purge& what);
 
+// ---- levels.cpp: what is ready, by level of priority ----
+void count_levels(core& c, turn& t, asker who, const codec::queue_levels& what);
+
 // ---- dead.cpp ----
 void list_dead(core& c, turn& t, asker who, const codec::dead_list& what);
 void redrive_dead(core& c, turn& t, asker who, const codec::dead_redrive& what);
