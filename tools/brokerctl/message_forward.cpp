@@ -1,6 +1,7 @@
 // brokerctl message forward: takes messages from a queue and publishes each to another topic, ack
 // and publish in one transaction, so that whatever is killed in between, each is there once: in the
 // queue or in the other topic. Printed is what was committed.
+#include <algorithm>
 #include <vector>
 
 #include <fmt/format.h>
@@ -19,6 +20,9 @@ namespace {
 constexpr std::size_t together_messages_max = 100;
 constexpr std::size_t together_bytes_max = std::size_t{1024} * 1024;
 
+// Other clients may have published with a higher one, which counts as this.
+constexpr std::uint8_t highest_priority = 9;
+
 struct forward_options {
     intake_options source;
     std::string topic;
@@ -31,7 +35,7 @@ outgoing_message copy_of(const message& leased) {
     outgoing_message copy{.key = {},
                           .headers = {},
                           .payload = std::string(leased.payload()),
-                          .priority = leased.priority()};
+                          .priority = std::min(leased.priority(), highest_priority)};
     if (leased.key()) {
         copy.key = std::string(*leased.key());
     }

@@ -48,7 +48,7 @@ TEST_F(brokerctl_priority_test, goes_along_when_messages_are_forwarded) {
     text({"topic", "create", "repaired", "--priorities", "10"});
     text({"message", "publish", "mails", "x", "--priority", "7"});
     text({"message", "publish", "mails", "y"});
-    text({"message", "forward", "mails/smtp", "repaired"});
+    text({"message", "forward", "mails/smtp", "repaired", "--count", "2"});
     EXPECT_EQ(as_json({"message", "get", "repaired@0"})["priority"], 7);
     EXPECT_EQ(as_json({"message", "get", "repaired@1"})["priority"], 0);
 }

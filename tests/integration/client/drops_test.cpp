@@ -53,7 +53,8 @@ protected:
         return true;
     }
 
-    const topic_options last_three{.max_messages = 3, .when_full = overflow_policy::drop_oldest};
+    const topic_options last_three{
+        .max_messages = 3, .when_full = overflow_policy::drop_oldest, .priorities = 1};
     client with = connected();
 };
 

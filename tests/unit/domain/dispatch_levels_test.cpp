@@ -326,40 +326,6 @@ TEST_F(levels_test, with_max_runs_gaps_the_oldest_goes_first_until_they_close) {
     EXPECT_THAT(drain(), ElementsAre("h1", "h3", "l0", "h5", "l2", "l4"));
 }
 
-TEST_F(levels_on_disk_test, explain_tells_when_the_oldest_goes_first) {
-    h.make_queue("t/q", {.max_runs = 1});
-    publish(lowest, {"l0"});
-    publish(highest, {"h1"});
-    publish(lowest, {"l2"});
-    publish(highest, {"h3"});
-    auto one = h.connect();
-    const auto q = h.attach(one, "t/q", 1).queue;
-    const auto first = h.deliveries(one);
-    ASSERT_THAT(payloads_of(first), ElementsAre("h1"));
-    h.ask<codec::ok>(one, codec::set_prefetch{consumer_id{1}, 0, 1 << 20});
-    h.settle(one, q, settle_action::ack, runs_of(first));
-    h.close(one, true);
-    h.hold_fetches = true;
-    one = h.connect();
-    h.attach(one, "t/q", 1);
-    EXPECT_THAT(h.explain("t/q", 3),
-                HasSubstr("1 gap between settled messages, as many as max_runs allows, so the "
-                          "oldest message is given out next, whatever its priority"));
-    h.hold_fetches = false;
-    h.run();
-    EXPECT_THAT(payloads_of(h.deliveries(one)), ElementsAre("l0"));
-}
-
-TEST_F(levels_on_disk_test, explain_says_what_comes_before_a_message) {
-    h.make_queue("t/q");
-    publish(lowest, {"l0"});
-    publish(highest, {"h1"});
-    h.hold_fetches = true;
-    h.attach(h.connect(), "t/q", 1);
-    EXPECT_THAT(h.explain("t/q", 0),
-                HasSubstr("messages of higher priority come before it, and older ones of its own"));
-}
-
 // Promise: priority.urgent
 TEST_F(levels_on_disk_test, an_urgent_message_is_found_without_reading_the_backlog) {
     h.make_queue("t/q");
@@ -371,6 +337,53 @@ TEST_F(levels_on_disk_test, an_urgent_message_is_found_without_reading_the_backl
     h.attach(one, "t/q", 1);
     EXPECT_THAT(payloads_of(h.deliveries(one)), ElementsAre("h1"));
     EXPECT_LE(h.fetches_answered - before, 6U);
+}
+
+// However much of the level was done behind a message of a lower one that holds the floor.
+TEST_F(levels_on_disk_test, what_is_done_is_not_read_again_after_a_start) {
+    h.make_queue("t/q");
+    publish(lowest, {"l1"});
+    publish_singly(highest, 200);
+    auto one = h.connect();
+    const auto q = h.attach(one, "t/q", 200).queue;
+    h.settle(one, q, settle_action::ack, runs_of(h.deliveries(one)));
+    h.close(one, true);
+    h.restart();
+    const std::uint64_t before = h.fetches_answered;
+    h.attach(h.connect(), "t/q", 1);
+    EXPECT_LE(h.fetches_answered - before, 6U);
+}
+
+TEST_F(levels_on_disk_test, what_was_given_back_and_cannot_be_read_holds_up_nothing_else) {
+    h.make_queue("t/q");
+    publish(lowest, {"l1", "l2"});
+    auto one = h.connect();
+    h.attach(one, "t/q", 2);
+    const auto held = h.deliveries(one);
+    h.restart();
+    one = h.connect();
+    EXPECT_THAT(h.attach(one, "t/q", 2, runs_of(held)).gone, IsEmpty());
+    h.store.log_lost = true;
+    h.close(one, true);
+    const auto two = h.connect();
+    h.attach(two, "t/q", 1);
+    publish(highest, {"h1"});
+    EXPECT_THAT(payloads_of(h.deliveries(two)), ElementsAre("h1"));
+}
+
+TEST_F(levels_test, a_seek_gives_what_was_retrying_in_its_place) {
+    h.make_queue("t/q", {.backoff = 1h, .backoff_max = 1h, .jitter_percent = 0});
+    publish(lowest, {"l1", "l2", "l3"});
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q", 3).queue;
+    const auto got = h.deliveries(one);
+    h.settle(one, q, settle_action::nack, {run_of(got[2])});
+    h.settle(one, q, settle_action::ack, {run_of(got[0]), run_of(got[1])});
+    h.close(one, true);
+    publish(lowest, {"l4"});
+    h.ask<codec::counted>(h.admin,
+                          codec::queue_seek{.queue = "t/q", .to = {position_kind::offset, 2}});
+    EXPECT_THAT(drain(), ElementsAre("l3", "l4"));
 }
 
 TEST_F(levels_on_disk_test, lanes_are_read_as_they_are_used_up) {
@@ -403,8 +416,8 @@ TEST_F(levels_on_disk_test, a_level_that_is_being_read_is_waited_for) {
 
 TEST_F(levels_on_disk_test, a_read_that_fails_is_told_and_tried_again) {
     h.make_queue("t/q");
-    publish(lowest, {"l1"});
     publish(highest, {"h1"});
+    publish_singly(lowest, 20);
     h.store.failing = true;
     const auto one = h.connect();
     h.attach(one, "t/q", 1);

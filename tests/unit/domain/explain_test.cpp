@@ -916,12 +916,54 @@ const explain_case state_cases[] = {
      "done: it was published before the queue's first message"},
 };
 
+// The queue t/q of a topic with two levels of priority: a low message, a high one, a low one, a
+// high one, which are read when dispatch asks for them.
+struct levels_scene {
+    explicit levels_scene(queue_settings settings = slow_retries)
+        : h({.cache_bytes_max = 0, .read_ahead_bytes = 1}) {
+        h.ask<codec::topic_created>(
+            h.admin, codec::topic_create{.topic = "t", .settings = {.priorities = 2}});
+        h.make_queue("t/q", settings);
+        for (const bool urgent : {false, true, false, true}) {
+            h.publish_keyed("t", {{.priority = std::uint8_t{urgent}}});
+        }
+    }
+    harness h;
+};
+
+const explain_case level_cases[] = {
+    {"higher_priorities_first",
+     [] {
+         levels_scene s;
+         s.h.hold_fetches = true;
+         s.h.attach(s.h.connect(), "t/q", 1);
+         return s.h.explain("t/q", 0);
+     },
+     "ready: it is given out when there is nothing of higher priority, and nothing older of its "
+     "own"},
+    {"the_oldest_first_for_the_gaps",
+     [] {
+         levels_scene s(with(slow_retries, &queue_settings::max_runs, 1U));
+         const auto one = s.h.connect();
+         const auto q = s.h.attach(one, "t/q", 1).queue;
+         const auto first = s.h.deliveries(one);
+         s.h.ask<codec::ok>(one, codec::set_prefetch{consumer_id{1}, 0, 1 << 20});
+         s.h.settle(one, q, settle_action::ack, runs_of(first));
+         s.h.close(one, true);
+         s.h.hold_fetches = true;
+         s.h.attach(s.h.connect(), "t/q", 1);
+         return s.h.explain("t/q", 3);
+     },
+     "ready: the done messages of higher priority leave 1 gap between settled messages, as many as "
+     "max_runs allows, so the oldest message is given out next, whatever its priority"},
+};
+
 std::vector<explain_case> all_cases() {
     std::vector<explain_case> all;
     for (const std::span<const explain_case> each :
          {std::span<const explain_case>(queue_cases), std::span<const explain_case>(stopped_cases),
           std::span<const explain_case>(key_cases), std::span<const explain_case>(order_cases),
-          std::span<const explain_case>(state_cases)}) {
+          std::span<const explain_case>(level_cases), std::span<const explain_case>(state_cases)}) {
         all.insert(all.end(), each.begin(), each.end());
     }
     return all;
