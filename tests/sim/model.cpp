@@ -60,9 +60,11 @@ void model::queue_created(const std::string& topic, const std::string& queue, qu
                : asked.kind == position_kind::offset ? std::clamp(asked.offset, first, of.end)
                                                      : first;
     };
-    const offset_t dropped = std::clamp(of.limits.may_drop_below, of.trim, of.end);
-    expect(start >= wanted(of.trim) && start <= wanted(dropped), "{}/{} starts at {}, not {} to {}",
-           topic, queue, start, wanted(of.trim), wanted(dropped));
+    const offset_t stored = std::max(of.trim, of.limits.stored_below);
+    const offset_t dropped =
+        of.skipped.next_kept(std::clamp(of.limits.may_drop_below, stored, of.end));
+    expect(start >= wanted(stored) && start <= wanted(dropped), "{}/{} starts at {}, not {} to {}",
+           topic, queue, start, wanted(stored), wanted(dropped));
     made.start = start;
     made.unused_since = now_.mono;
     made.unsure = true;
@@ -438,9 +440,10 @@ void model::restarted(model_state durable, broker_epoch new_epoch, instant now, 
         limits.base = limits.spans.empty() ? wall_time{} : limits.spans.back().appended;
         limits.restarted = true;
         limits.must_trim_below = 0;
-        limits.gone_least = topic.place(topic.trim);
+        // What the trim point had not followed yet stays dropped, and is not counted again.
+        limits.dropped_below = limits.stored_below;
+        limits.gone_least = topic.place(std::max(topic.trim, limits.stored_below));
         limits.gone_most = limits.gone_least;
-        limits.dropped_below = 0;
         note_bounds(topic);
         for (auto& [queue_name, queue] : topic.queues) {
             // Clients may take some time to find the broker again.

@@ -188,6 +188,9 @@ void model::sieve_changed(const std::string& topic, const std::string& name) {
         }
         if (end_is_new && now.ends_before(offset)) {
             message.spared = false;
+            if (may_be_dropped(of, offset, message)) {
+                queue.gone_early.insert(offset);
+            }
             sift(queue, message);
         } else if (filter_is_new && !now.matches(record_of(of, offset))) {
             message.spared = false;

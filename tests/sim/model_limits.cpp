@@ -447,6 +447,13 @@ void model::keep_bounds(const std::string& name, model_topic& topic, bool reads_
         queue.dropped = told;
     }
     model_limits& limits = topic.limits;
+    if (limits.told) {
+        const offset_t may = topic.skipped.next_kept(drops.may);
+        expect(limits.told->below >= limits.stored_below && limits.told->below <= may,
+               "{} stores that all below {} is dropped, which was so below {} and may be below {}",
+               name, limits.told->below, limits.stored_below, may);
+        limits.stored_below = limits.told->below;
+    }
     const bool is_alone = topic.queues.empty() && !unsure;
     model_count count{surely.size(), perhaps.size()};
     if (unsure) {
@@ -460,7 +467,13 @@ void model::keep_bounds(const std::string& name, model_topic& topic, bool reads_
         limits.gone_least += limits.dropped - before;
         limits.gone_most += limits.dropped - before;
     }
-    const std::uint64_t least = topic.place(std::max(drops.must, topic.trim));
+    // Where queues are done with all that is too much, it is only kept, and may come to be readable
+    // for longer; what is too old is dropped in any case.
+    const offset_t gone = topic.queues.empty()
+                              ? drops.must
+                              : std::max({limits.stored_below, too_old_below(topic),
+                                          surely.empty() ? offset_t{0} : *surely.rbegin() + 1});
+    const std::uint64_t least = topic.place(std::max(gone, topic.trim));
     const std::uint64_t most = topic.place(std::max(drops.may, topic.trim));
     limits.gone_least = std::max(limits.gone_least, least);
     limits.gone_most = is_alone ? std::min(limits.gone_most, most) : most;

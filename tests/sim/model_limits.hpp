@@ -68,6 +68,7 @@ struct model_limits {
     // have to wait for a read, or for what failed in a queue.
     std::uint64_t gone_least = 0;
     std::uint64_t gone_most = 0;
+    offset_t stored_below = 0;                       // what is below is dropped, by the last commit
     bool unsure = false;                             // a queue came or went since then
     std::optional<domain::messages_dropped> told{};  // likewise
 

@@ -414,9 +414,12 @@ bool model::has_surely_ready(const model_topic& topic, const model_queue& queue)
 }
 
 void model::turn_ended(bool reads_open) {
-    const model_turns now = std::exchange(turns_, {});
+    model_turns now = std::exchange(turns_, {});
+    // Also in a turn that leaves a read open: that may be for what the giver gives next.
+    std::erase_if(now.passed,
+                  [&](const auto& each) { return now.givers.contains(each.first.second); });
     if (reads_open) {
-        turns_.passed = now.passed;  // one may wait for what is being read
+        turns_.passed = std::move(now.passed);  // one may wait for what is being read
         return;
     }
     constexpr std::uint64_t patience = 2;  // one may come into line, or be ready, a turn later

@@ -127,6 +127,7 @@ void world::start(commit_number last_durable) {
 void world::apply(domain::command what) {
     observe_clock();
     domain_->apply(std::move(what), now_, effects_);
+    take_drop_notices();  // by the clock of now; what is told next counts from here
     learn_mutations();
     wants_commit_ = wants_commit_ || effects_.urgent || effects_.prompt;
 }
