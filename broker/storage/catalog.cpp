@@ -1,14 +1,16 @@
-// Reads meta, cursors and dedup in key order, and the last chunk of each topic.
+// Reads meta, cursors and dedup in key order, and the last chunk of each lane of each topic.
 #include "broker/storage/catalog.hpp"
 
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "broker/storage/keys.hpp"
+#include "broker/storage/log_cursor.hpp"
 #include "broker/storage/rocks_options.hpp"
 #include "protocol/types/limits.hpp"
 
@@ -192,27 +194,28 @@ outcome<void> read_dedup(const rocks_database& database, std::vector<domain::mut
     return check(it->status());
 }
 
-// The last chunk of a topic.
-outcome<void> read_tail(rocksdb::Iterator& log, topic_id topic, topic_table& topics) {
-    log.SeekForPrev(to_slice(log_key{topic, offset_end}.encode().view()));
-    if (!log.Valid()) {
-        return check(log.status());
+// Where a topic ends: behind the last of the last chunks of its lanes.
+outcome<void> read_tail(rocksdb::Iterator& log, topic_id topic, std::uint8_t lanes,
+                        topic_table& topics) {
+    while (lanes > 0) {
+        // The last chunk of the highest of these lanes that has any.
+        const auto highest = static_cast<std::uint8_t>(lanes - 1);
+        log.SeekForPrev(to_slice(log_key{topic, offset_end, highest}.encode().view()));
+        if (!log.Valid()) {
+            return check(log.status());
+        }
+        const auto key = log_key::parse(to_view(log.key()));
+        if (!key || key->topic != topic) {
+            return {};
+        }
+        const auto place = place_of(to_view(log.key()), to_view(log.value()));
+        if (!place) {
+            return damaged(family::log, "chunk of " + topics.place(topic, key->last_offset),
+                           place.error().text);
+        }
+        topics.append(topic, key->last_offset + 1, place->append_time);
+        lanes = key->lane;
     }
-    const auto key = log_key::parse(to_view(log.key()));
-    if (!key || key->topic != topic) {
-        return {};
-    }
-    chunk_place place;
-    auto decoded = decode_value(to_view(log.value()), place);
-    if (decoded &&
-        (place.topic != topic || place.base_offset + place.count != key->last_offset + 1)) {
-        decoded = refuse(error_code::bad_checksum, "it does not belong to its key");
-    }
-    if (!decoded) {
-        return damaged(family::log, "chunk of " + topics.place(topic, key->last_offset),
-                       decoded.error().text);
-    }
-    topics.append(topic, key->last_offset + 1, place.append_time);
     return {};
 }
 
@@ -231,30 +234,51 @@ public:
 
     // Bytes of the batches in the chunks from `first` on; estimated if they cannot be read, as
     // whoever needs the messages is told of that.
-    [[nodiscard]] std::uint64_t bytes_from(topic_id topic, offset_t first) {
-        const std::uint64_t estimate = log_bytes(database_, topic, first, offset_end, true);
+    [[nodiscard]] std::uint64_t bytes_from(topic_id topic, offset_t first, std::uint8_t lanes) {
+        const std::uint64_t estimate = estimated_bytes(topic, first, lanes);
         if (estimate >= read_max || left_ == 0) {
             return estimate;
         }
         std::uint64_t bytes = 0;
-        for (log_->Seek(to_slice(log_key{topic, first}.encode().view())); log_->Valid();
-             log_->Next()) {
+        for (std::uint8_t lane = 0; lane < lanes; ++lane) {
+            if (!read_lane({topic, first, lane}, bytes)) {
+                return std::max(bytes, estimate);
+            }
+        }
+        return bytes;
+    }
+
+private:
+    static constexpr std::uint64_t read_max = limits::mib;  // of a topic
+
+    [[nodiscard]] std::uint64_t estimated_bytes(topic_id topic, offset_t first,
+                                                std::uint8_t lanes) const {
+        std::vector<std::pair<key_bytes, key_bytes>> keys(lanes);
+        std::vector<rocksdb::Range> ranges;
+        for (std::uint8_t lane = 0; lane < lanes; ++lane) {
+            keys[lane] = {log_key{topic, first, lane}.encode(), behind(lane_prefix(topic, lane))};
+            ranges.emplace_back(to_slice(keys[lane].first.view()),
+                                to_slice(keys[lane].second.view()));
+        }
+        return log_bytes(database_, ranges, true);
+    }
+
+    // Adds those of a lane. False: not all of them, as there are too many or one cannot be read.
+    bool read_lane(const log_key& first, std::uint64_t& bytes) {
+        for (log_->Seek(to_slice(first.encode().view())); log_->Valid(); log_->Next()) {
             const auto key = log_key::parse(to_view(log_->key()));
-            if (!key || key->topic != topic) {
-                return bytes;
+            if (!key || key->topic != first.topic || key->lane != first.lane) {
+                return true;
             }
             const std::uint64_t size = log_->value().size();
             bytes += size - std::min<std::uint64_t>(size, domain::chunk_header_bytes);
             left_ -= std::min(left_, size);
             if (bytes >= read_max || left_ == 0) {
-                return std::max(bytes, estimate);
+                return false;
             }
         }
-        return log_->status().ok() ? bytes : std::max(bytes, estimate);
+        return log_->status().ok();
     }
-
-private:
-    static constexpr std::uint64_t read_max = limits::mib;  // of a topic
 
     const rocks_database& database_;
     iterator_ptr log_;
@@ -288,7 +312,7 @@ outcome<std::vector<topic_id>> read_topics(const rocks_database& database, topic
         if (key && key->kind == meta_kind::topic) {
             domain::topic_created created;
             decoded = decode_value(to_view(it->value()), created);
-            topics.create(key->topic, created.name);
+            topics.create(key->topic, created.name, lanes_of(created.settings));
         } else if (key && key->kind == meta_kind::trim) {
             trim_value trim;
             decoded = decode_value(to_view(it->value()), trim);
@@ -314,7 +338,7 @@ outcome<std::vector<topic_id>> read_topics(const rocks_database& database, topic
     options.total_order_seek = true;
     const iterator_ptr log(database.db().NewIterator(options, database.handle(family::log)));
     for (const auto& [topic, facts] : topics.all()) {
-        if (auto read = read_tail(*log, topic, topics); !read) {
+        if (auto read = read_tail(*log, topic, facts.lanes, topics); !read) {
             return std::unexpected(read.error());
         }
     }
@@ -353,24 +377,22 @@ outcome<domain::loaded_state> read_state(const rocks_database& database,
         tail.next_offset = facts.next_offset;
         tail.last_append = facts.last_append;
         if (from < facts.next_offset) {
-            tail.unmarked_bytes = measure.bytes_from(topic, from);
+            tail.unmarked_bytes = measure.bytes_from(topic, from, facts.lanes);
         }
     }
     return state;
 }
 
-std::uint64_t log_bytes(const rocks_database& database, topic_id topic, offset_t first,
-                        offset_t end, bool memtables) {
-    const auto from = log_key{topic, first}.encode();
-    const auto to = log_key{topic, end}.encode();
-    const rocksdb::Range range(to_slice(from.view()), to_slice(to.view()));
+std::uint64_t log_bytes(const rocks_database& database, std::span<const rocksdb::Range> ranges,
+                        bool memtables) {
     rocksdb::SizeApproximationOptions options;
     options.include_files = true;
     options.include_memtables = memtables;
-    std::uint64_t bytes = 0;
+    std::vector<std::uint64_t> bytes(ranges.size());
     const auto status =
-        database.db().GetApproximateSizes(options, database.handle(family::log), &range, 1, &bytes);
-    return status.ok() ? bytes : 0;
+        database.db().GetApproximateSizes(options, database.handle(family::log), ranges.data(),
+                                          static_cast<int>(ranges.size()), bytes.data());
+    return status.ok() ? std::accumulate(bytes.begin(), bytes.end(), std::uint64_t{0}) : 0;
 }
 
 }  // namespace brokerd::storage

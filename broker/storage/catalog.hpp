@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,8 @@ struct shard_facts {
 };
 [[nodiscard]] outcome<shard_facts> read_shard_facts(const rocks_database& database);
 
-// Fills the topic table with trim points and ends; costs one seek per topic. Returns the topics
+// Fills the topic table with trim points and ends; costs one seek per topic, and one for each
+// further of its lanes that has chunks. Returns the topics
 // that were removed but may still have chunks in the log.
 [[nodiscard]] outcome<std::vector<topic_id>> read_topics(const rocks_database& database,
                                                          topic_table& topics);
@@ -33,9 +35,9 @@ struct shard_facts {
 [[nodiscard]] outcome<domain::loaded_state> read_state(const rocks_database& database,
                                                        const topic_table& topics);
 
-// Bytes of the log on disk in tables for [first, end) of a topic; with `memtables` also those not
+// Bytes of the log on disk in tables for ranges of its keys; with `memtables` also those not
 // flushed yet. An estimate.
-[[nodiscard]] std::uint64_t log_bytes(const rocks_database& database, topic_id topic,
-                                      offset_t first, offset_t end, bool memtables);
+[[nodiscard]] std::uint64_t log_bytes(const rocks_database& database,
+                                      std::span<const rocksdb::Range> ranges, bool memtables);
 
 }  // namespace brokerd::storage

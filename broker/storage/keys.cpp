@@ -3,11 +3,12 @@
 
 #include <utility>
 
+#include "protocol/types/limits.hpp"
+
 namespace brokerd::storage {
 
 namespace {
 
-constexpr std::uint8_t the_lane = 0;
 constexpr std::uint8_t exception_by_offset = 1;
 constexpr std::uint8_t exception_by_due = 2;
 constexpr std::uint8_t schedule_by_due = 1;
@@ -37,6 +38,11 @@ public:
         return wall_from_us(static_cast<std::int64_t>(u64() ^ (std::uint64_t{1} << 63)));
     }
     void expect(std::uint64_t value, std::size_t bytes) { whole_ &= number(bytes) == value; }
+    std::uint8_t lane() {
+        const std::uint8_t value = u8();
+        whole_ &= value < limits::priorities_max;
+        return value;
+    }
     topic_id topic() {
         expect(the_shard.value(), 2);
         return topic_id{u64()};
@@ -60,7 +66,7 @@ std::optional<Key> complete(const key_reader& reader, const Key& key) {
 }  // namespace
 
 key_bytes behind(const key_bytes& prefix) {
-    // Prefixes end in an id, which never has all bits set.
+    // Prefixes end in an id or a lane, which never have all bits set.
     std::string_view view = prefix.view();
     while (!view.empty() && static_cast<unsigned char>(view.back()) == 0xFF) {
         view.remove_suffix(1);
@@ -81,6 +87,10 @@ key_bytes queue_prefix(topic_id topic, queue_id queue) {
     return topic_prefix(topic).u64(queue.value());
 }
 
+key_bytes lane_prefix(topic_id topic, std::uint8_t lane) {
+    return topic_prefix(topic).u8(lane);
+}
+
 key_bytes meta_key::encode() const {
     return topic_prefix(topic).u8(static_cast<std::uint8_t>(kind)).u64(queue.value());
 }
@@ -95,14 +105,14 @@ std::optional<meta_key> meta_key::parse(std::string_view key) {
 }
 
 key_bytes log_key::encode() const {
-    return topic_prefix(topic).u8(the_lane).u64(last_offset);
+    return lane_prefix(topic, lane).u64(last_offset);
 }
 
 std::optional<log_key> log_key::parse(std::string_view key) {
     key_reader from(key);
     log_key result;
     result.topic = from.topic();
-    from.expect(the_lane, 1);
+    result.lane = from.lane();
     result.last_offset = from.u64();
     return complete(from, result);
 }

@@ -16,7 +16,8 @@
 //   message_ids shard u16, topic u64, id bytes                         when and what it led to
 //
 // Topic 0 is the shard itself, queue 0 the topic itself: real ids begin at 1. A pattern queue has
-// topic 0 and its own id as queue.
+// topic 0 and its own id as queue. The lane of a chunk is the level of priority of its messages: 0
+// in topics with one level, and always below limits::priorities_max.
 //
 // To change: durable. New kinds take new numbers; a key's layout never changes. A new family goes
 // to the end of the table; the next start adds it to the databases made before.
@@ -126,7 +127,9 @@ struct log_key {
     static constexpr std::size_t bytes = 19;
 
     topic_id topic;
-    offset_t last_offset = 0;  // of the chunk: a seek to any offset lands on the chunk holding it
+    // Of the chunk: in a topic with one lane a seek to any offset lands on the chunk holding it.
+    offset_t last_offset = 0;
+    std::uint8_t lane = 0;
 
     [[nodiscard]] key_bytes encode() const;
     [[nodiscard]] static std::optional<log_key> parse(std::string_view key);
@@ -232,8 +235,9 @@ struct message_id_key {
 };
 
 // The start of all keys of a topic, in every family; of a queue, in those whose keys name one
-// behind the topic.
+// behind the topic; of a lane, in the log.
 [[nodiscard]] key_bytes topic_prefix(topic_id topic);
 [[nodiscard]] key_bytes queue_prefix(topic_id topic, queue_id queue);
+[[nodiscard]] key_bytes lane_prefix(topic_id topic, std::uint8_t lane);
 
 }  // namespace brokerd::storage

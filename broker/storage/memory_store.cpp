@@ -8,6 +8,7 @@
 #include "broker/base/seeded_fault.hpp"
 #include "broker/storage/delta_fault.hpp"
 #include "broker/storage/needs_space.hpp"
+#include "broker/storage/topic_table.hpp"
 #include "protocol/codec/record_batch.hpp"
 
 namespace brokerd::storage {
@@ -87,6 +88,8 @@ void memory_image::operator()(const domain::queue_removed& m) {
 
 void memory_image::operator()(const domain::appended& m) {
     topic_image& to = topic(m.data->topic());
+    BROKERD_ASSERT(m.data->lane() < lanes_of(to.created.settings), "topic {} has no lane {}",
+                   m.data->topic().value(), m.data->lane());
     to.log[m.data->last_offset()] = m.data;
     to.next_offset = std::max(to.next_offset, m.data->end_offset());
     to.last_append = std::max(to.last_append, m.data->append_time());
@@ -320,6 +323,9 @@ domain::log_fetched memory_image::read_one(const domain::fetch_log& what) const 
     std::size_t bytes = 0;
     for (auto each = topic->log.lower_bound(std::max(what.from, topic->first()));
          each != topic->log.end(); ++each) {
+        if (what.lane && each->second->lane() != *what.lane) {
+            continue;
+        }
         if (!result.chunks.empty() && bytes >= what.bytes_max) {
             break;
         }

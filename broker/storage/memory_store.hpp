@@ -78,7 +78,7 @@ private:
         std::optional<domain::topic_changed> changed;
         std::optional<domain::trimmed> trim;
         std::optional<domain::done_marks> done;
-        std::map<offset_t, domain::chunk_ptr> log;  // by last offset
+        std::map<offset_t, domain::chunk_ptr> log;  // of all lanes, by last offset
         offset_t next_offset = 0;
         wall_time last_append{};
         std::map<queue_id, queue_image> queues;

@@ -1,4 +1,4 @@
-// Drops dead tables with DeleteFilesInRange, then compacts the topic with most dead bytes.
+// Drops dead tables with DeleteFilesInRanges, then compacts the topic with most dead bytes.
 #include "broker/storage/reclaim.hpp"
 
 #include <memory>
@@ -14,20 +14,30 @@ namespace brokerd::storage {
 
 namespace {
 
-// The keys of the chunks below a trim point, as RocksDB wants a range.
-struct dead_range {
-    dead_range(topic_id topic, offset_t first)
-        : begin_key(log_key{topic, 0}.encode()),
-          end_key(log_key{topic, first}.encode()),
-          begin(to_slice(begin_key.view())),
-          end(to_slice(end_key.view())) {}
-    dead_range(const dead_range&) = delete;
-    dead_range& operator=(const dead_range&) = delete;
+// The keys of the chunks below a trim point, as RocksDB wants ranges: one for each lane, or one for
+// all keys of a topic that was removed.
+class dead_ranges {
+public:
+    dead_ranges(topic_id topic, offset_t first, std::uint8_t lanes) {
+        if (first == offset_end) {
+            keys_.emplace_back(topic_prefix(topic), behind(topic_prefix(topic)));
+        }
+        for (std::uint8_t lane = 0; first != offset_end && lane < lanes; ++lane) {
+            keys_.emplace_back(lane_prefix(topic, lane), log_key{topic, first, lane}.encode());
+        }
+        for (const auto& [begin, end] : keys_) {
+            ranges_.emplace_back(to_slice(begin.view()), to_slice(end.view()));
+        }
+    }
+    dead_ranges(const dead_ranges&) = delete;
+    dead_ranges& operator=(const dead_ranges&) = delete;
 
-    key_bytes begin_key;
-    key_bytes end_key;
-    rocksdb::Slice begin;
-    rocksdb::Slice end;  // readable: not part of the range
+    // The end of each is readable: not part of it.
+    [[nodiscard]] const std::vector<rocksdb::Range>& all() const { return ranges_; }
+
+private:
+    std::vector<std::pair<key_bytes, key_bytes>> keys_;
+    std::vector<rocksdb::Range> ranges_;  // of keys_
 };
 
 }  // namespace
@@ -65,14 +75,18 @@ std::vector<topic_id> space_reclaimer::step(std::uint64_t tables) {
 }
 
 std::uint64_t space_reclaimer::drop_dead_tables(topic_id topic, offset_t first) const {
-    if (log_bytes(database_, topic, 0, first, false) == 0) {
+    const dead_ranges dead(topic, first, topics_.lanes(topic));
+    if (log_bytes(database_, dead.all(), false) == 0) {
         return 0;
     }
-    const dead_range range(topic, first);
+    std::vector<rocksdb::RangePtr> ranges;
+    for (const rocksdb::Range& range : dead.all()) {
+        ranges.emplace_back(&range.start, &range.limit);
+    }
     // A failure shows up as a background error or leaves the tables for the next step.
-    (void)rocksdb::DeleteFilesInRange(&database_.db(), database_.handle(family::log), &range.begin,
-                                      &range.end, false);
-    return log_bytes(database_, topic, 0, first, false);
+    (void)rocksdb::DeleteFilesInRanges(&database_.db(), database_.handle(family::log),
+                                       ranges.data(), ranges.size(), false);
+    return log_bytes(database_, dead.all(), false);
 }
 
 void space_reclaimer::cancel() {
@@ -82,20 +96,26 @@ void space_reclaimer::cancel() {
 }
 
 void space_reclaimer::compact(topic_id topic, offset_t first) const {
-    const dead_range range(topic, first);
+    const dead_ranges dead(topic, first, topics_.lanes(topic));
     rocksdb::CompactRangeOptions options;
     options.exclusive_manual_compaction = false;
-    (void)database_.db().CompactRange(options, database_.handle(family::log), &range.begin,
-                                      &range.end);
+    for (const rocksdb::Range& range : dead.all()) {
+        // That of another lane may have rewritten the tables of this one.
+        if (log_bytes(database_, {&range, 1}, false) > 0) {
+            (void)database_.db().CompactRange(options, database_.handle(family::log), &range.start,
+                                              &range.limit);
+        }
+    }
 }
 
 bool space_reclaimer::has_chunks(topic_id topic) const {
-    const dead_range range(topic, offset_end);
+    const auto end = behind(topic_prefix(topic));
+    const rocksdb::Slice upper = to_slice(end.view());
     auto options = make_read_options();
-    options.iterate_upper_bound = &range.end;
+    options.iterate_upper_bound = &upper;
     const std::unique_ptr<rocksdb::Iterator> it(
         database_.db().NewIterator(options, database_.handle(family::log)));
-    it->Seek(range.begin);
+    it->Seek(to_slice(topic_prefix(topic).view()));
     return it->Valid();
 }
 

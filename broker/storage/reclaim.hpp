@@ -8,15 +8,16 @@
 #include <vector>
 
 #include "broker/storage/rocks_handles.hpp"
+#include "broker/storage/topic_table.hpp"
 #include "broker/storage/trim_filter.hpp"
 
 namespace brokerd::storage {
 
 class space_reclaimer {
 public:
-    space_reclaimer(const rocks_database& database, const durable_trim_points& points,
-                    std::uint64_t dead_bytes_max)
-        : database_(database), points_(points), dead_bytes_max_(dead_bytes_max) {}
+    space_reclaimer(const rocks_database& database, const topic_table& topics,
+                    const durable_trim_points& points, std::uint64_t dead_bytes_max)
+        : database_(database), topics_(topics), points_(points), dead_bytes_max_(dead_bytes_max) {}
 
     // One bounded step. `tables` changes whenever a flush or compaction has written tables: only
     // then, or when trim points moved, is there anything new to look at.
@@ -43,6 +44,7 @@ private:
     void compact(topic_id topic, offset_t first) const;
 
     const rocks_database& database_;
+    const topic_table& topics_;
     const durable_trim_points& points_;
     const std::uint64_t dead_bytes_max_;
     std::map<topic_id, clean_state> clean_;

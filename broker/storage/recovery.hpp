@@ -23,7 +23,7 @@
 namespace brokerd::storage {
 
 // Features this version knows; a database that uses others is refused.
-inline constexpr feature_bits known_features{};
+inline constexpr feature_bits known_features{.incompatible = incompatible_feature::lanes};
 
 struct recovery_input {
     std::filesystem::path database;  // RocksDB's directory

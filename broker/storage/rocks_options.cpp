@@ -126,7 +126,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> make_families(const rocks_sizes& si
             // before that is harmless. (Keeping compactions off until then would cost each start
             // another file of options with its syncs.)
             options.compaction_filter_factory = parts.trim_filter;
-            // Appends to one topic ascend: the memtable finds their place without a search.
+            // Appends to one lane of a topic ascend: the memtable finds their place without a
+            // search.
             options.memtable_insert_with_hint_prefix_extractor.reset(
                 rocksdb::NewFixedPrefixTransform(log_key::prefix_bytes));
             table.block_size = log_block_bytes;

@@ -20,9 +20,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr auto iterator_age_max = std::chrono::seconds(3);
+constexpr auto cursor_age_max = std::chrono::seconds(3);
 constexpr std::size_t iterators_kept_max = 64;
-constexpr std::size_t readahead_bytes = std::size_t{512} << 10;
 
 // An iterator over the keys in [first, end) of a family.
 class bounded_iterator {
@@ -65,20 +64,6 @@ failure value_failure(const std::string& place, std::string_view what, const fai
                         what, place, why.text)};
 }
 
-// The chunk header the iterator stands on, checked against its key.
-outcome<chunk_place> place_at(const rocksdb::Iterator& it) {
-    const auto key = log_key::parse(to_view(it.key()));
-    chunk_place place;
-    if (auto decoded = decode_value(to_view(it.value()), place); !decoded) {
-        return std::unexpected(decoded.error());
-    }
-    if (!key || key->topic != place.topic ||
-        key->last_offset + 1 != place.base_offset + place.count || place.count == 0) {
-        return refuse(error_code::bad_checksum, "the chunk does not belong to its key");
-    }
-    return place;
-}
-
 }  // namespace
 
 domain::fetch_result rocks_reads::read(const domain::fetch_body& what) {
@@ -93,13 +78,14 @@ domain::fetch_result rocks_reads::read(const domain::fetch_body& what) {
         what);
 }
 
-void rocks_reads::drop_old_iterators() {
-    std::vector<log_iterator_ptr> dropped;  // destroyed without the lock
+void rocks_reads::drop_old_cursors() {
+    std::vector<cursor_ptr> dropped;  // destroyed without the lock
     const std::lock_guard lock(mutex_);
     const auto now = steady_clock::now();
     for (auto each = kept_.begin(); each != kept_.end();) {
-        if (now - each->second->opened > iterator_age_max) {
-            dropped.push_back(std::move(each->second));
+        if (now - each->second.opened > cursor_age_max) {
+            iterators_kept_ -= each->second.cursor->iterators();
+            dropped.push_back(std::move(each->second.cursor));
             each = kept_.erase(each);
         } else {
             ++each;
@@ -107,72 +93,67 @@ void rocks_reads::drop_old_iterators() {
     }
 }
 
-rocks_reads::log_iterator_ptr rocks_reads::open_log(topic_id topic, bool backlog) const {
-    auto log = std::make_unique<log_iterator>();
-    log->topic = topic;
-    log->opened = steady_clock::now();
-    log->upper_bytes = behind(topic_prefix(topic)).view();
-    log->upper = to_slice(log->upper_bytes);
-    auto options = make_read_options();
-    options.iterate_upper_bound = &log->upper;
-    if (backlog) {
-        // Read once, in order: it would only push useful blocks out of the cache.
-        options.fill_cache = false;
-        options.readahead_size = readahead_bytes;
-    }
-    log->it.reset(database_.db().NewIterator(options, database_.handle(family::log)));
-    return log;
+rocks_reads::cursor_ptr rocks_reads::open_log(topic_id topic) const {
+    return std::make_unique<log_cursor>(database_, topic, lane_range{0, topics_.lanes(topic)},
+                                        cursor_use::lookups);
 }
 
-rocks_reads::log_iterator_ptr rocks_reads::take_iterator(std::uint64_t reader, topic_id topic) {
+rocks_reads::kept_cursor rocks_reads::take_cursor(const keeper& who, topic_id topic) {
     const std::lock_guard lock(mutex_);
-    const auto found = reader != 0 ? kept_.find(reader) : kept_.end();
+    const auto found = who.first != 0 ? kept_.find(who) : kept_.end();
     if (found == kept_.end()) {
-        return nullptr;
+        return {};
     }
-    auto log = std::move(found->second);
+    kept_cursor taken = std::move(found->second);
+    iterators_kept_ -= taken.cursor->iterators();
     kept_.erase(found);
     const bool usable =
-        log->topic == topic && steady_clock::now() - log->opened <= iterator_age_max;
-    return usable ? std::move(log) : nullptr;
+        taken.cursor->topic() == topic && steady_clock::now() - taken.opened <= cursor_age_max;
+    return usable ? std::move(taken) : kept_cursor{};
 }
 
-void rocks_reads::keep_iterator(std::uint64_t reader, log_iterator_ptr iterator) {
-    if (reader == 0) {
+void rocks_reads::keep_cursor(const keeper& who, kept_cursor cursor) {
+    if (who.first == 0) {
         return;
     }
-    log_iterator_ptr dropped;  // destroyed without the lock
+    std::vector<cursor_ptr> dropped;  // destroyed without the lock
     const std::lock_guard lock(mutex_);
-    if (kept_.size() >= iterators_kept_max) {
-        const auto oldest = std::ranges::min_element(
-            kept_, {}, [](const auto& each) { return each.second->opened; });
-        dropped = std::move(oldest->second);
-        kept_.erase(oldest);
+    const auto drop = [&](auto which) {
+        iterators_kept_ -= which->second.cursor->iterators();
+        dropped.push_back(std::move(which->second.cursor));
+        kept_.erase(which);
+    };
+    if (const auto other = kept_.find(who); other != kept_.end()) {
+        drop(other);
     }
-    std::swap(kept_[reader], iterator);
+    iterators_kept_ += cursor.cursor->iterators();
+    while (iterators_kept_ > iterators_kept_max && !kept_.empty()) {
+        drop(std::ranges::min_element(kept_, {},
+                                      [](const auto& each) { return each.second.opened; }));
+    }
+    kept_.emplace(who, std::move(cursor));
 }
 
-outcome<void> rocks_reads::status_of(const rocksdb::Iterator& it, topic_id topic,
-                                     offset_t offset) const {
-    const rocksdb::Status status = it.status();
+outcome<void> rocks_reads::check(const rocksdb::Status& status, topic_id topic,
+                                 offset_t offset) const {
     if (!status.ok()) {
         return std::unexpected(read_failure(topics_.place(topic, offset), status));
     }
     return {};
 }
 
-outcome<domain::chunk_ptr> rocks_reads::chunk_at(const log_iterator& log) const {
-    const auto place = place_at(*log.it);
+outcome<domain::chunk_ptr> rocks_reads::chunk_at(const log_cursor& log) const {
+    const auto place = log.place();
     if (!place) {
-        const auto key = log_key::parse(to_view(log.it->key()));
-        return std::unexpected(value_failure(topics_.place(log.topic, key ? key->last_offset : 0),
+        const auto key = log_key::parse(log.key());
+        return std::unexpected(value_failure(topics_.place(log.topic(), key ? key->last_offset : 0),
                                              "chunk", place.error()));
     }
-    const byte_view bytes = as_bytes(to_view(log.it->value()));
+    const byte_view bytes = as_bytes(log.value());
     auto chunk = domain::chunk::load(byte_buffer(bytes.begin(), bytes.end()), true);
     if (!chunk) {
         return std::unexpected(
-            value_failure(topics_.place(log.topic, place->base_offset), "chunk", chunk.error()));
+            value_failure(topics_.place(log.topic(), place->base_offset), "chunk", chunk.error()));
     }
     return chunk;
 }
@@ -181,53 +162,56 @@ outcome<domain::log_fetched> rocks_reads::read_one(const domain::fetch_log& what
     domain::log_fetched result;
     const topic_facts facts = topics_.facts(what.topic);
     const offset_t from = std::max(what.from, facts.trim);
-    if (from >= facts.next_offset) {
+    if (from >= facts.next_offset || (what.lane && *what.lane >= facts.lanes)) {
         return result;
     }
-    auto log = take_iterator(what.reader, what.topic);
-    bool fresh = false;
-    for (;;) {
-        if (!log) {
-            log = open_log(what.topic, what.reader != 0);
-            fresh = true;
-        }
-        if (fresh || log->next != from || !log->it->Valid()) {
-            log->it->Seek(to_slice(log_key{what.topic, from}.encode().view()));
-        }
-        if (log->it->Valid() || fresh) {
-            break;
-        }
-        log.reset();  // it does not see what was appended since it was opened
+    lane_range lanes{0, facts.lanes};
+    if (what.lane) {
+        lanes = {*what.lane, static_cast<std::uint8_t>(*what.lane + 1)};
     }
-    for (std::size_t bytes = 0; log->it->Valid(); log->it->Next()) {
+    const keeper who{what.reader, what.lane};
+    kept_cursor log = take_cursor(who, what.topic);
+    if (log.cursor && (log.next != from || !log.cursor->valid())) {
+        log.cursor->seek(from);
+    }
+    if (!log.cursor || !log.cursor->valid()) {
+        // One that was kept does not see what was appended since it was opened.
+        log.cursor = std::make_unique<log_cursor>(
+            database_, what.topic, lanes,
+            what.reader != 0 ? cursor_use::backlog : cursor_use::lookups);
+        log.opened = steady_clock::now();
+        log.cursor->seek(from);
+    }
+    log.next = from;
+    for (std::size_t bytes = 0; log.cursor->valid(); log.cursor->next()) {
         if (!result.chunks.empty() && bytes >= what.bytes_max) {
             break;
         }
-        auto chunk = chunk_at(*log);
+        auto chunk = chunk_at(*log.cursor);
         if (!chunk) {
             return std::unexpected(chunk.error());
         }
         bytes += (*chunk)->bytes().size();
-        log->next = (*chunk)->end_offset();
+        log.next = (*chunk)->end_offset();
         result.chunks.push_back(std::move(*chunk));
     }
-    if (auto status = status_of(*log->it, what.topic, from); !status) {
-        return std::unexpected(status.error());
+    if (auto checked = check(log.cursor->status(), what.topic, from); !checked) {
+        return std::unexpected(checked.error());
     }
-    keep_iterator(what.reader, std::move(log));
+    keep_cursor(who, std::move(log));
     return result;
 }
 
 outcome<void> rocks_reads::add_record(topic_id topic, queue_id queue,
-                                      domain::exception_entry& entry, log_iterator& log,
+                                      domain::exception_entry& entry, log_cursor& log,
                                       domain::chunk_ptr& recent) const {
     const offset_t offset = entry.offset;
     if ((!recent || !recent->contains(offset)) && offset >= topics_.facts(topic).trim) {
-        log.it->Seek(to_slice(log_key{topic, offset}.encode().view()));
-        if (auto status = status_of(*log.it, topic, offset); !status) {
-            return status;
+        log.seek(offset);
+        if (auto checked = check(log.status(), topic, offset); !checked) {
+            return checked;
         }
-        if (log.it->Valid()) {
+        if (log.valid()) {
             auto chunk = chunk_at(log);
             if (!chunk) {
                 return std::unexpected(chunk.error());
@@ -262,7 +246,7 @@ outcome<void> rocks_reads::add_record(topic_id topic, queue_id queue,
 
 outcome<domain::exceptions_fetched> rocks_reads::read_one(const domain::fetch_exceptions& what) {
     domain::exceptions_fetched result;
-    log_iterator_ptr log;
+    cursor_ptr log;
     domain::chunk_ptr recent;
     rocksdb::PinnableSlice bytes;
     std::size_t kept_bytes = 0;
@@ -293,7 +277,7 @@ outcome<domain::exceptions_fetched> rocks_reads::read_one(const domain::fetch_ex
         }
         if (what.with_records) {
             if (!log) {
-                log = open_log(what.topic, false);
+                log = open_log(what.topic);
             }
             const domain::chunk_ptr before = recent;
             if (auto added = add_record(what.topic, what.queue, entry, *log, recent); !added) {
@@ -336,8 +320,8 @@ outcome<domain::exceptions_fetched> rocks_reads::read_one(const domain::scan_exc
         }
         result.entries.push_back(std::move(entry));
     }
-    if (auto status = status_of(*it, what.topic, what.from); !status) {
-        return std::unexpected(status.error());
+    if (auto checked = check(it->status(), what.topic, what.from); !checked) {
+        return std::unexpected(checked.error());
     }
     return result;
 }
@@ -356,31 +340,31 @@ outcome<domain::due_fetched> rocks_reads::read_one(const domain::fetch_due& what
             result.items.push_back({key->due, key->offset});
         }
     }
-    if (auto status = status_of(*it, what.topic, 0); !status) {
-        return std::unexpected(status.error());
+    if (auto checked = check(it->status(), what.topic, 0); !checked) {
+        return std::unexpected(checked.error());
     }
     return result;
 }
 
 outcome<domain::times_fetched> rocks_reads::read_one(const domain::fetch_times& what) {
     domain::times_fetched result;
-    log_iterator_ptr log;
+    cursor_ptr log;
     for (const auto& [topic, offset] : what.places) {
         wall_time& time = result.times.emplace_back(wall_never);
         if (offset < topics_.facts(topic).trim) {
             continue;
         }
-        if (!log || log->topic != topic) {
-            log = open_log(topic, false);
+        if (!log || log->topic() != topic) {
+            log = open_log(topic);
         }
-        log->it->Seek(to_slice(log_key{topic, offset}.encode().view()));
-        if (auto status = status_of(*log->it, topic, offset); !status) {
-            return std::unexpected(status.error());
+        log->seek(offset);
+        if (auto checked = check(log->status(), topic, offset); !checked) {
+            return std::unexpected(checked.error());
         }
-        if (!log->it->Valid()) {
+        if (!log->valid()) {
             continue;
         }
-        const auto place = place_at(*log->it);
+        const auto place = log->place();
         if (!place) {
             return std::unexpected(
                 value_failure(topics_.place(topic, offset), "chunk", place.error()));
@@ -398,18 +382,18 @@ outcome<domain::offset_fetched> rocks_reads::read_one(const domain::fetch_offset
     offset_t low = facts.trim;          // everything below is too early
     offset_t high = facts.next_offset;  // everything from here on is late enough
     offset_t found = high;              // of the first chunk that is: there may be a hole before it
-    const auto log = open_log(what.topic, false);
+    const cursor_ptr log = open_log(what.topic);
     while (low < high) {
         const offset_t middle = low + (high - low) / 2;
-        log->it->Seek(to_slice(log_key{what.topic, middle}.encode().view()));
-        if (auto status = status_of(*log->it, what.topic, middle); !status) {
-            return std::unexpected(status.error());
+        log->seek(middle);
+        if (auto checked = check(log->status(), what.topic, middle); !checked) {
+            return std::unexpected(checked.error());
         }
-        if (!log->it->Valid()) {
+        if (!log->valid()) {
             high = middle;
             continue;
         }
-        const auto place = place_at(*log->it);
+        const auto place = log->place();
         if (!place) {
             return std::unexpected(
                 value_failure(topics_.place(what.topic, middle), "chunk", place.error()));
@@ -518,8 +502,8 @@ outcome<domain::expiring_fetched> rocks_reads::read_one(const domain::fetch_expi
         result.items.push_back({key->at, key->last_offset, value.messages});
     }
     const offset_t near = result.items.empty() ? 0 : result.items.back().last;
-    if (auto status = status_of(*it, what.topic, near); !status) {
-        return std::unexpected(status.error());
+    if (auto checked = check(it->status(), what.topic, near); !checked) {
+        return std::unexpected(checked.error());
     }
     return result;
 }

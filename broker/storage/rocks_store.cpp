@@ -107,7 +107,7 @@ struct rocks_store::impl {
     [[nodiscard]] open_outcome<void> open();
     [[nodiscard]] open_outcome<found_marker> open_marker(const fs::path& path);
     void start_marker(const fs::path& path, found_marker found);
-    [[nodiscard]] open_outcome<void> write_identity();
+    [[nodiscard]] open_outcome<void> write_identity(const identity_value& identity);
     [[nodiscard]] open_outcome<void> load_topics();
     void measure(marker_state& state);
     void flush(bool wait);
@@ -189,14 +189,16 @@ open_outcome<void> rocks_store::impl::open() {
     const shard_facts& facts = opened->facts;
     // What was recovered has been flushed and synced.
     last = synced = facts.commit.number;
-    translation.emplace(*database, topics, facts.next_id);
-    reads.emplace(*database, topics);
-    reclaimer.emplace(*database, *points, options.dead_bytes_max);
-    if (facts.identity.database_id.empty()) {
-        if (auto written = write_identity(); !written) {
+    identity_value identity = facts.identity;
+    if (identity.database_id.empty()) {
+        identity = {.database_id = format.database_id, .features = {}};
+        if (auto written = write_identity(identity); !written) {
             return written;
         }
     }
+    translation.emplace(*database, topics, std::move(identity), facts.next_id);
+    reads.emplace(*database, topics);
+    reclaimer.emplace(*database, topics, *points, options.dead_bytes_max);
     if (auto loaded = load_topics(); !loaded) {
         return loaded;
     }
@@ -248,13 +250,13 @@ void rocks_store::impl::start_marker(const fs::path& path, found_marker found) {
     marker->advance(synced);
 }
 
-open_outcome<void> rocks_store::impl::write_identity() {
+open_outcome<void> rocks_store::impl::write_identity(const identity_value& identity) {
     // RocksDB syncs what is in its directory, but not that there is one.
     if (const auto durable = sync_directory(options.directory); !durable) {
         return wrap(durable.error());
     }
     std::string value;
-    encode_value(value, identity_value{format.database_id, known_features});
+    encode_value(value, identity);
     const auto status = database->db().Put(
         make_write_options(true), database->handle(family::meta),
         to_slice(meta_key::of_shard(meta_kind::identity).encode().view()), value);
@@ -413,7 +415,7 @@ void rocks_store::stop_maintaining() {
 
 void rocks_store::maintain() {
     impl& own = *impl_;
-    own.reads->drop_old_iterators();
+    own.reads->drop_old_cursors();
     if (own.failed->is_set()) {
         return;
     }

@@ -9,9 +9,11 @@
 
 namespace brokerd::storage {
 
-void topic_table::create(topic_id topic, std::string name) {
+void topic_table::create(topic_id topic, std::string name, std::uint8_t lanes) {
     const std::unique_lock lock(mutex_);
-    topics_[topic].name = std::move(name);
+    topic_facts& facts = topics_[topic];
+    facts.name = std::move(name);
+    facts.lanes = lanes;
 }
 
 void topic_table::remove(topic_id topic) {
@@ -57,6 +59,12 @@ topic_facts topic_table::facts(topic_id topic) const {
     removed.trim = offset_end;
     removed.next_offset = offset_end;
     return removed;
+}
+
+std::uint8_t topic_table::lanes(topic_id topic) const {
+    const std::shared_lock lock(mutex_);
+    const auto found = topics_.find(topic);
+    return found != topics_.end() ? found->second.lanes : topic_facts{}.lanes;
 }
 
 std::map<topic_id, topic_facts> topic_table::all() const {

@@ -1,7 +1,8 @@
-// What a store keeps in memory about each topic: its name for messages to people, its trim point,
-// its end. Changed by the commit thread only; any thread may ask.
+// What a store keeps in memory about each topic: its name for messages to people, its lanes, its
+// trim point, its end. Changed by the commit thread only; any thread may ask.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <shared_mutex>
@@ -9,12 +10,20 @@
 #include <vector>
 
 #include "protocol/types/ids.hpp"
+#include "protocol/types/limits.hpp"
+#include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
 
 namespace brokerd::storage {
 
+// Topics of before there were priorities have one lane.
+[[nodiscard]] inline std::uint8_t lanes_of(const topic_settings& settings) {
+    return std::clamp<std::uint8_t>(settings.priorities, 1, limits::priorities_max);
+}
+
 struct topic_facts {
     std::string name;
+    std::uint8_t lanes = 1;            // of the log: levels of priority
     offset_t trim = 0;                 // nothing below is readable
     offset_t next_offset = 0;          // behind the last chunk, at least the trim point
     wall_time last_append{};           // times of a topic never run backwards
@@ -23,7 +32,7 @@ struct topic_facts {
 
 class topic_table {
 public:
-    void create(topic_id topic, std::string name);
+    void create(topic_id topic, std::string name, std::uint8_t lanes);
     void remove(topic_id topic);
     void append(topic_id topic, offset_t next_offset, wall_time time);
     void trim(topic_id topic, offset_t first);
@@ -32,6 +41,7 @@ public:
 
     // Facts of a topic that is not there: nothing readable.
     [[nodiscard]] topic_facts facts(topic_id topic) const;
+    [[nodiscard]] std::uint8_t lanes(topic_id topic) const;
     [[nodiscard]] std::map<topic_id, topic_facts> all() const;
     // `orders@812`, for texts.
     [[nodiscard]] std::string place(topic_id topic, offset_t offset) const;

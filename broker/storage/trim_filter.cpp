@@ -59,8 +59,9 @@ public:
         if (parsed->last_offset >= first) {
             return Decision::kKeep;
         }
-        // Not kRemove: at a flush that leaves a tombstone for each key.
-        *skip_until = log_key{parsed->topic, first}.encode().view();
+        // Not kRemove: at a flush that leaves a tombstone for each key. Not beyond its lane: what
+        // the next ones have from the trim point on stays.
+        *skip_until = log_key{parsed->topic, first, parsed->lane}.encode().view();
         return Decision::kRemoveAndSkipUntil;
     }
 

@@ -205,6 +205,7 @@ outcome<void> decode_value(std::string_view bytes, chunk_place& value) {
         return refuse(error_code::storage_failed, "it is no chunk this version knows");
     }
     const std::byte* const header = as_bytes(bytes).data();
+    value.lane = load_le<std::uint8_t>(header + 1);
     value.count = load_le<std::uint32_t>(header + 4);
     value.topic = topic_id{load_le<std::uint64_t>(header + 8)};
     value.base_offset = load_le<std::uint64_t>(header + 16);

@@ -31,6 +31,13 @@ struct feature_bits {
     bool operator==(const feature_bits&) const = default;
 };
 
+// Bits of feature_bits::incompatible. Each is set by the first commit that uses the feature.
+namespace incompatible_feature {
+// There was a topic with more than one level of priority: the log has chunks in other lanes than 0,
+// which a brokerd that does not know them would pass over.
+inline constexpr std::uint64_t lanes = 0x1;
+}  // namespace incompatible_feature
+
 struct identity_value {
     std::string database_id;
     feature_bits features;
@@ -89,6 +96,7 @@ struct chunk_place {
     offset_t base_offset = 0;
     std::uint32_t count = 0;
     wall_time append_time{};
+    std::uint8_t lane = 0;
     bool operator==(const chunk_place&) const = default;
 };
 

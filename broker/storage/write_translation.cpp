@@ -31,10 +31,11 @@ void expect(const rocksdb::Status& status) {
 }  // namespace
 
 write_translation::write_translation(rocks_database& database, topic_table& topics,
-                                     std::uint64_t next_id)
+                                     identity_value identity, std::uint64_t next_id)
     : database_(database),
       topics_(topics),
       batch_(0, 0, write_protection_bytes_per_key, 0),
+      identity_(std::move(identity)),
       next_id_(next_id) {}
 
 void write_translation::start(std::span<const domain::mutation> mutations) {
@@ -101,6 +102,14 @@ void write_translation::use_id(std::uint64_t id) {
     }
 }
 
+// With what uses it, so that a brokerd that does not know it never meets it.
+void write_translation::use_feature(std::uint64_t incompatible) {
+    if ((identity_.features.incompatible & incompatible) != incompatible) {
+        identity_.features.incompatible |= incompatible;
+        put(family::meta, meta_key::of_shard(meta_kind::identity).encode(), identity_);
+    }
+}
+
 void write_translation::operator()(const domain::epoch_started& m) {
     put(family::meta, meta_key::of_shard(meta_kind::epoch).encode(),
         std::uint64_t{m.epoch.value()});
@@ -108,7 +117,11 @@ void write_translation::operator()(const domain::epoch_started& m) {
 
 void write_translation::operator()(const domain::topic_created& m) {
     use_id(m.topic.value());
-    topics_.create(m.topic, m.name);
+    const std::uint8_t lanes = lanes_of(m.settings);
+    if (lanes > 1) {
+        use_feature(incompatible_feature::lanes);
+    }
+    topics_.create(m.topic, m.name, lanes);
     put(family::meta, meta_key{m.topic, meta_kind::topic, {}}.encode(), m);
 }
 
@@ -150,7 +163,10 @@ void write_translation::operator()(const domain::queue_removed& m) {
 void write_translation::operator()(const domain::appended& m) {
     const domain::chunk& chunk = *m.data;
     topics_.append(chunk.topic(), chunk.end_offset(), chunk.append_time());
-    put_bytes(family::log, log_key{chunk.topic(), chunk.last_offset()}.encode().view(),
+    BROKERD_ASSERT(chunk.lane() < topics_.lanes(chunk.topic()), "topic {} has no lane {}",
+                   chunk.topic().value(), chunk.lane());
+    put_bytes(family::log,
+              log_key{chunk.topic(), chunk.last_offset(), chunk.lane()}.encode().view(),
               as_text(chunk.bytes()));
     if (chunk.first_expiry() != wall_never) {
         put(family::expiry,

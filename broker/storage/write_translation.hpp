@@ -19,8 +19,9 @@ namespace brokerd::storage {
 
 class write_translation {
 public:
-    // `next_id` is what the database holds; see take_trims and next_id for what a batch changed.
-    write_translation(rocks_database& database, topic_table& topics, std::uint64_t next_id);
+    // `identity` and `next_id` are what the database holds.
+    write_translation(rocks_database& database, topic_table& topics, identity_value identity,
+                      std::uint64_t next_id);
 
     // Empties the batch and translates the mutations into it, noting them in the topic table.
     void start(std::span<const domain::mutation> mutations);
@@ -76,11 +77,13 @@ private:
     void erase_all(family where, const key_bytes& prefix);
     void erase_due(topic_id topic, queue_id queue, wall_time due, offset_t offset);
     void use_id(std::uint64_t id);
+    void use_feature(std::uint64_t incompatible);
 
     rocks_database& database_;
     topic_table& topics_;
     rocksdb::WriteBatch batch_;
     std::string scratch_;
+    identity_value identity_;
     std::uint64_t next_id_;
     bool next_id_changed_ = false;
     std::vector<std::pair<topic_id, offset_t>> trims_;

@@ -22,6 +22,7 @@
 #include "broker/storage/wal_commits.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/crc32c.hpp"
+#include "protocol/types/limits.hpp"
 #include "tests/fuzz/check.hpp"
 #include "tests/fuzz/check_chunk.hpp"
 #include "tests/fuzz/mend.hpp"
@@ -47,6 +48,15 @@ void check_key(std::string bytes, bool /*mend*/) {
     const key_bytes topic = topic_prefix(key->topic);
     FUZZ_CHECK(bytes.starts_with(topic.view()));
     FUZZ_CHECK(bytes < behind(topic).view());
+}
+
+void check_log_key(std::string bytes, bool mend) {
+    check_key<log_key>(bytes, mend);
+    if (const auto key = log_key::parse(bytes)) {
+        FUZZ_CHECK(key->lane < limits::priorities_max);
+        const key_bytes lane = lane_prefix(key->topic, key->lane);
+        FUZZ_CHECK(bytes.starts_with(lane.view()) && bytes < behind(lane).view());
+    }
 }
 
 // ---- values ----
@@ -117,7 +127,7 @@ void check_chunk(std::string bytes, bool mend) {
     FUZZ_CHECK(placed.has_value());
     const domain::chunk& whole = **chunk;
     FUZZ_CHECK((place == chunk_place{whole.topic(), whole.base_offset(), whole.count(),
-                                     whole.append_time()}));
+                                     whole.append_time(), whole.lane()}));
     fuzz::check_chunk(whole);
 }
 
@@ -202,7 +212,7 @@ void check_wal(std::string bytes, bool mend) {
 using target = void (*)(std::string bytes, bool mend);
 constexpr std::array<target, 41> targets{
     check_key<meta_key>,
-    check_key<log_key>,
+    check_log_key,
     check_key<kept_key>,
     check_key<cursor_key>,
     check_key<exception_key>,

@@ -8,6 +8,7 @@
 #include "broker/domain/mutation.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/crc32c.hpp"
+#include "protocol/types/limits.hpp"
 #include "tests/unit/storage/random_workload.hpp"
 #include "tests/unit/storage/storage_fixtures.hpp"
 
@@ -71,6 +72,13 @@ private:
         for (const auto& chunk : log.chunks) {
             line("  chunk {}+{} crc {:x}", chunk->base_offset(), chunk->count(),
                  crc32c(0, chunk->bytes()));
+        }
+        for (std::uint8_t lane = 0; lane < limits::priorities_max; ++lane) {
+            const auto part =
+                read<domain::log_fetched>(domain::fetch_log{topic, 0, SIZE_MAX, 0, lane});
+            for (const auto& chunk : part.chunks) {
+                line("  lane {} chunk {}+{}", lane, chunk->base_offset(), chunk->count());
+            }
         }
     }
 

@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "protocol/types/limits.hpp"
+
 namespace brokerd::storage {
 
 namespace {
@@ -41,6 +43,7 @@ TEST(keys, have_these_bytes) {
     expect_round_trip(meta_key::of_shard(meta_kind::commit),
                       "00000000000000000000020000000000000000");
     expect_round_trip(log_key{some_topic, 0x21}, "00000102030405060708000000000000000021");
+    expect_round_trip(log_key{some_topic, 0x21, 9}, "00000102030405060708090000000000000021");
     expect_round_trip(kept_key{some_topic, some_queue, 0x21},
                       "0000010203040506070811121314151617180000000000000021");
     expect_round_trip(cursor_key{some_topic, some_queue, cursor_kind::delta, 0x21},
@@ -86,6 +89,24 @@ TEST(keys, a_message_id_of_any_length_and_bytes_is_read_back) {
     EXPECT_FALSE(message_id_key::parse(topic_prefix(some_topic).view())) << "an empty id";
 }
 
+TEST(keys, of_the_log_name_a_lane_that_a_topic_may_have) {
+    for (int lane = 0; lane < 256; ++lane) {
+        const log_key key{some_topic, 0x21, static_cast<std::uint8_t>(lane)};
+        EXPECT_EQ(log_key::parse(key.encode().view()).has_value(), lane < limits::priorities_max);
+    }
+}
+
+TEST(keys, a_lane_ends_before_the_next_one) {
+    for (std::uint8_t lane = 0; lane < limits::priorities_max; ++lane) {
+        const auto first = std::string(lane_prefix(some_topic, lane).view());
+        const auto end = std::string(behind(lane_prefix(some_topic, lane)).view());
+        EXPECT_EQ(first.size(), log_key::prefix_bytes);
+        EXPECT_LT(first, (log_key{some_topic, 0, lane}).encode().view());
+        EXPECT_LT((log_key{some_topic, offset_end, lane}).encode().view(), end);
+        EXPECT_EQ(end, lane_prefix(some_topic, static_cast<std::uint8_t>(lane + 1)).view());
+    }
+}
+
 // A database keeps the families it has: theirs is an order for ever, and one name means one thing.
 TEST(keys, the_families_keep_their_places) {
     EXPECT_EQ(family_names[static_cast<std::size_t>(family::meta)], "default");
@@ -103,6 +124,8 @@ TEST(keys, sort_as_their_fields_do) {
     EXPECT_LT(log_key({topic_id{1}, 255}).encode().view(),
               log_key({topic_id{1}, 256}).encode().view());
     EXPECT_LT(log_key({topic_id{1}, offset_end}).encode().view(),
+              log_key({topic_id{1}, 0, 1}).encode().view());
+    EXPECT_LT(log_key({topic_id{1}, offset_end, 9}).encode().view(),
               log_key({topic_id{2}, 0}).encode().view());
     EXPECT_LT((due_key{some_topic, some_queue, wall_from_us(-1), 9}).encode().view(),
               (due_key{some_topic, some_queue, wall_from_us(0), 0}).encode().view());
@@ -127,7 +150,7 @@ TEST(keys, sort_as_their_fields_do) {
 TEST(keys, a_prefix_ends_before_the_next_id) {
     for (const std::uint64_t id : {1ULL, 255ULL, 256ULL, 0xFFFFULL, 0x1FFFFFULL}) {
         const auto end = std::string(behind(topic_prefix(topic_id{id})).view());
-        EXPECT_LT((log_key{topic_id{id}, offset_end}).encode().view(), end);
+        EXPECT_LT((log_key{topic_id{id}, offset_end, 9}).encode().view(), end);
         EXPECT_LE(end, topic_prefix(topic_id{id + 1}).view());
         EXPECT_LT((schedule_id_key{topic_id{id}, ~0ULL}).encode().view(), end);
         EXPECT_LT((expiry_key{topic_id{id}, wall_never, offset_end}).encode().view(), end);

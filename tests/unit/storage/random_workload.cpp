@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "protocol/types/limits.hpp"
 #include "tests/unit/storage/storage_fixtures.hpp"
 
 namespace brokerd::test {
@@ -70,7 +71,9 @@ void random_workload::add_one(std::vector<domain::mutation>& batch) {
 void random_workload::create_topic(std::vector<domain::mutation>& batch) {
     topic_facts& topic = topics_.emplace_back();
     topic.id = topic_id{next_id_++};
-    batch.emplace_back(new_topic(topic.id, "topic-" + std::to_string(topic.id.value())));
+    topic.lanes = static_cast<std::uint8_t>(1 + topic.id.value() % 3 * 2);  // no dice: 1, 3 or 5
+    batch.emplace_back(
+        new_topic(topic.id, "topic-" + std::to_string(topic.id.value()), topic.lanes));
 }
 
 void random_workload::create_queue(topic_facts& topic, std::vector<domain::mutation>& batch) {
@@ -90,8 +93,9 @@ void random_workload::append(topic_facts& topic, std::vector<domain::mutation>& 
     if (base % 3 == 0) {  // no dice: some have a time to live of their own
         ttls.front() = 1 + base * 7919 % 500;
     }
+    const auto lane = static_cast<std::uint8_t>(base % 7 % topic.lanes);  // no dice
     batch.emplace_back(
-        domain::appended{make_chunk_with_ttls(topic.id, base, {ttls}, at(clock_us_), bytes)});
+        domain::appended{make_chunk_with_ttls(topic.id, base, {ttls}, at(clock_us_), bytes, lane)});
     if (base % 5 == 2) {
         topic.marks.push_back({base, topic.marks.size() * 1000, at(clock_us_)});
         std::erase_if(topic.marks, [&](const auto& mark) { return mark.offset < topic.trim; });
@@ -274,13 +278,24 @@ void random_workload::remove(std::vector<domain::mutation>& batch) {
 
 namespace {
 
+void expect_same_chunks(const std::vector<domain::chunk_ptr>& left,
+                        const std::vector<domain::chunk_ptr>& right) {
+    ASSERT_EQ(left.size(), right.size());
+    for (std::size_t i = 0; i < left.size(); ++i) {
+        ASSERT_EQ(as_text(left[i]->bytes()), as_text(right[i]->bytes()))
+            << "topic " << left[i]->topic().value() << " chunk " << i;
+    }
+}
+
 void expect_same_log(storage::store& left, storage::store& right, topic_id topic) {
     const auto left_chunks = read_log(left, topic, 0);
     const auto right_chunks = read_log(right, topic, 0);
-    ASSERT_EQ(left_chunks.size(), right_chunks.size()) << "topic " << topic.value();
-    for (std::size_t i = 0; i < left_chunks.size(); ++i) {
-        ASSERT_EQ(as_text(left_chunks[i]->bytes()), as_text(right_chunks[i]->bytes()))
-            << "topic " << topic.value() << " chunk " << i;
+    expect_same_chunks(left_chunks, right_chunks);
+    for (std::uint8_t lane = 0; lane < limits::priorities_max; ++lane) {
+        for (const offset_t from : {offset_t{0}, right_chunks.size() * 5}) {
+            expect_same_chunks(read_lane(left, topic, lane, from),
+                               read_lane(right, topic, lane, from));
+        }
     }
     for (const auto& chunk : right_chunks) {
         const domain::fetch_body times = domain::fetch_times{{{topic, chunk->base_offset()}}};

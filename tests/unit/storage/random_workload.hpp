@@ -49,6 +49,7 @@ private:
     };
     struct topic_facts {
         topic_id id;
+        std::uint8_t lanes = 1;
         offset_t trim = 0;
         offset_t next = 0;
         std::vector<queue_facts> queues;

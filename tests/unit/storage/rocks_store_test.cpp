@@ -389,7 +389,7 @@ TEST_F(rocks_store_test, a_database_without_the_later_families_is_opened_and_get
             ASSERT_TRUE(database.db().DropColumnFamily(database.handle(later)).ok());
         }
         topic_table topics;
-        write_translation translation(database, topics, 2);
+        write_translation translation(database, topics, {}, 2);
         translation.start(message(0));
         auto& writes = translation.finish({commit_number{2}, commit_number{1}});
         ASSERT_TRUE(database.db().Write(make_write_options(true), &writes).ok());

@@ -47,7 +47,8 @@ inline constexpr std::size_t small_memtable_bytes = std::size_t{1} << 20;
 
 [[nodiscard]] inline domain::chunk_ptr make_chunk(topic_id topic, offset_t base,
                                                   std::uint32_t count, wall_time time,
-                                                  std::size_t payload_bytes = 20) {
+                                                  std::size_t payload_bytes = 20,
+                                                  std::uint8_t lane = 0) {
     codec::batch_builder batch;
     for (std::uint32_t i = 0; i < count; ++i) {
         const std::string payload = payload_of(topic, base + i, payload_bytes);
@@ -55,7 +56,7 @@ inline constexpr std::size_t small_memtable_bytes = std::size_t{1} << 20;
         fields.payload = as_bytes(payload);
         batch.add(fields);
     }
-    domain::chunk_builder chunk(topic, base);
+    domain::chunk_builder chunk(topic, base, lane);
     chunk.append(batch.take({}, 0), count);
     return chunk.seal(time);
 }
@@ -66,8 +67,9 @@ using own_ttls = std::vector<std::optional<std::uint64_t>>;  // of messages, in 
 [[nodiscard]] inline domain::chunk_ptr make_chunk_with_ttls(topic_id topic, offset_t base,
                                                             const std::vector<own_ttls>& batches,
                                                             wall_time time,
-                                                            std::size_t payload_bytes = 20) {
-    domain::chunk_builder chunk(topic, base);
+                                                            std::size_t payload_bytes = 20,
+                                                            std::uint8_t lane = 0) {
+    domain::chunk_builder chunk(topic, base, lane);
     for (const own_ttls& ttls : batches) {
         codec::batch_builder batch;
         for (const auto& ttl_ms : ttls) {
@@ -143,8 +145,9 @@ private:
     commit_number last_;
 };
 
-[[nodiscard]] inline domain::topic_created new_topic(topic_id topic, std::string name) {
-    return {topic, std::move(name), {}, at(0)};
+[[nodiscard]] inline domain::topic_created new_topic(topic_id topic, std::string name,
+                                                     std::uint8_t priorities = 0) {
+    return {topic, std::move(name), {.priorities = priorities}, at(0)};
 }
 
 [[nodiscard]] inline domain::queue_created new_queue(topic_id topic, queue_id queue,
@@ -168,6 +171,15 @@ template <typename Answer>
                                                              std::size_t bytes_max = SIZE_MAX,
                                                              std::uint64_t reader = 0) {
     return answer<domain::log_fetched>(from, domain::fetch_log{topic, offset, bytes_max, reader})
+        .chunks;
+}
+
+[[nodiscard]] inline std::vector<domain::chunk_ptr> read_lane(storage::store& from, topic_id topic,
+                                                              std::uint8_t lane, offset_t offset,
+                                                              std::size_t bytes_max = SIZE_MAX,
+                                                              std::uint64_t reader = 0) {
+    return answer<domain::log_fetched>(from,
+                                       domain::fetch_log{topic, offset, bytes_max, reader, lane})
         .chunks;
 }
 

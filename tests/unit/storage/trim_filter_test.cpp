@@ -21,6 +21,7 @@ namespace {
 
 constexpr topic_id own_topic{1};
 constexpr topic_id neighbour{2};
+using lane_list = std::vector<std::uint8_t>;
 
 class trim_filter_test : public testing::Test {
 protected:
@@ -46,11 +47,11 @@ protected:
         database_ =
             std::make_unique<rocks_database>(std::unique_ptr<rocksdb::DB>(db), std::move(handles));
     }
-    void put(topic_id of, offset_t first, offset_t end) {
+    void put(topic_id of, offset_t first, offset_t end, std::uint8_t lane = 0) {
         for (offset_t offset = first; offset < end; ++offset) {
             const auto status =
                 database_->db().Put({}, database_->handle(family::log),
-                                    to_slice(log_key{of, offset}.encode().view()), "value");
+                                    to_slice(log_key{of, offset, lane}.encode().view()), "value");
             ASSERT_TRUE(status.ok());
         }
     }
@@ -130,6 +131,46 @@ TEST_F(trim_filter_test, a_compaction_leaves_it_out_too) {
     points_->advance(own_topic, offset_end);
     compact(family::log);
     EXPECT_EQ(entries(), counts(0, 0));
+}
+
+// What lies between the dead keys of two lanes stays.
+TEST_F(trim_filter_test, each_lane_loses_what_lies_below_the_trim_point) {
+    points_->activate();
+    for (const std::uint8_t lane : lane_list{0, 1, 9}) {
+        put(own_topic, 0, 1000, lane);
+        put(neighbour, 0, 10, lane);
+    }
+    points_->advance(own_topic, 990);
+    flush();
+    EXPECT_EQ(entries(), counts(60, 0));  // of each lane as much
+    std::vector<log_key> kept;
+    const std::unique_ptr<rocksdb::Iterator> it(
+        database_->db().NewIterator({}, database_->handle(family::log)));
+    for (it->SeekToFirst(); it->Valid(); it->Next()) {
+        kept.push_back(log_key::parse(to_view(it->key())).value_or(log_key{}));
+    }
+    std::vector<log_key> expected;
+    for (const auto& [topic, first] : {std::pair(own_topic, 990), std::pair(neighbour, 0)}) {
+        for (const std::uint8_t lane : lane_list{0, 1, 9}) {
+            for (offset_t i = 0; i < 10; ++i) {
+                expected.push_back({topic, static_cast<offset_t>(first) + i, lane});
+            }
+        }
+    }
+    EXPECT_EQ(kept, expected);
+}
+
+TEST_F(trim_filter_test, a_removed_topic_loses_all_its_lanes) {
+    points_->activate();
+    for (const std::uint8_t lane : lane_list{0, 4, 9}) {
+        put(own_topic, 0, 1000, lane);
+    }
+    put(neighbour, 0, 10);
+    flush();
+    EXPECT_EQ(entries(), counts(3010, 0));
+    points_->advance(own_topic, offset_end);
+    compact(family::log);
+    EXPECT_EQ(entries(), counts(10, 0));
 }
 
 TEST_F(trim_filter_test, nothing_is_left_out_until_it_is_activated) {

@@ -58,6 +58,8 @@ void for_each_value(const Visit& visit) {
     visit("kept", kept_value{at(3), "a record"});
     visit("number", std::uint64_t{77});
     visit("topic", domain::topic_created{topic_id{1}, "orders", {}, at(1)});
+    visit("topic_with_priorities",
+          domain::topic_created{topic_id{1}, "orders", {.priorities = 10}, at(1)});
     visit("topic_settings", domain::topic_changed{topic_id{1}, {.max_message_bytes = 99}});
     visit("queue", domain::queue_created{
                        topic_id{1}, queue_id{2}, "billing", queue_mode::shared, {}, 4, at(2)});
@@ -216,6 +218,9 @@ TEST(values, the_header_of_a_chunk_tells_its_place) {
     ASSERT_TRUE(decode_value(as_text(chunk->bytes()), place));
     EXPECT_EQ(place, (chunk_place{topic_id{3}, 40, 5, at(1)}));
     EXPECT_FALSE(decode_value(as_text(chunk->bytes().first(39)), place));
+    const auto urgent = test::make_chunk(topic_id{3}, 40, 5, at(1), 20, 7);
+    ASSERT_TRUE(decode_value(as_text(urgent->bytes()), place));
+    EXPECT_EQ(place, (chunk_place{topic_id{3}, 40, 5, at(1), 7}));
     const auto beyond = test::make_chunk(topic_id{3}, offset_end - 4, 5, at(1));
     EXPECT_FALSE(decode_value(as_text(beyond->bytes()), place));
 }
