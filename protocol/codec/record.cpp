@@ -150,13 +150,17 @@ std::optional<std::uint64_t> record_ttl_ms(byte_view record) {
 std::uint8_t flags_of(const record_fields& fields) {
     return static_cast<std::uint8_t>(
         (fields.key ? record_has_key : 0) | (fields.headers.empty() ? 0 : record_has_headers) |
-        (fields.ttl_ms ? record_has_ttl : 0) | (fields.id ? record_has_id : 0));
+        (fields.ttl_ms ? record_has_ttl : 0) | (fields.priority ? record_has_priority : 0) |
+        (fields.id ? record_has_id : 0));
 }
 
 std::size_t record_size(const record_fields& fields) {
     std::size_t size = record_bytes_min + fields.payload.size();
     if (fields.ttl_ms) {
         size += sizeof(std::uint64_t);
+    }
+    if (fields.priority) {
+        size += sizeof(std::uint8_t);
     }
     if (fields.id) {
         size += sizeof(std::uint8_t) + fields.id->size();
@@ -184,6 +188,9 @@ void encode_record(byte_buffer& out, const record_fields& fields) {
     if (fields.ttl_ms) {
         store_le(at, *fields.ttl_ms);
         at += sizeof(std::uint64_t);
+    }
+    if (fields.priority) {
+        store_le(at++, *fields.priority);
     }
     if (fields.id) {
         store_le(at++, static_cast<std::uint8_t>(fields.id->size()));

@@ -63,6 +63,7 @@ struct record_fields {
     std::vector<header_view> headers{};
     byte_view payload{};
     std::optional<std::uint64_t> ttl_ms{};
+    std::optional<std::uint8_t> priority{};
     std::optional<std::string_view> id{};  // 1 to limits::message_id_bytes_max bytes
 };
 
