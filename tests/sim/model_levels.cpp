@@ -156,8 +156,8 @@ void model::check_levels(const model_topic& topic, const model_queue& queue, off
             // What was given back goes before what is fresh.
             const bool first =
                 other.returned == message.returned ? at < offset : bool{other.returned};
-            expect(!first, "offset {} was delivered before {}, which has its level {}", offset, at,
-                   level);
+            expect(!first, "offset {} was delivered before {}, which has its level {}: {}; {}",
+                   offset, at, level, describe(queue.id, offset), describe(queue.id, at));
         } else if (other_level < level && at < offset) {
             const bool both_fresh = !other.returned && !message.returned;
             const bool others_first = std::ranges::any_of(queue.messages, [&](const auto& each) {
