@@ -2,6 +2,7 @@
 // Leases of before are taken up queue by queue, as what they need is read; until all are, nothing
 // is given out.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -68,6 +69,9 @@ codec::pattern_member describe_member(const queue& q) {
 void push(core& c, turn& t, consumer_group& group, codec::pattern_queues what,
           commit_number depends_on, bool early) {
     group.room.depends_on = std::max(group.room.depends_on, c.depend(depends_on, early));
+    if (!early) {
+        group.told = std::max(group.told, depends_on);
+    }
     c.answer(t, {group.connection, 0}, depends_on, std::move(what), early);
 }
 
@@ -83,8 +87,22 @@ void join(core& c, turn& t, consumer_group& group, queue& q) {
 
 bool may_join(core& c, const consumer_group& group) {
     const connection* from = c.find_connection(group.connection);
-    return group.members.size() < limits::pattern_topics_max &&
-           members_of(*from) < limits::pattern_members_per_connection_max;
+    return group.members.size() < c.options.queues_per_group_max &&
+           members_of(*from) < c.options.group_queues_per_connection_max;
+}
+
+// Queues that came when there were as many as there may be join now that there may be more.
+void join_waiting(core& c, turn& t, const connection& from) {
+    for (const auto& [id, group] : from.groups) {
+        const auto& queues = group->of->queues;
+        for (auto at = queues.begin();
+             at != queues.end() && group->members.size() < queues.size() && may_join(c, *group);
+             ++at) {
+            if (!group->members.contains(at->first)) {
+                join(c, t, *group, *at->second);
+            }
+        }
+    }
 }
 
 // The group is to be erased by who calls.
@@ -98,6 +116,16 @@ void end_group(core& c, turn& t, consumer_group& group, bool lost) {
     }
     std::erase(group.of->groups, &group);
     std::erase(c.noted_groups, &group);
+}
+
+// Whether nothing that was sent to the consumer waits for a sync: its queues are of topics that do
+// not, or have given it nothing.
+bool leaves_unsynced(const core& c, const consumer_group& group) {
+    return c.depend(group.told) == commit_number{} &&
+           std::ranges::all_of(group.members, [&](const auto& each) {
+               const consumer& one = *each.second;
+               return one.delivered == 0 || is_os(c, one.from->owner);
+           });
 }
 
 // ---- attaching ----
@@ -128,19 +156,19 @@ outcome<pattern_queue*> check_attach(core& c, const connection* from,
         return std::unexpected(checked.error());
     }
     const std::size_t queues = (*found)->queues.size();
-    if (queues > limits::pattern_topics_max) {
+    if (queues > c.options.queues_per_group_max) {
         return refuse(error_code::pattern_too_wide,
                       fmt::format("{} has {} queues; a consumer may be attached to {}; attach to "
                                   "narrower patterns",
-                                  what.pattern, queues, limits::pattern_topics_max));
+                                  what.pattern, queues, c.options.queues_per_group_max));
     }
-    if (members_of(*from) + queues > limits::pattern_members_per_connection_max) {
+    if (members_of(*from) + queues > c.options.group_queues_per_connection_max) {
         return refuse(error_code::too_many_consumers,
                       fmt::format("the consumers of this connection are attached to {} queues; "
                                   "with the {} of {} these are more than the {} allowed; use "
                                   "another connection",
                                   members_of(*from), queues, what.pattern,
-                                  limits::pattern_members_per_connection_max));
+                                  c.options.group_queues_per_connection_max));
     }
     return found;
 }
@@ -156,6 +184,7 @@ void finish(core& c, turn& t, pending_attach& p) {
     }
     group.room.attached = depends_on;
     group.room.depends_on = c.depend(depends_on);
+    group.told = depends_on;
     // Attempts taken back are not durable yet, as in attach.
     codec::pattern_queues page{.consumer = group.id, .gone = std::move(p.gone)};
     asker to = p.who;
@@ -186,6 +215,7 @@ void take_up_of(core& c, turn& t, const pending_ptr& p, std::size_t at, queue& q
         end_group(c, t, group, true);
         from.groups.erase(group.id);
         c.refuse(t, who, exceptions.error());
+        join_waiting(c, t, from);
         return;
     }
     p->taken_up.push_back(at);
@@ -287,15 +317,7 @@ void leave_group(core& c, turn& t, consumer& one, error_code code, const std::st
         push(c, t, group, {.consumer = group.id, .left = {{id, code, text}}}, c.gathering, false);
     }
     group.members.erase(id);
-    if (group.members.size() == group.of->queues.size() || !may_join(c, group)) {
-        return;
-    }
-    // One that came when there were as many as there may be.
-    const auto waits = std::ranges::find_if(
-        group.of->queues, [&](const auto& each) { return !group.members.contains(each.first); });
-    if (waits != group.of->queues.end()) {
-        join(c, t, group, *waits->second);
-    }
+    join_waiting(c, t, *c.find_connection(group.connection));
 }
 
 bool detach_group(core& c, turn& t, asker who, const codec::detach& what) {
@@ -305,10 +327,17 @@ bool detach_group(core& c, turn& t, asker who, const codec::detach& what) {
         return false;
     }
     consumer_group& group = *at->second;
-    const commit_number depends_on = group.room.depends_on;
+    commit_number depends_on = group.room.depends_on;
+    const bool early = leaves_unsynced(c, group);
+    if (early) {  // deliveries from before their topics were so may wait for more
+        for (const auto& [id, one] : group.members) {
+            depends_on = std::max(depends_on, one->from->owner.changed);
+        }
+    }
     end_group(c, t, group, false);
     from.groups.erase(at);
-    c.answer(t, who, depends_on, codec::ok{});
+    c.answer(t, who, depends_on, codec::ok{}, early);
+    join_waiting(c, t, from);
     return true;
 }
 
@@ -321,7 +350,9 @@ void end_groups(core& c, turn& t, connection& from, bool lost) {
 
 void end_groups(core& c, turn& t, pattern_queue& of, const std::string& text) {
     const std::vector<consumer_group*> ended = of.groups;
+    std::set<connection_id> connections;
     for (consumer_group* group : ended) {
+        connections.insert(group->connection);
         const pending_ptr attaching = group->attaching;
         end_group(c, t, *group, false);
         if (attaching) {
@@ -333,6 +364,9 @@ void end_groups(core& c, turn& t, pattern_queue& of, const std::string& text) {
                     .consumer = group->id, .code = error_code::pattern_not_found, .text = text});
         }
         c.find_connection(group->connection)->groups.erase(consumer_id{group->id});
+    }
+    for (const connection_id each : connections) {
+        join_waiting(c, t, *c.find_connection(each));
     }
 }
 

@@ -58,6 +58,7 @@ struct handle_request {
     void operator()(codec::queue_seek& what) const { seek_queue(c, t, who, what); }
     void operator()(codec::queue_purge& what) const { purge_queue(c, t, who, what); }
     void operator()(codec::queue_clone& what) const { clone_queue(c, t, who, what); }
+    void operator()(codec::queue_levels& what) const { count_levels(c, t, who, what); }
     void operator()(codec::queue_explain& what) const { explain(c, t, who, what); }
     void operator()(codec::read& what) const { read_messages(c, t, who, what); }
     void operator()(codec::message_show& what) const { show_message(c, t, who, what); }
@@ -88,15 +89,7 @@ struct handle_command {
     void operator()(request& what) const {
         std::visit(handle_request{c, t, {what.connection, what.id}}, what.body);
     }
-    void operator()(fetched& what) const {
-        const auto at = c.fetches.find(what.id);
-        if (at == c.fetches.end()) {
-            return;  // asked before the state was reloaded
-        }
-        core::fetch_handler handler = std::move(at->second);
-        c.fetches.erase(at);
-        handler(t, what.result);
-    }
+    void operator()(fetched& what) const { c.take_answer(t, what.id, what.result); }
 };
 
 // Leases that expire, retries that become due, temporary queues that go.
@@ -175,7 +168,7 @@ mono_time broker_state::next_deadline() const {
 
 void broker_state::dispatch(instant now, effects& out) {
     turn t = impl_->begin(now, out);
-    dispatch_all(impl_->state, t);
+    give_out_all(impl_->state, t);
     answer_draining(impl_->state, t);
 }
 

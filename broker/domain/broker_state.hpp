@@ -44,6 +44,9 @@ struct domain_options {
     std::size_t producers_max = limits::producers_max;
     std::size_t consumers_per_connection_max = limits::consumers_per_connection_default;
     std::size_t queues_per_topic_max = limits::queues_per_topic_default;
+    // Of a consumer of a pattern queue, and of all those of a connection.
+    std::size_t queues_per_group_max = limits::pattern_topics_max;
+    std::size_t group_queues_per_connection_max = limits::pattern_members_per_connection_max;
     // After a start nobody looks for what has expired before, or is older than its topic's max_age:
     // consumers come back for their leases, and somebody may see that the clock is wrong.
     duration_us expiry_grace = limits::expires_after_start_min;

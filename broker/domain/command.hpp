@@ -82,9 +82,9 @@ using request_body = std::variant<
     codec::detach, codec::set_prefetch, codec::settle, codec::topic_create, codec::topic_list,
     codec::topic_set, codec::topic_remove, codec::queue_create, codec::queue_list, codec::queue_set,
     codec::queue_remove, codec::queue_pause, codec::queue_seek, codec::queue_purge,
-    codec::queue_clone, codec::queue_explain, codec::read, codec::message_show, codec::dead_list,
-    codec::dead_redrive, codec::dead_purge, codec::consumer_list, codec::schedule_list,
-    codec::schedule_cancel, codec::serve, codec::unserve, codec::service_list,
+    codec::queue_clone, codec::queue_levels, codec::queue_explain, codec::read, codec::message_show,
+    codec::dead_list, codec::dead_redrive, codec::dead_purge, codec::consumer_list,
+    codec::schedule_list, codec::schedule_cancel, codec::serve, codec::unserve, codec::service_list,
     codec::pattern_create, codec::pattern_list, codec::pattern_remove, codec::pattern_attach>;
 
 struct request {

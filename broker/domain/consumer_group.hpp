@@ -30,6 +30,8 @@ public:
     pattern_queue* of = nullptr;
     consumer_room room;
     std::map<queue_id, std::unique_ptr<consumer>> members;
+    // The latest commit whose sync one of its answers and pushes waits for, or did.
+    commit_number told;
     // While leases of before are being taken up: until the attach is answered nothing is given out,
     // and the prefetch it asked for stays here.
     std::shared_ptr<pending_attach> attaching;

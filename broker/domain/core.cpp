@@ -138,8 +138,36 @@ void core::arm(queue& q, mono_time when) {
 void core::read(turn& t, fetch_body what, fetch_handler then) {
     // Never the same number again, not even after a reload: a late answer must find nothing.
     const std::uint64_t id = (static_cast<std::uint64_t>(epoch.value()) << 40) | next_fetch++;
-    fetches.emplace(id, std::move(then));
+    fetches.emplace(id, pending_fetch{std::move(then), dispatching});
+    if (dispatching && dispatch_reads == dispatch_reads_max) {
+        dispatch_reads_waiting.push_back({id, std::move(what)});
+        return;
+    }
+    dispatch_reads += dispatching ? 1U : 0U;
     t.out.fetches.push_back({id, std::move(what)});
+}
+
+void core::take_answer(turn& t, std::uint64_t id, fetch_result& result) {
+    const auto at = fetches.find(id);
+    if (at == fetches.end()) {
+        return;  // asked before the state was reloaded
+    }
+    const pending_fetch asked = std::move(at->second);
+    fetches.erase(at);
+    asked.then(t, result);
+    if (!asked.of_dispatch) {
+        return;
+    }
+    --dispatch_reads;
+    if (!dispatch_reads_waiting.empty()) {
+        fetch next = std::move(dispatch_reads_waiting.front());
+        dispatch_reads_waiting.pop_front();
+        if (auto* log = std::get_if<fetch_log>(&next.body); log != nullptr && !may_read_ahead()) {
+            log->bytes_max = 0;  // others have filled theirs meanwhile
+        }
+        ++dispatch_reads;
+        t.out.fetches.push_back(std::move(next));
+    }
 }
 
 }  // namespace brokerd::domain

@@ -3,7 +3,9 @@
 // functions of operations.hpp. Owner: the engine strand.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -100,7 +102,16 @@ public:
     void arm(queue& q, mono_time when);
 
     // ---- reading ----
+    // What dispatch asks for waits here while so much of it is on its way: thousands of queues that
+    // lag behind leave room to the reads of others, and what they bring does not come all at once.
+    static constexpr std::size_t dispatch_reads_max = 64;
     void read(turn& t, fetch_body what, fetch_handler then);
+    // Passes an answer on to who asked, if anybody did.
+    void take_answer(turn& t, std::uint64_t id, fetch_result& result);
+    // The read windows of all queues are small enough to be filled ahead of time.
+    [[nodiscard]] bool may_read_ahead() const {
+        return window_bytes <= 4 * options.cache_bytes_max;
+    }
 
     [[nodiscard]] queue_memory memory() { return {&pool, &window_bytes}; }
 
@@ -173,8 +184,15 @@ public:
     std::uint64_t sifted_in = 0;  // the dispatch whose walks have looked at so many messages
     std::uint64_t sifted = 0;
 
+    bool dispatching = false;  // dispatch is on the stack
     std::uint64_t next_fetch = 1;
-    std::map<std::uint64_t, fetch_handler> fetches;
+    struct pending_fetch {
+        fetch_handler then;
+        bool of_dispatch = false;
+    };
+    std::map<std::uint64_t, pending_fetch> fetches;
+    std::size_t dispatch_reads = 0;  // on their way
+    std::deque<fetch> dispatch_reads_waiting;
 };
 
 }  // namespace brokerd::domain

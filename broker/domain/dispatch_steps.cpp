@@ -14,8 +14,7 @@ namespace brokerd::domain {
 namespace {
 
 constexpr std::size_t output_bytes_max = 256 * limits::kib;  // of one delivery
-constexpr std::uint64_t part_min = 8;         // of a group's room, so that runs stay runs
-constexpr std::size_t windows_per_cache = 4;  // read windows may take this many times the cache
+constexpr std::uint64_t part_min = 8;  // of a group's room, so that runs stay runs
 
 void request_window(core& c, turn& t, queue& q, offset_t from) {
     if (q.window.fetching || t.now.mono < q.read_again) {
@@ -96,8 +95,7 @@ void lease(core& c, turn& t, queue& q, consumer& one, record_run run, commit_num
 // ---- reading the log ----
 
 std::size_t read_ahead(const core& c) {
-    const bool much = c.window_bytes > windows_per_cache * c.options.cache_bytes_max;
-    return much ? 0 : c.options.read_ahead_bytes;
+    return c.may_read_ahead() ? c.options.read_ahead_bytes : 0;
 }
 
 failure not_in_log(const queue& q, offset_t offset) {

@@ -81,7 +81,8 @@ using output_body =
                  codec::topic_created, codec::topics, codec::queue_created, codec::queues,
                  codec::counted, codec::explained, codec::dead, codec::consumers, codec::schedules,
                  codec::transacted, codec::services, codec::pattern_created, codec::patterns,
-                 codec::pattern_queues, request_push, reply_result, holds_nothing>;
+                 codec::pattern_queues, codec::queue_levels_counted, request_push, reply_result,
+                 holds_nothing>;
 
 struct output {
     connection_id connection;

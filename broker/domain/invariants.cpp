@@ -366,6 +366,13 @@ outcome<void> check_invariants(const core& c) {
     if (auto checked = check_patterns(c); !checked) {
         return checked;
     }
+    const bool reads_wait = !c.dispatch_reads_waiting.empty();
+    if (c.dispatch_reads > core::dispatch_reads_max ||
+        (reads_wait && c.dispatch_reads < core::dispatch_reads_max)) {
+        return refuse(error_code::internal,
+                      fmt::format("dispatch has {} reads on their way, {} wait", c.dispatch_reads,
+                                  c.dispatch_reads_waiting.size()));
+    }
     if (const auto wrong = c.services.check()) {
         return refuse(error_code::internal, fmt::format("services: {}", *wrong));
     }

@@ -209,7 +209,8 @@ std::vector<lease_span> lease_table::take_all() {
 
 std::vector<lease_span> lease_table::take_below(offset_t below, std::uint64_t count) {
     std::vector<lease_span> taken;
-    // The oldest leases are mostly those of the oldest messages.
+    // The oldest leases are mostly those of the oldest messages, so this mostly ends early. Those
+    // that were returned and leased again lie anywhere: then it looks at every span.
     for (auto at = spans_.begin(); at != spans_.end() && count > 0;) {
         const auto here = at++;
         const lease_span& span = here->second.span;

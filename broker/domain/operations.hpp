@@ -74,6 +74,8 @@ void forget_skipped(core& c, turn& t, topic& of);
 // ---- seal.cpp: the end of a commit ----
 void seal_commit(core& c, turn& t);
 void cut_commit(core& c, commit_number next);
+// Dispatches to all queues that were woken; what it has to read waits in turn (core::read).
+void give_out_all(core& c, turn& t);
 
 // ---- attach.cpp: connections and consumers ----
 void attach(core& c, turn& t, asker who, const codec::attach& what);
@@ -335,7 +337,7 @@ void forget_slowest(const topic& of);
 // Whether what is due may be appended now; a topic that drops the oldest takes everything.
 [[nodiscard]] bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes);
 // One may always be appended where nothing is pending.
-[[nodiscard]] bool has_room(const topic& of, const scheduled_batch& due);
+[[nodiscard]] bool has_room(const topic& of, const schedule_book::batch_size& due);
 // What is due next, as far as memory knows, has to wait.
 [[nodiscard]] bool schedules_wait_for_room(const topic& of, wall_time now);
 // There is something for drop_excess to look at.
@@ -463,6 +465,9 @@ void clone_queue(core& c, turn& t, asker who, const codec::queue_clone& what);
 
 // ---- purge.cpp: a part of the ready and retrying messages ----
 void purge_selected(core& c, turn& t, asker who, const codec::queue_purge& what);
+
+// ---- levels.cpp: what is ready, by level of priority ----
+void count_levels(core& c, turn& t, asker who, const codec::queue_levels& what);
 
 // ---- dead.cpp ----
 void list_dead(core& c, turn& t, asker who, const codec::dead_list& what);

@@ -336,13 +336,13 @@ bool has_room(const topic& of, std::uint64_t messages, std::uint64_t bytes) {
 }
 
 // One that is beyond bounds that were lowered since must not wait for ever, and all behind it.
-bool has_room(const topic& of, const scheduled_batch& due) {
+bool has_room(const topic& of, const schedule_book::batch_size& due) {
     return has_room(of, due.messages, due.bytes) || pending_in(of).messages == 0;
 }
 
 bool schedules_wait_for_room(const topic& of, wall_time now) {
-    const scheduled_batch* first = of.scheduled ? of.scheduled->first() : nullptr;
-    return first != nullptr && first->key.due <= now && !has_room(of, *first);
+    const auto due = of.scheduled ? of.scheduled->next_due(now) : std::nullopt;
+    return due && !has_room(of, *due);
 }
 
 offset_t fits_from(const topic& of) {

@@ -92,17 +92,17 @@ mono_time append_due(core& c, turn& t, topic& of, std::size_t bytes_max) {
     schedule_book& book = *of.scheduled;
     book.waits_for_room = false;
     std::size_t bytes = 0;
-    for (const scheduled_batch* next = book.first(); next != nullptr && next->key.due <= t.wall;
-         next = book.first()) {
-        if (c.schedules_held) {
+    for (auto due = book.next_due(t.wall); due; due = book.next_due(t.wall)) {
+        if (c.schedules_held || !has_room(of, *due)) {
+            book.wait_for_room();
             return t.now.mono + look_again;
         }
         if (c.scheduled_bytes_appended >= commit_bytes_max || bytes >= bytes_max) {
             return t.now.mono + next_commit;
         }
-        if (!has_room(of, *next)) {
-            book.wait_for_room();
-            return t.now.mono + look_again;
+        const scheduled_batch* next = book.first();
+        if (next == nullptr) {
+            break;  // it went back to the store while it waited
         }
         bytes += next->bytes;
         c.scheduled_bytes_appended += next->bytes;
@@ -288,7 +288,7 @@ next_look fetch_ahead(core& c, turn& t, topic& of) {
         return {};
     }
     const bool has_room = book.has_room();
-    if (book.fetching || ((!has_room || book.waits_for_room) && book.first() != nullptr)) {
+    if (book.fetching || book.waits_for_room || (!has_room && book.first() != nullptr)) {
         return {};  // its answer, or that one, comes back here
     }
     if (t.now.mono < book.read_again) {

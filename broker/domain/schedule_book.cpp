@@ -32,8 +32,18 @@ void schedule_book::remove(const scheduled_batch& what, commit_number commit) {
     totals_.bytes -= what.bytes;
     if (const auto at = soon_.find(key); at != soon_.end()) {
         drop(at);
+    } else if (key == known_) {
+        given_back_.reset();
     }
     note(key, commit, std::nullopt);
+}
+
+std::optional<schedule_book::batch_size> schedule_book::next_due(wall_time now) const {
+    if (const scheduled_batch* held = first()) {
+        return held->key.due <= now ? std::optional(batch_size{held->messages, held->bytes})
+                                    : std::nullopt;
+    }
+    return known_.due <= now ? given_back_ : std::nullopt;
 }
 
 void schedule_book::note(const schedule_key& key, commit_number commit,
@@ -57,7 +67,7 @@ void schedule_book::keep(const scheduled_batch& what, wall_time now) {
 
 void schedule_book::wait_for_room() {
     waits_for_room = true;
-    while (soon_.size() > 1 && all_bytes_ > all_bytes_max / 2) {
+    while (!soon_.empty() && all_bytes_ > all_bytes_max / 2) {
         drop_last();
     }
 }
@@ -65,7 +75,7 @@ void schedule_book::wait_for_room() {
 void schedule_book::drop_last() {
     const auto last = std::prev(soon_.end());
     known_ = last->first;
-    next_bytes_ = last->second.bytes;
+    given_back_ = {last->second.messages, last->second.bytes};
     drop(last);
 }
 
@@ -78,14 +88,15 @@ void schedule_book::drop(std::map<schedule_key, scheduled_batch>::iterator at) {
 // One batch of any size is never too much for a topic, nor is what is due now, unless it waits.
 bool schedule_book::is_too_much(wall_time now) const {
     const bool of_topic = soon_.size() > count_max || soon_bytes_ > bytes_max;
-    const bool waits = soon_.rbegin()->first.due > now || (waits_for_room && soon_.size() > 1);
+    const bool waits = soon_.rbegin()->first.due > now || waits_for_room;
     const bool of_all = all_bytes_ > all_bytes_max && waits;
     return (of_topic && soon_.size() > 1) || of_all;
 }
 
 bool schedule_book::has_room() const {
-    const bool fits = (soon_.empty() || soon_bytes_ + next_bytes_ <= bytes_max) &&
-                      all_bytes_ + next_bytes_ <= all_bytes_max;
+    const std::uint64_t next_bytes = given_back_ ? given_back_->bytes : 0;
+    const bool fits = (soon_.empty() || soon_bytes_ + next_bytes <= bytes_max) &&
+                      all_bytes_ + next_bytes <= all_bytes_max;
     return fits && soon_.size() <= count_max / 2 && soon_bytes_ <= bytes_max / 2 &&
            all_bytes_ <= all_bytes_max / 2;
 }
@@ -93,7 +104,7 @@ bool schedule_book::has_room() const {
 void schedule_book::set_known(const schedule_key& until) {
     if (until > known_) {
         known_ = until;
-        next_bytes_ = 0;
+        given_back_.reset();
     }
 }
 

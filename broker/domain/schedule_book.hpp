@@ -58,6 +58,13 @@ public:
     [[nodiscard]] const scheduled_batch* first() const {
         return soon_.empty() ? nullptr : &soon_.begin()->second;
     }
+    // What is due by `now` and comes next, as far as memory knows: the first one it holds, or one
+    // that it has given back to the store.
+    struct batch_size {
+        std::uint64_t messages = 0;
+        std::uint64_t bytes = 0;
+    };
+    [[nodiscard]] std::optional<batch_size> next_due(wall_time now) const;
     // Whether what the store returned is still to come.
     [[nodiscard]] bool is_scheduled(const schedule_key& key) const;
     // What was added since the store was written last, in order.
@@ -70,8 +77,8 @@ public:
     // How many only the store has.
     [[nodiscard]] std::uint64_t in_store() const { return totals_.schedules - soon_.size(); }
     [[nodiscard]] bool has_room() const;
-    // The topic is full: what is due waits, and must not keep the memory that others need. All but
-    // the first go back to the store as long as there is too little of it.
+    // What is due has to wait, as the topic is full or the disk: it must not keep the memory that
+    // others need, and goes back to the store as long as there is too little of it.
     void wait_for_room();
     // Nothing but what memory holds is due before.
     void set_known(const schedule_key& until);
@@ -87,7 +94,7 @@ public:
     [[nodiscard]] std::optional<std::string> check() const;
 
     bool fetching = false;         // the part that comes next
-    bool waits_for_room = false;   // the topic is full
+    bool waits_for_room = false;   // what is due has to wait
     mono_time read_again{};        // a fetch failed: not before
     std::string read_error;        // of that fetch
     wall_time timer = wall_never;  // in core::schedule_timers
@@ -112,7 +119,7 @@ private:
     std::map<schedule_key, scheduled_batch> soon_;  // all before known_
     std::size_t soon_bytes_ = 0;
     schedule_key known_{};
-    std::uint64_t next_bytes_ = 0;  // of the batch at known_, if it was given back to the store
+    std::optional<batch_size> given_back_;  // the batch at known_, if memory held it once
     std::map<schedule_key, change> lately_;
     std::deque<std::pair<commit_number, schedule_key>> lately_log_;
     commit_number last_change_;

@@ -35,7 +35,7 @@ void seal_commit(core& c, turn& t) {
         }
     }
     keep_bounds(c, t, sealed);
-    dispatch_all(c, t);  // may end messages that have expired, which goes with this commit
+    give_out_all(c, t);  // may end messages that have expired, which goes with this commit
     if (!c.topics_to_trim.empty()) {
         trim_topics(c, t);
     }
@@ -55,6 +55,12 @@ void seal_commit(core& c, turn& t) {
         answer_waiting(c, t, *of);
     }
     c.to_be_synced = t.out.urgent || !t.out.prompt;
+}
+
+void give_out_all(core& c, turn& t) {
+    c.dispatching = true;
+    dispatch_all(c, t);
+    c.dispatching = false;
 }
 
 void cut_commit(core& c, commit_number next) {

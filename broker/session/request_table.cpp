@@ -44,6 +44,7 @@ constexpr std::array table{
     engine_request<codec::queue_seek>(),
     engine_request<codec::queue_purge>(),
     engine_request<codec::queue_clone>(),
+    engine_request<codec::queue_levels>(),
     engine_request<codec::queue_explain>(),
     in_open(frame_type::read, &handlers::read),
     engine_request<codec::message_show>(),

@@ -34,6 +34,7 @@ inline constexpr std::uint64_t questions_unanswered_max = 32;
 // Feature bits this broker knows.
 inline constexpr std::uint64_t known_features =
     codec::feature::attempt_history | codec::feature::schedules | codec::feature::transactions |
-    codec::feature::services | codec::feature::message_ids | codec::feature::pattern_queues;
+    codec::feature::services | codec::feature::message_ids | codec::feature::pattern_queues |
+    codec::feature::priorities;
 
 }  // namespace brokerd::session

@@ -256,7 +256,10 @@ private:
         std::vector<std::pair<key_bytes, key_bytes>> keys(lanes);
         std::vector<rocksdb::Range> ranges;
         for (std::uint8_t lane = 0; lane < lanes; ++lane) {
-            keys[lane] = {log_key{topic, first, lane}.encode(), behind(lane_prefix(topic, lane))};
+            // Up to a whole key of the next lane: its mere prefix may lie in the last block of
+            // this.
+            const auto next = static_cast<std::uint8_t>(lane + 1);
+            keys[lane] = {log_key{topic, first, lane}.encode(), log_key{topic, 0, next}.encode()};
             ranges.emplace_back(to_slice(keys[lane].first.view()),
                                 to_slice(keys[lane].second.view()));
         }

@@ -9,21 +9,26 @@
 #include "broker/storage/catalog.hpp"
 #include "broker/storage/keys.hpp"
 #include "broker/storage/rocks_options.hpp"
+#include "protocol/types/limits.hpp"
 
 namespace brokerd::storage {
 
 namespace {
 
 // The keys of the chunks below a trim point, as RocksDB wants ranges: one for each lane, or one for
-// all keys of a topic that was removed.
+// all keys of a topic that was removed. They begin with whole keys: RocksDB shortens the last key
+// of a block in its index, to what may be the mere prefix of the next lane or topic, and a range
+// from there on would count that block.
 class dead_ranges {
 public:
     dead_ranges(topic_id topic, offset_t first, std::uint8_t lanes) {
+        const log_key highest{topic, offset_end, limits::priorities_max - 1};
         if (first == offset_end) {
-            keys_.emplace_back(topic_prefix(topic), behind(topic_prefix(topic)));
+            keys_.emplace_back(log_key{topic, 0}.encode(), highest.encode());
         }
         for (std::uint8_t lane = 0; first != offset_end && lane < lanes; ++lane) {
-            keys_.emplace_back(lane_prefix(topic, lane), log_key{topic, first, lane}.encode());
+            keys_.emplace_back(log_key{topic, 0, lane}.encode(),
+                               log_key{topic, first, lane}.encode());
         }
         for (const auto& [begin, end] : keys_) {
             ranges_.emplace_back(to_slice(begin.view()), to_slice(end.view()));

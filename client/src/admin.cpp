@@ -123,6 +123,20 @@ queue_options admin::clone_queue(std::string_view queue, std::string_view name) 
         [](const codec::queue_created& reply) { return to_public(reply.settings); });
 }
 
+level_counts admin::queue_levels(std::string_view queue) {
+    level_counts out;
+    codec::queue_levels request;
+    request.queue = queue;
+    for (bool more = true; more;) {
+        const client_core::level_slice part =
+            state_->ask<codec::queue_levels_counted>(request, repeat::look, as_public);
+        client_core::add(out, part);
+        request.from = part.next;
+        more = part.more;
+    }
+    return out;
+}
+
 void admin::remove_queue(std::string_view queue) {
     codec::queue_remove request;
     request.queue = queue;

@@ -136,6 +136,21 @@ asio::awaitable<Value> ask(std::shared_ptr<core> of, Request request, repeat kin
     co_return value_or_throw(std::move(answer));
 }
 
+asio::awaitable<level_counts> count_levels(std::shared_ptr<core> of, std::string queue) {
+    level_counts out;
+    codec::queue_levels request;
+    request.queue = std::move(queue);
+    for (bool more = true; more;) {
+        const client_core::level_slice part =
+            co_await ask<codec::queue_levels_counted, client_core::level_slice>(of, request,
+                                                                                repeat::look);
+        client_core::add(out, part);
+        request.from = part.next;
+        more = part.more;
+    }
+    co_return out;
+}
+
 // Awaits an operation of the core that cannot be withdrawn. `what(state, now, done, calls)`.
 template <typename T, typename What>
 asio::awaitable<T> await_state(std::shared_ptr<core> of, What what) {
@@ -327,6 +342,10 @@ asio::awaitable<queue_options> async_client::clone_queue(std::string_view queue,
     request.name = name;
     return ask<codec::queue_created, queue_options>(core_, std::move(request), repeat::never,
                                                     settings_of);
+}
+
+asio::awaitable<level_counts> async_client::queue_levels(std::string_view queue) {
+    return count_levels(core_, std::string(queue));
 }
 
 asio::awaitable<std::uint64_t> async_client::consume(

@@ -27,7 +27,10 @@ public:
         flags_ |= record_flags_of(record);
         earliest_ttl_ms_ = std::min(earliest_ttl_ms_, ttl_ms);
         latest_ttl_ms_ = std::max(latest_ttl_ms_, ttl_ms);
+        priority_ = codec::record_priority(record);
     }
+    // Of each of its records: who adds sees to that.
+    [[nodiscard]] std::uint8_t priority() const { return priority_; }
     // Such a record is alone in its batch.
     [[nodiscard]] bool has_id() const { return (flags_ & codec::record_has_id) != 0; }
     // After the first record.
@@ -39,6 +42,7 @@ public:
 
 private:
     std::uint8_t flags_ = 0;
+    std::uint8_t priority_ = 0;
     std::uint64_t earliest_ttl_ms_ = codec::no_ttl;
     std::uint64_t latest_ttl_ms_ = 0;
 };

@@ -114,7 +114,8 @@ void connection_state::write(outgoing& out) {
         codec::hello frame;
         frame.features_offered = codec::feature::attempt_history | codec::feature::schedules |
                                  codec::feature::transactions | codec::feature::services |
-                                 codec::feature::message_ids | codec::feature::pattern_queues;
+                                 codec::feature::message_ids | codec::feature::pattern_queues |
+                                 codec::feature::priorities;
         frame.client_name = client_name_;
         codec::encode_frame(out.bytes, out.ids.next(), frame);
     }

@@ -32,6 +32,7 @@ topic_settings to_wire(const topic_options& options) {
     out.max_messages = options.max_messages;
     out.when_full = static_cast<full_policy>(options.when_full);
     out.max_age = options.max_age;
+    out.priorities = options.priorities;
     return out;
 }
 
@@ -109,6 +110,13 @@ result<codec::record_fields> to_wire(const outgoing_message& message) {
         out.ttl_ms = static_cast<std::uint64_t>(
             std::chrono::ceil<std::chrono::milliseconds>(*message.ttl).count());
     }
+    if (message.priority >= limits::priorities_max) {
+        return refuse_message(fmt::format("a priority of {} is more than {}, the highest",
+                                          message.priority, limits::priorities_max - 1));
+    }
+    if (message.priority > 0) {
+        out.priority = message.priority;
+    }
     out.payload = as_bytes(message.payload);
     if (codec::record_size(out) > limits::message_bytes_max) {
         return refuse_message(
@@ -129,7 +137,8 @@ topic_options to_public(const topic_settings& settings) {
             .max_bytes = settings.max_bytes,
             .max_messages = settings.max_messages,
             .when_full = static_cast<overflow_policy>(settings.when_full),
-            .max_age = settings.max_age};
+            .max_age = settings.max_age,
+            .priorities = settings.priorities};
 }
 
 queue_options to_public(const queue_settings& settings) {
@@ -253,6 +262,25 @@ schedule_page to_page(const schedule_position& from, const codec::schedules& rep
     return out;
 }
 
+level_slice to_public(const codec::queue_levels_counted& reply) {
+    level_slice out{.ready = {}, .due = reply.due, .next = reply.next, .more = reply.more};
+    for (const codec::level_count& each : reply.levels) {
+        if (each.level < limits::priorities_max) {
+            out.ready.resize(std::max<std::size_t>(out.ready.size(), each.level + std::size_t{1}));
+            out.ready[each.level] = each.ready;
+        }
+    }
+    return out;
+}
+
+void add(level_counts& to, const level_slice& what) {
+    to.ready.resize(std::max(to.ready.size(), what.ready.size()));
+    for (std::size_t level = 0; level < what.ready.size(); ++level) {
+        to.ready[level] += what.ready[level];
+    }
+    to.due = what.due;
+}
+
 slice to_public(const codec::counted& reply) {
     return {.messages = reply.messages, .next = reply.position, .more = reply.more};
 }
@@ -321,6 +349,7 @@ stored_message to_stored(std::string_view topic, offset_t offset, wall_time time
     out.payload = as_text(record.payload);
     out.ttl = to_ttl(record.ttl_ms);
     out.id = record.id.value_or(std::string_view());
+    out.priority = record.priority.value_or(0);
     return out;
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "brokerd/admin.hpp"
 #include "brokerd/service.hpp"
@@ -42,6 +43,16 @@ namespace brokerd::client_core {
 [[nodiscard]] message_in_queue to_public(const codec::queue_state_item& item);
 [[nodiscard]] dead_page to_public(const codec::dead& reply);
 [[nodiscard]] schedule_info to_public(const codec::schedule_item& item);
+// One slice of the count of a queue.
+struct level_slice {
+    std::vector<std::uint64_t> ready;  // by level
+    std::uint64_t due = 0;             // of the whole queue
+    offset_t next = 0;
+    bool more = false;
+};
+[[nodiscard]] level_slice to_public(const codec::queue_levels_counted& reply);
+// The next slice.
+void add(level_counts& to, const level_slice& what);
 [[nodiscard]] slice to_public(const codec::counted& reply);
 [[nodiscard]] consumer_info to_public(const codec::consumer_item& item);
 [[nodiscard]] connection_info to_public(const codec::connection_item& item);

@@ -79,6 +79,10 @@ std::string_view message::id() const noexcept {
     return codec::record_id(as_bytes(record_));
 }
 
+std::uint8_t message::priority() const noexcept {
+    return codec::record_priority(as_bytes(record_));
+}
+
 void message::ack() noexcept {
     message_access::answer_with(*this, settle_action::ack, std::chrono::microseconds{-1}, {});
 }

@@ -75,6 +75,7 @@ void publish_pipeline::append(topic_line& line, byte_view record, publish_callba
     const bool open =
         !when && !carries_id(record) && !line.waiting.empty() &&
         line.waiting.back()->first_sequence == 0 && !line.waiting.back()->alone() &&
+        line.waiting.back()->summary.priority() == codec::record_priority(record) &&
         line.waiting.back()->entries.size() < batch_messages_ &&
         line.waiting.back()->bytes.size() + record.size() <= client_limits::batch_bytes_max;
     if (!open) {

@@ -5,7 +5,9 @@
 // the next write; once frames_unanswered_max frames of the topic are unanswered, what comes is
 // gathered until one is answered or the batch is worth sending. A scheduled message is a batch of
 // its own, as a schedule frame has one due time, and so is one with an id, as the broker answers
-// for a batch as a whole: it goes at once, between those before and behind.
+// for a batch as a whole: it goes at once, between those before and behind. All messages of a batch
+// have one priority, as a batch has one level in its topic: where the next has another one, the
+// batch is closed, so messages keep the order in which they were submitted.
 //
 // Invariants:
 //   A batch gets its sequences when it is first sent and keeps bytes and sequences for ever: what

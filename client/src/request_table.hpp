@@ -33,6 +33,7 @@ struct needed_feature {
     const char* name = "";
 };
 inline constexpr needed_feature needs_patterns{codec::feature::pattern_queues, "pattern queues"};
+inline constexpr needed_feature needs_priorities{codec::feature::priorities, "priorities"};
 
 template <typename Request>
 inline constexpr needed_feature feature_for{};
@@ -42,6 +43,8 @@ template <>
 inline constexpr needed_feature feature_for<codec::pattern_list> = needs_patterns;
 template <>
 inline constexpr needed_feature feature_for<codec::pattern_remove> = needs_patterns;
+template <>
+inline constexpr needed_feature feature_for<codec::queue_levels> = needs_priorities;
 
 class request_table {
 public:

@@ -10,6 +10,7 @@
 #include "client/src/reason.hpp"
 #include "client/src/transaction_parts.hpp"
 #include "client/src/wait_for.hpp"
+#include "protocol/codec/record.hpp"
 #include "protocol/codec/record_batch.hpp"
 
 namespace brokerd {
@@ -27,6 +28,7 @@ void add_message(transaction_parts& to, std::string_view topic, const outgoing_m
     value_or_throw(client_core::encode_message(record, topic, message));
     const bool joins = !when && !client_core::carries_id(record) && !to.publishes.empty() &&
                        !to.publishes.back().alone() && to.publishes.back().topic == topic &&
+                       to.publishes.back().summary.priority() == codec::record_priority(record) &&
                        to.publishes.back().count < client_core::client_limits::batch_records_max &&
                        to.publishes.back().batch.size() + record.size() <=
                            client_core::client_limits::batch_bytes_max;

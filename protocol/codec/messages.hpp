@@ -123,6 +123,9 @@ enum class frame_type : std::uint8_t {
     pattern_remove = 112,
     pattern_attach = 113,
     pattern_queues = 114,
+
+    queue_levels = 115,
+    queue_levels_counted = 116,
 };
 
 // All bytes up to the end of the body: a view into the frame it was decoded from.
@@ -153,6 +156,8 @@ inline constexpr std::uint64_t services = 8;
 inline constexpr std::uint64_t message_ids = 16;
 // The broker takes pattern_create, pattern_list, pattern_remove and pattern_attach.
 inline constexpr std::uint64_t pattern_queues = 32;
+// The broker takes queue_levels, and topics may have levels of priority.
+inline constexpr std::uint64_t priorities = 64;
 }  // namespace feature
 
 struct hello {
@@ -174,7 +179,7 @@ struct hello {
                   "feature bits without which the client cannot work"},
             field{"features_offered", &hello::features_offered,
                   "feature bits the client understands: 1 attempt_history, 2 schedules, 4 "
-                  "transactions, 8 services, 16 message_ids, 32 pattern_queues"},
+                  "transactions, 8 services, 16 message_ids, 32 pattern_queues, 64 priorities"},
             field{"client_name", &hello::client_name,
                   "name@host:pid, shown by tools; at most 255 bytes"}};
     }

@@ -33,7 +33,8 @@ namespace brokerd::codec {
     X(serve) X(unserve) X(service_request) X(requested) X(reply) X(replied)                         \
     X(service_list) X(services)                                                                 \
     X(pattern_create) X(pattern_created) X(pattern_list) X(patterns) X(pattern_remove)              \
-    X(pattern_attach) X(pattern_queues)
+    X(pattern_attach) X(pattern_queues)                                                             \
+    X(queue_levels) X(queue_levels_counted)
 
 // Structs that lie inside messages.
 #define BROKERD_PARTS(X)                                                                            \
@@ -41,7 +42,8 @@ namespace brokerd::codec {
     X(published_item) X(topic_item) X(queue_item) X(queue_state_item) X(dead_item)                  \
     X(consumer_item) X(connection_item) X(stat_item) X(schedule_item)                                                  \
     X(transact_publish) X(transact_settle) X(transacted_item) X(service_item)                       \
-    X(pattern_item) X(pattern_held) X(pattern_member) X(pattern_left)
+    X(pattern_item) X(pattern_held) X(pattern_member) X(pattern_left)                       \
+    X(level_count)
 // clang-format on
 
 template <typename... Messages>

@@ -199,6 +199,54 @@ struct queue_clone {
     }
 };
 
+struct queue_levels {
+    static constexpr frame_type type = frame_type::queue_levels;
+    static constexpr const char* doc =
+        "Counts the ready messages of a queue by their level of priority, one slice of the topic "
+        "per request. Answered by queue_levels_counted.";
+    std::string queue{};
+    offset_t from = 0;
+    bool operator==(const queue_levels&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"queue", &queue_levels::queue, "TOPIC/QUEUE"},
+                          field{"from", &queue_levels::from,
+                                "first offset that is looked at: 0, then what the answer says"}};
+    }
+};
+
+struct level_count {
+    std::uint8_t level = 0;
+    std::uint64_t ready = 0;
+    bool operator==(const level_count&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{field{"level", &level_count::level, "0 is the lowest"},
+                          field{"ready", &level_count::ready,
+                                "messages of this level in the slice that are ready and have never "
+                                "failed"}};
+    }
+};
+
+struct queue_levels_counted {
+    static constexpr frame_type type = frame_type::queue_levels_counted;
+    static constexpr const char* doc = "What is ready in one slice, as it was in one moment.";
+    std::vector<level_count> levels{};
+    std::uint64_t due = 0;
+    offset_t next = 0;
+    bool more = false;
+    bool operator==(const queue_levels_counted&) const = default;
+    static constexpr auto fields() {
+        return std::tuple{
+            field{"levels", &queue_levels_counted::levels,
+                  "each level of the topic, the lowest first"},
+            field{
+                "due", &queue_levels_counted::due,
+                "messages of the whole queue, of any level, that are ready and have failed before "
+                "(their retry is due, or they were redriven)"},
+            field{"next", &queue_levels_counted::next, "ask for the next slice from here"},
+            field{"more", &queue_levels_counted::more, "there may be something to count there"}};
+    }
+};
+
 struct queue_list {
     static constexpr frame_type type = frame_type::queue_list;
     static constexpr const char* doc = "Lists queues by name. Answered by queues.";

@@ -28,8 +28,9 @@ template <typename Subject>
 class retention_conformance : public test::store_fixture<Subject> {
 protected:
     // Appends one message, and marks the log at it. Returns the bytes of its batch.
-    std::uint64_t append(topic_id topic, offset_t offset, bool marked = false) {
-        const auto chunk = test::make_chunk(topic, offset, 1, at(0), payload_bytes);
+    std::uint64_t append(topic_id topic, offset_t offset, bool marked = false,
+                         std::uint8_t lane = 0) {
+        const auto chunk = test::make_chunk(topic, offset, 1, at(0), payload_bytes, lane);
         std::vector<domain::mutation> batch{domain::appended{chunk}};
         if (marked) {
             marks_.push_back({offset, 7 * offset, at(static_cast<std::int64_t>(offset))});
@@ -125,6 +126,30 @@ TYPED_TEST(retention_conformance, bytes_are_counted_from_the_last_mark_or_the_tr
     this->commit({domain::trimmed{orders, 2 * messages}});
     EXPECT_EQ(this->unmarked_bytes(orders), 0U) << "nothing is left";
     this->expect_bytes(this->unmarked_bytes(returns_topic), messages * each, "the other topic");
+}
+
+TYPED_TEST(retention_conformance, bytes_are_counted_in_all_lanes) {
+    constexpr offset_t messages = 15;
+    this->commit({new_topic(orders, "orders", 3), new_topic(returns_topic, "returns_topic", 3)});
+    std::uint64_t each = 0;
+    const auto append = [&](offset_t offset, bool marked) {
+        const auto lane = static_cast<std::uint8_t>(offset % 3);
+        each = this->append(orders, offset, marked, lane);
+        this->append(returns_topic, offset, false, lane);
+    };
+    for (offset_t offset = 0; offset < messages; ++offset) {
+        append(offset, false);
+    }
+    this->expect_bytes(this->unmarked_bytes(orders), messages * each, "no mark");
+    this->commit({domain::trimmed{orders, 5}});
+    this->expect_bytes(this->unmarked_bytes(orders), (messages - 5) * each, "no mark, trimmed");
+    for (offset_t offset = messages; offset < 2 * messages; ++offset) {
+        append(offset, offset == messages + 3);
+    }
+    this->expect_bytes(this->unmarked_bytes(orders), (messages - 3) * each, "from the mark on");
+    this->commit({domain::trimmed{orders, 2 * messages}});
+    EXPECT_EQ(this->unmarked_bytes(orders), 0U) << "nothing is left";
+    this->expect_bytes(this->unmarked_bytes(returns_topic), 2 * messages * each, "the other topic");
 }
 
 TYPED_TEST(retention_conformance, a_chunk_that_the_trim_point_lies_in_counts_as_a_whole) {

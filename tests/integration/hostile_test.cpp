@@ -39,8 +39,8 @@ using requests = codec::message_list<
     codec::health, codec::stats, codec::topic_create, codec::topic_set, codec::topic_list,
     codec::topic_remove, codec::queue_create, codec::queue_set, codec::queue_list,
     codec::queue_remove, codec::queue_pause, codec::queue_seek, codec::queue_purge,
-    codec::queue_clone, codec::queue_explain, codec::pattern_create, codec::pattern_list,
-    codec::pattern_remove, codec::pattern_attach>;
+    codec::queue_clone, codec::queue_levels, codec::queue_explain, codec::pattern_create,
+    codec::pattern_list, codec::pattern_remove, codec::pattern_attach>;
 
 class hostile_peer {
 public:

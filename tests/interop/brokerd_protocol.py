@@ -70,7 +70,7 @@ class LeaseRun(NamedTuple):
 STRUCTS = {
     "topic_settings": "keep_done:duration max_message_bytes:u64 ttl?:duration durability?:u8 "
     "message_id_window?:duration keep_done_bytes?:u64 max_bytes?:u64 max_messages?:u64 "
-    "when_full?:u8 max_age?:duration",
+    "when_full?:u8 max_age?:duration priorities?:u8",
     "queue_settings": "lease:duration attempts:u32 backoff:duration backoff_max:duration "
     "max_retrying:u64 max_runs:u64 jitter_percent?:u32 after_failure?:u8 expires?:duration "
     "on_expiry?:u8 filter?:string until?:u64",
@@ -104,6 +104,7 @@ STRUCTS = {
     "pattern_held": "queue:u64 runs:list.lease_run",
     "pattern_member": "queue:u64 topic:string lease:duration attempts:u32",
     "pattern_left": "queue:u64 code:u16 text:string",
+    "level_count": "level:u8 ready:u64",
     "delivered_run": "leases:lease_run append_time:time attempt:u32 records:marked",
     "read_run": "first_offset:u64 count:u32 append_time:time records:bytes",
 }
@@ -202,9 +203,17 @@ MESSAGES = {
                        "prefetch_bytes:u64 limit:u64 held:list.pattern_held"),
     "pattern_queues": (114, "consumer:u32 joined:list.pattern_member left:list.pattern_left "
                        "gone:list.pattern_held"),
+    "queue_levels": (115, "queue:string from:u64"),
+    "queue_levels_counted": (116, "levels:list.level_count due:u64 next:u64 more:bool"),
 }  # fmt: skip
 
-FEATURES = {"transactions": 4, "services": 8, "message_ids": 16, "pattern_queues": 32}
+FEATURES = {
+    "transactions": 4,
+    "services": 8,
+    "message_ids": 16,
+    "pattern_queues": 32,
+    "priorities": 64,
+}
 ACTIONS = {"ack": 1, "nack": 2, "reject": 3, "release": 4, "extend": 5}
 POSITIONS = {"earliest": 1, "latest": 2, "offset": 3, "time": 4}
 STATES = {1: "ready", 2: "leased", 3: "retrying", 4: "dead", 5: "done"}

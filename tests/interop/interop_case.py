@@ -22,6 +22,7 @@ LATER_TOPIC_SETTINGS = dict(
     max_messages=0,
     when_full=1,
     max_age=0,
+    priorities=1,
 )
 QUEUE_SETTINGS = dict(
     lease=30 * SECOND,

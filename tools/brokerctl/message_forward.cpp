@@ -28,7 +28,10 @@ struct forward_options {
 // dead messages to be looked at must not expire once more, unseen. And without its id: the topic it
 // goes to may remember that of another message, and then it would be nowhere.
 outgoing_message copy_of(const message& leased) {
-    outgoing_message copy{.key = {}, .headers = {}, .payload = std::string(leased.payload())};
+    outgoing_message copy{.key = {},
+                          .headers = {},
+                          .payload = std::string(leased.payload()),
+                          .priority = leased.priority()};
     if (leased.key()) {
         copy.key = std::string(*leased.key());
     }
@@ -130,8 +133,9 @@ void add_forward_verb(command_line& line, CLI::App& noun) {
     auto [app, options] = line.add_verb(
         noun,
         {"forward",
-         "Take messages from a queue and publish each to another topic, with its key and headers "
-         "but not its time to live and its id. Ack and publish are one transaction: whatever is "
+         "Take messages from a queue and publish each to another topic, with its key, headers "
+         "and priority but not its time to live and its id. Ack and publish are one transaction: "
+         "whatever is "
          "killed in between, each message arrives once. Prints the addresses, old and new. Never "
          "leases more than --count.",
          "  brokerctl message forward orders/billing orders-repaired\n"

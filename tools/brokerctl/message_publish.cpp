@@ -34,6 +34,7 @@ struct publish_options {
     std::optional<timestamp> at;
     std::optional<microseconds> ttl;
     std::optional<std::string> id;
+    std::optional<std::uint8_t> priority;
 
     // Nothing: append now.
     [[nodiscard]] std::optional<schedule_time> when() const {
@@ -51,7 +52,8 @@ struct publish_options {
                 .headers = labels.parsed_headers(),
                 .payload = std::move(bytes),
                 .ttl = ttl,
-                .id = id.value_or(std::string{})};
+                .id = id.value_or(std::string{}),
+                .priority = priority.value_or(std::uint8_t{0})};
     }
 };
 
@@ -323,7 +325,8 @@ void add_publish_verb(command_line& line, CLI::App& noun) {
          "  brokerctl message publish reminders 'still in the basket?' --delay 2h\n"
          "  brokerctl message publish reminders 'good morning' --at 2026-03-01T07:00:00+01:00\n"
          "  brokerctl message publish codes 4711 --key ann --ttl 5min\n"
-         "  brokerctl message publish orders '{\"id\":42}' --id order-42\n"},
+         "  brokerctl message publish orders '{\"id\":42}' --id order-42\n"
+         "  brokerctl message publish mails 'your code is 4711' --priority 2\n"},
         publish);
     add_name(app, "TOPIC", options.topic, "The topic");
     app.add_option("PAYLOAD", options.payload,
@@ -344,6 +347,10 @@ void add_publish_verb(command_line& line, CLI::App& noun) {
     add_duration(app, "--ttl", options.ttl,
                  "How long it may wait to be delivered, counted from its append, for example 5min "
                  "(default: what the topic says); then it is done or dead, as each queue says");
+    add_value(
+        app, "--priority", options.priority, parse_priority, "N",
+        "0 to 9 (default 0): queues of mode shared give out higher ones first, if the topic has "
+        "levels (its --priorities)");
     app.add_option("--id", options.id,
                    "Says which message it is, up to 255 bytes: as long as the topic remembers it "
                    "(its --message-id-window) none with the same id is stored again, and what was "

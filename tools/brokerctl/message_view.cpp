@@ -171,14 +171,14 @@ std::string earlier_text(std::string_view topic, const shown_message& shown, tim
 
 message_view view_of(const stored_message& message) {
     message_view view{message.topic,   message.offset, message.time, message.key, {},
-                      message.payload, message.ttl,    std::nullopt, message.id};
+                      message.payload, message.ttl,    std::nullopt, message.id,  message.priority};
     view.headers.assign(message.headers.begin(), message.headers.end());
     return view;
 }
 
 message_view view_of(const message& leased) {
     return {leased.topic(),   leased.offset(), leased.time(),    leased.key(), leased.headers(),
-            leased.payload(), leased.ttl(),    leased.attempt(), leased.id()};
+            leased.payload(), leased.ttl(),    leased.attempt(), leased.id(),  leased.priority()};
 }
 
 json message_json(const message_view& view) {
@@ -190,6 +190,7 @@ json message_json(const message_view& view) {
     }
     result["headers"] = headers_json(view);
     add_bytes(result, "payload", view.payload);
+    result["priority"] = view.priority;
     if (!view.id.empty()) {
         add_bytes(result, "id", view.id);
     }
@@ -212,6 +213,9 @@ std::string message_line(const message_view& view) {
     }
     if (!view.id.empty()) {
         line += "  id " + terminal_text(view.id);
+    }
+    if (view.priority != 0) {
+        line += fmt::format("  priority {}", view.priority);
     }
     if (view.ttl) {
         line += "  ttl " + format_duration(*view.ttl);
@@ -238,6 +242,9 @@ std::string message_details_text(const message_view& view, timestamp now, bool c
     }
     if (!view.id.empty()) {
         details.push_back({"id", terminal_text(view.id)});
+    }
+    if (view.priority != 0) {
+        details.push_back({"priority", fmt::format("{}", view.priority)});
     }
     if (view.ttl) {
         details.push_back({"ttl", format_duration(*view.ttl)});

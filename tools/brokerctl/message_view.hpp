@@ -26,14 +26,15 @@ struct message_view {
     std::optional<std::chrono::milliseconds> ttl;  // its own
     std::optional<std::uint32_t> attempt;
     std::string_view id;  // empty: none
+    std::uint8_t priority = 0;
 };
 [[nodiscard]] message_view view_of(const stored_message& message);
 [[nodiscard]] message_view view_of(const message& leased);
 
-// Members topic, offset, time, key, headers, payload; id when it has one; ttl_seconds when it has a
-// time to live of its own; attempt when leased. A key, an id or payload that is no text is
-// key_base64, id_base64 or payload_base64 instead; a header name that occurs more than once has an
-// array of values.
+// Members topic, offset, time, key, headers, payload, priority; id when it has one; ttl_seconds
+// when it has a time to live of its own; attempt when leased. A key, an id or payload that is no
+// text is key_base64, id_base64 or payload_base64 instead; a header name that occurs more than once
+// has an array of values.
 [[nodiscard]] json message_json(const message_view& view);
 
 // One line: `orders@0  key 42  attempt 1  {"id":42}`.

@@ -153,9 +153,13 @@ exit_code show_queue(context& ctx, const name_options& options) {
         return show_pattern(ctx, options.queue);
     }
     const auto queue = ctx.admin().queue(options.queue);
+    std::optional<level_counts> levels;
+    if (ctx.admin().topic(queue.topic).settings.priorities > 1) {
+        levels = ctx.admin().queue_levels(options.queue);
+    }
     const auto now = wall_now();
-    ctx.out().object(queue_details(queue, now),
-                     queue_details_text(queue, now, ctx.out().colours()));
+    ctx.out().object(queue_details(queue, levels, now),
+                     queue_details_text(queue, levels, now, ctx.out().colours()));
     return exit_code::done;
 }
 

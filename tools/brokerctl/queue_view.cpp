@@ -3,6 +3,7 @@
 #include <array>
 #include <iterator>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -73,6 +74,29 @@ std::string give_up_text(const queue_options& settings) {
                        format_duration(std::chrono::floor<std::chrono::seconds>(all)));
 }
 
+// `124 (level 2: 3, level 1: 0, level 0: 117, failed before: 4)`: what the queue gives out next is
+// in front. Counted one after the other, so what happened in between lets them differ.
+std::string ready_text(const queue_info& queue, const std::optional<level_counts>& levels) {
+    std::string text = fmt::format("{}", queue.ready);
+    if (!levels) {
+        return text;
+    }
+    const char* before = " (";
+    for (std::size_t level = levels->ready.size(); level-- > 0;) {
+        text +=
+            fmt::format("{}level {}: {}", std::exchange(before, ", "), level, levels->ready[level]);
+    }
+    return text + fmt::format("{}failed before: {})", before, levels->due);
+}
+
+json levels_json(const level_counts& levels) {
+    json rows = json::array();
+    for (std::size_t level = levels.ready.size(); level-- > 0;) {
+        rows.push_back({{"level", level}, {"ready", levels.ready[level]}});
+    }
+    return rows;
+}
+
 }  // namespace
 
 json settings_json(const queue_options& settings) {
@@ -114,8 +138,13 @@ std::span<const column> queue_columns() {
     return queues_table;
 }
 
-json queue_details(const queue_info& queue, timestamp now) {
+json queue_details(const queue_info& queue, const std::optional<level_counts>& levels,
+                   timestamp now) {
     json details = queue_row(queue, now);
+    if (levels) {
+        details["ready_levels"] = levels_json(*levels);
+        details["ready_failed_before"] = levels->due;
+    }
     details["id"] = queue.id;
     details["created"] = time_json(queue.created);
     details["floor"] = queue.floor;
@@ -146,14 +175,15 @@ void add_settings(std::vector<detail>& to, delivery_mode mode, const queue_optio
     }
 }
 
-std::string queue_details_text(const queue_info& queue, timestamp now, bool colours) {
+std::string queue_details_text(const queue_info& queue, const std::optional<level_counts>& levels,
+                               timestamp now, bool colours) {
     const json row = queue_row(queue, now);
     const auto& settings = queue.settings;
     std::vector details{
         detail{"queue", queue.path()},
         detail{"mode", std::string(to_string(queue.mode))},
         detail{"state", queue.state},
-        detail{"ready", fmt::format("{}", queue.ready)},
+        detail{"ready", ready_text(queue, levels)},
         detail{"leased", fmt::format("{}", queue.leased)},
         detail{"retrying", {fmt::format("{}", queue.retrying), retrying_count(row).meaning}},
         detail{"dead", {fmt::format("{}", queue.dead), dead_count(row).meaning}},

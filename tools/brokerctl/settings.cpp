@@ -43,6 +43,7 @@ void each(const topic_changes& given, Settings& settings, Visit visit) {
     visit("max-bytes", given.max_bytes, settings.max_bytes, bytes_or_none);
     visit("when-full", given.when_full, settings.when_full, word<overflow_policy>);
     visit("max-age", given.max_age, settings.max_age, duration_or_none);
+    visit("priorities", given.priorities, settings.priorities, plain);
 }
 
 template <typename Settings, typename Visit>
@@ -123,6 +124,10 @@ void topic_changes::add_to(CLI::App& app) {
     add_duration(app, "--message-id-window", message_id_window,
                  "How long ids of messages are remembered, so that none is stored twice, up to "
                  "365d; 0: they are not looked at");
+    add_value(
+        app, "--priorities", priorities, parse_priorities, "N",
+        "Levels of priority, 1 to 10 (default 1), fixed when the topic is made: queues of mode "
+        "shared give out messages of the highest level first");
 }
 
 void topic_changes::apply_to(topic_options& settings) const {

@@ -24,6 +24,7 @@ struct topic_changes {
     std::optional<std::uint64_t> max_messages{};
     std::optional<overflow_policy> when_full{};
     std::optional<std::chrono::microseconds> max_age{};
+    std::optional<std::uint8_t> priorities{};  // of what exists it is fixed
 
     void add_to(CLI::App& app);
     [[nodiscard]] bool empty() const { return text().empty(); }

@@ -34,6 +34,12 @@ exit_code create_topic(context& ctx, const create_topic_options& options) {
     topic_options settings;
     options.settings.apply_to(settings);
     const auto answer = ctx.broker().ensure_topic(options.topic, settings);
+    if (const auto levels = options.settings.priorities;
+        levels && *levels != answer.settings.priorities) {
+        throw refusal(fmt::format(
+            "topic {} exists with priorities {}, not {}; they are fixed: make another topic",
+            options.topic, answer.settings.priorities, *levels));
+    }
     if (const auto conflict = options.settings.conflict(answer.settings); !conflict.empty()) {
         throw refusal(fmt::format("topic {0} exists with {1}; 'brokerctl topic set {0}' changes it",
                                   options.topic, conflict));
@@ -118,6 +124,7 @@ void add_topic_verbs(command_line& line) {
          "  brokerctl topic create positions --max-messages 1000 --when-full "
          "drop-oldest\n"
          "  brokerctl topic create prices --ttl 10s\n"
+         "  brokerctl topic create mails --priorities 3\n"
          "  brokerctl topic create clicks --durability os\n"},
         create_topic);
     add_name(create_verb.app, "TOPIC", create_verb.options.topic, "Its name");

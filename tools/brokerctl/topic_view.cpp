@@ -1,4 +1,5 @@
 // Topics as JSON rows, table and details.
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -93,6 +94,11 @@ std::string keep_done_text(const topic_options& settings) {
     return by_bytes ? "any age" : format_duration(settings.keep_done);
 }
 
+// A broker that is too old for them names none.
+std::uint8_t levels_in(const topic_options& settings) {
+    return std::max<std::uint8_t>(settings.priorities, 1);
+}
+
 json row_without_settings(const topic_info& topic) {
     return {{"topic", topic.topic},
             {"first_offset", topic.first_offset},
@@ -122,7 +128,8 @@ json settings_json(const topic_options& settings) {
             {"max_bytes", settings.max_bytes},
             {"max_messages", settings.max_messages},
             {"when_full", to_string(settings.when_full)},
-            {"max_age_seconds", number_json(seconds_of(settings.max_age))}};
+            {"max_age_seconds", number_json(seconds_of(settings.max_age))},
+            {"priorities", levels_in(settings)}};
 }
 
 json topic_row(const topic_info& topic) {
@@ -168,6 +175,7 @@ std::string topic_details_text(const topic_info& topic, timestamp now, bool colo
         detail{"ttl", duration_or_none(settings.ttl)},
         detail{"durability", std::string(to_string(settings.durability))},
         detail{"message-id-window", duration_or_none(settings.message_id_window)},
+        detail{"priorities", fmt::format("{}", levels_in(settings))},
     };
     return render_details(details, colours);
 }

@@ -10,6 +10,7 @@
 
 #include "protocol/types/ascii.hpp"
 #include "protocol/types/duration.hpp"
+#include "protocol/types/limits.hpp"
 #include "protocol/types/rfc3339.hpp"
 
 namespace brokerd::ctl {
@@ -118,6 +119,23 @@ parsed<std::uint64_t> parse_bound(std::string_view text) {
         return *count;
     }
     return std::unexpected(fmt::format("\"{}\" is no bound; write a number, 0 for none", text));
+}
+
+parsed<std::uint8_t> parse_priority(std::string_view text) {
+    if (const auto number = whole_number<std::uint8_t>(text);
+        number && *number < limits::priorities_max) {
+        return *number;
+    }
+    return std::unexpected(
+        fmt::format("\"{}\" is no priority; write 0 to 9, 9 is the highest", text));
+}
+
+parsed<std::uint8_t> parse_priorities(std::string_view text) {
+    if (const auto number = whole_number<std::uint8_t>(text);
+        number && *number > 0 && *number <= limits::priorities_max) {
+        return *number;
+    }
+    return std::unexpected(fmt::format("\"{}\" is no number of levels; write 1 to 10", text));
 }
 
 parsed<timestamp> parse_time(std::string_view text, timestamp now) {

@@ -35,6 +35,12 @@ using parsed = std::expected<T, std::string>;
 // `1000`: how many at most; `0`: no bound.
 [[nodiscard]] parsed<std::uint64_t> parse_bound(std::string_view text);
 
+// Of a message: 0 to 9.
+[[nodiscard]] parsed<std::uint8_t> parse_priority(std::string_view text);
+
+// How many a topic has: 1 to 10.
+[[nodiscard]] parsed<std::uint8_t> parse_priorities(std::string_view text);
+
 // RFC 3339 (`2026-03-01T12:00:00Z`, with fraction and zone), `-10min` before `now`, or `now`.
 [[nodiscard]] parsed<timestamp> parse_time(std::string_view text, timestamp now);
 

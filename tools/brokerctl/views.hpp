@@ -3,6 +3,7 @@
 // with scripts. Pure.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,8 +22,12 @@ namespace brokerd::ctl {
 
 [[nodiscard]] json queue_row(const queue_info& queue, timestamp now);
 [[nodiscard]] std::span<const column> queue_columns();
-[[nodiscard]] json queue_details(const queue_info& queue, timestamp now);
-[[nodiscard]] std::string queue_details_text(const queue_info& queue, timestamp now, bool colours);
+// `levels`: of a queue whose topic has several.
+[[nodiscard]] json queue_details(const queue_info& queue, const std::optional<level_counts>& levels,
+                                 timestamp now);
+[[nodiscard]] std::string queue_details_text(const queue_info& queue,
+                                             const std::optional<level_counts>& levels,
+                                             timestamp now, bool colours);
 
 [[nodiscard]] json pattern_row(const pattern_info& of);
 [[nodiscard]] std::span<const column> pattern_columns();

@@ -283,6 +283,10 @@ public:
     /// their attempts or the records kept for them have too many bytes; queue_removed: `queue` went
     /// meanwhile; resource_disk.
     queue_options clone_queue(std::string_view queue, std::string_view name);
+    /// Counts what is ready by level of priority, in slices of which each reads some of the topic:
+    /// exact if nothing happens in the queue meanwhile. Errors: feature_unsupported: the broker is
+    /// too old for priorities; queue_removed: meanwhile.
+    [[nodiscard]] level_counts queue_levels(std::string_view queue);
     /// Removes a queue with its state.
     void remove_queue(std::string_view queue);
     /// Stops dispatch; what is leased stays leased. Repeatable.

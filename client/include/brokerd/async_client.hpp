@@ -200,6 +200,9 @@ public:
     [[nodiscard]] asio::awaitable<queue_options> clone_queue(std::string_view queue,
                                                              std::string_view name);
 
+    /// As admin::queue_levels(). Cancellation: ends the wait.
+    [[nodiscard]] asio::awaitable<level_counts> queue_levels(std::string_view queue);
+
     /// Handles the messages of a queue with a coroutine per message, `options.concurrency` of them
     /// at the same time, on the executor of the awaiting coroutine; see client::consume().
     /// Completes with the number of messages handled.

@@ -166,7 +166,8 @@ public:
     /// A loss of the connection is repaired by sending again: the broker recognizes what it has
     /// stored, so the message is there once. With an id (outgoing_message::id) that holds for
     /// whoever publishes it again, too: the address is that of the first. A message with an id is a
-    /// batch of its own.
+    /// batch of its own. A batch has messages of one priority (outgoing_message::priority): where
+    /// the next one has another, it ends.
     /// What durable means is for the topic to say (topic_options::durability).
     /// A topic may have bounds (topic_options::max_bytes, max_messages). One that refuses what is
     /// beyond them answers topic_full, and nothing is stored; publishing again, and when, is for
@@ -175,8 +176,9 @@ public:
     /// room; but a batch that would not fit into the empty topic either is sent again one by one.
     /// Errors: topic_not_found, topic_removed, invalid_name, too_many_headers, key_too_large;
     /// message_too_large, also for a message larger than topic_options::max_bytes;
-    /// invalid_argument: a schedule has its id; feature_unsupported: the broker is too old for ids;
-    /// topic_full, resource_disk, resource_memory, busy: may be repeated later.
+    /// invalid_argument: beyond the limits of a message (a priority above 9, say), or a schedule
+    /// has its id; feature_unsupported: the broker is too old for ids; topic_full, resource_disk,
+    /// resource_memory, busy: may be repeated later.
     /// outcome_unknown: it was sent and no connection came for give_up_after, or the client was
     /// closed: it may be stored.
     address publish(std::string_view topic, const outgoing_message& message);
@@ -292,8 +294,8 @@ public:
     /// client_options::request_timeout later. So it may last as long as both times together.
     /// reply_dropped: there was a reply, but too many before it were not read yet.
     /// message_too_large, invalid_name; invalid_argument: a timeout out of bounds, or what does not
-    /// fit into a frame; feature_unsupported: the broker is too old. A time to live and
-    /// an id of the message mean nothing here.
+    /// fit into a frame; feature_unsupported: the broker is too old. A time to live, an id and a
+    /// priority of the message mean nothing here: requests go out as they come.
     service_reply request(std::string_view service, const outgoing_message& message,
                           const request_options& options = {});
 

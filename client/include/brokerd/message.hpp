@@ -68,6 +68,8 @@ public:
     [[nodiscard]] std::optional<std::chrono::milliseconds> ttl() const noexcept;
     /// What its publisher named it (outgoing_message::id); empty: nothing.
     [[nodiscard]] std::string_view id() const noexcept;
+    /// Its outgoing_message::priority, whatever levels its topic has.
+    [[nodiscard]] std::uint8_t priority() const noexcept;
     /// Number of this attempt, from 1.
     [[nodiscard]] std::uint32_t attempt() const noexcept { return attempt_; }
     /// How earlier attempts failed, oldest first; of very many the first and the latest. It

@@ -45,11 +45,11 @@ struct committed {
 ///
 /// Limits: the whole transaction fits into one frame of the broker (4 MiB unless it was started
 /// with another --max-frame-bytes); at most 1000 parts each of publishes and of answers. Messages
-/// published to one topic one after the other are one part per 1024 messages or 256 KiB, a
-/// scheduled message and one with an id are parts of their own; answers of the same kind, delay and
-/// reason for one queue are one part; the leases of all answers together are at most 131072 in
-/// 16384 runs of neighbours. Errors of all functions: invalid_argument, also while a commit of it
-/// is under way. Thread safety: one transaction by one thread at a time.
+/// of one priority published to one topic one after the other are one part per 1024 messages or
+/// 256 KiB, a scheduled message and one with an id are parts of their own; answers of the same
+/// kind, delay and reason for one queue are one part; the leases of all answers together are at
+/// most 131072 in 16384 runs of neighbours. Errors of all functions: invalid_argument, also while a
+/// commit of it is under way. Thread safety: one transaction by one thread at a time.
 class transaction {
 public:
     transaction() noexcept;

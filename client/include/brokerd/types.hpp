@@ -55,6 +55,9 @@ struct outgoing_message {
     /// (topic_options::message_id_window), a message with it is not stored again, and its publish
     /// has the offset of the first. Any bytes; empty: none.
     std::string id{};
+    /// 0 to 9; a higher one goes first where the topic has levels (topic_options::priorities) and
+    /// the queue is of mode shared. It is delivered in any case.
+    std::uint8_t priority = 0;
 };
 
 /// A message as the topic stores it, seen by looking and not leased.
@@ -67,7 +70,8 @@ struct stored_message {
     std::string payload;
     /// Its own time to live; not set: what the topic says (topic_options::ttl).
     std::optional<std::chrono::milliseconds> ttl{};
-    std::string id{};  ///< What its publisher named it; empty: nothing.
+    std::string id{};           ///< What its publisher named it; empty: nothing.
+    std::uint8_t priority = 0;  ///< As published; 0: none.
 
     bool operator==(const stored_message&) const = default;
 };
@@ -209,6 +213,12 @@ struct topic_options {
     /// 0: never. What is dropped, for this or to make room, is done in every queue and no longer
     /// readable, but what is retrying or dead stays; it is counted (topic_info::dropped).
     std::chrono::microseconds max_age{0};
+    /// Levels of priority, 1 to 10, fixed when the topic is made. A message of priority p has the
+    /// level min(p, priorities - 1); queues of mode shared give out the highest level first, and
+    /// within a level the oldest. Modes keyed and single promise the order of the topic, and take
+    /// no notice. 0: not said, which means 1 for a new topic, and as it is for one that exists. Of
+    /// a broker that is too old for priorities it is 0.
+    std::uint8_t priorities = 0;
 
     bool operator==(const topic_options&) const = default;
 };
@@ -288,6 +298,16 @@ struct ensured_queue {
     queue_options settings;              ///< In force.
     std::vector<std::string> differing;  ///< Names of settings that are not as asked for.
     std::uint32_t queues = 0;            ///< Of a pattern queue: how many it has now.
+};
+
+/// What is ready in a queue, by level of priority (topic_options::priorities).
+struct level_counts {
+    /// Messages that are ready and have never failed; ready[0] is the lowest level.
+    std::vector<std::uint64_t> ready;
+    /// Messages of any level that are ready and have failed before.
+    std::uint64_t due = 0;
+
+    bool operator==(const level_counts&) const = default;
 };
 
 /// Who answers at the other end.

@@ -76,6 +76,16 @@ topic_settings third_topic_settings() {
     return settings;
 }
 
+topic_settings fourth_topic_settings() {
+    topic_settings settings = third_topic_settings();
+    settings.keep_done_bytes = limits::mib;
+    settings.max_bytes = 8 * limits::mib;
+    settings.max_messages = 5000;
+    settings.when_full = full_policy::drop_oldest;
+    settings.max_age = 48h;
+    return settings;
+}
+
 queue_settings second_queue_settings() {
     queue_settings settings = first_queue_settings;
     settings.jitter_percent = 7;
@@ -99,6 +109,8 @@ std::vector<sample> earlier_samples() {
         {"topic_changed", topic_changed{topic, second_topic_settings}, 2},
         {"topic_created", topic_created{topic, "orders.eu", third_topic_settings(), then}, 3},
         {"topic_changed", topic_changed{topic, third_topic_settings()}, 3},
+        {"topic_created", topic_created{topic, "orders.eu", fourth_topic_settings(), then}, 4},
+        {"topic_changed", topic_changed{topic, fourth_topic_settings()}, 4},
         {"queue_created", queue_created{topic, queue, "billing", queue_mode::shared,
                                         first_queue_settings, 17, then}},
         {"queue_changed",
@@ -122,12 +134,8 @@ std::vector<sample> earlier_samples() {
 }
 
 std::vector<sample> samples() {
-    topic_settings topic_settings = third_topic_settings();
-    topic_settings.keep_done_bytes = limits::mib;
-    topic_settings.max_bytes = 8 * limits::mib;
-    topic_settings.max_messages = 5000;
-    topic_settings.when_full = full_policy::drop_oldest;
-    topic_settings.max_age = 48h;
+    topic_settings topic_settings = fourth_topic_settings();
+    topic_settings.priorities = 3;
     queue_settings queue_settings = third_queue_settings();
     queue_settings.filter = "header.country in ('DE', 'AT')";
     queue_settings.until = 90'000;
@@ -139,8 +147,8 @@ std::vector<sample> samples() {
                                          {message_state::ready, 1 << 20, 1}};
     return {
         {"epoch_started", epoch_started{broker_epoch{4}}},
-        {"topic_created", topic_created{topic, "orders.eu", topic_settings, then}, 4},
-        {"topic_changed", topic_changed{topic, topic_settings}, 4},
+        {"topic_created", topic_created{topic, "orders.eu", topic_settings, then}, 5},
+        {"topic_changed", topic_changed{topic, topic_settings}, 5},
         {"topic_removed", topic_removed{topic}},
         {"queue_created",
          queue_created{topic, queue, "billing", queue_mode::keyed, queue_settings, 17, then}, 4},

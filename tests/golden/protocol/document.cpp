@@ -227,6 +227,7 @@ std::string limit_table() {
     row("consumers of a connection", count(consumers_per_connection_default),
         count(consumers_per_connection_max));
     row("queues of a topic", count(queues_per_topic_default), count(queues_per_topic_max));
+    fixed("levels of priority of a topic; so messages have 0 to 9", count(priorities_max));
     fixed("pattern queues; and never more than a topic may have queues", count(pattern_queues_max));
     fixed("queues that one request about a pattern queue makes, changes or removes",
           count(pattern_topics_max));
@@ -360,6 +361,7 @@ std::map<std::string, std::string> blocks() {
             {"queue messages", messages_between(48, 59)},
             {"clone messages", messages_between(107, 107)},
             {"pattern messages", messages_between(108, 114)},
+            {"level messages", messages_between(115, 116)},
             {"transaction messages", messages_between(60, 61)},
             {"reading messages", messages_between(64, 67)},
             {"dead messages", messages_between(72, 75)},

@@ -25,7 +25,7 @@ stored_message order() {
 TEST(message_view, json_of_the_contract) {
     EXPECT_EQ(message_json(view_of(order())).dump(),
               R"({"topic":"orders","offset":0,"time":"2026-03-01T11:59:58.000000Z","key":"42",)"
-              R"("headers":{"trace":"abc"},"payload":"{\"id\":42}"})");
+              R"("headers":{"trace":"abc"},"payload":"{\"id\":42}","priority":0})");
 }
 
 TEST(message_view, attempt_when_leased) {
@@ -40,7 +40,7 @@ TEST(message_view, time_to_live_only_if_it_has_one_of_its_own) {
     EXPECT_FALSE(message_json(view_of(message)).contains("ttl_seconds"));
     message.ttl = 1500ms;
     EXPECT_THAT(message_json(view_of(message)).dump(),
-                EndsWith(R"("payload":"{\"id\":42}","ttl_seconds":1.5})"));
+                EndsWith(R"("payload":"{\"id\":42}","priority":0,"ttl_seconds":1.5})"));
     EXPECT_EQ(message_line(view_of(message)),
               "orders@0  key 42  trace=abc  ttl 1s500ms  {\"id\":42}\n");
     EXPECT_THAT(message_details_text(view_of(message), now, false),
@@ -56,7 +56,7 @@ TEST(message_view, id_only_if_it_has_one) {
     EXPECT_FALSE(message_json(view_of(message)).contains("id"));
     message.id = "order-42";
     EXPECT_THAT(message_json(view_of(message)).dump(),
-                EndsWith(R"("payload":"{\"id\":42}","id":"order-42"})"));
+                EndsWith(R"("payload":"{\"id\":42}","priority":0,"id":"order-42"})"));
     EXPECT_EQ(message_line(view_of(message)),
               "orders@0  key 42  trace=abc  id order-42  {\"id\":42}\n");
     EXPECT_THAT(message_details_text(view_of(message), now, false),
@@ -66,6 +66,18 @@ TEST(message_view, id_only_if_it_has_one) {
     message.id = "\xff\n";
     EXPECT_EQ(message_json(view_of(message))["id_base64"], "/wo=");
     EXPECT_THAT(message_line(view_of(message)), HasSubstr(R"(  id \xff\n  )"));
+}
+
+TEST(message_view, priority_for_people_only_if_it_is_not_0) {
+    auto message = order();
+    message.priority = 7;
+    EXPECT_EQ(message_json(view_of(message))["priority"], 7);
+    EXPECT_EQ(message_line(view_of(message)),
+              "orders@0  key 42  trace=abc  priority 7  {\"id\":42}\n");
+    EXPECT_THAT(message_details_text(view_of(message), now, false),
+                EndsWith("header    trace=abc\n"
+                         "priority  7\n"
+                         "payload   {\"id\":42}\n"));
 }
 
 TEST(message_view, no_key_is_null_and_an_empty_key_is_one) {

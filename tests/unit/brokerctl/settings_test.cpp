@@ -49,6 +49,16 @@ TEST(settings, all_settings_of_a_topic) {
     EXPECT_EQ(settings.message_id_window, 0s);
 }
 
+TEST(settings, levels_of_priority) {
+    const topic_changes changes{.priorities = 3};
+    topic_options settings;
+    changes.apply_to(settings);
+    EXPECT_EQ(settings, topic_options{.priorities = 3});
+    EXPECT_EQ(changes.text(), "priorities 3");
+    EXPECT_EQ(changes.conflict(settings), "");
+    EXPECT_EQ(changes.conflict(topic_options{.priorities = 1}), "priorities 1, not 3");
+}
+
 TEST(settings, all_bounds_of_a_topic) {
     const topic_changes changes{.keep_done_bytes = std::uint64_t{1} << 30U,
                                 .max_bytes = std::uint64_t{10} << 30U,

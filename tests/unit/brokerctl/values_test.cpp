@@ -54,6 +54,20 @@ TEST(bounds, are_numbers_and_0_is_none) {
     EXPECT_THAT(parse_bound("many").error(), HasSubstr("\"many\" is no bound"));
 }
 
+TEST(priorities, of_messages_and_topics) {
+    EXPECT_EQ(parse_priority("0"), 0);
+    EXPECT_EQ(parse_priority("9"), 9);
+    EXPECT_EQ(parse_priorities("1"), 1);
+    EXPECT_EQ(parse_priorities("10"), 10);
+    for (const auto* text : {"", "-1", "10", "1.5", "high", "256", "+1"}) {
+        EXPECT_FALSE(parse_priority(text)) << text;
+    }
+    for (const auto* text : {"", "0", "-1", "11", "two", "257"}) {
+        EXPECT_FALSE(parse_priorities(text)) << text;
+    }
+    EXPECT_THAT(parse_priority("10").error(), HasSubstr("\"10\" is no priority"));
+}
+
 TEST(times, rfc3339) {
     EXPECT_EQ(parse_time("2026-03-01T12:00:00Z", now), now);
     EXPECT_EQ(parse_time("2026-03-01T12:00:00.25Z", now), now + 250ms);

@@ -74,7 +74,7 @@ TEST(queue_view, human_units_in_the_table) {
 TEST(queue_view, what_was_dropped_is_shown_where_there_is_some) {
     auto queue = busy_queue();
     EXPECT_EQ(queue_row(queue, now)["dropped"], 0);
-    EXPECT_THAT(queue_details_text(queue, now, false), Not(HasSubstr("dropped")));
+    EXPECT_THAT(queue_details_text(queue, {}, now, false), Not(HasSubstr("dropped")));
     queue.dropped = 188;
     const json row = queue_row(queue, now);
     EXPECT_EQ(row["dropped"], 188);
@@ -83,8 +83,22 @@ TEST(queue_view, what_was_dropped_is_shown_where_there_is_some) {
               "OUT/s  DRAIN  CONSUMERS  STATE\n"
               "orders/billing  shared   120k       3         2     1      188  1min30s   100   "
               "1100   2min          2  moving\n");
-    EXPECT_THAT(queue_details_text(queue, now, false),
+    EXPECT_THAT(queue_details_text(queue, {}, now, false),
                 HasSubstr("done          40\ndropped       188\noldest        1min30s\n"));
+}
+
+TEST(queue_view, levels_are_told_the_highest_first) {
+    const level_counts levels{.ready = {117, 0, 3}, .due = 4};
+    auto queue = busy_queue();
+    queue.ready = 124;
+    EXPECT_THAT(queue_details_text(queue, levels, now, false),
+                HasSubstr("ready         124 (level 2: 3, level 1: 0, level 0: 117, failed before: "
+                          "4)\n"));
+    const json details = queue_details(queue, levels, now);
+    EXPECT_EQ(details["ready_levels"].dump(),
+              R"([{"level":2,"ready":3},{"level":1,"ready":0},{"level":0,"ready":117}])");
+    EXPECT_EQ(details["ready_failed_before"], 4);
+    EXPECT_FALSE(queue_details(queue, {}, now).contains("ready_levels"));
 }
 
 TEST(queue_view, an_empty_queue_has_no_oldest_and_nothing_to_drain) {
@@ -112,13 +126,13 @@ TEST(queue_view, clocks_may_differ) {
 }
 
 TEST(queue_view, details_name_settings_as_the_options_do) {
-    const auto text = queue_details_text(busy_queue(), now, false);
+    const auto text = queue_details_text(busy_queue(), {}, now, false);
     for (const auto* line : {"queue         orders/billing\n", "ready         120000\n",
                              "lease         30s\n", "attempts      16\n", "backoff-max   10min\n",
                              "max-runs      100000\n", "on-expiry     done\n"}) {
         EXPECT_THAT(text, HasSubstr(line));
     }
-    const json details = queue_details(busy_queue(), now);
+    const json details = queue_details(busy_queue(), {}, now);
     EXPECT_EQ(details["settings"]["lease_seconds"], 30);
     EXPECT_EQ(details["settings"]["backoff_max_seconds"], 600);
     EXPECT_EQ(details["settings"]["on_expiry"], "done");
@@ -130,10 +144,10 @@ TEST(queue_view, details_say_when_a_message_gives_up) {
     queue.settings.attempts = 4;
     queue.settings.backoff = 10s;
     queue.settings.backoff_max = 15s;
-    EXPECT_THAT(queue_details_text(queue, now, false),
+    EXPECT_THAT(queue_details_text(queue, {}, now, false),
                 HasSubstr("gives up      after 4 attempts in about 40s\n"));
     queue.settings.attempts = 1;
-    EXPECT_THAT(queue_details_text(queue, now, false),
+    EXPECT_THAT(queue_details_text(queue, {}, now, false),
                 HasSubstr("gives up      after 1 attempt in about 0s\n"));
 }
 
@@ -182,17 +196,17 @@ TEST(pattern_view, details_name_settings_as_the_options_do) {
 
 TEST(queue_view, details_have_filter_and_end_of_a_queue_with_one) {
     auto queue = busy_queue();
-    EXPECT_THAT(queue_details_text(queue, now, false),
+    EXPECT_THAT(queue_details_text(queue, {}, now, false),
                 AllOf(Not(HasSubstr("filter")), Not(HasSubstr("until"))));
-    EXPECT_EQ(queue_details(queue, now)["settings"]["filter"], "");
-    EXPECT_EQ(queue_details(queue, now)["settings"]["until"], 0);
+    EXPECT_EQ(queue_details(queue, {}, now)["settings"]["filter"], "");
+    EXPECT_EQ(queue_details(queue, {}, now)["settings"]["until"], 0);
     queue.settings.filter = "header.country = 'DE'";
     queue.settings.until = 812;
-    EXPECT_THAT(queue_details_text(queue, now, false),
+    EXPECT_THAT(queue_details_text(queue, {}, now, false),
                 AllOf(HasSubstr("filter        header.country = 'DE'\n"),
                       HasSubstr("until         orders@812\n")));
-    EXPECT_EQ(queue_details(queue, now)["settings"]["filter"], "header.country = 'DE'");
-    EXPECT_EQ(queue_details(queue, now)["settings"]["until"], 812);
+    EXPECT_EQ(queue_details(queue, {}, now)["settings"]["filter"], "header.country = 'DE'");
+    EXPECT_EQ(queue_details(queue, {}, now)["settings"]["until"], 812);
 }
 
 TEST(queue_view, settings_of_the_contract) {
@@ -237,7 +251,8 @@ TEST(topic_view, details_name_settings_as_the_options_do) {
     EXPECT_EQ(topic_details(topic)["settings"].dump(),
               R"({"keep_done_seconds":3600,"max_message_bytes":1048576,"ttl_seconds":0,)"
               R"("durability":"disk","message_id_window_seconds":86400,"keep_done_bytes":0,)"
-              R"("max_bytes":0,"max_messages":0,"when_full":"refuse","max_age_seconds":0})");
+              R"("max_bytes":0,"max_messages":0,"when_full":"refuse","max_age_seconds":0,)"
+              R"("priorities":1})");
     topic.settings.ttl = 90s;
     EXPECT_THAT(topic_details_text(topic, now, false), HasSubstr("ttl                1min30s\n"));
     EXPECT_EQ(topic_details(topic)["settings"]["ttl_seconds"], 90);
@@ -302,7 +317,8 @@ TEST(topic_view, details_say_what_is_pending_of_what_may_be) {
         topic_details_text(topic, now, false),
         AllOf(HasSubstr("pending            812 of 1000 messages, 512KiB of 1MiB\n"),
               HasSubstr("max-messages       1000\n"), HasSubstr("max-bytes          1MiB\n"),
-              HasSubstr("when-full          refuse\n"), HasSubstr("max-age            none\n")));
+              HasSubstr("when-full          refuse\n"), HasSubstr("max-age            none\n"),
+              HasSubstr("priorities         1\n")));
     topic.settings.max_bytes = 0;
     EXPECT_THAT(topic_details_text(topic, now, false),
                 HasSubstr("pending            812 of 1000 messages, 512KiB\n"));

@@ -339,7 +339,7 @@ TEST(encode, settings_without_a_time_to_live_are_read_as_before) {
     byte_buffer body = body_of(topic_set{.topic = "a", .settings = settings});
     EXPECT_EQ(decode<topic_set>(body)->settings, settings);
     const auto length = load_le<std::uint16_t>(body.data() + 3);
-    constexpr std::size_t added = 6 * sizeof(std::int64_t) + 2;  // and what came later
+    constexpr std::size_t added = 6 * sizeof(std::int64_t) + 3;  // and what came later
     body.resize(body.size() - added);
     store_le(body.data() + 3, static_cast<std::uint16_t>(length - added));
     const auto before = decode<topic_set>(body);
@@ -356,7 +356,7 @@ TEST(encode, settings_without_bounds_are_read_as_before) {
     byte_buffer body = body_of(topic_set{.topic = "a", .settings = settings});
     EXPECT_EQ(decode<topic_set>(body)->settings, settings);
     const auto length = load_le<std::uint16_t>(body.data() + 3);
-    constexpr std::size_t added = 4 * sizeof(std::int64_t) + 1;
+    constexpr std::size_t added = 4 * sizeof(std::int64_t) + 2;  // and what came later
     body.resize(body.size() - added);
     store_le(body.data() + 3, static_cast<std::uint16_t>(length - added));
     const auto before = decode<topic_set>(body);
@@ -364,9 +364,21 @@ TEST(encode, settings_without_bounds_are_read_as_before) {
     EXPECT_EQ(before->settings, (topic_settings{.message_id_window = duration_us(9)}));
 }
 
+TEST(encode, settings_without_priorities_are_read_as_before) {
+    const topic_settings settings{.max_age = duration_us(4), .priorities = 7};
+    byte_buffer body = body_of(topic_set{.topic = "a", .settings = settings});
+    EXPECT_EQ(decode<topic_set>(body)->settings, settings);
+    const auto length = load_le<std::uint16_t>(body.data() + 3);
+    body.resize(body.size() - 1);
+    store_le(body.data() + 3, static_cast<std::uint16_t>(length - 1));
+    const auto before = decode<topic_set>(body);
+    ASSERT_TRUE(before) << before.error().text;
+    EXPECT_EQ(before->settings, (topic_settings{.max_age = duration_us(4)}));
+}
+
 TEST(encode, what_becomes_of_a_publish_to_a_full_topic_is_one_of_two) {
     byte_buffer body = body_of(topic_set{.topic = "a", .settings = {}});
-    const std::size_t at = body.size() - sizeof(std::int64_t) - 1;  // before max_age
+    const std::size_t at = body.size() - sizeof(std::int64_t) - 2;  // before max_age, priorities
     ASSERT_EQ(body[at], std::byte{1});
     for (const int unknown : {0, 3, 255}) {
         body[at] = static_cast<std::byte>(unknown);

@@ -148,6 +148,20 @@ TEST(record, an_id_lies_between_the_time_to_live_and_the_key) {
         << "behind a priority";
 }
 
+TEST(record, a_priority_lies_between_the_time_to_live_and_the_id) {
+    const byte_buffer bytes =
+        encoded({.payload = as_bytes("pay"), .ttl_ms = 0x0102, .priority = 9, .id = "an id"});
+    EXPECT_EQ(as_text(bytes).substr(8), std::string_view("\x1C\x02\x01\0\0\0\0\0\0\x09\x05"
+                                                         "an idpay",
+                                                         19));
+    EXPECT_EQ(check_record(bytes)->priority, 9);
+    EXPECT_EQ(record_priority(bytes), 9);
+    EXPECT_EQ(record_id(bytes), "an id");
+    EXPECT_EQ(record_priority(encoded({.key = "key", .priority = 0})), 0);
+    EXPECT_EQ(record_priority(encoded({.key = "key", .priority = 255})), 255);
+    EXPECT_EQ(record_priority(encoded({.key = "key", .payload = as_bytes("x"), .ttl_ms = 9})), 0);
+}
+
 TEST(record, only_the_front_is_taken) {
     byte_buffer bytes = encoded({.key = "a", .headers = {}, .payload = {}});
     const std::size_t first = bytes.size();

@@ -249,6 +249,9 @@ fetch_result fake_store::read_log(const fetch_log& what) const {
     }
     std::size_t bytes = 0;
     for (auto at = chunks->second.lower_bound(what.from); at != chunks->second.end(); ++at) {
+        if (what.lane && at->second->lane() != *what.lane) {
+            continue;
+        }
         result.chunks.push_back(at->second);
         bytes += at->second->bytes().size();
         if (bytes >= what.bytes_max) {
@@ -417,7 +420,8 @@ shared_bytes make_batch(const std::vector<std::string>& payloads, producer_id pr
 shared_bytes make_keyed_batch(const std::vector<keyed_message>& messages) {
     codec::batch_builder builder;
     for (const keyed_message& each : messages) {
-        codec::record_fields fields{.payload = as_bytes(each.payload), .ttl_ms = each.ttl_ms};
+        codec::record_fields fields{
+            .payload = as_bytes(each.payload), .ttl_ms = each.ttl_ms, .priority = each.priority};
         if (!each.key.empty()) {
             fields.key = each.key;
         }

@@ -82,6 +82,7 @@ struct keyed_message {
     std::string key;
     std::string payload{};
     std::optional<std::uint64_t> ttl_ms{};
+    std::optional<std::uint8_t> priority{};
 };
 [[nodiscard]] shared_bytes make_keyed_batch(const std::vector<keyed_message>& messages);
 

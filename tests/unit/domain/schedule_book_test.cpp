@@ -233,6 +233,30 @@ TEST_F(schedule_book_test, all_books_together_keep_no_more_than_their_limit_but_
     EXPECT_EQ(all_bytes, schedule_book::all_bytes_max);
 }
 
+TEST_F(schedule_book_test, what_waits_for_room_goes_back_to_the_store_while_memory_is_short) {
+    const auto due = [&] {
+        const auto next = book.next_due(now);
+        return next ? std::optional(next->bytes) : std::nullopt;
+    };
+    book.set_known(at(60));
+    const auto first = add(1, 100);
+    add(2, 200);
+    EXPECT_EQ(due(), std::nullopt);
+    now = at(5).due;
+    book.wait_for_room();
+    EXPECT_EQ(book.in_store(), 0U) << "nobody else needs it";
+    all_bytes += schedule_book::all_bytes_max / 2;  // of others
+    book.wait_for_room();
+    EXPECT_EQ(book.first(), nullptr);
+    EXPECT_EQ(book.in_store(), 2U);
+    EXPECT_EQ(book.known(), first.key);
+    EXPECT_EQ(due(), 100U) << "it knows what waits";
+    EXPECT_EQ(book.check(), std::nullopt);
+    book.remove(first, commit);
+    EXPECT_EQ(due(), std::nullopt) << "what comes next is for the store to say";
+    all_bytes -= schedule_book::all_bytes_max / 2;
+}
+
 TEST_F(schedule_book_test,
        one_that_is_larger_than_all_may_keep_waits_in_the_store_until_it_is_due) {
     book.set_known(at(100));

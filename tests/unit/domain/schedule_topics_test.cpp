@@ -152,5 +152,64 @@ TEST_F(schedules_of_topics, full_topics_leave_memory_to_others) {
     }
 }
 
+// With one due in each of so many there is no place for the first ones either.
+TEST_F(schedules_of_topics, many_full_topics_leave_memory_to_others) {
+    std::vector<std::string> full;
+    static_assert(16 * 750'000 > schedule_book::all_bytes_max / 2);
+    for (char name = 'a'; name < 'a' + 16; ++name) {
+        full.emplace_back(1, name);
+        h.ask<codec::topic_created>(
+            h.admin, codec::topic_create{.topic = full.back(), .settings = {.max_messages = 1}});
+        h.publish(full.back(), {"0"});
+        h.publish_as(full.back(), {"1" + std::string(750'000, 'x')}, {}, 0,
+                     schedule_time{.delay = 1s});
+    }
+    const auto small = make_topics({"x", "y", "z"});
+    for (const std::string& name : small) {
+        h.publish_as(name, {"x"}, {}, 0, schedule_time{.delay = 90s});
+    }
+    const std::uint64_t read_before = h.fetches_answered;
+    h.pass(79s);
+    EXPECT_EQ(h.fetches_answered, read_before) << "what has to wait is not read again and again";
+    EXPECT_THAT(appended_to(full), Each(1));
+    h.hold_fetches = true;
+    h.pass(2s);
+    EXPECT_THAT(h.out.fetches, SizeIs(small.size())) << "all of them read";
+    h.hold_fetches = false;
+    h.pass(10s);
+    EXPECT_THAT(appended_to(small), Each(1));
+    for (const std::string& name : full) {
+        h.make_queue(name + "/q");
+        const auto one = h.connect();
+        const auto queue = h.attach(one, name + "/q").queue;
+        h.settle(one, queue, settle_action::ack, runs_of(h.deliveries(one)));
+        h.pass(10ms);
+        const auto got = h.deliveries(one);
+        ASSERT_THAT(got, SizeIs(1));
+        EXPECT_EQ(got[0].payload.front(), '1');
+    }
+}
+
+// One that went back to the store and is cancelled there holds up no other.
+TEST_F(schedules_of_topics, what_was_cancelled_while_it_waited_is_not_waited_for) {
+    for (char name = 'a'; name < 'a' + 16; ++name) {
+        const std::string topic(1, name);
+        h.ask<codec::topic_created>(
+            h.admin, codec::topic_create{.topic = topic, .settings = {.max_messages = 3}});
+        h.publish(topic, {"0", "0"});
+        const std::string large(750'000, 'x');
+        h.publish_as(topic, {large, large}, {}, 0, schedule_time{.delay = 1s});
+        h.publish_as(topic, {"fits"}, {}, 0, schedule_time{.delay = 2s});
+    }
+    h.pass(10s);
+    for (char name = 'a'; name < 'a' + 16; ++name) {
+        const std::string topic(1, name);
+        EXPECT_EQ(h.topic_info(topic).next_offset, 2U);
+        EXPECT_EQ(h.ask<codec::counted>(h.admin, codec::schedule_cancel{topic, {1}}).messages, 1U);
+        h.pass(10ms);
+        EXPECT_EQ(h.topic_info(topic).next_offset, 3U);
+    }
+}
+
 }  // namespace
 }  // namespace brokerd::domain::test
