@@ -249,12 +249,19 @@ void change_settings(core& c, turn& t, queue& q, const queue_settings& settings)
     }
     const bool takes_others =
         q.settings.filter != settings.filter || q.settings.until != settings.until;
+    // What waits to be ended as not for the queue was left alone when it expired, and may be for it
+    // now; where there may be more gaps, what would have been one too many may end.
+    const offset_t look_from = settings.max_runs > q.settings.max_runs ? q.book.floor()
+                               : takes_others && q.sifting && !q.sifting->unsifted.empty()
+                                   ? q.sifting->unsifted.front()
+                                   : offset_end;
     q.settings = settings;
     q.changed = c.gathering;
     if (takes_others) {
         set_sieve(c, q);
     }
     emit_changed(c, t, q);
+    expire_again(c, t, q.owner, look_from);
     if (takes_others) {
         sift_again(c, t, q, q.book.floor());
     }
@@ -263,7 +270,6 @@ void change_settings(core& c, turn& t, queue& q, const queue_settings& settings)
         free_due(q);
     }
     c.arm(q, q.expires_at());
-    retry_postponed(c, t, q.owner);
     c.wake(q);
 }
 

@@ -114,8 +114,6 @@ given give_share(core& c, turn& t, queue& q, consumer& one, std::uint64_t share)
     });
 }
 
-// A consumer of other queues too is not kept from them by what must be read first, and may not be
-// readable at all.
 bool alone_is_loaded(const queue& q) {
     if (q.alone_due.empty()) {
         return false;
@@ -136,11 +134,7 @@ void dispatch_shared(core& c, turn& t, queue& q) {
             next_retry(c, t, q);  // moves those that must be alone to alone_due
         }
         if (q.reserved_for_alone != nullptr || q.retry_credit > 0 || !fresh_waits(c, t, q)) {
-            reserve_for_alone(q);
-        }
-        if (q.reserved_for_alone != nullptr && q.reserved_for_alone->group != nullptr &&
-            !alone_is_loaded(q)) {
-            q.end_reservation();
+            reserve_for_alone(q, alone_is_loaded(q));
         }
         if (!q.alone_due.empty() && give_alone(c, t, q, q.alone_due.front())) {
             if (q.retry_credit > 0 && fresh_waits(c, t, q)) {

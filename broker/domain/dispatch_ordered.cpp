@@ -482,7 +482,7 @@ void dispatch_ordered(core& c, turn& t, queue& q) {
         next_free_retry(c, t, q);  // moves those that must be alone to alone_due
         const offset_t alone = next_alone(q);
         if (alone != offset_end) {
-            reserve_for_alone(q);
+            reserve_for_alone(q, true);
         } else {
             q.end_reservation();
         }

@@ -215,16 +215,22 @@ void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool
 
 // ---- messages that must be alone ----
 
-void reserve_for_alone(queue& q) {
-    consumer* const was = q.reserved_for_alone;
-    if (q.alone_due.empty()) {
+void reserve_for_alone(queue& q, bool is_loaded) {
+    // A consumer of other queues too is not kept from them by what must be read first, and may not
+    // be readable at all.
+    const auto may_wait = [&](const consumer& one) { return one.group == nullptr || is_loaded; };
+    if (q.alone_due.empty() ||
+        (q.reserved_for_alone != nullptr && !may_wait(*q.reserved_for_alone))) {
         q.end_reservation();
+    }
+    if (q.alone_due.empty()) {
         return;
     }
+    consumer* const was = q.reserved_for_alone;
     // One that holds nothing is waited for by nobody; looked for only where it can be told quickly.
     if (was != nullptr && was->usable() && !was->holds_nothing()) {
         consumer* const front = next_candidate(q);
-        if (front == nullptr || !front->holds_nothing() || !front->usable()) {
+        if (front == nullptr || !front->holds_nothing() || !front->usable() || !may_wait(*front)) {
             return;
         }
         q.reserve(front);
@@ -236,7 +242,7 @@ void reserve_for_alone(queue& q) {
     }
     consumer* nearest = nullptr;
     for (consumer* one : q.consumers) {
-        if (one->usable() && !q.stands_by(*one) &&
+        if (one->usable() && may_wait(*one) && !q.stands_by(*one) &&
             (nearest == nullptr || one->shared->leased < nearest->shared->leased)) {
             nearest = one;
         }

@@ -50,8 +50,8 @@ void lease_slice(core& c, turn& t, queue& q, consumer& one, const record_slice& 
 // Leases a due message whose record is loaded.
 void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool alone);
 // Picks the consumer that is to take the next message that must be alone: the one nearest to
-// holding nothing. It gets nothing else until then.
-void reserve_for_alone(queue& q);
+// holding nothing. It gets nothing else until then. `is_loaded`: the message is at hand.
+void reserve_for_alone(queue& q, bool is_loaded);
 // Gives `offset`, which must be alone, to the reserved consumer; true if it took it.
 bool give_alone(core& c, turn& t, queue& q, offset_t offset);
 

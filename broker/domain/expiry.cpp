@@ -7,7 +7,8 @@
 // looked at when they are due, a few times a second at most, in slices, and only where some queue
 // has something open. What was looked at while it was leased is held and looked at again. When a
 // queue begins or goes back behind the present, the index may have passed what is ready there now:
-// then all that is open is looked at once more.
+// then all that is open is looked at once more. So it is from where a look left something to a
+// filter that has changed since, or to a bound of gaps that was raised.
 //
 // An expired message that failed before is ended when its retry is about to be given out: the
 // record says when it expires, and nobody else has it at hand.
@@ -459,13 +460,6 @@ void expiry_changed(core& c, turn& t, topic& of) {
         w.next_of_topic = {};
     }
     if (of.expiry) {
-        arm(c, of, t.now.mono);
-    }
-}
-
-void retry_postponed(core& c, turn& t, topic& of) {
-    if (of.expiry && of.expiry->postponed != offset_end) {
-        of.expiry->postponed_at = t.now.mono;
         arm(c, of, t.now.mono);
     }
 }

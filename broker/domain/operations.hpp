@@ -275,8 +275,6 @@ void look_at_expiry(core& c, turn& t);
 void note_expiring(core& c, turn& t, topic& of, const chunk& data);
 void expiry_changed(core& c, turn& t, topic& of);
 void expire_again(core& c, turn& t, topic& of, offset_t from);
-// A queue may have room for what was one gap too many.
-void retry_postponed(core& c, turn& t, topic& of);
 void restore_expiry(topic& of, const expiry_watched& what);
 void resume_expiry(core& c, turn& t, topic& of);  // when all is restored
 void forget_expiry(core& c, topic& of);

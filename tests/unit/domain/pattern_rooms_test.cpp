@@ -62,6 +62,22 @@ struct pattern_rooms_test : testing::Test {
         h.publish("orders.b", {"waits"});
         ASSERT_THAT(h.deliveries(one), IsEmpty());
     }
+    // One of a is to be given out alone, and memory forgets it with the next commit.
+    void lose_one_of_a() {
+        const auto busy = h.connect("busy@host:8");
+        h.attach(busy, "orders.a/q");
+        h.publish("orders.a", {"first"});
+        const auto first = h.deliveries(busy);
+        const auto lost = h.connect("lost@host:9");
+        h.attach(lost, "orders.a/q");
+        h.publish("orders.a", {"alone", "alone"});
+        h.close(lost);
+        h.pass(1s);
+        h.ask<codec::ok>(busy, codec::set_prefetch{consumer_id{1}, 0, 1});
+        h.settle(busy, ids["a"], settle_action::ack, runs_of(first));
+        h.settle(busy, ids["a"], settle_action::ack, runs_of(h.deliveries(busy)));
+        h.close(busy, true);
+    }
     void pause(const std::string& name, bool paused) {
         h.ask<codec::ok>(h.admin,
                          codec::queue_pause{.queue = "orders." + name + "/q", .paused = paused});
@@ -126,19 +142,7 @@ TEST_F(pattern_rooms_test, one_that_waits_for_room_is_not_forgotten_when_there_i
 // A message to be alone that cannot be read is no reason to wait.
 TEST_F(pattern_rooms_test, nothing_waits_for_a_message_to_be_alone_that_cannot_be_read) {
     make_rule();
-    const auto busy = h.connect("busy@host:8");
-    h.attach(busy, "orders.a/q");
-    h.publish("orders.a", {"first"});
-    const auto first = h.deliveries(busy);
-    const auto lost = h.connect("lost@host:9");
-    h.attach(lost, "orders.a/q");
-    h.publish("orders.a", {"alone", "alone"});
-    h.close(lost);
-    h.pass(1s);
-    h.ask<codec::ok>(busy, codec::set_prefetch{consumer_id{1}, 0, 1});
-    h.settle(busy, ids["a"], settle_action::ack, runs_of(first));
-    h.settle(busy, ids["a"], settle_action::ack, runs_of(h.deliveries(busy)));
-    h.close(busy, true);
+    lose_one_of_a();
     h.publish("orders.b", {"0"});  // memory forgets what is given out to nobody
     h.store.failing = true;
     attach();
@@ -152,6 +156,27 @@ TEST_F(pattern_rooms_test, nothing_waits_for_a_message_to_be_alone_that_cannot_b
     EXPECT_EQ(h.queue_info("orders.a/q").ready, 1U);
     h.publish("orders.b", {"3"});
     EXPECT_THAT(payloads(), IsEmpty()) << "now it is known what it waits for";
+}
+
+TEST_F(pattern_rooms_test, a_large_message_waits_for_room_beside_one_that_cannot_be_read) {
+    make_rule();
+    lose_one_of_a();
+    h.publish("orders.b", {std::string(600, 'x')});
+    h.store.failing = true;
+    attach(1000);
+    h.pass(10s);
+    held = h.deliveries(one);
+    ASSERT_THAT(held, SizeIs(1));
+    h.publish("orders.a", {std::string(800, 'y')});
+    EXPECT_THAT(h.deliveries(one), IsEmpty());
+    ack(held);
+    held = h.deliveries(one);
+    EXPECT_THAT(held, SizeIs(1));
+    h.store.failing = false;
+    h.pass(10s);
+    EXPECT_THAT(payloads(), IsEmpty());
+    ack(held);
+    EXPECT_THAT(payloads(), ElementsAre("alone"));
 }
 
 TEST_F(pattern_rooms_test, another_consumer_takes_what_was_too_large) {
