@@ -30,10 +30,6 @@ offset_t in_memory_from(const topic& of) {
     return of.tail.empty() ? of.end : of.tail.begin_offset();
 }
 
-queue_level& level_at(queue& q, std::uint8_t lane) {
-    return *std::ranges::find(q.levels->all, lane, &queue_level::lane);
-}
-
 void request_lane(core& c, turn& t, queue& q, queue_level& level, offset_t from) {
     if (level.window.fetching || t.now.mono < q.read_again) {
         return;
@@ -52,7 +48,7 @@ void request_lane(core& c, turn& t, queue& q, queue_level& level, offset_t from)
                if (of == nullptr) {
                    return;
                }
-               lane_window& window = level_at(*of, lane).window;
+               lane_window& window = of->levels->at(lane).window;
                window.fetching = false;
                if (const auto* failed = std::get_if<failure>(&result)) {
                    fail_read(c, later, *of, *failed);
@@ -66,13 +62,17 @@ void request_lane(core& c, turn& t, queue& q, queue_level& level, offset_t from)
            });
 }
 
-// Reads the chunk that tells the level of a message that was given back.
+// Reads the chunks that tell the level of messages that were given back.
 void request_place(core& c, turn& t, queue& q, offset_t offset) {
     if (q.levels->placing || t.now.mono < q.read_again) {
         return;
     }
     q.levels->placing = true;
-    c.read(t, fetch_log{.topic = q.owner.id, .from = offset},
+    c.read(t,
+           fetch_log{.topic = q.owner.id,
+                     .from = offset,
+                     .bytes_max = read_ahead(c),
+                     .reader = q.id.value()},
            [&c, id = q.id, offset](turn& later, fetch_result& result) {
                queue* of = c.queue_by_id(id);
                if (of == nullptr) {
@@ -81,31 +81,32 @@ void request_place(core& c, turn& t, queue& q, offset_t offset) {
                of->levels->placing = false;
                if (offset >= of->owner.trim) {  // else what was wanted has ended meanwhile
                    if (const auto* chunks = read_chunks(c, later, *of, offset, result)) {
-                       of->levels->shelf.add(chunks->front());
+                       for (const chunk_ptr& each : *chunks) {
+                           if (of->levels->unplaced.contains_any(
+                                   {each->base_offset(), each->count()})) {
+                               of->levels->shelf.add(each);
+                           }
+                       }
                    }
                }
                c.wake(*of);
            });
 }
 
-const chunk_ptr* find_on_shelf(const queue& q, offset_t offset) {
-    const chunk_tail::entry* const entry = q.owner.tail.find(offset);
-    return entry != nullptr ? &entry->data : q.levels->shelf.find(offset);
-}
-
-// Sorts what was given back by level, as far as memory knows it.
+// Sorts what was given back by level, as far as memory knows it. Nobody waits for what must be
+// read for that: one that cannot be read would hold up all.
 void place_returned(core& c, turn& t, queue& q) {
     interval_set& unplaced = q.levels->unplaced;
     while (!unplaced.empty()) {
         const offset_range run = *unplaced.next_run(0);
-        const chunk_ptr* const data = find_on_shelf(q, run.first);
-        if (data == nullptr) {
+        const chunk_ptr data = find_in_memory(q, run.first).data;
+        if (!data) {
             request_place(c, t, q, run.first);
             return;
         }
-        const offset_range part{run.first, std::min(run.end(), (*data)->end_offset()) - run.first};
+        const offset_range part{run.first, std::min(run.end(), data->end_offset()) - run.first};
         unplaced.erase(part);
-        level_at(q, (*data)->lane()).returned.insert(part);
+        q.levels->give_back(part, data->lane());
     }
     q.levels->shelf.clear();
 }
@@ -113,6 +114,7 @@ void place_returned(core& c, turn& t, queue& q) {
 // The chunk of the level's lane that holds `at` or is the next behind it; without data: it must be
 // read first. Nothing: the lane has no more.
 std::optional<place> find_in_lane(core& c, turn& t, queue& q, queue_level& level, offset_t at) {
+    level.window.drop_below(at);
     while (at < in_memory_from(q.owner)) {
         if (!level.window.covers(at)) {
             request_lane(c, t, q, level, at);
@@ -129,13 +131,18 @@ std::optional<place> find_in_lane(core& c, turn& t, queue& q, queue_level& level
     return std::nullopt;
 }
 
-// The first messages of the chunk from `at` on that were never given out.
-std::optional<offset_range> untouched_in(const queue& q, const chunk& data, offset_t at) {
-    at = std::max(at, data.base_offset());
+// The first offset from `at` on that is neither settled nor was given out.
+offset_t next_untouched(const queue& q, offset_t at) {
     for (offset_t before = offset_end; at != before;) {
         before = at;
         at = q.returned.next_gap(q.ahead.next_gap(q.book.closed().next_gap(at)));
     }
+    return at;
+}
+
+// The first messages of the chunk from `at` on that were never given out.
+std::optional<offset_range> untouched_in(const queue& q, const chunk& data, offset_t at) {
+    at = next_untouched(q, std::max(at, data.base_offset()));
     if (at >= data.end_offset()) {
         return std::nullopt;
     }
@@ -146,7 +153,9 @@ std::optional<offset_range> untouched_in(const queue& q, const chunk& data, offs
 
 std::optional<level_head> fresh_head(core& c, turn& t, queue& q, queue_level& level) {
     level.next = std::max({level.next, q.skip_to_fresh(), q.book.floor()});
-    while (level.next < q.owner.end) {
+    // Nothing is read that holds nothing for the queue, however much of it there is.
+    for (level.next = next_untouched(q, level.next); level.next < q.owner.end;
+         level.next = next_untouched(q, level.next)) {
         const auto at = find_in_lane(c, t, q, level, level.next);
         if (!at) {
             level.next = q.owner.end;
@@ -195,6 +204,12 @@ std::uint8_t level_of(const topic& of, const known_exception& known) {
     return of.level_of(codec::record_priority(known.record.view));
 }
 
+bool some_due_above(const queue& q, const queue_level& level) {
+    return std::ranges::any_of(q.levels->all, [&](const queue_level& each) {
+        return each.lane > level.lane && !each.due.empty();
+    });
+}
+
 // Sorts the due messages whose records are loaded by level; those that have expired end, and those
 // that must be alone go there.
 void place_due(core& c, turn& t, queue& q) {
@@ -210,8 +225,12 @@ void place_due(core& c, turn& t, queue& q) {
         if (must_be_alone(known->second.value)) {
             set_alone(q, at);
         } else {
-            level_at(q, level_of(q.owner, known->second)).due.insert({at, 1});
+            queue_level& level = q.levels->at(level_of(q.owner, known->second));
+            level.due.insert({at, 1});
             q.schedule.remove(at, wall_never);
+            if (some_due_above(q, level)) {
+                forget_record(q, at);  // it is read again when its turn comes
+            }
         }
     }
 }
@@ -283,9 +302,21 @@ struct level_choice {
     offset_t retry = offset_end;
 };
 
+// All levels that must be read are read at once, or a queue that lags would wait for one after the
+// other.
+void ask_for_lanes(core& c, turn& t, queue& q) {
+    bool reading = false;
+    for (queue_level& level : q.levels->all) {
+        const bool asked = level.window.fetching;
+        const auto head = reading || asked ? head_of(c, t, q, level) : std::nullopt;
+        reading = reading || level.window.fetching || (head && !head->at.data);
+    }
+}
+
 // The highest level that has something; the one with the oldest message while there are too many
 // gaps between done messages, so that they close. A level that is still being read is waited for.
 level_choice choose_level(core& c, turn& t, queue& q) {
+    ask_for_lanes(c, t, q);
     const bool oldest_first = q.gaps_need_closing();
     const bool lowest_first = base::seeded_fault(base::fault::ignore_priority);
     level_choice best;
@@ -320,16 +351,11 @@ void sort_levels(core& c, turn& t, queue& q) {
 }
 
 bool levels_wait(core& c, turn& t, queue& q) {
-    return !q.levels->unplaced.empty() ||
-           std::ranges::any_of(q.levels->all, [&](queue_level& level) {
-               return head_of(c, t, q, level).has_value();
-           });
+    return std::ranges::any_of(
+        q.levels->all, [&](queue_level& level) { return head_of(c, t, q, level).has_value(); });
 }
 
 given give_highest(core& c, turn& t, queue& q, consumer& one, std::uint64_t share) {
-    if (!q.levels->unplaced.empty()) {
-        return given::nothing;  // one of them may be the highest
-    }
     const level_choice chosen = choose_level(c, t, q);
     if (chosen.level == nullptr) {
         return given::nothing;

@@ -70,9 +70,8 @@ void deliver(core& c, turn& t, consumer& one, record_run run, commit_number depe
                              .when_applied = early});
 }
 
-// Leases `count` messages from `first` on, whose records are `records`.
 void lease(core& c, turn& t, queue& q, consumer& one, record_run run, commit_number depends_on,
-           std::unique_ptr<exception_state> exception) {
+           std::uint8_t lane, std::unique_ptr<exception_state> exception) {
     run.leases.epoch = c.epoch;
     run.leases.first_lease = q.next_lease;
     q.next_lease += run.leases.count;
@@ -84,6 +83,7 @@ void lease(core& c, turn& t, queue& q, consumer& one, record_run run, commit_num
     span.holder = &one;
     span.deadline = t.now.mono + q.settings.lease;
     span.attempt = run.attempt;
+    span.lane = lane;
     span.bytes = bytes;
     span.exception = std::move(exception);
     q.leases.add(std::move(span));
@@ -184,7 +184,7 @@ void lease_slice(core& c, turn& t, queue& q, consumer& one, const record_slice& 
                      .append_time = from.data->append_time(),
                      .attempt = 1,
                      .records = {from.data, slice.bytes}},
-          from.commit, nullptr);
+          from.commit, from.data->lane(), nullptr);
 }
 
 void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool alone) {
@@ -204,7 +204,7 @@ void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool
                      .attempt = known.value.attempts + 1,
                      .records = std::move(known.record),
                      .history = known.value.history},
-          depends_on, std::make_unique<exception_state>(known.value));
+          depends_on, unknown_lane, std::make_unique<exception_state>(known.value));
     one.shared->alone = alone;
     if (known.commit <= c.applied()) {
         q.exceptions.erase(at);

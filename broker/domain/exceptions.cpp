@@ -331,12 +331,16 @@ void set_alone(queue& q, offset_t offset) {
     q.forget_due(offset, wall_never);
     q.alone_due.insert({offset, 1});
     if (q.alone_due.count() > alone_loaded_max) {
-        const auto at = q.exceptions.find(offset);
-        if (at != q.exceptions.end()) {
-            at->second.record = {};
-        }
-        forget_if_loaded(q, offset);
+        forget_record(q, offset);
     }
+}
+
+void forget_record(queue& q, offset_t offset) {
+    const auto at = q.exceptions.find(offset);
+    if (at != q.exceptions.end()) {
+        at->second.record = {};
+    }
+    forget_if_loaded(q, offset);
 }
 
 // ---- the due index ----

@@ -206,7 +206,8 @@ std::vector<sized> next_of_levels(const queue& q) {
         if (at.data && at.data->lane() == level.lane) {
             found.push_back({other, at.data->record_size(other)});
         }
-        if (!found.empty()) {
+        const bool unread = cursor_moves && level.next < q.owner.end;
+        if (!found.empty() || !level.returned.empty() || unread) {
             return found;
         }
     }
@@ -465,7 +466,7 @@ constexpr reason_row ways_to_wait[] = {
          return !of.about_queue() && of.q.levels && of.q.gaps_need_closing();
      },
      [](const question& of) { return texts{human_count(of.q.book.closed().runs(), "gap")}; }},
-    {"messages of higher priority come before it, and older ones of its own",
+    {"it is given out when there is nothing of higher priority, and nothing older of its own",
      [](const question& of) { return !of.about_queue() && of.q.levels && !is_next_of_levels(of); }},
     {"{} before it",
      [](const question& of) { return !of.about_queue() && !of.q.levels && count_before(of) > 0; },

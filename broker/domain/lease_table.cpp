@@ -14,8 +14,8 @@ namespace {
 // `next` continues `span`: they share everything and are neighbours in offset and lease.
 bool continues(const lease_span& span, const lease_span& next) {
     return span.holder == next.holder && span.deadline == next.deadline &&
-           span.attempt == next.attempt && !span.exception && !next.exception &&
-           span.run.epoch == next.run.epoch &&
+           span.attempt == next.attempt && span.lane == next.lane && !span.exception &&
+           !next.exception && span.run.epoch == next.run.epoch &&
            span.run.first_offset + span.run.count == next.run.first_offset &&
            span.run.first_lease + span.run.count == next.run.first_lease;
 }
@@ -28,6 +28,7 @@ lease_span cut_front(lease_span& span, std::uint32_t count) {
     front.holder = span.holder;
     front.deadline = span.deadline;
     front.attempt = span.attempt;
+    front.lane = span.lane;
     front.bytes = span.bytes / span.run.count * count;
     span.bytes -= front.bytes;
     span.run.first_offset += count;

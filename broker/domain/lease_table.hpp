@@ -21,12 +21,15 @@
 
 namespace brokerd::domain {
 
+inline constexpr std::uint8_t unknown_lane = 255;  // taken up again, and not read since
+
 struct lease_span {
     lease_run run;
     consumer* holder = nullptr;
     mono_time deadline{};
     std::uint32_t attempt = 1;
-    std::uint64_t bytes = 0;  // of its records; shared out evenly when a part leaves
+    std::uint8_t lane = unknown_lane;  // of its messages
+    std::uint64_t bytes = 0;           // of its records; shared out evenly when a part leaves
     std::unique_ptr<exception_state> exception;  // of a retried message
 
     [[nodiscard]] lease_id first_lease() const { return {run.epoch, run.first_lease}; }

@@ -107,7 +107,7 @@ void release_span(core& c, turn& t, queue& q, lease_span span) {
     if (q.order) {
         return_in_order(q, span.offsets());
     } else {
-        q.give_back(span.offsets());
+        q.give_back(span.offsets(), span.lane);
     }
 }
 

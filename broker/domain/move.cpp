@@ -66,8 +66,10 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
     if (q.order) {
         end_retrying(q, known.key_hash, offset);
         return_in_order(q, {offset, 1}, known.key_hash);
-    } else if (offset < q.next || q.levels) {
-        q.give_back({offset, 1});  // the cursor of its level may have passed it
+    } else if (offset < q.next) {
+        q.give_back({offset, 1}, unknown_lane);
+    } else if (q.levels) {
+        q.levels->reach_back(offset);
     }
     c.wake(q);
 }

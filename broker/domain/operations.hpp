@@ -222,6 +222,8 @@ void forget_applied_exceptions(core& c);
 // Memory knows the exception only because it was loaded to be given out, which it is not now.
 void forget_if_loaded(queue& q, offset_t offset);
 // The message is due, but to be delivered alone.
+// Dropped from memory; it is loaded again when its turn comes.
+void forget_record(queue& q, offset_t offset);
 void set_alone(queue& q, offset_t offset);
 // A read for the queue failed: it is tried again after a while, and explained meanwhile.
 inline constexpr auto read_retry = std::chrono::seconds(1);

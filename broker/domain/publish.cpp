@@ -277,6 +277,9 @@ void seal_chunk(core& c, turn& t, topic& of) {
     note_expiring(c, t, of, *data);
     sift_appended(c, t, of, *data);
     for (const auto& [name, q] : of.queues) {
+        if (q->levels) {
+            q->levels->pass(*data);
+        }
         c.wake(*q);
     }
 }

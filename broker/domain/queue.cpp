@@ -121,10 +121,10 @@ void queue::end_ready(offset_range range) {
     }
 }
 
-void queue::give_back(offset_range range) {
+void queue::give_back(offset_range range, std::uint8_t lane) {
     returned.insert(range);
     if (levels) {
-        levels->unplaced.insert(range);
+        levels->give_back(range, lane);
     }
 }
 

@@ -207,8 +207,8 @@ public:
     [[nodiscard]] bool is_one_run_too_many(offset_range range) const;
     // They are ready and never failed, and are done or dead now.
     void end_ready(offset_range range);
-    // Ready again without having failed; not of an ordered queue.
-    void give_back(offset_range range);
+    // Ready again without having failed; all of one lane. Not of an ordered queue.
+    void give_back(offset_range range, std::uint8_t lane);
     void clear_returned();
 
     // Not waiting for its time, nor given out soon: it is leased, done, dead, or its time changes.

@@ -16,6 +16,7 @@
 
 #include "broker/domain/chunk.hpp"
 #include "broker/domain/interval_set.hpp"
+#include "broker/domain/lease_table.hpp"
 #include "broker/domain/read_window.hpp"
 #include "protocol/types/ids.hpp"
 
@@ -133,6 +134,27 @@ public:
     void forget_due(offset_t offset) {
         for (queue_level& each : all) {
             each.due.erase({offset, 1});
+        }
+    }
+    [[nodiscard]] queue_level& at(std::uint8_t lane) {
+        return *std::ranges::find(all, lane, &queue_level::lane);
+    }
+    void give_back(offset_range range, std::uint8_t lane) {
+        (lane == unknown_lane ? unplaced : at(lane).returned).insert(range);
+    }
+    // It counts as never given out. Not known of which level, so the cursor of each goes back to
+    // it: what was given out or settled behind it is passed over by range.
+    void reach_back(offset_t offset) {
+        for (queue_level& each : all) {
+            each.next = std::min(each.next, offset);
+        }
+    }
+    // A chunk was appended: whoever stands before it and has nothing in it stands behind it.
+    void pass(const chunk& data) {
+        for (queue_level& each : all) {
+            if (each.lane != data.lane() && each.next == data.base_offset()) {
+                each.next = data.end_offset();
+            }
         }
     }
     // They were given back and are not ready any more.

@@ -104,15 +104,14 @@ std::string how_to_make_room(const topic& of) {
 
 // What is due and waits for room; it goes first, or those who publish would take each bit of room
 // that comes, and a large batch never find enough.
-const scheduled_batch* waits_first(const topic& of, wall_time now) {
-    const bool waits = of.scheduled && of.scheduled->waits_for_room;
-    const scheduled_batch* first = waits ? of.scheduled->first() : nullptr;
-    return first != nullptr && first->key.due <= now ? first : nullptr;
+std::optional<schedule_book::batch_size> waits_first(const topic& of, wall_time now) {
+    return of.scheduled && of.scheduled->waits_for_room ? of.scheduled->next_due(now)
+                                                        : std::nullopt;
 }
 
-failure why_full(const topic& of, const scheduled_batch* waiting) {
+failure why_full(const topic& of, const std::optional<schedule_book::batch_size>& waiting) {
     const pending_amount pending = pending_in(of);
-    const std::string before = waiting == nullptr
+    const std::string before = !waiting
                                    ? std::string()
                                    : fmt::format(
                                          ", and what is scheduled and due goes first ({} of {} "
@@ -318,9 +317,9 @@ outcome<void> check_limits(core&, const turn& t, topic& of, std::uint64_t messag
     if (!is_bounded(of.settings)) {
         return {};
     }
-    const scheduled_batch* waiting = waits_first(of, t.wall);
-    if (waiting == nullptr ? has_room(of, messages, bytes)
-                           : has_room(of, messages + waiting->messages, bytes + waiting->bytes)) {
+    const auto waiting = waits_first(of, t.wall);
+    if (waiting ? has_room(of, messages + waiting->messages, bytes + waiting->bytes)
+                : has_room(of, messages, bytes)) {
         return {};
     }
     if (auto alone = check_alone(of, messages, bytes); !alone) {

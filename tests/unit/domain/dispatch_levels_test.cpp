@@ -65,7 +65,7 @@ protected:
 
 // ---- order ----
 
-// Promise: priorities.order
+// Promise: priority.first
 TEST_F(levels_test, the_higher_level_goes_first_and_each_in_order) {
     h.make_queue("t/q");
     publish(lowest, {"l1", "l2"});
@@ -77,7 +77,7 @@ TEST_F(levels_test, the_higher_level_goes_first_and_each_in_order) {
     EXPECT_EQ(h.queue_info("t/q").done, 8U);
 }
 
-// Promise: priorities.order
+// Promise: priority.first
 TEST_F(levels_test, what_comes_later_overtakes_what_waits) {
     h.make_queue("t/q");
     publish(lowest, {"l1", "l2", "l3"});
@@ -134,7 +134,7 @@ TEST_F(levels_test, several_consumers_share_the_highest_level) {
 
 // ---- what comes back ----
 
-// Promise: priorities.returned
+// Promise: priority.returned
 TEST_F(levels_test, what_is_given_back_keeps_its_level) {
     h.make_queue("t/q");
     publish(lowest, {"l1"});
@@ -152,7 +152,7 @@ TEST_F(levels_test, what_is_given_back_keeps_its_level) {
     EXPECT_THAT(drain(), ElementsAre("h1", "h2", "m1", "l1", "l2"));
 }
 
-// Promise: priorities.returned
+// Promise: priority.returned
 TEST_F(levels_test, a_retry_keeps_its_level) {
     h.make_queue("t/q", {.jitter_percent = 0});
     publish(lowest, {"l1", "l2"});
@@ -314,7 +314,7 @@ TEST_F(levels_test, a_message_too_large_for_the_room_lets_nothing_lower_pass) {
 
 // ---- bounds ----
 
-// Promise: priorities.bounded
+// Promise: priority.bounded
 TEST_F(levels_test, with_max_runs_gaps_the_oldest_goes_first_until_they_close) {
     h.make_queue("t/q", {.max_runs = 2});
     publish(lowest, {"l0"});
@@ -360,7 +360,7 @@ TEST_F(levels_on_disk_test, explain_says_what_comes_before_a_message) {
                 HasSubstr("messages of higher priority come before it, and older ones of its own"));
 }
 
-// Promise: priorities.urgent
+// Promise: priority.urgent
 TEST_F(levels_on_disk_test, an_urgent_message_is_found_without_reading_the_backlog) {
     h.make_queue("t/q");
     publish_singly(lowest, 1000);
