@@ -29,7 +29,7 @@ void world::give_priority(pending_publish& to) {
     const auto of = model_.state.topics.find(to.topic);
     const std::uint64_t levels = of == model_.state.topics.end() ? 1 : of->second.levels;
     const std::uint64_t level = level_random_.below(levels);
-    const bool mixed = to.contents.size() > 1 && level_random_.chance(1, 15);
+    const bool mixed = to.contents.size() > 1 && level_random_.chance(1, 8);
     for (std::uint64_t& content : to.contents) {
         const std::uint64_t priority = mixed ? level_random_.below(priorities)
                                        : level + 1 == levels

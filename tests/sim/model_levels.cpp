@@ -137,9 +137,12 @@ void model::check_levels(const model_topic& topic, const model_queue& queue, off
     const model_count gaps = gaps_of(topic, queue);
     const bool may_close_gaps = gaps.most >= queue.settings.max_runs;
     const bool must_close_gaps = gaps.least >= queue.settings.max_runs;
+    bool overtakes = false;
+    bool closes_gaps = false;
     for (const auto& [at, other] : queue.messages) {
-        // What failed may have to be read first.
-        if (at == offset || other.state != message_state::ready ||
+        // What failed may have to be read first; so may what was taken up, to know its level.
+        const bool unread = other.returned && other.taken_up;
+        if (at == offset || other.state != message_state::ready || unread ||
             is_in_doubt(topic, queue, at, other)) {
             continue;
         }
@@ -147,7 +150,7 @@ void model::check_levels(const model_topic& topic, const model_queue& queue, off
         if (other_level > level) {
             expect(may_close_gaps, "offset {} of level {} was delivered before {} of level {}",
                    offset, level, at, other_level);
-            level_marks_.push_back("gaps closed first");
+            closes_gaps = true;
         }
         if (!never_failed) {
             continue;
@@ -165,13 +168,19 @@ void model::check_levels(const model_topic& topic, const model_queue& queue, off
                        topic.level_of(each.first) == other_level;
             });
             expect(!(must_close_gaps && both_fresh) || others_first,
-                   "offset {} was delivered before {}, though there are {} gaps to be closed",
-                   offset, at, gaps.text());
-            level_marks_.push_back("higher level first");
+                   "offset {} was delivered before {}, though there are {} gaps to be closed: {}; {}",
+                   offset, at, gaps.text(), describe(queue.id, offset), describe(queue.id, at));
+            overtakes = true;
         }
     }
     if (!never_failed) {
         level_marks_.push_back("retry of a level");
+    }
+    if (overtakes) {
+        level_marks_.push_back("higher level first");
+    }
+    if (closes_gaps) {
+        level_marks_.push_back("gaps closed first");
     }
 }
 
