@@ -24,6 +24,7 @@ byte_buffer make_batch(const std::vector<std::uint64_t>& contents, producer_id p
         const std::string key = "k" + std::to_string(number.value_or(0));
         const auto kind = header_of_content(content);
         const auto id = id_of_content(content);
+        const std::uint8_t priority = priority_of_content(content);
         const std::string header = "h" + std::to_string(kind.value_or(0));
         std::vector<codec::header_view> headers;
         if (kind) {
@@ -33,6 +34,7 @@ byte_buffer make_batch(const std::vector<std::uint64_t>& contents, producer_id p
                      .headers = std::move(headers),
                      .payload = payload,
                      .ttl_ms = ttl_ms_of_content(content),
+                     .priority = priority > 0 ? std::optional{priority} : std::nullopt,
                      .id = id});
     }
     return builder.take(producer, first_sequence);
@@ -113,6 +115,9 @@ void world::do_extras() {
     if (patterns_ && pattern_random_.chance(1, 4)) {
         do_patterns(*who);
     }
+    if (levels_ && level_random_.chance(1, 25)) {
+        set_levels(*who);
+    }
 }
 
 void world::connect(sim_client& who) {
@@ -130,8 +135,8 @@ void world::connect(sim_client& who) {
     }
     if (model_.state.topics.size() < 2 || random_.chance(1, 20)) {
         for (const char* topic : {"a", "b"}) {
-            if (limits_) {
-                make_bounded_topic(who, topic);
+            if (limits_ || levels_) {
+                make_topic(who, topic);
             }
         }
         for (const char* path : {"a/one", "a/two", "b/one"}) {
@@ -190,6 +195,7 @@ world::pending_publish world::any_publish(std::uint64_t count_max) {
         what.contents.push_back(new_content());
     }
     give_id(what);
+    give_priority(what);
     return what;
 }
 

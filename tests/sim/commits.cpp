@@ -230,6 +230,7 @@ topic_settings world::settings_of_topic(const std::string& topic) const {
     settings.ttl = of.ttl;
     settings.durability = of.level;
     settings.message_id_window = of.id_window;
+    settings.priorities = of.levels;
     const model_bounds& bounds = of.limits.bounds;
     settings.keep_done = bounds.keep_done;
     settings.keep_done_bytes = bounds.keep_done_bytes;

@@ -61,21 +61,24 @@ model_bounds world::any_bounds() {
 
 // ---- steps ----
 
-void world::make_bounded_topic(sim_client& who, const std::string& topic) {
+void world::make_topic(sim_client& who, const std::string& topic) {
     if (model_.state.topics.contains(topic)) {
         return;
     }
-    const model_bounds bounds = any_bounds();
+    const model_bounds bounds = limits_ ? any_bounds() : model_bounds{};
     codec::topic_create create;
     create.topic = topic;
     put_bounds(create.settings, bounds);
+    create.settings.priorities = any_levels();
     const std::size_t mark = effects_.mutations.size();
     const auto reply = ask(who, create);
     const auto* created = std::get_if<codec::topic_created>(&reply->body);
     expect(created != nullptr && created->created, "topic {} could not be created", topic);
-    note("topic with bounds", bounds.max_messages);
-    learn_topic(topic, created->topic, mark);
-    model_.bounds_changed(topic, bounds);
+    learn_topic(topic, created->topic, mark, create.settings.priorities);
+    if (limits_) {
+        note("topic with bounds", bounds.max_messages);
+        model_.bounds_changed(topic, bounds);
+    }
 }
 
 void world::change_bounds(sim_client& who, const std::string& topic, const model_bounds& to) {
@@ -109,12 +112,13 @@ void world::try_bad_bounds(sim_client& who, const std::string& topic) {
 
 // To the topic that has no queue most of the time.
 void world::publish_unread(sim_client& who) {
-    make_bounded_topic(who, unread_topic);
+    make_topic(who, unread_topic);
     pending_publish what;
     what.topic = unread_topic;
     for (std::uint64_t left = 1 + limit_random_.below(5); left > 0; --left) {
         what.contents.push_back(new_content());
     }
+    give_priority(what);
     auto& next = who.next_sequence.try_emplace(what.topic, 1).first->second;
     what.sequence = next;
     next += what.contents.size();

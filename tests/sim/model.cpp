@@ -2,7 +2,8 @@
 // leases are in model_leases.cpp, those of schedules in model_schedules.cpp, those of times to live
 // in model_expiry.cpp, those of filters in model_filter.cpp, those of message ids in model_ids.cpp,
 // those of topics of durability os, clones and temporary queues in model_queues.cpp, those of
-// bounds in model_limits.cpp, those of pattern queues in model_patterns.cpp.
+// bounds in model_limits.cpp, those of pattern queues in model_patterns.cpp, those of levels of
+// priority in model_levels.cpp.
 #include "tests/sim/model.hpp"
 
 #include <algorithm>
@@ -21,7 +22,11 @@ bool is_open(const model_message& message) {
 std::uint64_t content_of(byte_view record) {
     const auto parsed = codec::parse_record(record);
     expect(parsed.has_value() && parsed->payload.size() >= 8, "a delivered record is damaged");
-    return load_le<std::uint64_t>(parsed->payload.data());
+    const auto content = load_le<std::uint64_t>(parsed->payload.data());
+    expect(parsed->priority.value_or(0) == priority_of_content(content),
+           "a record comes with priority {}, and was published with {}",
+           parsed->priority.value_or(0), priority_of_content(content));
+    return content;
 }
 
 std::uint64_t model_queue::count(message_state wanted) const {
@@ -39,10 +44,11 @@ offset_t model::floor(const model_topic& topic, const model_queue& queue) const 
     return std::max(queue.start, topic.end);
 }
 
-void model::topic_created(const std::string& topic, topic_id id) {
+void model::topic_created(const std::string& topic, topic_id id, std::uint8_t levels) {
     auto& made = state.topics[topic];
     made = {};
     made.id = id;
+    made.levels = levels;
 }
 
 void model::queue_created(const std::string& topic, const std::string& queue, queue_id id,
@@ -159,6 +165,8 @@ void model::published(const std::string& topic, producer_id producer, std::uint6
     }
     expect(answer.base_offset >= to.next(), "published at {}, expected {} at least",
            answer.base_offset, to.next());
+    expect(!to.mixes_levels(contents), "{} took a batch at {} that mixes levels", topic,
+           answer.base_offset);
     const std::uint64_t bytes = batch_bytes(contents);
     check_room(topic, to, answer.base_offset, contents.size(), bytes, false);
     to.limits.note_batch(contents.size(), bytes);

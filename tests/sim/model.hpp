@@ -26,6 +26,7 @@
 #include "protocol/types/settings.hpp"
 #include "protocol/types/time.hpp"
 #include "tests/sim/model_filter.hpp"
+#include "tests/sim/model_levels.hpp"
 #include "tests/sim/model_limits.hpp"
 #include "tests/sim/model_patterns.hpp"
 #include "tests/sim/model_skips.hpp"
@@ -171,6 +172,7 @@ enum class known_as : std::uint8_t { fresh, perhaps, known };
 
 struct model_topic {
     topic_id id;
+    std::uint8_t levels = 1;  // of priority
     offset_t trim = 0;
     std::vector<std::uint64_t> contents;  // of all messages, in order
     std::vector<wall_time> appended;      // likewise, up to the end
@@ -207,6 +209,11 @@ struct model_topic {
     [[nodiscard]] wall_time appended_at(offset_t offset) const {
         return appended.at(place(offset));
     }
+    [[nodiscard]] std::uint8_t level_of(offset_t offset) const {
+        return level_of_content(content(offset), levels);
+    }
+    // A batch of these must be refused.
+    [[nodiscard]] bool mixes_levels(const std::vector<std::uint64_t>& of) const;
 };
 
 // One transaction as it is sent.
@@ -254,10 +261,9 @@ struct model_consumer {
 
 // Its own time to live is in the upper half of the number, in milliseconds; most have none.
 inline constexpr unsigned ttl_shift = 32;
-inline constexpr unsigned id_shift = 56;
 [[nodiscard]] constexpr std::optional<std::uint64_t> ttl_ms_of_content(std::uint64_t content) {
     const std::uint64_t ttl_ms =
-        (content >> ttl_shift) & ((std::uint64_t{1} << (id_shift - ttl_shift)) - 1);
+        (content >> ttl_shift) & ((std::uint64_t{1} << (priority_shift - ttl_shift)) - 1);
     return ttl_ms == 0 ? std::nullopt : std::optional{ttl_ms};
 }
 
@@ -329,7 +335,7 @@ public:
     broker_epoch epoch;
 
     // ---- what the world does ----
-    void topic_created(const std::string& topic, topic_id id);
+    void topic_created(const std::string& topic, topic_id id, std::uint8_t levels);
     void queue_created(const std::string& topic, const std::string& queue, queue_id id,
                        queue_mode mode, const queue_settings& settings, const model_sieve& sieve,
                        const position& asked, offset_t start);
@@ -515,6 +521,16 @@ public:
     // The domain has given out what it could. `reads_open`: or waits for reads.
     void turn_ended(bool reads_open);
 
+    // ---- levels of priority ----
+    // A batch that mixes them was refused.
+    void mixture_refused(const std::string& topic, const failure& why) const;
+    // Whether all the chunk holds was accepted before, as far as was told.
+    [[nodiscard]] bool knows_all_of(const domain::chunk& data) const;
+    // What happened since, as marks.
+    [[nodiscard]] std::vector<const char*> take_level_marks() {
+        return std::exchange(level_marks_, {});
+    }
+
     // ---- what must hold ----
     void check_counts(const codec::queue_item& item, instant now) const;
     // Learns from it when a retry is due and what has ended; returns why, if something had.
@@ -627,7 +643,13 @@ private:
     // Forgets the attempt that a late answer of `lease` replaces.
     static void take_back(model_message& message, lease_id lease);
     // That a message may be given out as far as the order of its queue is concerned.
-    void check_order(const model_topic& topic, const model_queue& queue, offset_t offset) const;
+    void check_order(const model_topic& topic, const model_queue& queue, offset_t offset);
+    // The same for a shared queue of a topic with several levels.
+    void check_levels(const model_topic& topic, const model_queue& queue, offset_t offset);
+    // Between done messages: runs of those that are done, dead or failed before.
+    [[nodiscard]] model_count gaps_of(const model_topic& topic, const model_queue& queue) const;
+    // All it holds is of one level, and that is the chunk's.
+    static void check_lane(const model_topic& topic, const domain::chunk& data);
     void deliver_one(model_topic& topic, model_queue& queue, holder who, offset_t offset,
                      lease_id lease, std::uint32_t attempt, byte_view record, instant now);
     [[nodiscard]] bool holds(const model_queue& queue, const model_message& message,
@@ -671,6 +693,7 @@ private:
     bool may_skip_ = false;
     duration_us age_grace_{0};  // nothing is dropped for its age so long after a start
     std::vector<const char*> limit_marks_;
+    std::vector<const char*> level_marks_;
     std::uint64_t next_rule_ = 1;
     model_turns turns_;
     queue_id administered_;

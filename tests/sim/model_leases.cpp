@@ -238,7 +238,11 @@ odd_deliveries model::delivered(connection_id connection, consumer_id id,
     return odd;
 }
 
-void model::check_order(const model_topic& topic, const model_queue& queue, offset_t offset) const {
+void model::check_order(const model_topic& topic, const model_queue& queue, offset_t offset) {
+    if (queue.mode == queue_mode::shared && topic.levels > 1) {
+        check_levels(topic, queue, offset);
+        return;
+    }
     const model_message& message = queue.messages.at(offset);
     const auto key = [&](offset_t of) { return key_of_content(topic.content(of)); };
     const bool keyless = queue.mode == queue_mode::keyed && !key(offset);

@@ -36,6 +36,7 @@ void model::scheduled(const std::string& topic, producer_id producer, std::uint6
         return;
     }
     const std::uint64_t id = answer.base_offset;
+    expect(!to.mixes_levels(what.contents), "{} took schedule {}, which mixes levels", topic, id);
     expect(to.schedules.empty() || to.schedules.rbegin()->first < id,
            "schedule {} of {} is no new one", id, topic);
     remember(to, producer, first_sequence, what.contents.size(), id);
@@ -50,6 +51,7 @@ std::uint64_t model::sealed(const domain::chunk& data, wall_time latest) {
     expect(found != state.topics.end(), "a chunk of no topic was closed");
     auto& [name, topic] = *found;
     const offset_t end = data.end_offset();
+    check_lane(topic, data);
     expect(data.base_offset() == topic.end && end > topic.end, "a chunk of {} is from {} to {}",
            name, data.base_offset(), end);
     topic.contents.resize(std::max(topic.contents.size(), topic.place(end)), unknown_content);

@@ -71,8 +71,11 @@ std::set<error_code> model::obstacles(const model_transaction& what, bool possib
         });
     }
     for (const auto& publish : what.publishes) {
-        if (!state.topics.contains(publish.topic)) {
+        const auto to = state.topics.find(publish.topic);
+        if (to == state.topics.end()) {
             found.insert(error_code::topic_not_found);
+        } else if (to->second.mixes_levels(publish.contents)) {
+            found.insert(error_code::invalid_argument);
         }
     }
     if (has_id_conflict(what, possible)) {

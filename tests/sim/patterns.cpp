@@ -38,8 +38,12 @@ std::vector<domain::queue_created> world::queues_made_since(std::size_t mark) co
     return made;
 }
 
-std::uint64_t world::learn_topic(const std::string& topic, topic_id id, std::size_t mark) {
-    model_.topic_created(topic, id);
+std::uint64_t world::learn_topic(const std::string& topic, topic_id id, std::size_t mark,
+                                 std::uint8_t priorities) {
+    model_.topic_created(topic, id, std::max<std::uint8_t>(priorities, 1));
+    if (priorities > 1) {
+        note("topic with levels", priorities);
+    }
     const std::uint64_t made = model_.rules_applied(topic, queues_made_since(mark));
     if (made > 0) {
         note("topic with pattern queues", made);
@@ -297,13 +301,16 @@ void world::make_own_topic(sim_client& who, const std::string& topic) {
     }
     const commit_number earliest = gathering_;
     const std::size_t mark = effects_.mutations.size();
-    const auto reply = ask(who, codec::topic_create{.topic = topic});
+    codec::topic_create create{.topic = topic};
+    create.settings.priorities = any_levels();
+    const auto reply = ask(who, create);
     const auto* created = std::get_if<codec::topic_created>(&reply->body);
     expect(created != nullptr && created->created, "topic {} could not be created", topic);
     expect(gathering_ == earliest && reply->depends_on >= earliest,
            "topic {} is answered before its commit", topic);
     note("own topic");
-    const std::uint64_t made = learn_topic(topic, created->topic, mark);
+    const std::uint64_t made =
+        learn_topic(topic, created->topic, mark, create.settings.priorities);
     expect(queues_made_since(mark).size() == made, "topic {} gets queues that no rule asks for",
            topic);
 }
@@ -351,6 +358,7 @@ void world::publish_own(sim_client& who) {
     for (std::uint64_t left = 1 + pattern_random_.below(6); left > 0; --left) {
         what.contents.push_back(new_content());
     }
+    give_priority(what);
     auto& next = who.next_sequence.try_emplace(what.topic, 1).first->second;
     what.sequence = next;
     next += what.contents.size();

@@ -31,7 +31,7 @@ class simulator : public simulator_fixture, public testing::WithParamInterface<s
 
 // Promise: durability.offsets, delivery.at_least_once, keyed.order, filter.queue, schedule.once
 // Promise: ttl.never, dedup.resend, transaction.whole, service.one_answer, pattern.one_commit
-// Promise: pattern.one_room, pattern.told
+// Promise: pattern.one_room, pattern.told, priorities.order
 TEST_P(simulator, holds_what_it_promises) {
     for (std::uint64_t i = 0; i < seeds_per_test; ++i) {
         const std::uint64_t seed = GetParam() * seeds_per_test + i;
@@ -75,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(
                     base::fault::hush_lost_responder, base::fault::drop_cursor_range,
                     base::fault::forget_message_ids, base::fault::reuse_offsets,
                     base::fault::exceed_limits, base::fault::drop_silently,
-                    base::fault::miss_new_topic));
+                    base::fault::miss_new_topic, base::fault::ignore_priority));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
     for (std::uint64_t seed = 1000; seed < 1005; ++seed) {
@@ -171,6 +171,13 @@ TEST(simulation, reaches_what_it_is_for) {
     for (const char* mark :
          {"pattern attach", "taken up for a pattern", "gone for a pattern", "pattern joined",
           "pattern left", "pattern consumer ended", "pattern deliver", "pattern redeliver"}) {
+        EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
+    }
+    for (const char* mark :
+         {"topic with levels", "levels refused", "priority without levels",
+          "priority above the highest", "mixed levels", "schedule of mixed levels",
+          "transaction of mixed levels", "higher level first", "gaps closed first",
+          "retry of a level"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
 }

@@ -24,6 +24,7 @@ constexpr std::uint64_t clone_numbers = 0xC10E;
 constexpr std::uint64_t temporary_numbers = 0x7E3B;
 constexpr std::uint64_t limit_numbers = 0xB0D5;
 constexpr std::uint64_t pattern_numbers = 0x9A77;
+constexpr std::uint64_t level_numbers = 0x1E7E;
 
 duration_us any_sync_interval(base::random& from) {
     constexpr duration_us intervals[] = {10ms, 100ms, 1s};
@@ -52,6 +53,8 @@ world::world(world_options options)
       limits_(limit_random_.chance(1, 3)),
       pattern_random_(options.seed ^ pattern_numbers),
       patterns_(pattern_random_.chance(1, 3)),
+      level_random_(options.seed ^ level_numbers),
+      levels_(level_random_.chance(1, 3)),
       now_{mono_time{1s}, wall_from_us(1'700'000'000'000'000)},
       services_(options.seed,
                 [this](std::string_view what, std::uint64_t number) { note(what, number); }) {
@@ -132,11 +135,15 @@ void world::apply(domain::command what) {
     wants_commit_ = wants_commit_ || effects_.urgent || effects_.prompt;
 }
 
-// Chunks are closed when a commit is cut, and by what needs to count every message.
-void world::learn_mutations() {
+// Chunks are closed when a commit is cut, by what needs to count every message, and by a message of
+// another level: that may be before the model has heard what they hold, as of a transaction.
+void world::learn_mutations(bool all_told) {
     for (; mutations_seen_ < effects_.mutations.size(); ++mutations_seen_) {
         const auto& mutation = effects_.mutations[mutations_seen_];
         if (const auto* chunk = std::get_if<domain::appended>(&mutation)) {
+            if (!all_told && !model_.knows_all_of(*chunk->data)) {
+                break;
+            }
             const std::uint64_t sifted = model_.sifted_at_once();
             for (auto left = model_.sealed(*chunk->data, wall_max()); left > 0; --left) {
                 note("schedule appended", chunk->data->base_offset());
@@ -229,6 +236,7 @@ void world::settle_outputs() {
             observe(output);
         }
     }
+    learn_mutations(true);
     std::ranges::stable_sort(deliveries, {},
                              [](const given& each) { return each.run->leases.first_lease; });
     for (const auto& each : deliveries) {
@@ -250,6 +258,7 @@ void world::settle_outputs() {
             note("deliver spared", each.run->leases.first_offset);
         }
     }
+    note_level_marks();
     std::ranges::move(outputs, std::back_inserter(waiting_));
 }
 
@@ -345,12 +354,17 @@ void world::observe_accepted(const domain::output& what, const domain::publish_a
 void world::observe_refused(const domain::output& what, const domain::publish_refused& refused) {
     const auto node = publishes_.extract(what.request);
     expect(!node.empty(), "publish {} is refused, and was never made", what.request);
+    const pending_publish& sent = node.mapped().what;
+    if (model_.state.topics.at(sent.topic).mixes_levels(sent.contents)) {
+        model_.mixture_refused(sent.topic, refused.why);
+        note(sent.later ? "schedule of mixed levels" : "mixed levels", sent.sequence);
+        return;
+    }
     const error_code code = refused.why.code;
     if (code == error_code::topic_full || code == error_code::message_too_large) {
         observe_full(node.mapped(), refused.why);
         return;
     }
-    const pending_publish& sent = node.mapped().what;
     model_.id_refused(sent.topic, sent.contents.front(), sent.later.has_value(), refused.why);
     note("message id refused", sent.sequence);
 }
@@ -381,6 +395,9 @@ void world::receive(const domain::output& what) {
             auto sent = client.unanswered.extract(what.request);
             if (refused->why.code == error_code::topic_full && limit_random_.chance(1, 2)) {
                 client.to_resend.push_back(std::move(sent.mapped()));  // there may be room then
+            } else if (is_mixed(sent.mapped()) && level_random_.chance(1, 2)) {
+                unmix(client, sent.mapped());
+                client.to_resend.push_back(std::move(sent.mapped()));
             }
         } else if (const auto* read = std::get_if<domain::read_result>(&what.body)) {
             told_of(read->incarnation, read->position);

@@ -154,12 +154,15 @@ private:
     void settle_elsewhere(const std::string& path);
     void do_temporary(sim_client& who);
     void do_limits(sim_client& who);
-    void make_bounded_topic(sim_client& who, const std::string& topic);
+    // With bounds and levels of priority, where there are any.
+    void make_topic(sim_client& who, const std::string& topic);
     void change_bounds(sim_client& who, const std::string& topic, const model_bounds& to);
     void try_bad_bounds(sim_client& who, const std::string& topic);
     void publish_unread(sim_client& who);
     // Nothing is kept any more, and what waits finds room at some time.
     void relax_bounds(sim_client& who);
+    // Asks for other levels of a topic, or the same.
+    void set_levels(sim_client& who);
     void do_patterns(sim_client& who);
     void do_rule(sim_client& who);
     void make_rule(sim_client& who, const std::string& path, const codec::pattern_create& what,
@@ -185,8 +188,9 @@ private:
     // One of the connection on this queue, or 0.
     [[nodiscard]] consumer_id consumer_on(const sim_client& who, queue_id queue);
     // A topic was created with what came behind `mark` of the mutations. Returns how many queues
-    // it has because of rules.
-    std::uint64_t learn_topic(const std::string& topic, topic_id id, std::size_t mark);
+    // it has because of rules. `priorities`: as asked for.
+    std::uint64_t learn_topic(const std::string& topic, topic_id id, std::size_t mark,
+                              std::uint8_t priorities = 0);
     [[nodiscard]] std::vector<domain::queue_created> queues_made_since(std::size_t mark) const;
     [[nodiscard]] std::size_t queues_max() const;
     void note_limit_marks();
@@ -227,13 +231,15 @@ private:
     void apply_whole(domain::command what);
     void take_fetches();
     void settle_outputs();
-    void learn_mutations();
+    // `all_told`: whatever was accepted has been told by now.
+    void learn_mutations(bool all_told = false);
     void observe(const domain::output& what);
     void observe_accepted(const domain::output& what, const domain::publish_accepted& accepted);
     void observe_refused(const domain::output& what, const domain::publish_refused& refused);
     void observe_full(const sent_publish& made, const failure& why);
     void observe_clone(const domain::output& what);
     void note_id_marks();
+    void note_level_marks();
     void observe_schedules(const domain::output& what);
     void observe_transaction(const domain::output& what);
     [[nodiscard]] model_schedule schedule_of(const pending_publish& what, wall_time sent_min) const;
@@ -275,6 +281,13 @@ private:
     [[nodiscard]] pending_publish any_publish(std::uint64_t count_max);
     // Gives it a message id now and then; then it is alone.
     void give_id(pending_publish& to);
+    // All of one level most of the time.
+    void give_priority(pending_publish& to);
+    [[nodiscard]] bool is_mixed(const pending_publish& what) const;
+    // All are of one level now.
+    static void unmix(const sim_client& who, pending_publish& what);
+    // What a topic is created with; 0: nothing is said.
+    [[nodiscard]] std::uint8_t any_levels();
     // One of a topic, of a message most of the time.
     [[nodiscard]] offset_t any_offset(const model_topic& of);
     // As they are, to change some.
@@ -334,6 +347,8 @@ private:
     bool limits_;  // topics are bounded
     base::random pattern_random_;
     bool patterns_;               // there are pattern queues, and topics that come and go
+    base::random level_random_;
+    bool levels_;                 // topics have levels of priority
     bool was_restarted_ = false;  // and nobody has asked for its rules since
     instant now_;
     storage::memory_store store_;
