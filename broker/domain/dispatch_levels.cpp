@@ -296,10 +296,17 @@ given give_head(core& c, turn& t, queue& q, queue_level& level, const level_head
     return given::some;
 }
 
+// What goes next: the head of a level, in turns with a retry.
 struct level_choice {
-    queue_level* level = nullptr;  // none: nothing may go now
+    queue_level* level = nullptr;  // of the head
     std::optional<level_head> head;
     offset_t retry = offset_end;
+
+    [[nodiscard]] bool is_nothing() const { return !head && retry == offset_end; }
+    // 0: it must be read first, and may be the oldest.
+    [[nodiscard]] offset_t head_offset() const {
+        return !head ? offset_end : head->at.data ? head->run.first : 0;
+    }
 };
 
 // All levels that must be read are read at once, or a queue that lags would wait for one after the
@@ -313,31 +320,31 @@ void ask_for_lanes(core& c, turn& t, queue& q) {
     }
 }
 
-// The highest level that has something; the one with the oldest message while there are too many
-// gaps between done messages, so that they close. A level that is still being read is waited for.
+// The highest level that has something. While there are too many gaps between done messages, so
+// that they close: the oldest head of all levels and the oldest retry. A level that is still being
+// read is waited for.
 level_choice choose_level(core& c, turn& t, queue& q) {
     ask_for_lanes(c, t, q);
     const bool oldest_first = q.gaps_need_closing();
     const bool lowest_first = base::seeded_fault(base::fault::ignore_priority);
     level_choice best;
-    offset_t best_offset = offset_end;
     for (queue_level& level : q.levels->all) {
         level_choice each{.level = &level,
                           .head = head_of(c, t, q, level),
                           .retry = next_retry_of(c, t, q, level)};
-        if (!each.head && each.retry == offset_end) {
+        if (each.is_nothing()) {
             continue;
         }
-        if (!oldest_first && !lowest_first) {
-            return each;
-        }
-        if (each.head && !each.head->at.data) {
-            return each;
-        }
-        const offset_t first = std::min(each.retry, each.head ? each.head->run.first : offset_end);
-        if (lowest_first || first < best_offset) {
-            best_offset = first;
+        if (lowest_first) {
             best = std::move(each);
+        } else if (!oldest_first) {
+            return each;
+        } else {
+            best.retry = std::min(best.retry, each.retry);
+            if (each.head_offset() < best.head_offset()) {
+                best.level = each.level;
+                best.head = std::move(each.head);
+            }
         }
     }
     return best;
@@ -357,7 +364,7 @@ bool levels_wait(core& c, turn& t, queue& q) {
 
 given give_highest(core& c, turn& t, queue& q, consumer& one, std::uint64_t share) {
     const level_choice chosen = choose_level(c, t, q);
-    if (chosen.level == nullptr) {
+    if (chosen.is_nothing()) {
         return given::nothing;
     }
     const bool others_wait = chosen.head.has_value();

@@ -526,9 +526,10 @@ void world::do_admin() {
                 note("seek filtered", seek.to.offset);
             }
             model_.hold_deaths();
+            const offset_t end = topic.end;
             const auto answer = counted(ask(*who, seek));
             same("seek", answer.messages,
-                 model_.sought(parsed->topic, parsed->queue, answer.position));
+                 model_.sought(parsed->topic, parsed->queue, answer.position, end));
             break;
         }
         case 3: {

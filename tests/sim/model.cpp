@@ -222,7 +222,8 @@ void model::trimmed(topic_id id, offset_t first) {
     }
 }
 
-model_count model::sought(const std::string& topic, const std::string& name, offset_t position) {
+model_count model::sought(const std::string& topic, const std::string& name, offset_t position,
+                          offset_t end) {
     auto& of = state.topics.at(topic);
     auto& queue = of.queues.at(name);
     note_pending(of);
@@ -247,7 +248,7 @@ model_count model::sought(const std::string& topic, const std::string& name, off
     model_count ready;
     for (const auto& [offset, message] : queue.messages) {
         if (message.state == message_state::ready) {
-            ready.least += is_in_doubt(of, queue, offset, message) ? 0U : 1U;
+            ready.least += offset >= end || is_in_doubt(of, queue, offset, message) ? 0U : 1U;
             ++ready.most;
         }
     }

@@ -384,8 +384,10 @@ public:
                              const domain::record_run& run, instant now);
     void expire(instant now);
     void trimmed(topic_id topic, offset_t first);
-    // Returns how many are ready afterwards.
-    model_count sought(const std::string& topic, const std::string& queue, offset_t position);
+    // Returns how many are ready afterwards. `end`: of the topic when it was asked for; what came
+    // since may be counted.
+    model_count sought(const std::string& topic, const std::string& queue, offset_t position,
+                       offset_t end);
     // What a slice that ended at `until` concerned.
     model_count purged(const std::string& topic, const std::string& queue,
                        const model_selection& which = {}, offset_t until = offset_end);

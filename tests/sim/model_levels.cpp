@@ -167,9 +167,10 @@ void model::check_levels(const model_topic& topic, const model_queue& queue, off
                 return each.second.state == message_state::ready && each.second.returned &&
                        topic.level_of(each.first) == other_level;
             });
-            expect(!(must_close_gaps && both_fresh) || others_first,
-                   "offset {} was delivered before {}, though there are {} gaps to be closed: {}; {}",
-                   offset, at, gaps.text(), describe(queue.id, offset), describe(queue.id, at));
+            expect(
+                !(must_close_gaps && both_fresh) || others_first,
+                "offset {} was delivered before {}, though there are {} gaps to be closed: {}; {}",
+                offset, at, gaps.text(), describe(queue.id, offset), describe(queue.id, at));
             overtakes = true;
         }
     }

@@ -309,8 +309,7 @@ void world::make_own_topic(sim_client& who, const std::string& topic) {
     expect(gathering_ == earliest && reply->depends_on >= earliest,
            "topic {} is answered before its commit", topic);
     note("own topic");
-    const std::uint64_t made =
-        learn_topic(topic, created->topic, mark, create.settings.priorities);
+    const std::uint64_t made = learn_topic(topic, created->topic, mark, create.settings.priorities);
     expect(queues_made_since(mark).size() == made, "topic {} gets queues that no rule asks for",
            topic);
 }

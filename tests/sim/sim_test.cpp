@@ -31,7 +31,7 @@ class simulator : public simulator_fixture, public testing::WithParamInterface<s
 
 // Promise: durability.offsets, delivery.at_least_once, keyed.order, filter.queue, schedule.once
 // Promise: ttl.never, dedup.resend, transaction.whole, service.one_answer, pattern.one_commit
-// Promise: pattern.one_room, pattern.told, priorities.order
+// Promise: pattern.one_room, pattern.told, priority.first, priority.returned, priority.bounded
 TEST_P(simulator, holds_what_it_promises) {
     for (std::uint64_t i = 0; i < seeds_per_test; ++i) {
         const std::uint64_t seed = GetParam() * seeds_per_test + i;
@@ -173,11 +173,10 @@ TEST(simulation, reaches_what_it_is_for) {
           "pattern left", "pattern consumer ended", "pattern deliver", "pattern redeliver"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
-    for (const char* mark :
-         {"topic with levels", "levels refused", "priority without levels",
-          "priority above the highest", "mixed levels", "schedule of mixed levels",
-          "transaction of mixed levels", "higher level first", "gaps closed first",
-          "retry of a level"}) {
+    for (const char* mark : {"topic with levels", "levels refused", "priority without levels",
+                             "priority above the highest", "mixed levels",
+                             "schedule of mixed levels", "transaction of mixed levels",
+                             "higher level first", "gaps closed first", "retry of a level"}) {
         EXPECT_TRUE(reached.contains(mark)) << mark << " never happened";
     }
 }

@@ -207,7 +207,8 @@ void world::observe_transaction(const domain::output& what) {
     expect(refused != nullptr, "transaction {} was answered with something else",
            sent.what.sequence);
     note(fmt::format("transaction refused: {}", describe(refused->code).name), sent.what.sequence);
-    if (std::ranges::any_of(sent.what.publishes, [&](const auto& each) { return is_mixed(each); })) {
+    if (std::ranges::any_of(sent.what.publishes,
+                            [&](const auto& each) { return is_mixed(each); })) {
         note("transaction of mixed levels", sent.what.sequence);
     }
     model_.transaction_refused(as_sent, *refused);

@@ -346,7 +346,7 @@ private:
     base::random limit_random_;
     bool limits_;  // topics are bounded
     base::random pattern_random_;
-    bool patterns_;               // there are pattern queues, and topics that come and go
+    bool patterns_;  // there are pattern queues, and topics that come and go
     base::random level_random_;
     bool levels_;                 // topics have levels of priority
     bool was_restarted_ = false;  // and nobody has asked for its rules since
