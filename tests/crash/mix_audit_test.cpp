@@ -10,6 +10,7 @@
 #include "tests/crash/mix_ids.hpp"
 #include "tests/crash/mix_leases.hpp"
 #include "tests/crash/mix_order.hpp"
+#include "tests/crash/mix_pattern.hpp"
 #include "tests/crash/mix_priority.hpp"
 #include "tests/crash/mix_publishes.hpp"
 #include "tests/crash/mix_retry.hpp"
@@ -80,6 +81,7 @@ protected:
     transaction_ledger work{told};
     temporary_ledger temporaries{told};
     priority_ledger priorities{"t/q", 3, 1, told};
+    pattern_ledger grown{"t.*/q", told};
 };
 
 TEST_F(mix_audit, accepts_publishes_that_are_all_there) {
@@ -450,6 +452,26 @@ TEST_F(mix_audit, tells_a_level_that_is_not_drained_in_order_and_a_message_that_
     expect_told("2 of 3 messages came out of order, first 3 of level 1 behind 4 of level 1");
     priorities.drained(3, 1);
     EXPECT_THAT(told.all().back(), HasSubstr("3 was drained twice"));
+}
+
+TEST_F(mix_audit, tells_what_a_pattern_queue_does_not_reach) {
+    grown.made("t.1", true);
+    grown.delivered("t.1", 0);
+    grown.delivered("t.1", 1);
+    grown.delivered("t.1", 1);
+    grown.audit("t.1", {{0, 1}, {1, 2}});
+    grown.audit_queues({"t.1"});
+    expect_nothing();
+    grown.audit("t.1", {{0, 1}, {1, 2}, {2, 3}});
+    expect_told("t.1@2 with 3 never came");
+    grown.delivered("t.2", 0);
+    EXPECT_THAT(told.all().back(), HasSubstr("t.2@0 came, of a topic that nobody made"));
+    grown.audit_queues({});
+    EXPECT_THAT(told.all().back(), HasSubstr("t.1 has lost its queue of t.*/q"));
+    grown.audit_queues({"t.1", "t.3"});
+    EXPECT_THAT(told.all().back(), HasSubstr("t.3 has a queue of t.*/q and nobody made it"));
+    grown.made("t.4", false);
+    EXPECT_THAT(told.all().back(), HasSubstr("t.4 was made without its queue of t.*/q"));
 }
 
 TEST_F(mix_audit, tells_temporary_queues_that_stay_or_go_too_early) {

@@ -21,14 +21,14 @@ using namespace std::chrono_literals;
 constexpr auto life_min = 100ms;
 constexpr auto life_max = 600ms;
 
-// Promise: durability.together, priority.first
+// Promise: durability.together, priority.first, pattern.consume, pattern.leases, pattern.one_commit
 TEST(sigkill_mix, keeps_the_promises_of_all_features) {
     const test::temp_dir directory;
     const auto report =
         run_mix({}, directory / "data",
                 {.cycles = 10, .seed = 17, .life_min = life_min, .life_max = life_max});
     EXPECT_EQ(report.cycles, 10U);
-    EXPECT_EQ(report.summaries.size(), 15U);
+    EXPECT_EQ(report.summaries.size(), 16U);
     for (const auto& what : report.violations) {
         ADD_FAILURE() << what;
     }
@@ -66,7 +66,8 @@ TEST_P(sigkill_mix_of_fault, is_caught) {
 INSTANTIATE_TEST_SUITE_P(seeded, sigkill_mix_of_fault,
                          testing::Values(planted{"skip_deduplication", " as well"},
                                          planted{"forget_message_ids", "mix.ids: id "},
-                                         planted{"ignore_priority", "came out of order", 3}),
+                                         planted{"ignore_priority", "came out of order", 3},
+                                         planted{"miss_new_topic", "was made without its queue"}),
                          [](const auto& each) { return std::string(each.param.fault); });
 
 }  // namespace
