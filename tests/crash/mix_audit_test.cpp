@@ -10,6 +10,8 @@
 #include "tests/crash/mix_ids.hpp"
 #include "tests/crash/mix_leases.hpp"
 #include "tests/crash/mix_order.hpp"
+#include "tests/crash/mix_pattern.hpp"
+#include "tests/crash/mix_priority.hpp"
 #include "tests/crash/mix_publishes.hpp"
 #include "tests/crash/mix_retry.hpp"
 #include "tests/crash/mix_schedule.hpp"
@@ -78,6 +80,8 @@ protected:
     visit_ledger visits{"t/q", told};
     transaction_ledger work{told};
     temporary_ledger temporaries{told};
+    priority_ledger priorities{"t/q", 3, 1, told};
+    pattern_ledger grown{"t.*/q", told};
 };
 
 TEST_F(mix_audit, accepts_publishes_that_are_all_there) {
@@ -401,6 +405,73 @@ TEST_F(mix_audit, tells_a_clone_that_differs_from_its_source) {
     EXPECT_THAT(told.all().back(), HasSubstr("are not the 1 of its source"));
     source.audit_dead("c", {}, {}, told);
     EXPECT_THAT(told.all().back(), HasSubstr("0 is not dead there"));
+}
+
+TEST_F(mix_audit, tells_a_priority_that_was_not_published) {
+    priorities.submitted(7, 2);
+    priorities.found(0, 7, 2);
+    expect_nothing();
+    priorities.found(0, 7, 1);
+    expect_told("0 with 7 has priority 1 and was published with 2");
+}
+
+TEST_F(mix_audit, accepts_levels_in_order_but_for_what_failed_or_may_have_been_leased_at_a_kill) {
+    priorities.failing(1);
+    priorities.delivered(2, {1, 1});
+    priorities.delivered(2, {2, 4});
+    priorities.delivered(5, {2, 5});  // and released; its level is known
+    priorities.drained(5, 9);         // as high as 2 of three levels
+    priorities.drained(6, 2);
+    priorities.drained(3, 0);  // leased at the kill, and nobody saw it
+    priorities.drained(4, 1);
+    priorities.drained(1, 2);
+    priorities.drained(2, 2);
+    priorities.drained(7, 1);
+    priorities.drained(0, 0);
+    priorities.audit(2);
+    EXPECT_EQ(priorities.drained_count(), 8U);
+    expect_nothing();
+}
+
+TEST_F(mix_audit, tells_a_level_that_goes_before_a_higher_one) {
+    priorities.drained(0, 0);
+    priorities.drained(1, 0);
+    priorities.drained(2, 1);
+    priorities.drained(3, 2);
+    priorities.drained(4, 2);
+    priorities.audit(2);
+    expect_told("3 of 5 messages came out of order, first 2 of level 1 behind 1 of level 0");
+}
+
+TEST_F(mix_audit, tells_a_level_that_is_not_drained_in_order_and_a_message_that_is_twice) {
+    priorities.delivered(3, {2, 1});
+    for (const std::uint64_t offset : {4U, 3U, 2U}) {
+        priorities.drained(offset, 1);
+    }
+    priorities.audit(2);
+    expect_told("2 of 3 messages came out of order, first 3 of level 1 behind 4 of level 1");
+    priorities.drained(3, 1);
+    EXPECT_THAT(told.all().back(), HasSubstr("3 was drained twice"));
+}
+
+TEST_F(mix_audit, tells_what_a_pattern_queue_does_not_reach) {
+    grown.made("t.1", true);
+    grown.delivered("t.1", 0);
+    grown.delivered("t.1", 1);
+    grown.delivered("t.1", 1);
+    grown.audit("t.1", {{0, 1}, {1, 2}});
+    grown.audit_queues({"t.1"});
+    expect_nothing();
+    grown.audit("t.1", {{0, 1}, {1, 2}, {2, 3}});
+    expect_told("t.1@2 with 3 never came");
+    grown.delivered("t.2", 0);
+    EXPECT_THAT(told.all().back(), HasSubstr("t.2@0 came, of a topic that nobody made"));
+    grown.audit_queues({});
+    EXPECT_THAT(told.all().back(), HasSubstr("t.1 has lost its queue of t.*/q"));
+    grown.audit_queues({"t.1", "t.3"});
+    EXPECT_THAT(told.all().back(), HasSubstr("t.3 has a queue of t.*/q and nobody made it"));
+    grown.made("t.4", false);
+    EXPECT_THAT(told.all().back(), HasSubstr("t.4 was made without its queue of t.*/q"));
 }
 
 TEST_F(mix_audit, tells_temporary_queues_that_stay_or_go_too_early) {

@@ -84,10 +84,11 @@ std::vector<dead_message> read_dead(client& with, const std::string& queue) {
 }
 
 void drain_queue(client& with, findings& told, const std::string& queue,
-                 const std::function<void(const message&)>& each) {
+                 const std::function<void(const message&)>& each, std::uint32_t prefetch) {
     admin look(with);
     const auto deadline = std::chrono::steady_clock::now() + drain_time;
     consume_options options;
+    options.prefetch_messages = prefetch;
     options.confirm = true;
     auto from = with.open_consumer(queue, options);
     while (true) {

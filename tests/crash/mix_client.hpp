@@ -54,9 +54,9 @@ enum class answer : std::uint8_t { ack, ack_confirmed, nack, reject, release };
 
 // Takes what is left in a queue until nothing is ready, leased or retrying; `each` is called with a
 // message before it is acked. Tells if the queue does not become empty, or if its counts are wrong:
-// each offset of the topic has to be done or dead.
+// each offset of the topic has to be done or dead. `prefetch`: messages held at a time.
 void drain_queue(client& with, findings& told, const std::string& queue,
-                 const std::function<void(const message&)>& each);
+                 const std::function<void(const message&)>& each, std::uint32_t prefetch = 256);
 
 // Removes a queue, whatever is known of an attempt before.
 void remove_surely(client& with, const std::string& queue);

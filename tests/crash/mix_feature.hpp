@@ -53,6 +53,10 @@ using feature = std::unique_ptr<mix_feature>;
 [[nodiscard]] feature mix_clone(mix_scene& scene, std::uint64_t seed);
 // Moving a queue back.
 [[nodiscard]] feature mix_seek(mix_scene& scene, std::uint64_t seed);
+// The highest level first, and the oldest of it.
+[[nodiscard]] feature mix_priority(mix_scene& scene, std::uint64_t seed);
+// A pattern queue reaches all topics, those made later too.
+[[nodiscard]] feature mix_pattern(mix_scene& scene, std::uint64_t seed);
 // Temporary queues go, and only they.
 [[nodiscard]] feature mix_temporary(mix_scene& scene, std::uint64_t seed);
 // Requests and replies leave nothing behind.

@@ -33,6 +33,8 @@ std::vector<feature> all_features(mix_scene& scene, std::uint64_t seed) {
     all.push_back(mix_clone(scene, seeds.next()));
     all.push_back(mix_seek(scene, seeds.next()));
     all.push_back(mix_service(scene, seeds.next()));
+    all.push_back(mix_priority(scene, seeds.next()));
+    all.push_back(mix_pattern(scene, seeds.next()));
     all.push_back(mix_temporary(scene, seeds.next()));
     return all;
 }
