@@ -278,9 +278,9 @@ void model::deliver_one(model_topic& topic, model_queue& queue, holder who, offs
            offset);
     expect(codec::record_id(record) == id_of_content(topic.content(offset)).value_or(""),
            "offset {} came with another message id", offset);
-    expect(message.may_wait(now), "offset {} of queue {} was delivered while {} (due in {} us)",
-           offset, queue.id.value(), to_string(message.state),
-           (message.due_min - now.mono).count());
+    expect(message.may_wait(now), "offset {} of queue {} was delivered while {} (due in {} us): {}",
+           offset, queue.id.value(), to_string(message.state), (message.due_min - now.mono).count(),
+           describe(queue.id, offset));
     expect(!has_expired(topic, offset, message), "offset {} was delivered, but it {}", offset,
            age(topic, offset, message));
     expect(may_be_for(topic, queue, offset, message), "offset {} was delivered, but it {}", offset,
