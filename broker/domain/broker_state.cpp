@@ -152,7 +152,7 @@ mono_time broker_state::tick(instant now, effects& out) {
     look_at_expiry(c, t);
     look_at_requests(c, t);
     if (c.trim_deadline() <= now.mono) {
-        trim_topics(c, t, true);
+        trim_topics(c, t);
     }
     answer_overdue(c, t);
     return next_deadline();

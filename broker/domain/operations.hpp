@@ -366,9 +366,7 @@ void warn_of_retention(const core& c, instant now, std::vector<std::string>& war
 
 // ---- trim.cpp ----
 // Moves the trim points that may move; core::trim_deadline says when to look again.
-// `drops`: what is beyond the bounds of a topic goes, too; not in a turn that has just given it
-// out.
-void trim_topics(core& c, turn& t, bool drops);
+void trim_topics(core& c, turn& t);
 
 // ---- schedule.cpp ----
 // When it is due, or why it can not be.

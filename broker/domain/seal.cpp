@@ -37,7 +37,7 @@ void seal_commit(core& c, turn& t) {
     keep_bounds(c, t, sealed);
     give_out_all(c, t);  // may end messages that have expired, which goes with this commit
     if (!c.topics_to_trim.empty()) {
-        trim_topics(c, t, false);
+        trim_topics(c, t);
     }
     c.producers.take_changes(t.out.mutations);
     for (queue* q : c.changed_queues) {

@@ -270,7 +270,7 @@ mono_time trim_topic(core& c, turn& t, topic& of) {
 
 }  // namespace
 
-void trim_topics(core& c, turn& t, bool drops) {
+void trim_topics(core& c, turn& t) {
     while (c.trim_deadline() <= t.now.mono) {
         topic* of = c.topic_by_id(c.topics_to_trim_later.begin()->second);
         c.topics_to_trim_later.erase(c.topics_to_trim_later.begin());
@@ -278,9 +278,7 @@ void trim_topics(core& c, turn& t, bool drops) {
         c.note_trim(*of);
     }
     for (topic* of : std::exchange(c.topics_to_trim, {})) {
-        if (drops) {
-            c.note_trim_later(*of, drop_excess(c, t, *of));
-        }
+        c.note_trim_later(*of, drop_excess(c, t, *of));
         of->trim_noted = false;
         c.note_trim_later(*of, trim_topic(c, t, *of));
         seal_drops(c, t, *of);
