@@ -1,5 +1,6 @@
 // The steps that dispatch to shared queues and to ordered ones have in common. Private to
-// dispatch.cpp and dispatch_ordered.cpp, and to explain_waiting.cpp, which only looks.
+// dispatch.cpp, dispatch_levels.cpp and dispatch_ordered.cpp, and to explain_waiting.cpp, which
+// only looks.
 #pragma once
 
 #include <algorithm>

@@ -22,8 +22,6 @@ namespace brokerd::domain {
 namespace {
 
 constexpr std::size_t sift_read_bytes = 256 * limits::kib;
-constexpr std::size_t sift_windows_per_cache =
-    4;  // read windows may take this many times the cache
 // Messages looked at in one dispatch: by the walks of all queues, and for each by its own.
 constexpr std::uint64_t walk_work_max = 10000;
 constexpr std::uint64_t dispatch_work_max = 10000;
@@ -182,18 +180,16 @@ private:
             return *data;
         }
         s_.reading = true;
-        const bool much = c_.window_bytes > sift_windows_per_cache * c_.options.cache_bytes_max;
-        c_.read(
-            t_,
-            fetch_log{q_.owner.id, offset, much ? 0 : sift_read_bytes, q_.id.value() | sift_reader},
-            [&c = c_, id = q_.id, offset](turn& later, fetch_result& result) {
-                queue* of = c.queue_by_id(id);
-                if (of == nullptr || !of->sifting) {
-                    return;
-                }
-                of->sifting->reading = false;
-                take_read(c, later, *of, offset, result);
-            });
+        const std::size_t ahead = c_.may_read_ahead() ? sift_read_bytes : 0;
+        c_.read(t_, fetch_log{q_.owner.id, offset, ahead, q_.id.value() | sift_reader},
+                [&c = c_, id = q_.id, offset](turn& later, fetch_result& result) {
+                    queue* of = c.queue_by_id(id);
+                    if (of == nullptr || !of->sifting) {
+                        return;
+                    }
+                    of->sifting->reading = false;
+                    take_read(c, later, *of, offset, result);
+                });
         return nullptr;
     }
 
