@@ -152,6 +152,8 @@ mono_time broker_state::tick(instant now, effects& out) {
     look_at_expiry(c, t);
     look_at_requests(c, t);
     if (c.trim_deadline() <= now.mono) {
+        note_due_trims(c, t);
+        drop_all_excess(c, t);
         trim_topics(c, t);
     }
     answer_overdue(c, t);

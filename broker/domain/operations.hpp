@@ -345,8 +345,7 @@ void forget_slowest(const topic& of);
 // `max_messages 1000, drop-oldest`, for texts.
 [[nodiscard]] std::string bounds_text(const topic_settings& settings);
 // Drops what is too old, or too much for a topic that drops the oldest: ready and leased messages
-// are done in their queues, leases of them end. Called at the seal, when the chunks are closed, and
-// when trim_topics looks.
+// are done in their queues, leases of them end. At the seal it is called when the chunks are closed.
 // Returns when something is too old next; mono_never: nothing is going to be.
 mono_time drop_excess(core& c, turn& t, topic& of);
 // The first offset from which on everything stored fits the bounds: what is done and only kept
@@ -365,7 +364,12 @@ void warn_of_retention(const core& c, instant now, std::vector<std::string>& war
 [[nodiscard]] bool is_abandoned(const queue& q, mono_time now);
 
 // ---- trim.cpp ----
-// Moves the trim points that may move; core::trim_deadline says when to look again.
+// Topics that wanted to be looked at by now are among those noted.
+void note_due_trims(core& c, const turn& t);
+// Of the topics noted. Before dispatch: what a turn has given out it does not drop.
+void drop_all_excess(core& c, turn& t);
+// Moves the trim points of the topics noted that may move; core::trim_deadline says when to look
+// again.
 void trim_topics(core& c, turn& t);
 
 // ---- schedule.cpp ----

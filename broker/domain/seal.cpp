@@ -16,11 +16,8 @@ void keep_bounds(core& c, turn& t, const std::vector<topic*>& sealed) {
             c.note_trim(*of);  // what is only kept gives way, too
         }
     }
-    // Nothing here notes another topic.
-    for (std::size_t i = 0; i < c.topics_to_trim.size(); ++i) {
-        topic& of = *c.topics_to_trim[i];
-        c.note_trim_later(of, drop_excess(c, t, of));
-    }
+    note_due_trims(c, t);
+    drop_all_excess(c, t);
 }
 
 }  // namespace
@@ -36,9 +33,7 @@ void seal_commit(core& c, turn& t) {
     }
     keep_bounds(c, t, sealed);
     give_out_all(c, t);  // may end messages that have expired, which goes with this commit
-    if (!c.topics_to_trim.empty()) {
-        trim_topics(c, t);
-    }
+    trim_topics(c, t);
     c.producers.take_changes(t.out.mutations);
     for (queue* q : c.changed_queues) {
         q->change_noted = false;

@@ -270,15 +270,25 @@ mono_time trim_topic(core& c, turn& t, topic& of) {
 
 }  // namespace
 
-void trim_topics(core& c, turn& t) {
+void note_due_trims(core& c, const turn& t) {
     while (c.trim_deadline() <= t.now.mono) {
         topic* of = c.topic_by_id(c.topics_to_trim_later.begin()->second);
         c.topics_to_trim_later.erase(c.topics_to_trim_later.begin());
         of->trim_at = mono_never;
         c.note_trim(*of);
     }
+}
+
+void drop_all_excess(core& c, turn& t) {
+    // Nothing here notes another topic.
+    for (std::size_t i = 0; i < c.topics_to_trim.size(); ++i) {
+        topic& of = *c.topics_to_trim[i];
+        c.note_trim_later(of, drop_excess(c, t, of));
+    }
+}
+
+void trim_topics(core& c, turn& t) {
     for (topic* of : std::exchange(c.topics_to_trim, {})) {
-        c.note_trim_later(*of, drop_excess(c, t, *of));
         of->trim_noted = false;
         c.note_trim_later(*of, trim_topic(c, t, *of));
         seal_drops(c, t, *of);

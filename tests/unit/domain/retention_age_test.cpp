@@ -117,6 +117,25 @@ TEST_F(retention_age_test, done_or_not_and_leased_or_not) {
     EXPECT_EQ(settle(one, {got[1]}).refused, 1U);
 }
 
+// The time comes while a commit is gathered, which another topic makes look at the bounds of all.
+TEST_F(retention_age_test, what_is_too_old_is_dropped_before_messages_are_given_out) {
+    make({.max_age = 64s});
+    h.make_queue("other/q");
+    publish(2);
+    const connection_id late = h.connect();
+    h.now.mono += 70s;
+    h.now.wall += 70s;
+    h.state.apply(
+        request{late, 1,
+                codec::attach{.queue = "t/q", .consumer = consumer_id{1}, .prefetch_messages = 1}},
+        h.now, h.out);
+    h.state.apply(request{h.admin, 1, codec::topic_set{.topic = "other"}}, h.now, h.out);
+    h.commit();
+    EXPECT_THAT(h.deliveries(late), testing::IsEmpty());
+    EXPECT_EQ(queue().leased, 0U);
+    EXPECT_EQ(queue().dropped, 2U);
+}
+
 TEST_F(retention_age_test, what_failed_outlives_max_age) {
     make({.max_age = 64s});
     const auto one = attach();
