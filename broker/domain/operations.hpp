@@ -345,7 +345,7 @@ void forget_slowest(const topic& of);
 // `max_messages 1000, drop-oldest`, for texts.
 [[nodiscard]] std::string bounds_text(const topic_settings& settings);
 // Drops what is too old, or too much for a topic that drops the oldest: ready and leased messages
-// are done in their queues, leases of them end. At the seal it is called when the chunks are closed.
+// are done in their queues, leases of them end. At the seal it is called when chunks are closed.
 // Returns when something is too old next; mono_never: nothing is going to be.
 mono_time drop_excess(core& c, turn& t, topic& of);
 // The first offset from which on everything stored fits the bounds: what is done and only kept

@@ -29,6 +29,7 @@
 #include "broker/storage/topic_table.hpp"
 #include "broker/storage/trim_filter.hpp"
 #include "broker/storage/values.hpp"
+#include "broker/storage/wal_checksum.hpp"
 #include "broker/storage/write_translation.hpp"
 
 namespace brokerd::storage {
@@ -115,6 +116,11 @@ struct rocks_store::impl {
 };
 
 open_outcome<std::unique_ptr<rocks_store>> rocks_store::open(rocks_store_options options) {
+    if (!wal_checksum_is_right()) {
+        return wrap(
+            "this program computes wrong checksums (CRC-32C), so it would not find what it "
+            "has written: build it with -DBROKERD_WAL_CHECKSUM=OFF");
+    }
     std::error_code error;
     fs::create_directories(options.directory, error);
     if (error) {
