@@ -54,15 +54,19 @@ def three_digits(value):
 
 
 def time_text(us):
-    return f"{us:.0f} us" if us < 999.5 else f"{three_digits(us / 1000)} ms"
+    for bound, unit, divisor in ((999_500, "s", 1e6), (999.5, "ms", 1e3)):
+        if us >= bound:
+            return f"{three_digits(us / divisor)} {unit}"
+    return f"{us:.0f} us"
 
 
 def spread(values, text):
-    """The median, and in parentheses the least and the most when there are several."""
-    median = text(statistics.median(values))
-    if len(values) == 1:
-        return median
-    return f"{median} ({text(min(values))} - {text(max(values))})"
+    """The median, and half of what lies between the least and the most when there are several."""
+    median = statistics.median(values)
+    if len(values) == 1 or median == 0:
+        return text(median)
+    half = (max(values) - min(values)) / 2
+    return f"{text(median)} ±{half / median * 100:.0f} %"
 
 
 def values_of(runs, *path):
@@ -89,7 +93,7 @@ def cell_text(row, runs):
         return spread(values_of(runs, "rss_mib"), lambda mib: f"{three_digits(mib)} MiB")
     text = spread(values_of(runs, "messages_per_second"), number_text)
     cpu = values_of(runs, "server", "cpu_seconds_per_million")
-    return f"{text}; cpu {three_digits(statistics.median(cpu))}" if cpu else text
+    return f"{text}, cpu {three_digits(statistics.median(cpu))}" if cpu else text
 
 
 def table(header, rows):

@@ -1,7 +1,7 @@
 """Servers that run for one measurement: each has its own directory, ports and session, listens on
 the loopback address only, and is killed and removed with everything it wrote.
 
-A server class has `name`, `program()` (its path, or None), `version` (once known), `keeps(durability)`
+A server has `name`, `program()` (its path, or None), `version` (once known), `keeps(durability)`
 (whether an answer can stand for that) and `start`, which is a context manager.
 """
 
@@ -21,7 +21,14 @@ LOG_LINES = 15
 
 
 class Failure(Exception):
-    """What to tell the user: a server that does not start, a measurement that fails."""
+    """What to tell the user, as it is."""
+
+
+class StartFailure(Failure):
+    """A server does not start, whatever it is wanted for."""
+
+    def __init__(self, name, log):
+        super().__init__(f"{name} does not start; the end of its log:\n{end_of_log(log)}")
 
 
 def free_port():
@@ -142,8 +149,7 @@ class Server:
             except OSError:
                 pass
             if process.poll() is not None or time.monotonic() - begin > START_TIMEOUT_S:
-                raise Failure(f"{self.name} does not start; the end of its log:\n"
-                              + end_of_log(log))
+                raise StartFailure(self.name, log)
             time.sleep(0.002)
 
 
@@ -271,7 +277,7 @@ class Brokerd(Server):
     def wait_until_ready(self, process, port, begin, log):
         while b"listening on" not in log.read_bytes():
             if process.poll() is not None or time.monotonic() - begin > START_TIMEOUT_S:
-                raise Failure("brokerd does not start; the end of its log:\n" + end_of_log(log))
+                raise StartFailure(self.name, log)
             time.sleep(0.002)
 
 
