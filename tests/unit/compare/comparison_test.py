@@ -18,7 +18,7 @@ class ComparisonTest(unittest.TestCase):
         self.assertEqual([comparison.number_text(value) for value in
                           (9.994, 940, 999.6, 8046, 217_400, 999_600, 12_340_000)],
                          ["9.99", "940", "1.00 k", "8.05 k", "217 k", "1.00 M", "12.3 M"])
-        self.assertEqual([comparison.time_text(us) for us in (218.4, 999.6, 4_475_000)],
+        self.assertEqual([comparison.time_text(us) for us in (218.4, 999.6, 4_480_000)],
                          ["218 us", "1.00 ms", "4.48 s"])
 
     def test_rate_is_the_median_with_spread_and_cpu(self):
