@@ -59,6 +59,7 @@ LIBRARIES = {
     r"nlohmann/": ["broker/admin", "broker/app", "tools", "tests"],
     r"httplib\.h": ["broker/admin", "tools", "tests"],
     r"curl/": ["tools/samples", "tests"],
+    r"(hiredis/|nats/|amqp\w*\.h)": ["tools/bench/peers"],
     r"openssl/": ["protocol/transport", "client/src", "broker/auth", "broker/app", "tests"],
     r"(gtest|gmock|benchmark)/": ["tests", "tools/cmake/pch"],
     # Public headers stay free of what their users would have to have.
@@ -81,7 +82,8 @@ FUNCTION_LINES_MAX = 100
 
 SOURCE_SUFFIXES = (".hpp", ".cpp")
 TEXT_SUFFIXES = SOURCE_SUFFIXES + (".py", ".sh", ".cmake", ".txt", ".in")
-TEXT_PREFIXES = ["tools/test", "tools/dev", "tools/quickstart", ".ci/run"]
+TEXT_PREFIXES = ["tools/test", "tools/dev", "tools/quickstart", "tools/bench/compare",
+                 ".ci/run"]
 
 # --- Banned in C++ --------------------------------------------------------------------------------
 #
