@@ -474,6 +474,14 @@ std::vector<offset_t> offsets_of(const std::vector<received>& messages) {
     return offsets;
 }
 
+std::vector<std::string> payloads_of(const std::vector<received>& messages) {
+    std::vector<std::string> payloads;
+    for (const received& each : messages) {
+        payloads.push_back(each.payload);
+    }
+    return payloads;
+}
+
 // ---- the harness ----
 
 harness::harness(domain_options options) : state(options), options_(options) {

@@ -213,5 +213,6 @@ private:
 [[nodiscard]] lease_run run_of(const received& message);
 [[nodiscard]] std::vector<lease_run> runs_of(const std::vector<received>& messages);
 [[nodiscard]] std::vector<offset_t> offsets_of(const std::vector<received>& messages);
+[[nodiscard]] std::vector<std::string> payloads_of(const std::vector<received>& messages);
 
 }  // namespace brokerd::domain::test
