@@ -83,7 +83,8 @@ INSTANTIATE_TEST_SUITE_P(
                     base::fault::hush_lost_responder, base::fault::drop_cursor_range,
                     base::fault::forget_message_ids, base::fault::reuse_offsets,
                     base::fault::exceed_limits, base::fault::drop_silently,
-                    base::fault::miss_new_topic, base::fault::ignore_priority));
+                    base::fault::miss_new_topic, base::fault::ignore_priority,
+                    base::fault::jump_the_line));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
     for (std::uint64_t seed = 1000; seed < 1005; ++seed) {
