@@ -34,13 +34,14 @@ enum class fault : std::uint8_t {
     exceed_limits,               // domain: a topic that is full takes more
     drop_silently,               // domain: what a topic drops is not counted
     ignore_priority,             // domain: the lowest level of priority goes first
+    jump_the_line,               // domain: of queues that share a consumer the last one goes first
     miss_new_topic,              // domain: a topic made later does not get its pattern queues
     drop_cursor_range,           // storage: some deltas of a queue lose the ranges they hold
     default_wal_recovery,        // storage: RocksDB's own recovery mode, its answer believed
     filter_active_in_recovery,   // storage: the trim filter answers before trim points are known
 };
 
-inline constexpr std::array<std::pair<fault, std::string_view>, 19> fault_names{{
+inline constexpr std::array<std::pair<fault, std::string_view>, 20> fault_names{{
     {fault::none, "none"},
     {fault::ack_before_sync, "ack_before_sync"},
     {fault::skip_deduplication, "skip_deduplication"},
@@ -56,6 +57,7 @@ inline constexpr std::array<std::pair<fault, std::string_view>, 19> fault_names{
     {fault::exceed_limits, "exceed_limits"},
     {fault::drop_silently, "drop_silently"},
     {fault::ignore_priority, "ignore_priority"},
+    {fault::jump_the_line, "jump_the_line"},
     {fault::miss_new_topic, "miss_new_topic"},
     {fault::drop_cursor_range, "drop_cursor_range"},
     {fault::default_wal_recovery, "default_wal_recovery"},

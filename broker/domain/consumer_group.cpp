@@ -1,6 +1,7 @@
 // The line of the queues that share a consumer.
 #include "broker/domain/consumer_group.hpp"
 
+#include "broker/base/seeded_fault.hpp"
 #include "broker/domain/queue.hpp"
 
 namespace brokerd::domain {
@@ -10,7 +11,8 @@ void consumer_group::stand_in_line(consumer& one) {
         return;
     }
     one.in_line = true;
-    line_.push_back(&one);
+    const bool jumps = base::seeded_fault(base::fault::jump_the_line);
+    line_.insert(jumps ? line_.begin() : line_.end(), &one);
     if (one.room() > 0) {
         note();
     }

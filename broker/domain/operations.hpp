@@ -340,17 +340,20 @@ void forget_slowest(const topic& of);
 [[nodiscard]] bool has_room(const topic& of, const schedule_book::batch_size& due);
 // What is due next, as far as memory knows, has to wait.
 [[nodiscard]] bool schedules_wait_for_room(const topic& of, wall_time now);
-// There is something for drop_excess to look at.
-[[nodiscard]] bool has_bounds(const topic& of);
 // `max_messages 1000, drop-oldest`, for texts.
 [[nodiscard]] std::string bounds_text(const topic_settings& settings);
-// Drops what is too old, or too much for a topic that drops the oldest: ready and leased messages
-// are done in their queues, leases of them end. At the seal it is called when chunks are closed.
-// Returns when something is too old next; mono_never: nothing is going to be.
-mono_time drop_excess(core& c, turn& t, topic& of);
 // The first offset from which on everything stored fits the bounds: what is done and only kept
 // below it goes.
 [[nodiscard]] offset_t fits_from(const topic& of);
+// How many messages or bytes are pending is bounded.
+[[nodiscard]] bool is_bounded(const topic_settings& settings);
+// ---- retention_drop.cpp ----
+// There is something for drop_excess to look at.
+[[nodiscard]] bool has_bounds(const topic& of);
+// Drops what is too old, or too much for a topic that drops the oldest: ready and leased messages
+// are done in their queues, leases of them end. At the seal it is called when the chunks are
+// closed. Returns when something is too old next; mono_never: nothing is going to be.
+mono_time drop_excess(core& c, turn& t, topic& of);
 // The topic's bounds are new.
 void limits_changed(core& c, turn& t, topic& of, const topic_settings& before);
 // The part of sealing: what was dropped goes into the commit.

@@ -26,23 +26,15 @@ namespace brokerd::domain {
 // else of the lane is stored. One fetch is outstanding at most.
 class lane_window {
 public:
-    // `total` counts the bytes of all windows together.
-    explicit lane_window(std::size_t& total) : total_(total) {}
-    ~lane_window() { clear(); }
-    lane_window(const lane_window&) = delete;
-    lane_window& operator=(const lane_window&) = delete;
+    explicit lane_window(std::size_t& total) : chunks_(total) {}
 
     // Whether the window says what the lane has at `offset`.
     [[nodiscard]] bool covers(offset_t offset) const { return offset >= from_ && offset < until_; }
     // The first chunk that ends behind `offset`, which is covered; nullptr if there is none below
     // until().
-    [[nodiscard]] const chunk_ptr* next(offset_t offset) const {
-        const auto found = std::ranges::find_if(
-            chunks_, [&](const chunk_ptr& each) { return each->end_offset() > offset; });
-        return found == chunks_.end() ? nullptr : &*found;
-    }
+    [[nodiscard]] const chunk_ptr* next(offset_t offset) const { return chunks_.next(offset); }
     [[nodiscard]] offset_t until() const { return until_; }
-    [[nodiscard]] std::size_t bytes() const { return bytes_; }
+    [[nodiscard]] std::size_t bytes() const { return chunks_.bytes(); }
     [[nodiscard]] bool empty() const { return chunks_.empty(); }
 
     // What a read from `from` on has brought: all there is below `until`.
@@ -53,34 +45,22 @@ public:
         }
         until_ = until;
         for (const chunk_ptr& each : chunks) {
-            bytes_ += each->memory_bytes();
-            total_ += each->memory_bytes();
-            chunks_.push_back(each);
+            chunks_.add(each);
         }
     }
     void drop_below(offset_t offset) {
-        const auto kept = std::ranges::find_if(
-            chunks_, [&](const chunk_ptr& each) { return each->end_offset() > offset; });
-        for (auto gone = chunks_.begin(); gone != kept; ++gone) {
-            bytes_ -= (*gone)->memory_bytes();
-            total_ -= (*gone)->memory_bytes();
-        }
-        chunks_.erase(chunks_.begin(), kept);
+        chunks_.drop_below(offset);
         from_ = std::clamp(offset, from_, until_);
     }
     void clear() {
         chunks_.clear();
-        total_ -= bytes_;
-        bytes_ = 0;
         from_ = until_ = 0;
     }
 
     bool fetching = false;
 
 private:
-    std::size_t& total_;
-    std::vector<chunk_ptr> chunks_;  // a few
-    std::size_t bytes_ = 0;
+    fetched_chunks chunks_;
     offset_t from_ = 0;
     offset_t until_ = 0;
 };

@@ -3,8 +3,8 @@
 // few chunks from anywhere. Pure.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -14,25 +14,73 @@
 
 namespace brokerd::domain {
 
+// Chunks that were read, in the order in which they came: what they take in memory.
+class fetched_chunks {
+public:
+    // `total` counts the bytes of all of them together.
+    explicit fetched_chunks(std::size_t& total) : total_(total) {}
+    ~fetched_chunks() { clear(); }
+    fetched_chunks(const fetched_chunks&) = delete;
+    fetched_chunks& operator=(const fetched_chunks&) = delete;
+
+    [[nodiscard]] bool empty() const { return chunks_.empty(); }
+    [[nodiscard]] std::size_t size() const { return chunks_.size(); }
+    [[nodiscard]] std::size_t bytes() const { return bytes_; }
+    [[nodiscard]] const chunk_ptr& front() const { return chunks_.front(); }
+    [[nodiscard]] const chunk_ptr& back() const { return chunks_.back(); }
+    // The one that holds `offset`, nullptr if there is none.
+    [[nodiscard]] const chunk_ptr* find(offset_t offset) const {
+        const auto found = std::ranges::find_if(
+            chunks_, [&](const chunk_ptr& each) { return each->contains(offset); });
+        return found == chunks_.end() ? nullptr : &*found;
+    }
+    // The first one that ends behind `offset`, nullptr if there is none.
+    [[nodiscard]] const chunk_ptr* next(offset_t offset) const {
+        const auto found = first_behind(offset);
+        return found == chunks_.end() ? nullptr : &*found;
+    }
+
+    void add(chunk_ptr data) {
+        count(data->memory_bytes());
+        chunks_.push_back(std::move(data));
+    }
+    // Those in front that end at `offset` or below.
+    void drop_below(offset_t offset) { drop_until(first_behind(offset)); }
+    void drop_front() { drop_until(chunks_.begin() + 1); }
+    void clear() { drop_until(chunks_.end()); }
+
+private:
+    using place = std::vector<chunk_ptr>::const_iterator;
+
+    [[nodiscard]] place first_behind(offset_t offset) const {
+        return std::ranges::find_if(
+            chunks_, [&](const chunk_ptr& each) { return each->end_offset() > offset; });
+    }
+    void count(std::size_t more) {
+        bytes_ += more;
+        total_ += more;
+    }
+    void drop_until(place kept) {
+        for (place gone = chunks_.begin(); gone != kept; ++gone) {
+            bytes_ -= (*gone)->memory_bytes();
+            total_ -= (*gone)->memory_bytes();
+        }
+        chunks_.erase(chunks_.begin(), kept);
+    }
+
+    std::size_t& total_;
+    std::vector<chunk_ptr> chunks_;  // a few
+    std::size_t bytes_ = 0;
+};
+
 class read_window {
 public:
-    // `total` counts the bytes of all windows together.
-    explicit read_window(std::size_t& total) : total_(total) {}
-    ~read_window() { clear(); }
-    read_window(const read_window&) = delete;
-    read_window& operator=(const read_window&) = delete;
+    explicit read_window(std::size_t& total) : chunks_(total) {}
 
     // The chunk that holds `offset`, nullptr if it is not in the window.
-    [[nodiscard]] const chunk_ptr* find(offset_t offset) const {
-        for (const chunk_ptr& each : chunks_) {
-            if (each->contains(offset)) {
-                return &each;
-            }
-        }
-        return nullptr;
-    }
+    [[nodiscard]] const chunk_ptr* find(offset_t offset) const { return chunks_.find(offset); }
     [[nodiscard]] bool empty() const { return chunks_.empty(); }
-    [[nodiscard]] std::size_t bytes() const { return bytes_; }
+    [[nodiscard]] std::size_t bytes() const { return chunks_.bytes(); }
     [[nodiscard]] const chunk_ptr& front() const { return chunks_.front(); }
     // Behind the last message; only when not empty.
     [[nodiscard]] offset_t end() const { return chunks_.back()->end_offset(); }
@@ -44,36 +92,16 @@ public:
             if (!empty() && each->base_offset() != skipped.next_gap(end())) {
                 clear();
             }
-            count(each->memory_bytes());
-            chunks_.push_back(each);
+            chunks_.add(each);
         }
     }
-    void drop_below(offset_t offset) {
-        std::size_t gone = 0;
-        while (gone < chunks_.size() && chunks_[gone]->end_offset() <= offset) {
-            bytes_ -= chunks_[gone]->memory_bytes();
-            total_ -= chunks_[gone]->memory_bytes();
-            ++gone;
-        }
-        chunks_.erase(chunks_.begin(), chunks_.begin() + static_cast<std::ptrdiff_t>(gone));
-    }
-    void clear() {
-        chunks_.clear();
-        total_ -= bytes_;
-        bytes_ = 0;
-    }
+    void drop_below(offset_t offset) { chunks_.drop_below(offset); }
+    void clear() { chunks_.clear(); }
 
     bool fetching = false;
 
 private:
-    void count(std::size_t more) {
-        bytes_ += more;
-        total_ += more;
-    }
-
-    std::size_t& total_;
-    std::vector<chunk_ptr> chunks_;  // a few
-    std::size_t bytes_ = 0;
+    fetched_chunks chunks_;
 };
 
 // A few single chunks, the newest kept.
@@ -81,40 +109,22 @@ class chunk_shelf {
 public:
     static constexpr std::size_t chunks_max = 16;
 
-    explicit chunk_shelf(std::size_t& total) : total_(total) {}
-    ~chunk_shelf() { clear(); }
-    chunk_shelf(const chunk_shelf&) = delete;
-    chunk_shelf& operator=(const chunk_shelf&) = delete;
+    explicit chunk_shelf(std::size_t& total) : chunks_(total) {}
 
-    [[nodiscard]] const chunk_ptr* find(offset_t offset) const {
-        for (const chunk_ptr& each : chunks_) {
-            if (each->contains(offset)) {
-                return &each;
-            }
-        }
-        return nullptr;
-    }
+    [[nodiscard]] const chunk_ptr* find(offset_t offset) const { return chunks_.find(offset); }
     void add(chunk_ptr data) {
         if (find(data->base_offset()) != nullptr) {
             return;  // two of its messages were asked for at once
         }
         if (chunks_.size() == chunks_max) {
-            total_ -= chunks_.front()->memory_bytes();
-            chunks_.erase(chunks_.begin());
+            chunks_.drop_front();
         }
-        total_ += data->memory_bytes();
-        chunks_.push_back(std::move(data));
+        chunks_.add(std::move(data));
     }
-    void clear() {
-        for (const chunk_ptr& each : chunks_) {
-            total_ -= each->memory_bytes();
-        }
-        chunks_.clear();
-    }
+    void clear() { chunks_.clear(); }
 
 private:
-    std::size_t& total_;
-    std::vector<chunk_ptr> chunks_;
+    fetched_chunks chunks_;
 };
 
 }  // namespace brokerd::domain

@@ -1,7 +1,7 @@
 // The trim point of a topic: its first readable offset. It follows the lowest floor of the topic's
 // queues (and keep_done and keep_done_bytes behind that); before it passes a retrying or dead
 // message, the record is copied out of the log in the same commit. A topic without queues keeps
-// everything but what it has to drop (retention.cpp); that goes at once, and whatever is to be
+// everything but what it has to drop (retention_drop.cpp); that goes at once, and whatever is to be
 // kept. What is only kept gives way also to the topic's bounds.
 //
 // keep_done counts from when every queue was done with a message. That moment is sampled, at most

@@ -184,10 +184,7 @@ mono_time consumer_state::tick(mono_time now, calls& out) {
         finish_close(out);
     }
     pump(now, out);
-    mono_time next = mono_never;
-    for (const waiter& each : waiters_) {
-        next = std::min(next, each.deadline);
-    }
+    mono_time next = waiters_.deadline();
     if (connected_ && phase_ != phase::ended) {
         next = std::min(next, request_ != 0 ? request_deadline_ : mono_never);
         next = std::min(next, outbox_.deadline());
@@ -323,37 +320,17 @@ bool consumer_state::over() const {
 
 std::uint64_t consumer_state::wait(mono_time deadline,
                                    callback<std::optional<handed_message>> done) {
-    waiters_.push_back({++last_ticket_, deadline, std::move(done)});
-    return last_ticket_;
+    return waiters_.add(deadline, std::move(done));
 }
 
 void consumer_state::cancel_wait(std::uint64_t ticket) {
-    std::erase_if(waiters_, [&](const waiter& each) { return each.ticket == ticket; });
+    waiters_.cancel(ticket);
 }
 
 // Gives waiters what there is for them: messages, the end, or that their time is over.
 void consumer_state::pump(mono_time now, calls& out) {
-    using taken = std::optional<handed_message>;
-    while (!waiters_.empty()) {
-        taken next = take(now);
-        if (!next && !over()) {
-            break;
-        }
-        waiter first = std::move(waiters_.front());
-        waiters_.pop_front();
-        if (!next && failed_) {
-            finish<taken>(out, first.done, std::unexpected(*failed_));
-        } else {
-            finish<taken>(out, first.done, std::move(next));
-        }
-    }
-    std::erase_if(waiters_, [&](waiter& each) {
-        const bool late = each.deadline <= now;
-        if (late) {
-            finish<taken>(out, each.done, taken());
-        }
-        return late;
-    });
+    waiters_.serve([&] { return take(now); }, [&] { return over(); }, failed_, out);
+    waiters_.expire(now, out);
 }
 
 bool consumer_state::holds(const delivery& of, std::uint32_t index) const {

@@ -16,7 +16,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +28,7 @@
 #include "client/src/outgoing.hpp"
 #include "client/src/result.hpp"
 #include "client/src/settle_outbox.hpp"
+#include "client/src/waiting_line.hpp"
 #include "protocol/codec/messages.hpp"
 #include "protocol/codec/pattern_messages.hpp"
 
@@ -121,11 +121,6 @@ public:
 
 private:
     enum class phase : std::uint8_t { detached, attaching, attached, detaching, ended };
-    struct waiter {
-        std::uint64_t ticket = 0;
-        mono_time deadline{};
-        callback<std::optional<handed_message>> done;
-    };
 
     void write_attach(outgoing& out);
     [[nodiscard]] codec::attach plain_attach() const;
@@ -164,8 +159,7 @@ private:
 
     delivery_buffer held_;
     std::uint64_t delivered_ = 0;  // ever
-    std::deque<waiter> waiters_;
-    std::uint64_t last_ticket_ = 0;
+    waiting_line<handed_message> waiters_;
     settle_outbox outbox_;
     std::size_t in_transactions_ = 0;  // messages
 };

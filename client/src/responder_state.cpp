@@ -216,31 +216,18 @@ std::optional<handed_request> responder_state::take(mono_time now) {
 
 std::uint64_t responder_state::wait(mono_time now, callback<std::optional<handed_request>> done,
                                     calls& out) {
-    waiters_.push_back({++last_ticket_, std::move(done)});
+    const std::uint64_t ticket = waiters_.add(mono_never, std::move(done));
     pump(now, out);
-    return last_ticket_;
+    return ticket;
 }
 
 void responder_state::cancel_wait(std::uint64_t ticket) {
-    std::erase_if(waiters_, [&](const waiter& each) { return each.ticket == ticket; });
+    waiters_.cancel(ticket);
 }
 
 // Gives waiters what there is for them: requests, or the end.
 void responder_state::pump(mono_time now, calls& out) {
-    using taken = std::optional<handed_request>;
-    while (!waiters_.empty()) {
-        taken next = take(now);
-        if (!next && !over()) {
-            return;
-        }
-        waiter first = std::move(waiters_.front());
-        waiters_.pop_front();
-        if (!next && failed_) {
-            finish<taken>(out, first.done, std::unexpected(*failed_));
-        } else {
-            finish<taken>(out, first.done, std::move(next));
-        }
-    }
+    waiters_.serve([&] { return take(now); }, [&] { return over(); }, failed_, out);
 }
 
 void responder_state::reply(request_handle to, made_reply what, mono_time now) {

@@ -23,6 +23,7 @@
 #include "brokerd/service.hpp"
 #include "client/src/outgoing.hpp"
 #include "client/src/result.hpp"
+#include "client/src/waiting_line.hpp"
 #include "protocol/codec/service_messages.hpp"
 #include "protocol/types/bytes.hpp"
 #include "protocol/types/ids.hpp"
@@ -110,10 +111,6 @@ public:
 
 private:
     enum class phase : std::uint8_t { detached, attaching, attached, leaving, ended };
-    struct waiter {
-        std::uint64_t ticket = 0;
-        callback<std::optional<handed_request>> done;
-    };
     struct sent_reply {
         request_handle handle;
         made_reply what;
@@ -141,8 +138,7 @@ private:
 
     std::deque<handed_request> arrived_;
     std::deque<sent_reply> replies_;
-    std::deque<waiter> waiters_;
-    std::uint64_t last_ticket_ = 0;
+    waiting_line<handed_request> waiters_;
 };
 
 }  // namespace brokerd::client_core

@@ -234,20 +234,15 @@ TYPED_TEST(lanes_conformance, times_and_offsets_of_times_are_those_of_all_lanes)
         this->store(),
         domain::fetch_times{{{orders, 0}, {orders, 10}, {orders, 29}, {orders, 30}, {orders, 31}}});
     EXPECT_EQ(times.times, (std::vector{at(100), at(200), at(200), at(300), wall_never}));
-    const auto offset_at = [&](wall_time time) {
-        return test::answer<domain::offset_fetched>(this->store(),
-                                                    domain::fetch_offset{orders, time})
-            .offset;
-    };
-    EXPECT_EQ(offset_at(at(0)), 0U);
-    EXPECT_EQ(offset_at(at(100)), 0U);
-    EXPECT_EQ(offset_at(at(101)), 10U);
-    EXPECT_EQ(offset_at(at(201)), 30U);
-    EXPECT_EQ(offset_at(at(301)), 1000U);
-    EXPECT_EQ(offset_at(at(401)), 1010U);
+    EXPECT_EQ(this->offset_at(at(0)), 0U);
+    EXPECT_EQ(this->offset_at(at(100)), 0U);
+    EXPECT_EQ(this->offset_at(at(101)), 10U);
+    EXPECT_EQ(this->offset_at(at(201)), 30U);
+    EXPECT_EQ(this->offset_at(at(301)), 1000U);
+    EXPECT_EQ(this->offset_at(at(401)), 1010U);
     this->commit({domain::trimmed{orders, 15}});
-    EXPECT_EQ(offset_at(at(0)), 15U);
-    EXPECT_EQ(offset_at(at(250)), 30U);
+    EXPECT_EQ(this->offset_at(at(0)), 15U);
+    EXPECT_EQ(this->offset_at(at(250)), 30U);
 }
 
 TYPED_TEST(lanes_conformance, a_removed_topic_leaves_nothing_in_any_lane) {

@@ -226,19 +226,14 @@ TYPED_TEST(store_conformance, finds_times_of_messages_and_offsets_of_times) {
         this->store(),
         domain::fetch_times{{{orders, 0}, {orders, 10}, {orders, 30}, {orders, 31}}});
     EXPECT_EQ(times.times, (std::vector{at(100), at(200), at(300), wall_never}));
-    const auto offset_at = [&](wall_time time) {
-        return test::answer<domain::offset_fetched>(this->store(),
-                                                    domain::fetch_offset{orders, time})
-            .offset;
-    };
-    EXPECT_EQ(offset_at(at(0)), 0U);
-    EXPECT_EQ(offset_at(at(100)), 0U);
-    EXPECT_EQ(offset_at(at(101)), 10U);
-    EXPECT_EQ(offset_at(at(200)), 10U);
-    EXPECT_EQ(offset_at(at(250)), 30U);
-    EXPECT_EQ(offset_at(at(301)), 31U);
+    EXPECT_EQ(this->offset_at(at(0)), 0U);
+    EXPECT_EQ(this->offset_at(at(100)), 0U);
+    EXPECT_EQ(this->offset_at(at(101)), 10U);
+    EXPECT_EQ(this->offset_at(at(200)), 10U);
+    EXPECT_EQ(this->offset_at(at(250)), 30U);
+    EXPECT_EQ(this->offset_at(at(301)), 31U);
     this->commit({domain::trimmed{orders, 15}});
-    EXPECT_EQ(offset_at(at(0)), 15U);
+    EXPECT_EQ(this->offset_at(at(0)), 15U);
 }
 
 TYPED_TEST(store_conformance, a_log_may_have_holes) {
@@ -247,22 +242,17 @@ TYPED_TEST(store_conformance, a_log_may_have_holes) {
     this->append(1000, 10, at(200));
     this->append(1010, 5, at(300));
     this->append(20000, 1, at(400));
-    const auto offset_at = [&](wall_time time) {
-        return test::answer<domain::offset_fetched>(this->store(),
-                                                    domain::fetch_offset{orders, time})
-            .offset;
-    };
     const auto bases_from = [&](offset_t from, std::size_t bytes_max, std::uint64_t reader) {
         return this->bases(test::answer<domain::log_fetched>(
                                this->store(), domain::fetch_log{orders, from, bytes_max, reader})
                                .chunks);
     };
     const auto holds = [&] {
-        EXPECT_EQ(offset_at(at(100)), 0U);
-        EXPECT_EQ(offset_at(at(101)), 1000U) << "the first one behind the hole";
-        EXPECT_EQ(offset_at(at(250)), 1010U);
-        EXPECT_EQ(offset_at(at(350)), 20000U);
-        EXPECT_EQ(offset_at(at(401)), 20001U);
+        EXPECT_EQ(this->offset_at(at(100)), 0U);
+        EXPECT_EQ(this->offset_at(at(101)), 1000U) << "the first one behind the hole";
+        EXPECT_EQ(this->offset_at(at(250)), 1010U);
+        EXPECT_EQ(this->offset_at(at(350)), 20000U);
+        EXPECT_EQ(this->offset_at(at(401)), 20001U);
         EXPECT_EQ(bases_from(0, 1 << 20, 0), (std::vector<offset_t>{0, 1000, 1010, 20000}));
         EXPECT_EQ(bases_from(10, 0, 0), std::vector<offset_t>{1000}) << "the next one there is";
         EXPECT_EQ(bases_from(1007, 0, 0), std::vector<offset_t>{1000});
@@ -280,7 +270,7 @@ TYPED_TEST(store_conformance, a_log_may_have_holes) {
     holds();
     this->commit({domain::trimmed{orders, 500}});
     EXPECT_EQ(bases_from(500, 0, 0), std::vector<offset_t>{1000});
-    EXPECT_EQ(offset_at(at(0)), 1000U);
+    EXPECT_EQ(this->offset_at(at(0)), 1000U);
 }
 
 TYPED_TEST(store_conformance, a_snapshot_replaces_the_deltas_up_to_it) {

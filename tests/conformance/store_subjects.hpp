@@ -72,6 +72,10 @@ protected:
         to.apply(batch, sync);
         last_ = to.last();
     }
+    // Of the first message of `orders` that is not older.
+    offset_t offset_at(wall_time time) {
+        return answer<domain::offset_fetched>(store(), domain::fetch_offset{orders, time}).offset;
+    }
     domain::loaded_state load() {
         auto state = store().load();
         EXPECT_TRUE(state) << state.error().text;

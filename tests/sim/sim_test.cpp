@@ -1,4 +1,6 @@
 // Runs the simulator over a few hundred seeds: enough for each change; tools/dev sim runs more.
+#include <chrono>
+#include <future>
 #include <set>
 #include <string>
 
@@ -6,12 +8,16 @@
 
 #include "broker/base/assert.hpp"
 #include "broker/base/seeded_fault.hpp"
+#include "tests/sim/watchdog.hpp"
 #include "tests/sim/world.hpp"
 
 namespace brokerd::sim {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::uint64_t seeds_per_test = 60;
+constexpr auto seed_time_max = 60s;  // of wall time; most take some milliseconds
 
 // A broken invariant of the domain is one more violation.
 void throw_violation(const base::assertion& what) {
@@ -33,9 +39,11 @@ class simulator : public simulator_fixture, public testing::WithParamInterface<s
 // Promise: ttl.never, dedup.resend, transaction.whole, service.one_answer, pattern.one_commit
 // Promise: pattern.one_room, pattern.told, priority.first, priority.returned, priority.bounded
 TEST_P(simulator, holds_what_it_promises) {
+    watchdog dog(seed_time_max);
     for (std::uint64_t i = 0; i < seeds_per_test; ++i) {
         const std::uint64_t seed = GetParam() * seeds_per_test + i;
-        world simulated({.seed = seed});
+        dog.begin(seed);
+        world simulated({.seed = seed, .tail = &dog.tail()});
         try {
             simulated.run();
         } catch (const violation& found) {
@@ -49,8 +57,36 @@ INSTANTIATE_TEST_SUITE_P(seeds, simulator, testing::Range<std::uint64_t>(0, 5));
 // With too many gaps a level with an old retry gave out its newer message (547); a consumer of many
 // queues was waited for without end (36259).
 TEST(simulation, seeds_that_found_something_pass) {
+    watchdog dog(seed_time_max);
     for (const std::uint64_t seed : {547U, 36259U, 41083U}) {
-        EXPECT_NO_THROW(world({.seed = seed}).run()) << "seed " << seed;
+        dog.begin(seed);
+        EXPECT_NO_THROW(world({.seed = seed, .tail = &dog.tail()}).run()) << "seed " << seed;
+    }
+}
+
+TEST(simulation, a_seed_without_end_is_named_with_the_end_of_its_trace) {
+    EXPECT_DEATH(
+        {
+            watchdog dog(200ms);
+            dog.begin(41);
+            dog.tail().add(mono_time{1us}, "of the seed before", 1);
+            dog.begin(42);
+            for (std::uint64_t i = 1; i <= trace_tail::steps_max + 1; ++i) {
+                dog.tail().add(mono_time{5us}, "turn", i);
+            }
+            std::promise<void> end;
+            end.get_future().wait();
+        },
+        "^ *5 us  turn 2\n(.*\n)*.* turn 101\nseed 42: does not end");
+}
+
+TEST(simulation, each_seed_has_its_own_time) {
+    std::promise<void> end;
+    const auto ended = end.get_future();
+    watchdog dog(500ms);
+    for (std::uint64_t seed = 0; seed < 8; ++seed) {
+        dog.begin(seed);
+        EXPECT_EQ(ended.wait_for(100ms), std::future_status::timeout);
     }
 }
 
@@ -83,7 +119,8 @@ INSTANTIATE_TEST_SUITE_P(
                     base::fault::hush_lost_responder, base::fault::drop_cursor_range,
                     base::fault::forget_message_ids, base::fault::reuse_offsets,
                     base::fault::exceed_limits, base::fault::drop_silently,
-                    base::fault::miss_new_topic, base::fault::ignore_priority));
+                    base::fault::miss_new_topic, base::fault::ignore_priority,
+                    base::fault::jump_the_line));
 
 TEST(simulation, gives_the_same_trace_for_the_same_seed) {
     for (std::uint64_t seed = 1000; seed < 1005; ++seed) {

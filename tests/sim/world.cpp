@@ -74,9 +74,11 @@ void world::note(std::string_view what, std::uint64_t number) {
         hash_ = (hash_ ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
     }
     hash_ = (hash_ ^ number) * 0x100000001B3ULL;
+    if (options_.tail != nullptr) {
+        options_.tail->add(now_.mono, what, number);
+    }
     if (options_.trace) {
-        fmt::print(stderr, "{:>12} us  {} {}\n", now_.mono.time_since_epoch().count(), what,
-                   number);
+        fmt::print(stderr, "{}\n", to_string(trace_step{now_.mono, std::string(what), number}));
     }
 }
 

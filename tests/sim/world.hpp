@@ -20,6 +20,7 @@
 #include "broker/storage/memory_store.hpp"
 #include "tests/sim/model.hpp"
 #include "tests/sim/services.hpp"
+#include "tests/sim/watchdog.hpp"
 
 namespace brokerd::sim {
 
@@ -29,7 +30,8 @@ inline constexpr std::size_t few_queues = 5;
 struct world_options {
     std::uint64_t seed = 0;
     std::uint32_t steps = 400;
-    bool trace = false;  // print every step to standard error
+    bool trace = false;          // print every step to standard error
+    trace_tail* tail = nullptr;  // told of every step
 };
 
 class world {

@@ -6,7 +6,10 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -37,6 +40,14 @@ protected:
         }
         with.flush();
     }
+    // The next message, which has to come.
+    static message next_of(consumer& from) {
+        auto next = from.next(patience);
+        if (!next) {
+            throw std::runtime_error("no message came");
+        }
+        return std::move(*next);
+    }
     // Everything a topic holds.
     static std::vector<std::string> payloads(client& with, const std::string& topic) {
         std::vector<std::string> out;
@@ -50,6 +61,28 @@ protected:
     static std::vector<failed_attempt> history(client& with, const std::string& topic,
                                                std::uint64_t offset) {
         return admin(with).show(topic, offset).queues.at(0).history;
+    }
+
+    // What a call fails with; none: it does not.
+    template <typename F>
+    static std::error_code code_of(F what) {
+        try {
+            what();
+        } catch (const error& failed) {
+            return failed.code();
+        }
+        return {};
+    }
+    // What the broker does by itself, soon.
+    template <typename Condition>
+    [[nodiscard]] static bool comes_true(Condition condition) {
+        const auto deadline = std::chrono::steady_clock::now() + patience;
+        while (!condition()) {
+            if (std::chrono::steady_clock::now() > deadline) {
+                return false;
+            }
+        }
+        return true;
     }
 
     test::temp_dir directory;

@@ -6,7 +6,6 @@
 #include <map>
 #include <mutex>
 #include <set>
-#include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <system_error>
@@ -39,6 +38,12 @@ protected:
         with.ensure_topic("orders.us", {.keep_done = 1h});
         with.ensure_topic("invoices");
     }
+    // With a message in each of the two topics.
+    void make_queues() {
+        with.ensure_queue(every_billing);
+        publish("orders.eu");
+        publish("orders.us");
+    }
     address publish(const std::string& topic, const std::string& payload = "x") {
         return with.publish(topic, {.payload = payload});
     }
@@ -54,23 +59,11 @@ protected:
     static std::pair<message, message> one_of_each(consumer& from) {
         std::map<std::string, message> held;
         for (int i = 0; i < 2; ++i) {
-            auto next = from.next(patience);
-            if (!next) {
-                throw std::runtime_error("no message came");
-            }
-            const std::string topic = next->topic();
-            held.insert_or_assign(topic, std::move(*next));
+            message next = next_of(from);
+            const std::string topic = next.topic();
+            held.insert_or_assign(topic, std::move(next));
         }
         return {std::move(held.at("orders.eu")), std::move(held.at("orders.us"))};
-    }
-    template <typename F>
-    static std::error_code code_of(F what) {
-        try {
-            what();
-        } catch (const error& failed) {
-            return failed.code();
-        }
-        return {};
     }
 
     client with = connected();
@@ -90,20 +83,18 @@ TEST_F(client_pattern_test, one_consumer_gets_present_and_future_topics) {
     EXPECT_EQ(from.lease(), 20s);
     std::map<std::string, std::string> got;
     for (int i = 0; i < 2; ++i) {
-        auto next = from.next(patience);
-        ASSERT_TRUE(next);
-        EXPECT_EQ(next->queue(), next->topic() + "/billing");
-        EXPECT_EQ(next->at(), (address{next->topic(), 0}));
-        got[next->topic()] = next->payload();
-        next->ack();
+        message next = next_of(from);
+        EXPECT_EQ(next.queue(), next.topic() + "/billing");
+        EXPECT_EQ(next.at(), (address{next.topic(), 0}));
+        got[next.topic()] = next.payload();
+        next.ack();
     }
     EXPECT_EQ(got, (std::map<std::string, std::string>{{"orders.eu", "eu"}, {"orders.us", "us"}}));
     with.ensure_topic("orders.asia");
     publish("orders.asia", "asia");
-    auto next = from.next(patience);
-    ASSERT_TRUE(next);
-    EXPECT_EQ(next->at(), (address{"orders.asia", 0}));
-    next->ack();
+    message next = next_of(from);
+    EXPECT_EQ(next.at(), (address{"orders.asia", 0}));
+    next.ack();
     EXPECT_EQ(from.flush().accepted, 3U);
     for (const char* topic : {"orders.eu", "orders.us", "orders.asia"}) {
         EXPECT_EQ(info(topic).done, 1U) << topic;
@@ -138,9 +129,7 @@ TEST_F(client_pattern_test, prefetch_and_limit_are_for_all_queues_together) {
         consumer from = with.open_consumer(every_billing, {.prefetch_messages = 4});
         std::vector<message> held;
         for (int i = 0; i < 4; ++i) {
-            auto next = from.next(patience);
-            ASSERT_TRUE(next);
-            held.push_back(std::move(*next));
+            held.push_back(next_of(from));
         }
         EXPECT_EQ(leased(), 4U);
         EXPECT_FALSE(from.next(0s));
@@ -162,9 +151,8 @@ TEST_F(client_pattern_test, shares_the_messages_with_a_consumer_of_one_queue) {
     auto held = plain.next(patience);
     ASSERT_TRUE(held);
     consumer from = with.open_consumer(every_billing);
-    auto other = from.next(patience);
-    ASSERT_TRUE(other);
-    EXPECT_NE(held->offset(), other->offset());
+    message other = next_of(from);
+    EXPECT_NE(held->offset(), other.offset());
 }
 
 // ---- over lost connections
@@ -179,10 +167,9 @@ TEST_F(client_pattern_test, leases_of_two_queues_are_kept_over_a_lost_connection
     consumer from = working.open_consumer(every_billing, {.confirm = true});
     std::vector<message> held;
     for (int i = 0; i < 10; ++i) {
-        auto next = from.next(patience);
-        ASSERT_TRUE(next);
-        EXPECT_EQ(next->attempt(), 1U);
-        held.push_back(std::move(*next));
+        message next = next_of(from);
+        EXPECT_EQ(next.attempt(), 1U);
+        held.push_back(std::move(next));
         if (i == 3) {
             network.cut();
         }
@@ -202,9 +189,7 @@ TEST_F(client_pattern_test, leases_of_two_queues_are_kept_over_a_lost_connection
 
 // Promise: pattern.leases
 TEST_F(client_pattern_test, acks_given_while_the_broker_is_away_hold) {
-    with.ensure_queue(every_billing);
-    publish("orders.eu");
-    publish("orders.us");
+    make_queues();
     consumer from = with.open_consumer(every_billing, {.confirm = true});
     auto [eu, us] = one_of_each(from);
     broker.kill();
@@ -229,9 +214,7 @@ TEST_F(client_pattern_test, acks_given_while_the_broker_is_away_hold) {
 
 // Promise: pattern.consume, durability.ack
 TEST_F(client_pattern_test, confirmed_acks_survive_a_kill) {
-    with.ensure_queue(every_billing);
-    publish("orders.eu");
-    publish("orders.us");
+    make_queues();
     consumer from = with.open_consumer(every_billing);
     auto [eu, us] = one_of_each(from);
     eu.ack_confirmed();
@@ -305,34 +288,28 @@ TEST_F(client_pattern_test, each_message_is_handled_through_kills) {
 
 // Promise: pattern.removed
 TEST_F(client_pattern_test, goes_on_when_a_topic_is_removed) {
-    with.ensure_queue(every_billing);
-    publish("orders.eu");
-    publish("orders.us");
+    make_queues();
     consumer from = with.open_consumer(every_billing, {.confirm = true});
     auto [eu, us] = one_of_each(from);
     admin(with).remove_topic("orders.eu");
     publish("orders.us", "later");
-    auto next = from.next(patience);  // the news came before it
-    ASSERT_TRUE(next);
-    EXPECT_EQ(next->payload(), "later");
+    message next = next_of(from);  // the news came before it
+    EXPECT_EQ(next.payload(), "later");
     EXPECT_EQ(code_of([&held = eu] { held.ack_confirmed(); }), broker_errc::lease_gone);
     us.ack_confirmed();
-    next->ack_confirmed();
+    next.ack_confirmed();
     // The name again is another topic, and it has such a queue, too.
     with.ensure_topic("orders.eu");
     publish("orders.eu", "again");
-    auto again = from.next(patience);
-    ASSERT_TRUE(again);
-    EXPECT_EQ(again->at(), (address{"orders.eu", 0}));
-    EXPECT_EQ(again->payload(), "again");
-    again->ack();
+    message again = next_of(from);
+    EXPECT_EQ(again.at(), (address{"orders.eu", 0}));
+    EXPECT_EQ(again.payload(), "again");
+    again.ack();
     EXPECT_EQ(from.flush().refused, 0U);
 }
 
 TEST_F(client_pattern_test, a_queue_that_went_during_a_lost_connection_is_gone) {
-    with.ensure_queue(every_billing);
-    publish("orders.eu");
-    publish("orders.us");
+    make_queues();
     relay network(broker.port());
     client working = connect(network.address());
     consumer from = working.open_consumer(every_billing, {.confirm = true});
@@ -455,9 +432,7 @@ TEST_F(client_pattern_test, a_transaction_answers_messages_of_several_queues) {
 }
 
 TEST_F(client_pattern_test, a_transaction_with_a_message_of_a_removed_queue_does_nothing) {
-    with.ensure_queue(every_billing);
-    publish("orders.eu");
-    publish("orders.us");
+    make_queues();
     consumer from = with.open_consumer(every_billing);
     auto [eu, us] = one_of_each(from);
     admin(with).remove_queue("orders.eu/billing");

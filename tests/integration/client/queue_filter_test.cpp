@@ -42,16 +42,6 @@ protected:
     }
 
     // What was in the log before there was the filter is looked at in the background.
-    template <typename Condition>
-    [[nodiscard]] static bool comes_true(Condition condition) {
-        const auto deadline = std::chrono::steady_clock::now() + patience;
-        while (!condition()) {
-            if (std::chrono::steady_clock::now() > deadline) {
-                return false;
-            }
-        }
-        return true;
-    }
     [[nodiscard]] bool are_ready(std::uint64_t count) {
         return comes_true([&] { return info().ready == count; });
     }

@@ -178,14 +178,6 @@ TEST_F(client_schedule_test, many_become_due_together) {
 }
 
 TEST_F(client_schedule_test, refusals) {
-    const auto code_of = [](auto what) {
-        try {
-            what();
-        } catch (const error& failed) {
-            return failed.code();
-        }
-        return std::error_code();
-    };
     EXPECT_EQ(code_of([&] { with.schedule("nowhere", {}, schedule_time::after(1s)); }),
               broker_errc::topic_not_found);
     EXPECT_EQ(code_of([&] { with.schedule("a b", {}, schedule_time::after(1s)); }),

@@ -78,6 +78,23 @@ private:
     bool done_ = false;
 };
 
+// Requests that have come to a handler, which echoes them when it may go on.
+struct held_requests {
+    // Holds those with this payload; none: all.
+    [[nodiscard]] handler holding(const std::string& payload = {}) {
+        return [this, payload](const service_request& asked) {
+            arrived.add();
+            if (payload.empty() || asked.payload == payload) {
+                over.wait();
+            }
+            return echo(asked);
+        };
+    }
+
+    counter arrived;
+    std::latch over{1};
+};
+
 class client_services_test : public client_fixture {
 protected:
     // Until the broker knows so many responders.
@@ -169,20 +186,14 @@ TEST_F(client_services_test, nothing_of_it_waits_for_the_disk) {
 // Promise: service.share
 TEST_F(client_services_test, responders_share_the_requests) {
     client third = connected({.client_name = "responder@here:3"});
-    counter arrived;
-    std::latch over{1};
-    const handler together = [&](const service_request& asked) {
-        arrived.add();
-        over.wait();
-        return echo(asked);
-    };
-    served one(other, together, {.prefetch = 1});
-    served two(third, together, {.prefetch = 1});
-    released_at_end handlers(over);
+    held_requests held;
+    served one(other, held.holding(), {.prefetch = 1});
+    served two(third, held.holding(), {.prefetch = 1});
+    released_at_end handlers(held.over);
     wait_for_responders(2);
     auto first = with.request_async("prices", {.payload = "1"}, {.timeout = patience});
     auto second = with.request_async("prices", {.payload = "2"}, {.timeout = patience});
-    ASSERT_TRUE(arrived.reaches(2)) << "each has one";
+    ASSERT_TRUE(held.arrived.reaches(2)) << "each has one";
     handlers.now();
     EXPECT_THAT((std::vector{first.get().responder, second.get().responder}),
                 UnorderedElementsAre("responder@here:2", "responder@here:3"));
@@ -206,20 +217,13 @@ TEST_F(client_services_test, each_of_many_gets_its_own_reply) {
 }
 
 TEST_F(client_services_test, at_the_deadline_whoever_asked_waits_no_longer) {
-    counter arrived;
-    std::latch over{1};
-    served one(other,
-               [&](const service_request& asked) {
-                   arrived.add();
-                   over.wait();
-                   return echo(asked);
-               },
-               {.prefetch = 1});
-    released_at_end handlers(over);
+    held_requests held;
+    served one(other, held.holding(), {.prefetch = 1});
+    released_at_end handlers(held.over);
     wait_for_responders(1);
     // So long that one is in progress when the other's time is over, also where all is slow.
     auto has_it = with.request_async("prices", {}, {.timeout = 3s});
-    ASSERT_TRUE(arrived.reaches(1));
+    ASSERT_TRUE(held.arrived.reaches(1));
     auto waits = with.request_async("prices", {}, {.timeout = 1s});
     EXPECT_EQ(code_of(std::move(waits)), broker_errc::busy);
     EXPECT_THAT(text, HasSubstr("nothing was done"));
@@ -233,19 +237,12 @@ TEST_F(client_services_test, at_the_deadline_whoever_asked_waits_no_longer) {
 TEST_F(client_services_test, a_lost_responder_is_told_at_once_and_comes_back) {
     relay network(broker.port());
     client far = connect(network.address());
-    counter arrived;
-    std::latch over{1};
-    served one(far, [&](const service_request& asked) {
-        arrived.add();
-        if (asked.payload == "first") {
-            over.wait();
-        }
-        return echo(asked);
-    });
-    released_at_end handlers(over);
+    held_requests held;
+    served one(far, held.holding("first"));
+    released_at_end handlers(held.over);
     wait_for_responders(1);
     auto asked = with.request_async("prices", {.payload = "first"}, {.timeout = patience});
-    ASSERT_TRUE(arrived.reaches(1));
+    ASSERT_TRUE(held.arrived.reaches(1));
     network.cut();
     EXPECT_EQ(code_of(std::move(asked)), broker_errc::responder_gone);
     handlers.now();
@@ -257,24 +254,17 @@ TEST_F(client_services_test, a_lost_responder_is_told_at_once_and_comes_back) {
 TEST_F(client_services_test, a_lost_requester_does_not_know_and_leaves_nothing) {
     relay network(broker.port());
     client far = connect(network.address());
-    counter arrived;
-    std::latch over{1};
-    served one(other, [&](const service_request& asked) {
-        arrived.add();
-        if (asked.payload == "lost") {
-            over.wait();
-        }
-        return echo(asked);
-    });
-    released_at_end handlers(over);
+    held_requests held;
+    served one(other, held.holding("lost"));
+    released_at_end handlers(held.over);
     wait_for_responders(1);
     auto asked = far.request_async("prices", {.payload = "lost"}, {.timeout = patience});
-    ASSERT_TRUE(arrived.reaches(1));
+    ASSERT_TRUE(held.arrived.reaches(1));
     network.cut();
     EXPECT_EQ(code_of(std::move(asked)), client_errc::outcome_unknown);
     handlers.now();
     EXPECT_EQ(with.request("prices", {.payload = "next"}).payload, "next");
-    EXPECT_EQ(arrived.value(), 2) << "it was not sent again";
+    EXPECT_EQ(held.arrived.value(), 2) << "it was not sent again";
     EXPECT_EQ(admin(with).services().at(0).in_progress, 0U);
 }
 
@@ -290,22 +280,15 @@ TEST_F(client_services_test, responders_outlive_a_restart_of_the_broker) {
 }
 
 TEST_F(client_services_test, who_stops_replies_to_what_has_arrived) {
-    counter arrived;
-    std::latch over{1};
-    served one(other,
-               [&](const service_request& asked) {
-                   arrived.add();
-                   over.wait();
-                   return echo(asked);
-               },
-               {.prefetch = 3});
-    released_at_end handlers(over);
+    held_requests held;
+    served one(other, held.holding(), {.prefetch = 3});
+    released_at_end handlers(held.over);
     wait_for_responders(1);
     std::vector<std::future<service_reply>> all;
     for (int i = 0; i < 3; ++i) {
         all.push_back(with.request_async("prices", {}, {.timeout = patience}));
     }
-    ASSERT_TRUE(arrived.reaches(1));
+    ASSERT_TRUE(held.arrived.reaches(1));
     const auto until = std::chrono::steady_clock::now() + patience;
     while (admin(with).services().at(0).in_progress < 3) {
         ASSERT_LT(std::chrono::steady_clock::now(), until);
@@ -330,7 +313,6 @@ TEST_F(client_services_test, closing_the_client_ends_serving) {
 }
 
 TEST_F(client_services_test, a_shut_down_waits_for_the_reply) {
-    counter arrived;
     counter draining;
     client_options options;
     options.on_event = [&](const connection_event& event) {
@@ -339,16 +321,12 @@ TEST_F(client_services_test, a_shut_down_waits_for_the_reply) {
         }
     };
     client watching = connected(options);
-    std::latch over{1};
-    served one(other, [&](const service_request& asked) {
-        arrived.add();
-        over.wait();
-        return echo(asked);
-    });
-    released_at_end handlers(over);
+    held_requests held;
+    served one(other, held.holding());
+    released_at_end handlers(held.over);
     wait_for_responders(1);
     auto asked = watching.request_async("prices", {.payload = "x"}, {.timeout = patience});
-    ASSERT_TRUE(arrived.reaches(1));
+    ASSERT_TRUE(held.arrived.reaches(1));
     broker.signal(SIGTERM);
     ASSERT_TRUE(draining.reaches(1));
     handlers.now();

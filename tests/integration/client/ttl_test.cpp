@@ -21,16 +21,6 @@ protected:
     queue_info info() { return admin(with).queue("orders/billing"); }
 
     // Counts follow within a second.
-    template <typename Condition>
-    [[nodiscard]] static bool comes_true(Condition condition) {
-        const auto deadline = std::chrono::steady_clock::now() + patience;
-        while (!condition()) {
-            if (std::chrono::steady_clock::now() > deadline) {
-                return false;
-            }
-        }
-        return true;
-    }
     [[nodiscard]] bool are_done(std::uint64_t count) {
         return comes_true([&] { return info().done == count; });
     }
@@ -211,14 +201,6 @@ TEST_F(client_ttl_test, settings_that_differ_are_named) {
 
 TEST_F(client_ttl_test, refusals) {
     ensure();
-    const auto code_of = [](auto what) {
-        try {
-            what();
-        } catch (const error& failed) {
-            return failed.code();
-        }
-        return std::error_code();
-    };
     const outgoing_message over{.payload = "x", .ttl = 0s};
     EXPECT_EQ(code_of([&] { with.publish("orders", over); }), client_errc::invalid_argument);
     EXPECT_EQ(code_of([&] { with.submit("orders", over, nullptr); }),

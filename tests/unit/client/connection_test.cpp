@@ -217,9 +217,7 @@ TEST(client_connection, events_are_told_in_order) {
     scripted_peer peer(options);
     peer.greet();
     peer.say(0, codec::draining{1000});
-    peer.lose();
-    peer.pass(1s);
-    peer.greet();
+    peer.reconnect(1s);
     using kind = connection_event::kind;
     EXPECT_THAT(told, ElementsAre(kind::connected, kind::draining, kind::lost, kind::connected));
 }

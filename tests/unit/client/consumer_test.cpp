@@ -246,9 +246,7 @@ TEST(client_reconnect, takes_up_what_is_held_and_drops_what_is_gone) {
     consumer.attach();
     consumer.deliver(0, 1, {"a", "b", "c", "d"});
     ASSERT_TRUE(consumer.take());
-    peer.lose();
-    peer.pass(1s);
-    peer.greet();
+    peer.reconnect(1s);
     const sent_frame again = peer.write_one();
     EXPECT_THAT(again.as<codec::attach>().held, ElementsAre(lease_run{0, 4, broker_epoch(1), 1}));
     consumer.accept(again, {{1, 2, broker_epoch(1), 2}});
@@ -302,9 +300,7 @@ TEST(client_reconnect, a_limit_counts_over_connections) {
     consumer_script consumer(peer, options);
     consumer.attach();
     consumer.deliver(0, 1, {"a", "b"});
-    peer.lose();
-    peer.pass(1s);
-    peer.greet();
+    peer.reconnect(1s);
     const sent_frame again = peer.write_one();
     EXPECT_EQ(again.as<codec::attach>().limit, 3U);
     consumer.accept(again);
@@ -314,9 +310,7 @@ TEST(client_reconnect, a_limit_counts_over_connections) {
         EXPECT_TRUE(consumer.take());
     }
     EXPECT_TRUE(consumer.state().over());
-    peer.lose();
-    peer.pass(1s);
-    peer.greet();
+    peer.reconnect(1s);
     EXPECT_EQ(peer.write_one().as<codec::attach>().prefetch_messages, 0U);
 }
 
@@ -325,9 +319,7 @@ TEST(client_reconnect, a_removed_queue_ends_the_consumer) {
     consumer_script consumer(peer);
     consumer.attach();
     consumer.wait();
-    peer.lose();
-    peer.pass(1s);
-    peer.greet();
+    peer.reconnect(1s);
     peer.refuse(peer.write_one().request, error_code::queue_not_found, "no such queue");
     ASSERT_TRUE(consumer.wait_failure);
     EXPECT_EQ(consumer.wait_failure->code(), broker_errc::queue_not_found);
@@ -337,9 +329,7 @@ TEST(client_reconnect, a_busy_broker_is_asked_again) {
     scripted_peer peer;
     consumer_script consumer(peer);
     consumer.attach();
-    peer.lose();
-    peer.pass(1s);
-    peer.greet();
+    peer.reconnect(1s);
     peer.refuse(peer.write_one().request, error_code::busy);
     EXPECT_THAT(peer.write(), SizeIs(0));
     peer.pass(client_limits::attach_pause);

@@ -90,9 +90,9 @@ public:
         with([&](calls& out) { state.on_connection_lost(why, now, out); });
     }
     // Loses the connection and is there again.
-    void reconnect() {
+    void reconnect(std::chrono::microseconds after = 5s) {
         lose();
-        pass(5s);
+        pass(after);
         greet();
     }
     void pass(std::chrono::microseconds time) {

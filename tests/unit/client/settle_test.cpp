@@ -121,18 +121,14 @@ TEST(client_confirm, a_lost_lease_is_reported_to_its_waiter_only) {
 
 TEST(client_confirm, is_sent_again_with_the_same_sequence_and_runs) {
     scripted_peer peer;
-    consume_options options;
-    options.confirm = true;
-    consumer_script consumer(peer, options);
+    consumer_script consumer(peer, {.confirm = true});
     hold(consumer, 3);
     consumer.settle_index(0, settle_action::ack);
     const auto first = consumer.flush().at(0);
     consumer.settle_index(1, settle_action::ack);
     const auto second = consumer.flush().at(0);
     EXPECT_EQ(second.sequence, first.sequence + 1);
-    peer.lose();
-    peer.pass(1s);
-    peer.greet();
+    peer.reconnect(1s);
     const auto frames = peer.write();
     ASSERT_THAT(frames, SizeIs(3));
     EXPECT_EQ(frames[0].as<codec::settle>(), first);
@@ -152,9 +148,7 @@ TEST(client_confirm, an_ambiguous_duplicate_is_an_unknown_outcome) {
                               });
     }
     (void)peer.write();
-    peer.lose();
-    peer.pass(1s);
-    peer.greet();
+    peer.reconnect(1s);
     const auto frames = peer.write();
     peer.say(frames[0].request, codec::settled{.accepted = 1, .refused = 1, .duplicate = true});
     EXPECT_THAT(seen, ElementsAre(make_error_code(client_errc::outcome_unknown),
@@ -163,9 +157,7 @@ TEST(client_confirm, an_ambiguous_duplicate_is_an_unknown_outcome) {
 
 TEST(client_confirm, flush_waits_for_the_answers_before_it) {
     scripted_peer peer;
-    consume_options options;
-    options.confirm = true;
-    consumer_script consumer(peer, options);
+    consumer_script consumer(peer, {.confirm = true});
     hold(consumer, 2);
     consumer.settle_index(0, settle_action::ack);
     std::optional<settle_counts> flushed;
@@ -186,9 +178,7 @@ TEST(client_confirm, flush_waits_for_the_answers_before_it) {
 
 TEST(client_confirm, answers_gather_while_many_confirmations_are_awaited) {
     scripted_peer peer;
-    consume_options options;
-    options.confirm = true;
-    consumer_script consumer(peer, options);
+    consumer_script consumer(peer, {.confirm = true});
     hold(consumer, 100);
     std::vector<sent_frame> frames;
     std::size_t next = 0;
@@ -208,9 +198,7 @@ TEST(client_confirm, answers_gather_while_many_confirmations_are_awaited) {
 
 TEST(client_confirm, closing_waits_for_it_and_counts) {
     scripted_peer peer;
-    consume_options options;
-    options.confirm = true;
-    consumer_script consumer(peer, options);
+    consumer_script consumer(peer, {.confirm = true});
     hold(consumer, 2);
     consumer.settle_index(0, settle_action::ack);
     consumer.settle_index(1, settle_action::nack, duration_us(-1), "no");
@@ -246,9 +234,7 @@ TEST(client_confirm, giving_up_ends_the_wait_and_not_the_answer) {
 
 TEST(client_confirm, a_removed_queue_ends_everything) {
     scripted_peer peer;
-    consume_options options;
-    options.confirm = true;
-    consumer_script consumer(peer, options);
+    consumer_script consumer(peer, {.confirm = true});
     hold(consumer, 2);
     consumer.settle_index(0, settle_action::ack);
     (void)consumer.flush();
@@ -277,9 +263,7 @@ protected:
 
 // Promise: client.other_data
 TEST_F(client_other_database, takes_up_no_lease_and_sends_no_answer) {
-    consume_options options;
-    options.confirm = true;
-    consumer_script consumer(peer, options);
+    consumer_script consumer(peer, {.confirm = true});
     consumer.attach();
     consumer.deliver(0, 1, {"unconfirmed", "unsent", "handed out", "buffered"});
     for (int i = 0; i < 3; ++i) {
@@ -315,9 +299,7 @@ TEST_F(client_other_database, takes_up_no_lease_and_sends_no_answer) {
 }
 
 TEST_F(client_other_database, counts_what_it_cannot_confirm_as_refused) {
-    consume_options options;
-    options.confirm = true;
-    consumer_script consumer(peer, options);
+    consumer_script consumer(peer, {.confirm = true});
     hold(consumer, 3);
     consumer.settle_index(0, settle_action::ack);
     EXPECT_THAT(consumer.flush(), SizeIs(1));

@@ -1,7 +1,7 @@
 // Levels of priority: the higher one first, FIFO within, whatever happens to a message on its way.
 #include <gmock/gmock.h>
 
-#include "tests/unit/domain/harness.hpp"
+#include "tests/unit/domain/levels_fixture.hpp"
 
 namespace brokerd::domain::test {
 namespace {
@@ -14,53 +14,28 @@ constexpr std::uint8_t lowest = 0;
 constexpr std::uint8_t between = 1;
 constexpr std::uint8_t highest = 2;
 
-std::vector<std::string> payloads_of(const std::vector<received>& messages) {
-    std::vector<std::string> payloads;
-    for (const received& each : messages) {
-        payloads.push_back(each.payload);
-    }
-    return payloads;
-}
-
-class levels_test : public testing::Test {
+class levels_test : public levels_fixture {
 protected:
-    explicit levels_test(domain_options options = {}) : h(options) {
-        h.ask<codec::topic_created>(
-            h.admin, codec::topic_create{.topic = "t", .settings = {.priorities = 3}});
-    }
+    explicit levels_test(const domain_options& options = {}) : levels_fixture(3, options) {}
 
-    void publish(std::uint8_t priority, const std::vector<std::string>& payloads) {
-        std::vector<keyed_message> messages;
-        for (const std::string& each : payloads) {
-            messages.push_back({.payload = each, .priority = priority});
-        }
-        h.publish_keyed("t", messages);
+    void publish_large(std::uint8_t priority, int count, std::optional<std::uint64_t> ttl_ms = {}) {
+        publish_singly(priority, count, large(priority), ttl_ms);
     }
-    // In batches, and thereby chunks, of one message each.
-    void publish_singly(std::uint8_t priority, int count) {
-        for (int i = 0; i < count; ++i) {
-            publish(priority, {std::string(200, static_cast<char>('a' + priority))});
-        }
+    [[nodiscard]] static std::string large(std::uint8_t priority) {
+        return std::string(200, static_cast<char>('a' + priority));
     }
-    // What one consumer gets that takes messages one by one and acknowledges them.
-    std::vector<std::string> drain(const std::string& queue = "t/q") {
-        const auto one = h.connect();
-        const auto q = h.attach(one, queue, 1).queue;
-        std::vector<std::string> payloads;
-        for (auto got = h.deliveries(one); !got.empty(); got = h.deliveries(one)) {
-            payloads.push_back(got.front().payload);
-            h.settle(one, q, settle_action::ack, runs_of(got));
-        }
-        h.close(one, true);
-        return payloads;
-    }
-
-    harness h;
 };
 
 class levels_on_disk_test : public levels_test {
 protected:
     levels_on_disk_test() : levels_test({.cache_bytes_max = 0, .read_ahead_bytes = 1000}) {}
+
+    // Time in which nobody looks for what has expired.
+    void pass_unseen(duration_us span) {
+        h.now.mono += span;
+        h.now.wall += span;
+    }
+    static constexpr std::uint64_t chunks_per_read = 4;  // of publish_large
 };
 
 // ---- order ----
@@ -276,6 +251,61 @@ TEST_F(levels_test, what_has_expired_makes_way_for_the_next_level) {
     EXPECT_THAT(drain(), ElementsAre("l1"));
 }
 
+// A read brings a few messages of the lane: when all of those have expired the next ones are read,
+// and nothing twice.
+// Promise: priority.first
+TEST_F(levels_on_disk_test, what_has_expired_is_read_through) {
+    h.make_queue("t/q");
+    publish_large(highest, 60, 1000);
+    publish(lowest, {"l1"});
+    publish(highest, {"h1"});
+    publish_large(highest, 60, 1000);
+    publish(lowest, {"l2"});
+    publish_singly(between, 3);  // what the last commits hold is in memory in any case
+    pass_unseen(2s);
+    const auto before = h.fetches_answered;
+    EXPECT_THAT(drain(), ElementsAre("h1", "x", "x", "x", "l1", "l2"));
+    EXPECT_EQ(h.queue_info("t/q").done, 126U);
+    EXPECT_LE(h.fetches_answered - before, 120 / chunks_per_read + 10);
+}
+
+// Likewise of what was given out before, and is found to have expired when it is read again.
+TEST_F(levels_on_disk_test, what_was_given_back_and_has_expired_is_read_through) {
+    h.make_queue("t/q");
+    publish_large(highest, 60, 1000);
+    publish(highest, {"h1"});
+    publish(lowest, {"l1"});
+    const auto one = h.connect();
+    const auto q = h.attach(one, "t/q", 62).queue;
+    const auto held = h.deliveries(one);
+    ASSERT_EQ(held.size(), 62U);
+    publish_singly(between, 3);  // what the last commits hold is in memory in any case
+    h.ask<codec::ok>(one, codec::set_prefetch{consumer_id{1}, 0, 1 << 20});
+    h.settle(one, q, settle_action::release, runs_of(held));
+    pass_unseen(2s);
+    const auto before = h.fetches_answered;
+    h.close(one, true);
+    EXPECT_THAT(drain(), ElementsAre("h1", "x", "x", "x", "l1"));
+    EXPECT_EQ(h.queue_info("t/q").done, 65U);
+    EXPECT_LE(h.fetches_answered - before, 60 / chunks_per_read + 10);
+}
+
+// More than one commit lets die: dispatch goes on with the next one.
+TEST_F(levels_on_disk_test, what_dies_of_age_in_several_commits_is_read_through) {
+    h.make_queue("t/q", {.on_expiry = expiry_action::dead});
+    for (int i = 0; i < 10; ++i) {
+        publish(highest, std::vector<std::string>(1000, "x"), 1000);
+    }
+    publish(lowest, {"l1"});
+    publish_singly(between, 3);
+    pass_unseen(2s);
+    const auto one = h.connect();
+    h.attach(one, "t/q", 10);
+    h.pass(100ms);
+    EXPECT_THAT(payloads_of(h.deliveries(one)), ElementsAre("x", "x", "x", "l1"));
+    EXPECT_EQ(h.queue_info("t/q").dead, 10000U);
+}
+
 TEST_F(levels_test, what_the_filter_does_not_take_makes_way) {
     h.make_queue("t/q", {.filter = "key = 'a'"});
     h.publish_keyed("t", {{.key = "a", .payload = "l1", .priority = lowest}});
@@ -329,9 +359,9 @@ TEST_F(levels_test, with_max_runs_gaps_the_oldest_goes_first_until_they_close) {
 // Promise: priority.urgent
 TEST_F(levels_on_disk_test, an_urgent_message_is_found_without_reading_the_backlog) {
     h.make_queue("t/q");
-    publish_singly(lowest, 1000);
+    publish_large(lowest, 1000);
     publish(highest, {"h1"});
-    publish_singly(lowest, 100);
+    publish_large(lowest, 100);
     const std::uint64_t before = h.fetches_answered;
     const auto one = h.connect();
     h.attach(one, "t/q", 1);
@@ -343,7 +373,7 @@ TEST_F(levels_on_disk_test, an_urgent_message_is_found_without_reading_the_backl
 TEST_F(levels_on_disk_test, what_is_done_is_not_read_again_after_a_start) {
     h.make_queue("t/q");
     publish(lowest, {"l1"});
-    publish_singly(highest, 200);
+    publish_large(highest, 200);
     auto one = h.connect();
     const auto q = h.attach(one, "t/q", 200).queue;
     h.settle(one, q, settle_action::ack, runs_of(h.deliveries(one)));
@@ -352,6 +382,16 @@ TEST_F(levels_on_disk_test, what_is_done_is_not_read_again_after_a_start) {
     const std::uint64_t before = h.fetches_answered;
     h.attach(h.connect(), "t/q", 1);
     EXPECT_LE(h.fetches_answered - before, 6U);
+}
+
+// The store has nothing of the lane, and is asked, before what memory has of it is found.
+TEST_F(levels_on_disk_test, what_only_memory_has_of_a_level_is_found_after_a_start) {
+    h.make_queue("t/q");
+    publish(lowest, {"l1"});
+    h.restart();
+    h.late_store = true;
+    publish(highest, {"h1"});
+    EXPECT_THAT(drain(), ElementsAre("h1", "l1"));
 }
 
 TEST_F(levels_on_disk_test, what_was_given_back_and_cannot_be_read_holds_up_nothing_else) {
@@ -389,13 +429,13 @@ TEST_F(levels_test, a_seek_gives_what_was_retrying_in_its_place) {
 TEST_F(levels_on_disk_test, lanes_are_read_as_they_are_used_up) {
     h.make_queue("t/q");
     for (int i = 0; i < 40; ++i) {
-        publish_singly(lowest, 1);
-        publish_singly(highest, 1);
-        publish_singly(between, 1);
+        publish_large(lowest, 1);
+        publish_large(highest, 1);
+        publish_large(between, 1);
     }
     std::vector<std::string> expected;
     for (const std::uint8_t level : {highest, between, lowest}) {
-        expected.insert(expected.end(), 40, std::string(200, static_cast<char>('a' + level)));
+        expected.insert(expected.end(), 40, large(level));
     }
     EXPECT_EQ(drain(), expected);
 }
@@ -404,7 +444,7 @@ TEST_F(levels_on_disk_test, lanes_are_read_as_they_are_used_up) {
 TEST_F(levels_on_disk_test, a_level_that_is_being_read_is_waited_for) {
     h.make_queue("t/q");
     publish(highest, {"h1"});
-    publish_singly(lowest, 20);
+    publish_large(lowest, 20);
     h.hold_fetches = true;
     const auto one = h.connect();
     h.attach(one, "t/q", 1);
@@ -417,7 +457,7 @@ TEST_F(levels_on_disk_test, a_level_that_is_being_read_is_waited_for) {
 TEST_F(levels_on_disk_test, a_read_that_fails_is_told_and_tried_again) {
     h.make_queue("t/q");
     publish(highest, {"h1"});
-    publish_singly(lowest, 20);
+    publish_large(lowest, 20);
     h.store.failing = true;
     const auto one = h.connect();
     h.attach(one, "t/q", 1);

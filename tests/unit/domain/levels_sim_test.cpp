@@ -1,21 +1,15 @@
 // Levels of priority where the simulator found that something else than the rule went out first.
 #include <gmock/gmock.h>
 
-#include "tests/unit/domain/harness.hpp"
+#include "tests/unit/domain/levels_fixture.hpp"
 
 namespace brokerd::domain::test {
 namespace {
 
-class levels_found_test : public testing::Test {
+class levels_found_test : public levels_fixture {
 protected:
-    levels_found_test() {
-        h.ask<codec::topic_created>(
-            h.admin, codec::topic_create{.topic = "t", .settings = {.priorities = 2}});
-    }
+    levels_found_test() : levels_fixture(2) {}
 
-    void publish(std::uint8_t priority, const std::string& payload) {
-        h.publish_keyed("t", {{.payload = payload, .priority = priority}});
-    }
     // The next one of a consumer that takes them one by one; "" if there is none.
     std::string take() {
         taken = h.deliveries(one);
@@ -26,7 +20,6 @@ protected:
         return take();
     }
 
-    harness h;
     connection_id one;
     queue_id q;
     std::vector<received> taken;
@@ -37,7 +30,7 @@ TEST_F(levels_found_test, the_oldest_that_closes_gaps_is_not_that_of_the_level_o
     h.make_queue("t/q");
     for (const char* payload :
          {"h0", "h1", "h2", "l3", "h4", "l5", "h6", "l7", "h8", "l9", "h10", "l11", "h12"}) {
-        publish(*payload == 'h' ? 1 : 0, payload);
+        publish(*payload == 'h' ? 1 : 0, {payload});
     }
     one = h.connect();
     q = h.attach(one, "t/q", 1).queue;

@@ -2,34 +2,20 @@
 // done, retrying or due again, in slices.
 #include <gmock/gmock.h>
 
-#include "tests/unit/domain/harness.hpp"
+#include "tests/unit/domain/levels_fixture.hpp"
 
 namespace brokerd::domain::test {
 namespace {
 
 using testing::ElementsAre;
 
-class level_counts_test : public testing::Test {
+class level_counts_test : public levels_fixture {
 protected:
     explicit level_counts_test(const domain_options& options = {}, std::uint8_t priorities = 3)
-        : h(options) {
-        h.ask<codec::topic_created>(
-            h.admin, codec::topic_create{.topic = "t", .settings = {.priorities = priorities}});
+        : levels_fixture(priorities, options) {
         h.make_queue("t/q", {.backoff = 10s, .jitter_percent = 0});
     }
 
-    // Publishes `count` messages of a priority, each in a batch of its own.
-    void publish(std::uint8_t priority, std::uint32_t count = 1) {
-        for (std::uint32_t i = 0; i < count; ++i) {
-            codec::batch_builder builder;
-            builder.add({.payload = as_bytes("x"), .priority = priority});
-            const auto bytes = std::make_shared<byte_buffer>(builder.take({}, 0));
-            const auto id = h.send(
-                h.admin, publish_request{.topic = "t", .batch = {bytes, *bytes}, .count = 1});
-            const auto answer = h.answer_to(h.admin, id);
-            ASSERT_TRUE(answer && std::holds_alternative<publish_accepted>(answer->body));
-        }
-    }
     codec::queue_levels_counted slice(offset_t from) {
         return h.ask<codec::queue_levels_counted>(
             h.admin, codec::queue_levels{.queue = "t/q", .from = from});
@@ -53,7 +39,6 @@ protected:
         return sum;
     }
 
-    harness h;
     std::size_t slices = 0;
     std::uint64_t due = 0;
 };
@@ -61,19 +46,19 @@ protected:
 // Promise: priority.counts
 TEST_F(level_counts_test, are_told_apart_and_the_highest_takes_what_is_above_it) {
     EXPECT_THAT(counts(), ElementsAre(0U, 0U, 0U));
-    publish(0, 4);
-    publish(2, 2);
-    publish(1);
-    publish(9, 3);
-    publish(0);
+    publish_singly(0, 4);
+    publish_singly(2, 2);
+    publish_singly(1, 1);
+    publish_singly(9, 3);
+    publish_singly(0, 1);
     EXPECT_THAT(counts(), ElementsAre(5U, 1U, 5U));
     EXPECT_EQ(slices, 1U);
     EXPECT_EQ(due, 0U);
 }
 
 TEST_F(level_counts_test, leave_out_what_is_leased_done_or_dead) {
-    publish(0, 3);
-    publish(2, 3);
+    publish_singly(0, 3);
+    publish_singly(2, 3);
     const auto one = h.connect();
     const auto q = h.attach(one, "t/q", 6).queue;
     const auto got = h.deliveries(one);
@@ -89,15 +74,15 @@ TEST_F(level_counts_test, leave_out_what_is_leased_done_or_dead) {
 }
 
 TEST_F(level_counts_test, tell_what_failed_before_apart_from_them) {
-    publish(0, 2);
-    publish(1);
+    publish_singly(0, 2);
+    publish_singly(1, 1);
     const auto one = h.connect();
     const auto q = h.attach(one, "t/q", 3).queue;
     const auto got = h.deliveries(one);
     ASSERT_EQ(got.size(), 3U);
     h.settle(one, q, settle_action::nack, runs_of(got));
     h.close(one, true);
-    publish(2);
+    publish_singly(2, 1);
     EXPECT_THAT(counts(), ElementsAre(0U, 0U, 1U));
     EXPECT_EQ(due, 0U);
     h.pass(11s);
@@ -107,8 +92,8 @@ TEST_F(level_counts_test, tell_what_failed_before_apart_from_them) {
 }
 
 TEST_F(level_counts_test, are_as_before_after_a_restart) {
-    publish(0, 2);
-    publish(1, 3);
+    publish_singly(0, 2);
+    publish_singly(1, 3);
     h.restart();
     EXPECT_THAT(counts(), ElementsAre(2U, 3U, 0U));
 }
@@ -121,7 +106,7 @@ TEST_F(level_counts_test, of_what_is_not_there_are_refused) {
 }
 
 TEST_F(level_counts_test, end_where_the_topic_ends_wherever_they_begin) {
-    publish(1, 3);
+    publish_singly(1, 3);
     EXPECT_EQ(slice(2).levels[1].ready, 1U);
     const auto beyond = slice(offset_end);
     EXPECT_EQ(beyond.levels[1].ready, 0U);
@@ -131,8 +116,8 @@ TEST_F(level_counts_test, end_where_the_topic_ends_wherever_they_begin) {
 TEST_F(level_counts_test, in_memory_a_slice_looks_at_a_bounded_number_of_chunks) {
     constexpr std::uint32_t pairs = 5001;
     for (std::uint32_t i = 0; i < pairs; ++i) {
-        publish(0);
-        publish(2);
+        publish_singly(0, 1);
+        publish_singly(2, 1);
     }
     EXPECT_THAT(counts(), ElementsAre(pairs, 0U, pairs));
     EXPECT_EQ(slices, 2U);
@@ -145,8 +130,8 @@ protected:
 };
 
 TEST_F(one_level_test, is_told_without_reading) {
-    publish(0, 2);
-    publish(9, 2);
+    publish_singly(0, 2);
+    publish_singly(9, 2);
     h.store.failing = true;
     EXPECT_THAT(counts(), ElementsAre(4U));
 }
@@ -157,13 +142,7 @@ protected:
     level_counts_in_log() : level_counts_test({.cache_bytes_max = 0, .read_ahead_bytes = 1}) {}
 
     // Of about 100 KiB.
-    void publish_large(std::uint8_t priority) {
-        codec::batch_builder builder;
-        const std::string payload(100'000, 'x');
-        builder.add({.payload = as_bytes(payload), .priority = priority});
-        const auto bytes = std::make_shared<byte_buffer>(builder.take({}, 0));
-        (void)h.send(h.admin, publish_request{.topic = "t", .batch = {bytes, *bytes}, .count = 1});
-    }
+    void publish_large(std::uint8_t priority) { publish(priority, {std::string(100'000, 'x')}); }
 };
 
 // Promise: priority.counts
@@ -171,9 +150,9 @@ TEST_F(level_counts_in_log, are_read_in_slices) {
     for (int i = 0; i < 40; ++i) {
         publish_large(i % 4 == 0 ? 2 : 0);
     }
-    publish(0);  // what the last commits hold is in memory in any case
-    publish(0);
-    publish(0);
+    publish_singly(0, 1);  // what the last commits hold is in memory in any case
+    publish_singly(0, 1);
+    publish_singly(0, 1);
     EXPECT_THAT(counts(), ElementsAre(33U, 0U, 10U));
     EXPECT_GE(slices, 4U) << "of a MiB each";
 }
@@ -182,7 +161,7 @@ TEST_F(level_counts_in_log, do_not_read_what_is_not_ready) {
     for (int i = 0; i < 40; ++i) {
         publish_large(0);
     }
-    publish(1, 3);
+    publish_singly(1, 3);
     EXPECT_EQ(
         h.ask<codec::counted>(h.admin, codec::queue_purge{.queue = "t/q", .until = 38}).messages,
         38U);
@@ -192,8 +171,8 @@ TEST_F(level_counts_in_log, do_not_read_what_is_not_ready) {
 }
 
 TEST_F(level_counts_in_log, count_as_it_is_when_the_chunks_are_there) {
-    publish(1, 5);
-    publish(0, 3);
+    publish_singly(1, 5);
+    publish_singly(0, 3);
     h.hold_fetches = true;
     const auto id = h.send(h.admin, codec::queue_levels{.queue = "t/q"});
     EXPECT_FALSE(h.answer_to(h.admin, id));
@@ -207,7 +186,7 @@ TEST_F(level_counts_in_log, count_as_it_is_when_the_chunks_are_there) {
 }
 
 TEST_F(level_counts_in_log, tell_what_cannot_be_read) {
-    publish(1, 5);
+    publish_singly(1, 5);
     h.store.log_lost = true;
     const auto refused = h.ask_refused(h.admin, codec::queue_levels{.queue = "t/q"});
     EXPECT_EQ(refused.code, error_code::storage_failed);
@@ -218,7 +197,7 @@ TEST_F(level_counts_in_log, tell_what_cannot_be_read) {
 }
 
 TEST_F(level_counts_in_log, of_a_queue_that_goes_meanwhile_are_refused) {
-    publish(1, 5);
+    publish_singly(1, 5);
     h.hold_fetches = true;
     const auto id = h.send(h.admin, codec::queue_levels{.queue = "t/q"});
     h.ask<codec::ok>(h.admin, codec::queue_remove{.queue = "t/q"});

@@ -140,6 +140,38 @@ TEST_F(few_queues_test, those_that_were_kept_out_join_when_another_rule_goes) {
     EXPECT_THAT(joined(), ElementsAre(Pair(2, "b.2")));
 }
 
+// Also who attaches takes places until it is refused.
+TEST_F(few_queues_test, those_that_were_kept_out_join_when_an_attach_fails) {
+    make_rule("a");
+    make_rule("b");
+    make_topics({"a.1", "b.1"});
+    h.publish("a.1", {"held"});
+    ASSERT_EQ(attach("a", 1), 1U);
+    const auto got = h.deliveries(one);
+    ASSERT_THAT(got, SizeIs(1));
+    h.close(one);
+    make_topics({"a.2", "a.3"});
+    one = h.connect("one@host:1");
+    ASSERT_EQ(attach("b", 2), 1U);
+    h.hold_fetches = true;
+    auto again = attach_to("a", 1);
+    again.held = {{got[0].queue, runs_of(got)}};
+    const auto request = h.send(one, again);
+    ASSERT_FALSE(h.answer_to(one, request)) << "what it holds is being read";
+    make_topic("b.2");
+    h.publish("b.2", {"waits"});
+    ASSERT_THAT(joined(), IsEmpty());
+    h.store.failing = true;
+    h.hold_fetches = false;
+    h.run();
+    EXPECT_THAT(payloads_of(h.deliveries(one)), ElementsAre("waits"));
+    const auto answer = h.answer_to(one, request);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(std::get<codec::error>(answer->body).code, error_code::storage_failed);
+    EXPECT_THAT(joined(), ElementsAre(Pair(2, "b.2")));
+    EXPECT_THAT(h.state.warnings(h.now), IsEmpty());
+}
+
 // ---- how much is read at once ----
 
 struct lagging_test : pattern_limits_test {

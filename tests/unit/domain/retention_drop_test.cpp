@@ -25,6 +25,18 @@ struct retention_drop_test : retention_fixture {
         make(settings, {});
         h.make_queue("t/q", slow_retries(), mode);
     }
+    // So many messages have failed, and their records are not read before read().
+    void fail_unread(int count) {
+        const auto one = attach();
+        publish(count);
+        settle(one, h.deliveries(one), settle_action::nack);
+        h.restart();
+        h.hold_fetches = true;
+    }
+    void read() {
+        h.hold_fetches = false;
+        h.run();
+    }
     offset_t publish_key(const std::string& key) { return h.publish_keyed("t", {{key}}); }
 };
 
@@ -286,35 +298,25 @@ TEST_F(retention_drop_test, a_topic_of_durability_os_keeps_its_bound_through_a_p
 
 TEST_F(retention_drop_test, nobody_begins_below_what_is_dropped_while_the_trim_point_waits) {
     make({.keep_done = 1h, .max_messages = 3, .when_full = full_policy::drop_oldest});
-    const auto one = attach();
-    publish(1);
-    settle(one, h.deliveries(one), settle_action::nack);
-    h.restart();
-    h.hold_fetches = true;  // the record of what failed has to be read
+    fail_unread(1);
     publish(5);
     h.make_queue("t/new");
     EXPECT_EQ(queue("new").ready, 3U);
-    h.hold_fetches = false;
-    h.run();
+    read();
     EXPECT_EQ(topic().first_offset, 3U);
     EXPECT_EQ(queue("new").dropped, 0U);
 }
 
 TEST_F(retention_drop_test, a_restart_brings_nothing_back_while_the_trim_point_waits) {
     make({.keep_done = 1h, .max_messages = 3, .when_full = full_policy::drop_oldest});
-    const auto one = attach();
-    publish(1);
-    settle(one, h.deliveries(one), settle_action::nack);
-    h.restart();
-    h.hold_fetches = true;  // the record of what failed has to be read
+    fail_unread(1);
     publish(5);
     EXPECT_EQ(topic().first_offset, 0U);
     h.ask<codec::ok>(h.admin, codec::queue_remove{.queue = "t/q"});
     h.restart();
     h.make_queue("t/new");
     EXPECT_EQ(queue("new").ready, 3U);
-    h.hold_fetches = false;
-    h.run();
+    read();
     EXPECT_EQ(topic().first_offset, 3U);
     EXPECT_EQ(topic().dropped, 2U);
     EXPECT_EQ(queue("new").dropped, 0U);
@@ -322,16 +324,11 @@ TEST_F(retention_drop_test, a_restart_brings_nothing_back_while_the_trim_point_w
 
 TEST_F(retention_drop_test, what_a_seek_makes_ready_below_is_dropped_too) {
     make(dropping(5), {"q", "slow"});
-    const auto one = attach();
-    publish(2);
-    settle(one, h.deliveries(one), settle_action::nack);
-    h.restart();
-    h.hold_fetches = true;
+    fail_unread(2);
     (void)h.send(h.admin, codec::queue_seek{.queue = "t/q"});
     publish(5);
     EXPECT_EQ(queue("slow").dropped, 2U);
-    h.hold_fetches = false;
-    h.run();
+    read();
     EXPECT_EQ(queue().ready, 5U);
     EXPECT_EQ(queue().retrying, 0U);
     EXPECT_EQ(queue().dropped, 2U);
@@ -341,16 +338,11 @@ TEST_F(retention_drop_test, what_a_seek_makes_ready_below_is_dropped_too) {
 
 TEST_F(retention_drop_test, what_a_seek_makes_ready_below_counts_when_it_is_dropped) {
     make({.keep_done = 1h, .max_messages = 5, .when_full = full_policy::drop_oldest});
-    const auto one = attach();
-    publish(2);
-    settle(one, h.deliveries(one), settle_action::nack);
-    h.restart();
-    h.hold_fetches = true;
+    fail_unread(2);
     (void)h.send(h.admin, codec::queue_seek{.queue = "t/q"});
     publish(7);
     EXPECT_EQ(topic().dropped, 2U) << "what failed stays";
-    h.hold_fetches = false;
-    h.run();
+    read();
     EXPECT_EQ(queue().retrying, 0U);
     EXPECT_EQ(queue().dropped, 4U);
     EXPECT_EQ(topic().dropped, 4U);
@@ -359,15 +351,10 @@ TEST_F(retention_drop_test, what_a_seek_makes_ready_below_counts_when_it_is_drop
 
 TEST_F(retention_drop_test, a_clone_under_way_has_what_is_left) {
     make(dropping(3));
-    const auto one = attach();
-    publish(1);
-    settle(one, h.deliveries(one), settle_action::nack);
-    h.restart();
-    h.hold_fetches = true;
+    fail_unread(1);
     (void)h.send(h.admin, codec::queue_clone{.queue = "t/q", .name = "copy"});
     publish(5);
-    h.hold_fetches = false;
-    h.run();
+    read();
     EXPECT_EQ(queue("copy").ready, 3U);
     EXPECT_EQ(queue("copy").retrying, 1U);
     EXPECT_EQ(topic().first_offset, 3U);

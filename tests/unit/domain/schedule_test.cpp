@@ -517,6 +517,33 @@ TEST_F(schedule_test, while_they_are_held_they_stay_scheduled) {
     EXPECT_THAT(in_log(), ElementsAre("x"));
 }
 
+TEST_F(schedule_test, without_room_on_the_disk_new_ones_are_refused_and_due_ones_wait) {
+    schedule("first", 1s);
+    schedule("second", 2s);
+    schedule("cancelled", 3s);
+    schedule("later", 1h);
+    h.state.hold_schedules(true);
+    h.state.refuse_publishes("the disk is full");
+    EXPECT_EQ(refusal({.delay = 1s}).code, error_code::resource_disk);
+    EXPECT_EQ(refusal({.delay = 1s}).text, "the disk is full");
+    const std::uint64_t refused = h.state.counters().refused_publishes;
+    h.pass(5s);
+    EXPECT_THAT(in_log(), IsEmpty());
+    EXPECT_THAT(listed(), ElementsAre(1, 2, 3, 4));
+    EXPECT_EQ(cancel({3}), 1U) << "which needs no room";
+    h.restart();
+    h.state.hold_schedules(true);
+    h.pass(5s);
+    EXPECT_THAT(in_log(), IsEmpty());
+    h.state.hold_schedules(false);
+    h.state.refuse_publishes({});
+    h.pass(1s);
+    EXPECT_THAT(in_log(), ElementsAre("first", "second"));
+    EXPECT_THAT(listed(), ElementsAre(4));
+    EXPECT_EQ(h.queue_info("orders/q").ready, 2U);
+    EXPECT_EQ(h.state.counters().refused_publishes, refused) << "what is due is not refused";
+}
+
 TEST_F(schedule_test, go_with_their_topic_also_while_a_fetch_is_on_its_way) {
     schedule("a", 5s);
     h.restart();

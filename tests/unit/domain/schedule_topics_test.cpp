@@ -29,6 +29,29 @@ struct schedules_of_topics : testing::Test {
         }
         return counts;
     }
+    // One that holds as many messages as it may.
+    void make_full(const std::string& name) {
+        h.ask<codec::topic_created>(
+            h.admin, codec::topic_create{.topic = name, .settings = {.max_messages = 1}});
+        h.publish(name, {"0"});
+    }
+    // Three, with a small message each that is due in 90 s and read ten seconds before.
+    std::vector<std::string> make_small() {
+        auto names = make_topics({"x", "y", "z"});
+        for (const std::string& name : names) {
+            h.publish_as(name, {"x"}, {}, 0, schedule_time{.delay = 90s});
+        }
+        return names;
+    }
+    // Between 79 s and 91 s.
+    void expect_in_time(const std::vector<std::string>& small) {
+        h.hold_fetches = true;
+        h.pass(2s);
+        EXPECT_THAT(h.out.fetches, SizeIs(small.size())) << "all of them read";
+        h.hold_fetches = false;
+        h.pass(10s);
+        EXPECT_THAT(appended_to(small), Each(1));
+    }
     // The first of the fetches on their way; it is left to the test.
     fetch take_fetch() {
         fetch found = std::move(h.out.fetches.front());
@@ -116,26 +139,16 @@ TEST_F(schedules_of_topics, full_topics_leave_memory_to_others) {
     const std::vector<std::string> full{"a", "b", "c", "d", "e", "f", "g", "h"};
     static_assert(8 * 2 * 750'000 > schedule_book::all_bytes_max / 2);
     for (const std::string& name : full) {
-        h.ask<codec::topic_created>(
-            h.admin, codec::topic_create{.topic = name, .settings = {.max_messages = 1}});
-        h.publish(name, {"0"});
+        make_full(name);
         for (int i = 1; i <= 3; ++i) {
             h.publish_as(name, {std::to_string(i) + std::string(750'000, 'x')}, {}, 0,
                          schedule_time{.delay = std::chrono::seconds(i)});
         }
     }
-    const auto small = make_topics({"x", "y", "z"});
-    for (const std::string& name : small) {
-        h.publish_as(name, {"x"}, {}, 0, schedule_time{.delay = 90s});
-    }
+    const auto small = make_small();
     h.pass(79s);
     EXPECT_THAT(appended_to(full), Each(1));
-    h.hold_fetches = true;
-    h.pass(2s);
-    EXPECT_THAT(h.out.fetches, SizeIs(small.size())) << "all of them read";
-    h.hold_fetches = false;
-    h.pass(10s);
-    EXPECT_THAT(appended_to(small), Each(1));
+    expect_in_time(small);
     for (const std::string& name : full) {
         h.make_queue(name + "/q");
         const auto one = h.connect();
@@ -158,26 +171,16 @@ TEST_F(schedules_of_topics, many_full_topics_leave_memory_to_others) {
     static_assert(16 * 750'000 > schedule_book::all_bytes_max / 2);
     for (char name = 'a'; name < 'a' + 16; ++name) {
         full.emplace_back(1, name);
-        h.ask<codec::topic_created>(
-            h.admin, codec::topic_create{.topic = full.back(), .settings = {.max_messages = 1}});
-        h.publish(full.back(), {"0"});
+        make_full(full.back());
         h.publish_as(full.back(), {"1" + std::string(750'000, 'x')}, {}, 0,
                      schedule_time{.delay = 1s});
     }
-    const auto small = make_topics({"x", "y", "z"});
-    for (const std::string& name : small) {
-        h.publish_as(name, {"x"}, {}, 0, schedule_time{.delay = 90s});
-    }
+    const auto small = make_small();
     const std::uint64_t read_before = h.fetches_answered;
     h.pass(79s);
     EXPECT_EQ(h.fetches_answered, read_before) << "what has to wait is not read again and again";
     EXPECT_THAT(appended_to(full), Each(1));
-    h.hold_fetches = true;
-    h.pass(2s);
-    EXPECT_THAT(h.out.fetches, SizeIs(small.size())) << "all of them read";
-    h.hold_fetches = false;
-    h.pass(10s);
-    EXPECT_THAT(appended_to(small), Each(1));
+    expect_in_time(small);
     for (const std::string& name : full) {
         h.make_queue(name + "/q");
         const auto one = h.connect();

@@ -11,7 +11,6 @@
 namespace brokerd::engine {
 namespace {
 
-using disk_level = storage::memory_store::disk_level;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -175,13 +174,8 @@ TEST_F(engine_core_test, what_falls_due_stays_scheduled_at_a_stop) {
     now.mono += 10s;
     settle_all();
     EXPECT_TRUE(core().idle());
-    ask(8, codec::topic_list{.topic = "t"});
-    settle_all();
-    const auto outputs = take();
-    const auto* const listed = std::get_if<codec::topics>(&outputs.back().body);
-    ASSERT_NE(listed, nullptr);
-    EXPECT_EQ(listed->items.at(0).scheduled, 1U);
-    EXPECT_EQ(listed->items.at(0).next_offset, 0U);
+    EXPECT_EQ(topic().scheduled, 1U);
+    EXPECT_EQ(topic().next_offset, 0U);
 }
 
 // Promise: durability.fail_stop
@@ -208,115 +202,6 @@ TEST_F(engine_core_test, a_failure_of_the_store_in_the_background_stops_everythi
     core().disk_measured(measured);
     ASSERT_THAT(fatal, SizeIs(1));
     EXPECT_THAT(fatal[0], HasSubstr("compaction failed"));
-}
-
-// Promise: durability.full_disk
-TEST_F(engine_core_test, publishes_are_refused_while_the_disk_is_nearly_full) {
-    start();
-    make_queue();
-    storage::store_statistics measured;
-    measured.room = {.free_bytes = 5 << 20, .below_reserve = true};
-    core().disk_measured(measured);
-    publish(10);
-    ask(11, codec::queue_list{});
-    (void)finish();
-    const auto outputs = take();
-    ASSERT_THAT(outputs, SizeIs(2));
-    const auto& refused = std::get<domain::publish_refused>(outputs[0].body);
-    EXPECT_EQ(refused.why.code, error_code::resource_disk);
-    EXPECT_THAT(refused.why.text, HasSubstr("5 MiB"));
-    measured.room.below_reserve = false;
-    core().disk_measured(measured);
-    publish(12);
-    settle_all();
-    EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(12));
-}
-
-TEST_F(engine_core_test, transactions_that_publish_are_refused_likewise_and_others_pass) {
-    start();
-    make_queue();
-    ask(2, codec::attach{.queue = "t/q", .consumer = consumer_id{1}, .prefetch_messages = 1});
-    publish(3);
-    settle_all();
-    queue_id queue;
-    std::vector<lease_run> leases;
-    for (const auto& out : take()) {
-        if (const auto* attached = std::get_if<codec::attached>(&out.body)) {
-            queue = attached->queue;
-        } else if (const auto* delivery = std::get_if<domain::delivery>(&out.body)) {
-            leases.push_back(delivery->runs.at(0).leases);
-        }
-    }
-    ASSERT_THAT(leases, SizeIs(1));
-    storage::store_statistics measured;
-    measured.room = {.free_bytes = 5 << 20, .below_reserve = true};
-    core().disk_measured(measured);
-    domain::transaction_request transaction{.producer = producer_id{7},
-                                            .first_sequence = 1,
-                                            .publishes = {publish_of("x")},
-                                            .settles = {{.queue = queue, .runs = leases}}};
-    ask(10, transaction);
-    (void)finish();
-    const auto outputs = take();
-    ASSERT_THAT(outputs, SizeIs(1));
-    const auto& refused = std::get<codec::error>(outputs[0].body);
-    EXPECT_EQ(refused.code, error_code::resource_disk);
-    EXPECT_THAT(refused.text, HasSubstr("5 MiB"));
-    EXPECT_EQ(core().statistics().domain.refused_publishes, 1U);
-    transaction.publishes.clear();
-    store.set_disk(disk_level::below_reserve);
-    ask(11, transaction);
-    settle_all();
-    EXPECT_THAT(answered<codec::transacted>(), ElementsAre(11));
-}
-
-TEST_F(engine_core_test, a_disk_full_from_the_start_refuses_the_first_publish) {
-    store.set_disk(disk_level::below_reserve);
-    start();
-    open();
-    publish(10);
-    (void)finish();
-    ASSERT_THAT(answered<domain::publish_refused>(), ElementsAre(10));
-    EXPECT_FALSE(commits.running) << "nothing was taken";
-    EXPECT_FALSE(sink.closed_for);
-}
-
-TEST_F(engine_core_test, what_was_taken_before_the_disk_was_nearly_full_is_still_written) {
-    start();
-    make_queue();
-    publish(10);
-    (void)finish();
-    publish(11);
-    store.set_disk(disk_level::below_reserve);
-    complete();
-    publish(12);
-    settle_all();
-    EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(10, 11));
-    EXPECT_THAT(answered<domain::publish_refused>(), ElementsAre(12));
-    EXPECT_FALSE(sink.closed_for);
-    store.set_disk(disk_level::roomy);
-    core().request_health([](const health_state& /*state*/) {}, now);
-    settle_all();
-    (void)take();
-    publish(13);
-    settle_all();
-    EXPECT_THAT(answered<domain::publish_accepted>(), ElementsAre(13));
-}
-
-TEST_F(engine_core_test, after_a_commit_refused_for_space_the_next_publish_is_refused) {
-    start();
-    make_queue();
-    store.set_disk(disk_level::full);
-    publish(10);
-    settle_all();
-    ASSERT_TRUE(sink.closed_for) << "the disk was not known to be full";
-    EXPECT_EQ(sink.closed_for->code, error_code::resource_disk);
-    sink.closed_for.reset();
-    open(2);
-    publish(11, "x", 2);
-    settle_all();
-    EXPECT_THAT(answered<domain::publish_refused>(), ElementsAre(11));
-    EXPECT_FALSE(sink.closed_for);
 }
 
 TEST_F(engine_core_test, reload_goes_back_to_what_is_durable) {
@@ -346,11 +231,7 @@ TEST_F(engine_core_test, reload_goes_back_to_what_is_durable) {
     (void)finish();
     EXPECT_THAT(take(), IsEmpty());
     open(2);
-    ask(14, codec::topic_list{}, 2);
-    settle_all();
-    const auto outputs = take();
-    ASSERT_THAT(outputs, SizeIs(1));
-    EXPECT_EQ(std::get<codec::topics>(outputs[0].body).items.at(0).next_offset, 2U);
+    EXPECT_EQ(topic(2).next_offset, 2U);
 }
 
 TEST_F(engine_core_test, what_was_counted_since_the_start_is_counted_after_a_reload_too) {
@@ -362,25 +243,6 @@ TEST_F(engine_core_test, what_was_counted_since_the_start_is_counted_after_a_rel
     settle_all();
     EXPECT_EQ(core().statistics().reloads, 1U);
     EXPECT_EQ(core().statistics().domain.published_messages, 1U);
-}
-
-TEST_F(engine_core_test, a_commit_refused_for_space_is_forgotten_and_everything_goes_on) {
-    start();
-    make_queue();
-    publish(10);
-    (void)finish();
-    complete_with(storage::append_status::no_space);
-    (void)finish();
-    ASSERT_TRUE(sink.closed_for);
-    EXPECT_EQ(sink.closed_for->code, error_code::resource_disk);
-    complete();
-    EXPECT_THAT(fatal, IsEmpty());
-    open(2);
-    ask(11, codec::topic_list{}, 2);
-    settle_all();
-    const auto outputs = take();
-    ASSERT_THAT(outputs, SizeIs(1));
-    EXPECT_EQ(std::get<codec::topics>(outputs[0].body).items.at(0).next_offset, 0U);
 }
 
 TEST_F(engine_core_test, an_answer_for_a_state_that_was_dropped_is_dropped) {

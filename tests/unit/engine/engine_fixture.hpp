@@ -153,6 +153,19 @@ protected:
         (void)take();
     }
 
+    // As the broker lists topic t; nothing else is left to be answered.
+    codec::topic_item topic(std::uint64_t connection = 1) {
+        settle_all();
+        (void)take();
+        ask(1000, codec::topic_list{.topic = "t"}, connection);
+        settle_all();
+        const auto outputs = take();
+        const auto* const listed =
+            outputs.size() == 1 ? std::get_if<codec::topics>(&outputs[0].body) : nullptr;
+        EXPECT_NE(listed, nullptr);
+        return listed == nullptr ? codec::topic_item{} : listed->items.at(0);
+    }
+
     std::vector<domain::output> take() { return std::exchange(sink.outputs, {}); }
     // Ids of the requests answered with a Body since the last take.
     template <typename Body>

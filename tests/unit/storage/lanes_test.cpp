@@ -20,6 +20,7 @@
 #include "broker/storage/values.hpp"
 #include "broker/storage/write_translation.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/unit/storage/open_database.hpp"
 #include "tests/unit/storage/storage_fixtures.hpp"
 
 namespace brokerd::storage {
@@ -39,17 +40,7 @@ protected:
     }
     // The database itself, while no store has it open.
     [[nodiscard]] rocks_database database() const {
-        rocks_parts parts;
-        parts.env = rocksdb::Env::Default();
-        auto how =
-            make_db_options({}, parts, rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
-        how.listeners.clear();
-        std::vector<rocksdb::ColumnFamilyHandle*> handles;
-        rocksdb::DB* db = nullptr;
-        const auto status = rocksdb::DB::Open(how, (directory_ / "data/db").string(),
-                                              make_families({}, parts), &handles, &db);
-        EXPECT_TRUE(status.ok()) << status.ToString();
-        return {std::unique_ptr<rocksdb::DB>(db), std::move(handles)};
+        return test::open_database(directory_ / "data/db");
     }
     [[nodiscard]] identity_value identity() const {
         const auto opened = database();

@@ -10,8 +10,8 @@
 
 #include "broker/storage/keys.hpp"
 #include "broker/storage/rocks_handles.hpp"
-#include "broker/storage/rocks_options.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/unit/storage/open_database.hpp"
 #include "tests/unit/storage/storage_fixtures.hpp"
 
 namespace brokerd::storage {
@@ -24,21 +24,6 @@ constexpr topic_id walked{5};
 
 class log_cursor_test : public testing::Test {
 protected:
-    log_cursor_test() {
-        rocks_parts parts;
-        parts.env = rocksdb::Env::Default();
-        auto options =
-            make_db_options({}, parts, rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
-        options.create_if_missing = true;
-        options.listeners.clear();
-        std::vector<rocksdb::ColumnFamilyHandle*> handles;
-        rocksdb::DB* db = nullptr;
-        const auto status = rocksdb::DB::Open(options, (directory_ / "db").string(),
-                                              make_families({}, parts), &handles, &db);
-        EXPECT_TRUE(status.ok()) << status.ToString();
-        database_ =
-            std::make_unique<rocks_database>(std::unique_ptr<rocksdb::DB>(db), std::move(handles));
-    }
     // A chunk of ten messages.
     void put(topic_id of, std::uint8_t lane, offset_t base) {
         const auto chunk = test::make_chunk(of, base, 10, at(0), 20, lane);
@@ -70,7 +55,8 @@ protected:
     using bases = std::vector<offset_t>;
 
     test::temp_dir directory_;
-    std::unique_ptr<rocks_database> database_;
+    std::unique_ptr<rocks_database> database_ =
+        std::make_unique<rocks_database>(test::open_database(directory_ / "db"));
 };
 
 TEST_F(log_cursor_test, walks_lanes_in_the_order_of_offsets_and_keeps_to_its_topic) {

@@ -11,9 +11,9 @@
 #include "broker/base/seeded_fault.hpp"
 #include "broker/storage/keys.hpp"
 #include "broker/storage/rocks_handles.hpp"
-#include "broker/storage/rocks_options.hpp"
 #include "broker/storage/values.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/unit/storage/open_database.hpp"
 
 namespace brokerd::storage {
 
@@ -30,22 +30,11 @@ protected:
     void open() {
         database_.reset();
         rocks_parts parts;
-        parts.env = rocksdb::Env::Default();
         parts.trim_filter = std::make_shared<trim_filter_factory>(points_);
         parts.expiry_filter = std::make_shared<expiry_filter_factory>(points_);
         parts.message_id_filter = std::make_shared<message_id_filter_factory>(points_);
-        auto options =
-            make_db_options({}, parts, rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
-        options.create_if_missing = true;
-        options.listeners.clear();
-        options.info_log_level = rocksdb::HEADER_LEVEL;
-        std::vector<rocksdb::ColumnFamilyHandle*> handles;
-        rocksdb::DB* db = nullptr;
-        const auto status = rocksdb::DB::Open(options, (directory_ / "db").string(),
-                                              make_families({}, parts), &handles, &db);
-        ASSERT_TRUE(status.ok()) << status.ToString();
-        database_ =
-            std::make_unique<rocks_database>(std::unique_ptr<rocksdb::DB>(db), std::move(handles));
+        database_ = std::make_unique<rocks_database>(
+            test::open_database(directory_ / "db", std::move(parts)));
     }
     void put(topic_id of, offset_t first, offset_t end, std::uint8_t lane = 0) {
         for (offset_t offset = first; offset < end; ++offset) {
