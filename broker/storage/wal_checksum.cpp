@@ -1,3 +1,4 @@
+// The function that RocksDB calls, and what proves it right.
 #include "broker/storage/wal_checksum.hpp"
 
 #include <array>
