@@ -38,7 +38,10 @@ class Bench:
 
     def __init__(self, options):
         self.programs = pathlib.Path(options.bin_dir)
-        self.parent = pathlib.Path(options.data_dir)
+        # Goes at the exit, with what a program that had to be killed has left in it.
+        self.own = tempfile.TemporaryDirectory(prefix="brokerd-bench-", dir=options.data_dir,
+                                               ignore_cleanup_errors=True)
+        self.parent = pathlib.Path(self.own.name)
         self.seconds = options.seconds
         missing = [name for name in PROGRAMS if not (self.programs / name).exists()]
         if missing:
@@ -95,7 +98,7 @@ class Bench:
 
     @contextlib.contextmanager
     def broker(self, *options):
-        with tempfile.TemporaryDirectory(prefix="brokerd-bench-", dir=self.parent) as directory:
+        with tempfile.TemporaryDirectory(prefix="broker-", dir=self.parent) as directory:
             broker = Broker(self.programs / "brokerd", pathlib.Path(directory), options)
             try:
                 broker.start()
@@ -151,11 +154,11 @@ class Broker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime
 
     def disk_bytes(self):
-        """What its files take on the disk."""
+        """The length of its files: the log of RocksDB has room set aside that is not used yet."""
         total = 0
         for path in (self.directory / "data").rglob("*"):
             with contextlib.suppress(FileNotFoundError):
-                total += path.lstat().st_blocks * 512
+                total += path.lstat().st_size
         return total
 
 
