@@ -90,7 +90,7 @@ void key_table::evict() {
             of->missed_from = of->waiting[share];
             of->full = true;  // a running search may be beyond it
             waiting_count_ -= of->waiting.size() - share;
-            of->waiting.resize(share);
+            of->waiting.truncate(share);
         }
         at = next;
     }

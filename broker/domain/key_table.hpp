@@ -14,7 +14,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory_resource>
 #include <set>
 #include <string_view>
@@ -22,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/domain/offset_line.hpp"
 #include "protocol/types/ids.hpp"
 
 namespace brokerd::domain {
@@ -99,7 +99,7 @@ private:
         bool full = false;  // the running search had to leave some behind
         offset_t newest_in_flight = offset_end;
         offset_t missed_from = offset_end;
-        std::deque<offset_t> waiting{};
+        offset_line waiting{};
     };
     using entry_map = std::pmr::unordered_map<key_hash, entry>;
     using by_offset = std::pmr::set<std::pair<offset_t, key_hash>>;

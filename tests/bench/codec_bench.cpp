@@ -1,4 +1,5 @@
-// What a frame costs on its way in: cutting frames, verifying a batch, matching a filter.
+// What a frame costs on its way in: cutting frames, verifying a batch, walking over its records,
+// matching a filter.
 #include <string>
 
 #include <benchmark/benchmark.h>
@@ -55,6 +56,22 @@ void verify_batch(benchmark::State& state) {
     state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(batch.size()));
 }
 BENCHMARK(verify_batch)->Args({1, 100})->Args({100, 100})->Args({100, 1024});
+
+// Over the records of a batch that was verified before, as a consumer or a sieve does it.
+void walk_batch(benchmark::State& state) {
+    const byte_buffer batch = batch_of(state.range(0), state.range(1));
+    for (auto _ : state) {
+        byte_view left = byte_view(batch).subspan(codec::batch_header_bytes);
+        while (!left.empty()) {
+            const std::size_t bytes = codec::record_size_at(left);
+            const auto record = codec::parse_record(left.first(bytes));
+            benchmark::DoNotOptimize(record->payload.data());
+            left = left.subspan(bytes);
+        }
+    }
+    state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(walk_batch)->Args({1, 100})->Args({100, 100});
 
 void match_filter(benchmark::State& state, const char* text) {
     const auto filter = filters::filter::parse(text);

@@ -1,134 +1,39 @@
-// What a message costs in the domain alone: publish, deliver, acknowledge, per message, in commits
-// of some size, as the engine drives it. Mutations are made and dropped: nothing is stored.
-#include <string>
-#include <utility>
-#include <variant>
-#include <vector>
+// What a message costs in the domain alone: the whole round of publish, deliver and acknowledge,
+// and each step by itself.
+#include <chrono>
+#include <cstdint>
 
 #include <benchmark/benchmark.h>
 
-#include "broker/domain/broker_state.hpp"
-#include "protocol/codec/record_batch.hpp"
+#include "tests/bench/domain_driver.hpp"
 
-namespace brokerd::domain {
+namespace brokerd::bench {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr std::uint32_t batch_messages = 64;
-
-// A broker with one topic, one queue and one consumer, which acks all it gets.
-class driver {
-public:
-    explicit driver(queue_mode mode) : state_({}) {
-        state_.restore({}, gathering_, now_, out_);
-        cut();
-        state_.apply(connection_opened{connection_, "bench"}, now_, out_);
-        codec::queue_create create;
-        create.queue = "t/q";
-        create.mode = mode;
-        create.create_topic = true;
-        ask(std::move(create));
-        codec::attach attach;
-        attach.queue = "t/q";
-        attach.consumer = consumer_id{1};
-        attach.prefetch_messages = 10000;
-        attach.prefetch_bytes = 64 * limits::mib;
-        ask(std::move(attach));
-        commit();
-        for (const output& each : out_.outputs) {
-            if (const auto* created = std::get_if<codec::queue_created>(&each.body)) {
-                queue_ = created->queue;
-            }
-        }
-        out_.outputs.clear();
-    }
-
-    void publish(const shared_bytes& batch) {
-        ask(publish_request{.topic = "t",
-                            .batch = batch,
-                            .count = batch_messages,
-                            .producer = {},
-                            .first_sequence = 0,
-                            .largest_record = 200});
-    }
-
-    // Ends the commit, acks what was delivered; returns how many messages that were.
-    std::uint64_t commit() {
-        state_.seal(now_, out_);
-        cut();
-        state_.dispatch(now_, out_);
-        codec::settle settle;
-        settle.queue = queue_;
-        settle.action = settle_action::ack;
-        std::uint64_t messages = 0;
-        for (const output& each : out_.outputs) {
-            if (const auto* delivered = std::get_if<delivery>(&each.body)) {
-                for (const record_run& run : delivered->runs) {
-                    settle.runs.push_back(run.leases);
-                    messages += run.leases.count;
-                }
-            }
-        }
-        if (messages > 0) {
-            out_.outputs.clear();
-            ask(std::move(settle));
-            now_.mono += 100us;
-            now_.wall += 100us;
-            state_.tick(now_, out_);
-        }
-        return messages;
-    }
-
-private:
-    void ask(request_body body) {
-        state_.apply(request{connection_, 1, std::move(body)}, now_, out_);
-    }
-    void cut() {
-        out_.mutations.clear();
-        out_.urgent = false;
-        gathering_ = commit_number{gathering_.value() + 1};
-        state_.commit_cut(gathering_);
-    }
-
-    connection_id connection_{1};
-    queue_id queue_;
-    commit_number gathering_{1};
-    instant now_{mono_time{1h}, wall_time{1h}};
-    effects out_;
-    broker_state state_;
-};
-
-// Batches of messages whose keys go round.
-std::vector<shared_bytes> batches(std::int64_t keys) {
-    const std::string payload(100, 'x');
-    std::vector<shared_bytes> made;
-    std::int64_t next = 0;
-    for (int i = 0; i < 64; ++i) {
-        codec::batch_builder builder;
-        for (std::uint32_t n = 0; n < batch_messages; ++n) {
-            const std::string key = "k" + std::to_string(next++ % std::max<std::int64_t>(keys, 1));
-            codec::record_fields fields{.payload = as_bytes(payload)};
-            fields.key = key;
-            builder.add(fields);
-        }
-        auto bytes = std::make_shared<byte_buffer>(builder.take({}, 0));
-        made.push_back({bytes, *bytes});
-    }
-    return made;
-}
+using steady = std::chrono::steady_clock;
 
 // Arguments: batches of 64 messages a commit, number of keys.
 void publish_deliver_ack(benchmark::State& state, queue_mode mode) {
-    const auto input = batches(state.range(1));
-    driver broker(mode);
+    constexpr std::uint32_t prefetch = 10'000;
+    const auto input = make_batches(64, static_cast<std::uint64_t>(state.range(1)));
+    domain_driver broker(mode, prefetch);
+    broker.cut();
     std::uint64_t messages = 0;
     std::size_t next = 0;
     for (auto _ : state) {
         for (std::int64_t i = 0; i < state.range(0); ++i) {
             broker.publish(input[next++ % input.size()]);
         }
-        messages += broker.commit();
+        broker.seal();
+        broker.cut();
+        broker.dispatch();
+        // With keys once more for each further message of a key.
+        while (const std::uint64_t delivered = broker.take_deliveries()) {
+            messages += delivered;
+            broker.choose_all();
+            broker.ack();
+            broker.dispatch();
+        }
     }
     state.SetItemsProcessed(static_cast<std::int64_t>(messages));
 }
@@ -138,5 +43,64 @@ BENCHMARK_CAPTURE(publish_deliver_ack, keyed, queue_mode::keyed)
     ->Args({16, 100000})
     ->Args({16, 1000});
 
+enum class step { publish, seal, ack, ack_with_gaps, dispatch };
+
+// The same rounds, of which one step is timed. The consumer has room for the messages of one commit
+// and holds those of the one before until they are acked, so that seal gives out nothing, and
+// dispatch one commit.
+void one_step(benchmark::State& state, queue_mode mode, step timed) {
+    constexpr std::uint32_t commit_batches = 16;
+    constexpr std::uint32_t commit_messages = commit_batches * batch_messages;
+    constexpr std::uint64_t keys = 100'000;
+    const auto input = make_batches(256, mode == queue_mode::keyed ? keys : 0);
+    domain_driver broker(mode, commit_messages);
+    broker.cut();
+    std::chrono::duration<double> spent{};
+    const auto time = [&](step what, auto&& call) {
+        const auto start = steady::now();
+        call();
+        if (what == timed) {
+            spent += steady::now() - start;
+        }
+    };
+    std::size_t next = 0;
+    std::uint64_t delivered = 0;
+    for (auto _ : state) {
+        spent = {};
+        time(step::publish, [&] {
+            for (std::uint32_t i = 0; i < commit_batches; ++i) {
+                broker.publish(input[next++ % input.size()]);
+            }
+        });
+        time(step::seal, [&] { broker.seal(); });
+        broker.cut();
+        if (timed == step::ack_with_gaps) {
+            broker.choose_gaps(false);
+            time(timed, [&] { broker.ack(); });
+            broker.choose_gaps(true);
+            time(timed, [&] { broker.ack(); });
+        } else {
+            broker.choose_all();
+            time(step::ack, [&] { broker.ack(); });
+        }
+        time(step::dispatch, [&] { broker.dispatch(); });
+        delivered += broker.take_deliveries();
+        state.SetIterationTime(spent.count());
+    }
+    const std::int64_t messages = state.iterations() * commit_messages;
+    if (delivered != static_cast<std::uint64_t>(messages)) {
+        state.SkipWithError("a commit was not delivered as a whole");
+    }
+    state.SetItemsProcessed(messages);
+}
+BENCHMARK_CAPTURE(one_step, publish, queue_mode::shared, step::publish)->UseManualTime();
+BENCHMARK_CAPTURE(one_step, seal, queue_mode::shared, step::seal)->UseManualTime();
+BENCHMARK_CAPTURE(one_step, dispatch, queue_mode::shared, step::dispatch)->UseManualTime();
+BENCHMARK_CAPTURE(one_step, dispatch_keyed, queue_mode::keyed, step::dispatch)->UseManualTime();
+BENCHMARK_CAPTURE(one_step, ack, queue_mode::shared, step::ack)->UseManualTime();
+BENCHMARK_CAPTURE(one_step, ack_with_gaps, queue_mode::shared, step::ack_with_gaps)
+    ->UseManualTime();
+BENCHMARK_CAPTURE(one_step, ack_keyed, queue_mode::keyed, step::ack)->UseManualTime();
+
 }  // namespace
-}  // namespace brokerd::domain
+}  // namespace brokerd::bench

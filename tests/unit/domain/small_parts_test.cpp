@@ -1,9 +1,10 @@
-// The small parts: retry schedule, wall clock, rate meter, chunk cache, read window, units for
-// people.
+// The small parts: line of offsets, retry schedule, wall clock, rate meter, chunk cache, read
+// window, units for people.
 #include <gmock/gmock.h>
 
 #include "broker/domain/chunk_cache.hpp"
 #include "broker/domain/human.hpp"
+#include "broker/domain/offset_line.hpp"
 #include "broker/domain/rate_meter.hpp"
 #include "broker/domain/read_window.hpp"
 #include "broker/domain/retry_schedule.hpp"
@@ -14,6 +15,36 @@ namespace brokerd::domain::test {
 namespace {
 
 constexpr wall_time noon = wall_from_us(1'000'000'000);
+
+using offsets = std::vector<offset_t>;
+
+offsets all_of(const offset_line& line) {
+    return {line.begin(), line.end()};
+}
+
+TEST(offset_line, is_a_queue_that_takes_what_comes_back) {
+    offset_line line;
+    EXPECT_TRUE(line.empty());
+    for (offset_t offset = 10; offset < 20; ++offset) {
+        line.push_back(offset);
+    }
+    for (offset_t offset = 10; offset < 17; ++offset) {
+        EXPECT_EQ(line.front(), offset);
+        line.pop_front();
+    }
+    EXPECT_EQ(all_of(line), (offsets{17, 18, 19}));
+    line.insert(line.begin(), 12);
+    line.push_back(30);
+    EXPECT_EQ(all_of(line), (offsets{12, 17, 18, 19, 30}));
+    EXPECT_EQ(line[4], line.back());
+    line.pop_front();
+    line.truncate(2);
+    EXPECT_EQ(all_of(line), (offsets{17, 18}));
+    EXPECT_EQ(line.size(), 2U);
+    line.pop_front();
+    line.pop_front();
+    EXPECT_TRUE(line.empty());
+}
 
 TEST(retry_schedule, holds_what_is_due_soon_and_leaves_the_rest_to_the_store) {
     retry_schedule schedule;
