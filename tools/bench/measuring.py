@@ -185,14 +185,19 @@ class Series:
         return text
 
 
+def digits(value):
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
 def with_unit(value, unit):
     if unit == "/s":
-        for limit, scale, name in ((1e6, 1e6, " M"), (1e4, 1e3, " k"), (0, 1, " ")):
+        for limit, scale, name in ((1e6, 1e6, " M"), (1e4, 1e3, " k")):
             if value >= limit:
-                return f"{value / scale:.3g}{name}/s"
-    if unit in ("us", "ms"):
-        return f"{value:.4g} {unit}" if value < 1e5 else f"{value:.3e} {unit}"
-    return f"{value:.3g}{' ' + unit if unit else ''}"
+                return f"{digits(value / scale)}{name}/s"
+        return f"{digits(value)} /s"
+    if unit == "us" and value >= 1e4:
+        return f"{digits(value / 1e3)} ms"
+    return f"{digits(value)} {unit}".strip()
 
 
 def series_of(results):
