@@ -76,6 +76,9 @@ constexpr std::array table{
     text("log-format", &options::log_format, "text|json", "form of the log on standard error"),
     count("io-threads", &options::io_threads, 0, 64,
           "threads that serve connections; 0 = one for each four cores"),
+    text("engine-thread", &options::engine_thread, "auto|own|shared",
+         "thread that decides: its own, or that of the first I/O thread; auto = shared with fewer "
+         "than four cores"),
     bytes("cache-bytes", &options::cache_bytes, 1 * mib, 64 * 1024 * mib,
           "memory for recent messages, all topics together"),
     bytes("disk-reserve", &options::disk_reserve_bytes, 0, 1024 * 1024 * mib,

@@ -20,6 +20,7 @@ struct options {
     std::string log_format = "text";
 
     std::uint64_t io_threads = 0;  // 0: one for each four cores, at least one
+    std::string engine_thread = "auto";
     std::uint64_t cache_bytes = 16 * limits::mib;
     std::uint64_t disk_reserve_bytes = 0;  // 0: the smaller of 5 % of the disk and 1 GiB
     duration_us os_sync_interval = limits::os_sync_default;

@@ -98,13 +98,21 @@ outcome<load_summary> engine::start() {
         return refuse(error_code::storage_failed, epoch.front().result.text);
     }
     epoch_ = core_.epoch().value();
+    if (parts_.host != nullptr) {
+        const std::lock_guard lock(mutex_);
+        hosted_ = true;
+        turn_asked_ = true;
+        parts_.host->run_soon([this] { run_hosted(); });
+        return loaded;
+    }
     thread_ = std::thread([this] { run(); });
     pthread_setname_np(thread_.native_handle(), "engine");
     return loaded;
 }
 
 void engine::stop() {
-    if (thread_.joinable()) {
+    const bool hosted = leave_host();
+    if (hosted || thread_.joinable()) {
         put([this](mail& to) {
             stopping_ = true;
             to.tasks.emplace_back([this](instant now) {
@@ -112,6 +120,10 @@ void engine::stop() {
                 core_.flush();
             });
         });
+    }
+    if (hosted) {
+        run();  // this thread is the engine thread now
+    } else if (thread_.joinable()) {
         thread_.join();
     }
     if (reads_) {
@@ -122,16 +134,28 @@ void engine::stop() {
     }
 }
 
+// Whether the host ran the turns; it runs none after this returns.
+bool engine::leave_host() {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return !in_turn_; });
+    return std::exchange(hosted_, false);
+}
+
 template <typename Add>
 void engine::put(Add add) {
     bool wake = false;
+    bool ask = false;
     {
         const std::lock_guard lock(mutex_);
         add(inbox_);
         wake = std::exchange(sleeping_, false);
+        ask = hosted_ && !std::exchange(turn_asked_, true);
     }
     if (wake) {
         wake_.notify_one();
+    }
+    if (ask) {
+        parts_.host->run_soon([this] { run_hosted(); });
     }
 }
 
@@ -166,12 +190,25 @@ void engine::drop_and_reload() {
     });
 }
 
-void engine::take_mail(mail& into) {
+// There is something that a turn could do now. Under mutex_.
+bool engine::may_go_on() const {
+    return !inbox_.empty(core_.saturated()) || (!arrived_.commands.empty() && !core_.saturated()) ||
+           (stopping_ && core_.idle());
+}
+
+// Under mutex_.
+void engine::collect() {
+    if (arrived_.commands.empty()) {
+        arrived_.commands.swap(inbox_.commands);
+    }
+    move_to(arrived_.fetched, inbox_.fetched);
+    move_to(arrived_.committed, inbox_.committed);
+    move_to(arrived_.tasks, inbox_.tasks);
+}
+
+void engine::wait_for_mail() {
     std::unique_lock lock(mutex_);
-    const auto arrived = [&] {
-        return !inbox_.empty(core_.saturated()) || (stopping_ && core_.idle());
-    };
-    if (!arrived() && (into.commands.empty() || core_.saturated())) {
+    if (!may_go_on()) {
         sleeping_ = true;
         if (wake_at_ == mono_never) {
             wake_.wait(lock, [this] { return !sleeping_; });
@@ -182,41 +219,57 @@ void engine::take_mail(mail& into) {
         }
         sleeping_ = false;
     }
-    if (into.commands.empty()) {
-        into.commands.swap(inbox_.commands);
-    }
-    move_to(into.fetched, inbox_.fetched);
-    move_to(into.committed, inbox_.committed);
-    move_to(into.tasks, inbox_.tasks);
+    collect();
 }
 
+// On a thread of the engine's own, and to the end when it stops.
 void engine::run() {
-    mail arrived;
     for (;;) {
-        take_mail(arrived);
-        turn(arrived);
+        wait_for_mail();
+        turn();
         const std::lock_guard lock(mutex_);
-        if (stopping_ && core_.idle() && arrived.empty(false) && inbox_.empty(false)) {
+        if (stopping_ && core_.idle() && arrived_.empty(false) && inbox_.empty(false)) {
             return;
         }
     }
 }
 
-void engine::turn(mail& arrived) {
+// One turn on the host's thread, which gets to its own work before the next.
+void engine::run_hosted() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!hosted_) {
+            return;
+        }
+        in_turn_ = true;
+        turn_asked_ = false;
+        collect();
+    }
+    turn();
+    parts_.host->run_at(wake_at_, [this] { run_hosted(); });
+    const std::lock_guard lock(mutex_);
+    if (may_go_on() && !std::exchange(turn_asked_, true)) {
+        parts_.host->run_soon([this] { run_hosted(); });
+    }
+    in_turn_ = false;
+    wake_.notify_one();  // leave_host; under the lock, as the engine may go then
+}
+
+void engine::turn() {
     const instant now = parts_.clock.now();
-    for (auto& answer : std::exchange(arrived.committed, {})) {
+    for (auto& answer : std::exchange(arrived_.committed, {})) {
         core_.committed(answer.number, answer.result, now);
     }
-    for (auto& answer : std::exchange(arrived.fetched, {})) {
+    for (auto& answer : std::exchange(arrived_.fetched, {})) {
         core_.answered(std::move(answer), now);
     }
     std::size_t bytes = 0;
-    while (!arrived.commands.empty() && !core_.saturated()) {
-        bytes += arrived.commands.front().bytes;
-        core_.apply(std::move(arrived.commands.front()), now);
-        arrived.commands.pop_front();
+    while (!arrived_.commands.empty() && !core_.saturated()) {
+        bytes += arrived_.commands.front().bytes;
+        core_.apply(std::move(arrived_.commands.front()), now);
+        arrived_.commands.pop_front();
     }
-    for (const auto& what : std::exchange(arrived.tasks, {})) {
+    for (const auto& what : std::exchange(arrived_.tasks, {})) {
         what(now);
     }
     if (bytes > 0) {

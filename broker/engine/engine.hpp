@@ -1,4 +1,6 @@
-// The engine: one thread that owns the domain, one commit thread, a small read pool.
+// The engine: one thread that owns the domain, one commit thread, a small read pool. The first is
+// its own or that of a host, which saves two changes of threads on the way of each message where
+// there are few cores.
 //
 // Any thread may call the public functions; handlers are called on the engine thread.
 #pragma once
@@ -19,6 +21,7 @@
 #include "broker/engine/engine_core.hpp"
 #include "broker/engine/engine_parts.hpp"
 #include "broker/engine/read_pool.hpp"
+#include "broker/engine/turn_host.hpp"
 #include "broker/storage/commit_log.hpp"
 #include "broker/storage/store.hpp"
 
@@ -34,6 +37,8 @@ public:
         fatal_handler fatal;
         base::logger log;
         duration_us os_sync_interval{limits::os_sync_default};
+        // Whose thread is the engine thread; outlives the engine. Null: one of its own.
+        turn_host* host = nullptr;
     };
 
     engine(parts from, const domain::domain_options& options);
@@ -43,7 +48,8 @@ public:
 
     // Loads the store and starts the threads; returns once the new epoch is durable.
     [[nodiscard]] outcome<load_summary> start();
-    // Commits what waits and ends the threads. No outputs are delivered after it returns.
+    // Commits what waits and ends the threads. No outputs are delivered after it returns. Not on
+    // the host's thread, which may have ended before.
     void stop();
 
     [[nodiscard]] broker_epoch epoch() const { return broker_epoch{epoch_.load()}; }
@@ -74,8 +80,12 @@ private:
     };
 
     void run();
-    void turn(mail& arrived);
-    void take_mail(mail& into);
+    void run_hosted();
+    bool leave_host();
+    void turn();
+    void collect();
+    void wait_for_mail();
+    [[nodiscard]] bool may_go_on() const;
     void post_task(task what);
     template <typename Add>
     void put(Add add);
@@ -92,10 +102,14 @@ private:
     std::size_t inbox_bytes_ = 0;
     bool sleeping_ = false;
     bool stopping_ = false;
+    bool hosted_ = false;      // turns are for the host to run
+    bool in_turn_ = false;     // it is just running one
+    bool turn_asked_ = false;  // it is about to
 
     std::atomic<bool> congested_ = false;
     std::atomic<std::uint32_t> epoch_ = 0;
     mono_time wake_at_ = mono_never;  // engine thread
+    mail arrived_;                    // engine thread
 
     std::optional<committer> committer_;
     std::optional<read_pool> reads_;

@@ -54,6 +54,10 @@ void lane::start_thread() {
 }
 
 void lane::join() {
+    post([](lane& of) {
+        of.leaving_ = true;
+        of.turn_timer_.cancel();
+    });
     work_.reset();
     if (thread_.joinable()) {
         thread_.join();
@@ -126,6 +130,28 @@ void lane::close_all(const failure& why) {
     post([why](lane& of) {
         for (const auto& [id, each] : of.connections_) {
             each->close(closed_reason::state_reloaded, &why);
+        }
+    });
+}
+
+void lane::run_soon(std::function<void()> turn) {
+    asio::post(context_, std::move(turn));
+}
+
+void lane::run_at(mono_time when, std::function<void()> turn) {
+    if (when == turn_at_ || leaving_) {
+        return;
+    }
+    turn_at_ = when;
+    if (when == mono_never) {
+        turn_timer_.cancel();
+        return;
+    }
+    turn_timer_.expires_at(std::chrono::steady_clock::time_point(when.time_since_epoch()));
+    turn_timer_.async_wait([this, when, turn = std::move(turn)](const std::error_code& error) {
+        if (!error && when == turn_at_) {  // else it was moved when it had just expired
+            turn_at_ = mono_never;
+            turn();
         }
     });
 }

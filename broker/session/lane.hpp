@@ -1,5 +1,5 @@
 // One I/O thread with its connections: connection c lives on lane c % lanes. Everything but post()
-// and what output_sink says happens on the lane's thread.
+// and what output_sink and turn_host say happens on the lane's thread.
 #pragma once
 
 #include <chrono>
@@ -42,7 +42,7 @@ struct server_context {
     std::function<void(connection_id, std::function<void(lane&)>)> on_lane_of;
 };
 
-class lane final : public engine::output_sink {
+class lane final : public engine::output_sink, public engine::turn_host {
 public:
     lane(server_context& shared, std::uint64_t index, std::uint64_t lanes);
     ~lane() override;
@@ -65,6 +65,9 @@ public:
     void close_all(const failure& why) override;
     void inbox_relieved() override;
 
+    void run_soon(std::function<void()> turn) override;
+    void run_at(mono_time when, std::function<void()> turn) override;
+
     // ---- for its connections ----
     [[nodiscard]] server_context& shared() { return shared_; }
     [[nodiscard]] instant now() const { return shared_.clock.now(); }
@@ -85,8 +88,11 @@ private:
     transport::task_group tasks_;
     asio::steady_timer timer_;
     mono_time timer_at_ = mono_never;
-    mono_time swept_{};         // when every connection was last visited
-    bool catching_up_ = false;  // that was late, and the next visit is a full one
+    mono_time swept_{};                        // when every connection was last visited
+    bool catching_up_ = false;                 // that was late, and the next visit is a full one
+    asio::steady_timer turn_timer_{context_};  // of the engine, if that runs here
+    mono_time turn_at_ = mono_never;
+    bool leaving_ = false;  // no timer is to keep the thread
     std::unordered_map<connection_id, std::shared_ptr<connection>> connections_;
     std::uint64_t next_id_;
     std::uint64_t lanes_;

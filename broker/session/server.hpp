@@ -38,6 +38,8 @@ public:
     // ADDRESS:PORT that was taken.
     [[nodiscard]] const std::string& address() const { return address_; }
     [[nodiscard]] std::vector<engine::output_sink*> sinks();
+    // The first lane, for an engine that has no thread of its own.
+    [[nodiscard]] engine::turn_host& host() { return *lanes_.front(); }
 
     // Listens and serves.
     [[nodiscard]] std::error_code start(engine::engine& engine, session_settings settings);

@@ -62,11 +62,17 @@ TEST_F(crowd_test, a_consumer_that_does_not_read_holds_up_nobody) {
     consume(*heir, attach_greedily(*heir, "t/q").queue, messages);
 }
 
+// Where the engine runs, on a thread of its own or on that of the first connections.
+class crowd_of_threads_test : public crowd_test, public testing::WithParamInterface<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(engine_thread, crowd_of_threads_test, testing::Values("own", "shared"),
+                         testing::PrintToStringParamName());
+
 // Promise: delivery.fan_out
-TEST_F(crowd_test, connections_on_several_threads_see_one_broker) {
+TEST_P(crowd_of_threads_test, connections_on_several_threads_see_one_broker) {
     constexpr int crowd = 12;
     constexpr int rounds = 50;
-    broker({"--io-threads", "4"});
+    broker({"--io-threads", "4", "--engine-thread", GetParam()});
     const auto watcher = client();
     create_queue(*watcher);
     std::vector<std::future<void>> all;

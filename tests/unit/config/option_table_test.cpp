@@ -115,6 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
         bad_setting{"max-frame-bytes", "1MiB",
                     "max-message-bytes 1MiB does not fit into max-frame-bytes 1MiB"},
         bad_setting{"io-threads", "-1", "cannot be"}, bad_setting{"io-threads", "two", "cannot be"},
+        bad_setting{"engine-thread", "both", "allowed: auto own shared"},
         bad_setting{"max-connections", "10k", "cannot be"},
         bad_setting{"listen", "4650", "the port is missing"},
         bad_setting{"listen", "127.0.0.1:", "no number from 0 to 65535"},

@@ -1,15 +1,21 @@
 // The engine with its real threads over a store in memory: start, work, reload, stop.
 #include "broker/engine/engine.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
+#include <functional>
 #include <future>
 #include <mutex>
+#include <thread>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "broker/base/clock.hpp"
+#include "broker/engine/engine_limits.hpp"
 #include "broker/storage/memory_store.hpp"
 
 namespace brokerd::engine {
@@ -50,15 +56,83 @@ private:
     bool closed_ = false;
 };
 
+// A thread that runs what it is asked to, and turns when it is time.
+class thread_host final : public turn_host {
+public:
+    ~thread_host() override { end(); }
+    void run_soon(std::function<void()> turn) override {
+        const std::lock_guard lock(mutex_);
+        soon_.push_back(std::move(turn));
+        wake_.notify_all();
+    }
+    void run_at(mono_time when, std::function<void()> turn) override {
+        const std::lock_guard lock(mutex_);
+        at_ = when;
+        later_ = std::move(turn);
+    }
+    // Runs nothing any more.
+    void end() {
+        {
+            const std::lock_guard lock(mutex_);
+            ended_ = true;
+            wake_.notify_all();
+        }
+        if (thread_.joinable()) {
+            thread_.join();
+        }
+    }
+    [[nodiscard]] int turns() const { return turns_.load(); }
+    [[nodiscard]] mono_time next() {
+        const std::lock_guard lock(mutex_);
+        return at_;
+    }
+
+private:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    void run() {
+        std::unique_lock lock(mutex_);
+        while (!ended_) {
+            std::function<void()> turn;
+            if (!soon_.empty()) {
+                turn = std::move(soon_.front());
+                soon_.pop_front();
+            } else if (at_ == mono_never) {
+                wake_.wait(lock, [this] { return ended_ || !soon_.empty(); });
+            } else if (!wake_.wait_until(lock, time_point(at_.time_since_epoch()),
+                                         [this] { return ended_ || !soon_.empty(); })) {
+                at_ = mono_never;
+                turn = later_;
+            }
+            if (turn) {
+                lock.unlock();
+                turn();
+                ++turns_;
+                lock.lock();
+            }
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<std::function<void()>> soon_;
+    mono_time at_ = mono_never;
+    std::function<void()> later_;
+    bool ended_ = false;
+    std::atomic<int> turns_ = 0;
+    std::thread thread_{[this] { run(); }};
+};
+
 class engine_test : public testing::Test {
 protected:
-    engine make() {
+    engine make(turn_host* host = nullptr) {
         return engine({.store = store,
                        .commits = commits,
                        .clock = clock,
                        .sinks = {&sink},
                        .fatal = [](const std::string& what) { FAIL() << what; },
-                       .log = {}},
+                       .log = {},
+                       .host = host},
                       {.seed = 1});
     }
     static command_batch batch_of(std::uint64_t connection, std::vector<domain::command> commands) {
@@ -121,6 +195,56 @@ TEST_F(engine_test, answers_health_and_statistics) {
     std::promise<engine_statistics> statistics;
     running.request_statistics([&](const engine_statistics& s) { statistics.set_value(s); });
     EXPECT_GE(statistics.get_future().get().commits, 1U);
+}
+
+TEST_F(engine_test, works_on_the_thread_of_a_host) {
+    {
+        thread_host host;
+        auto first = make(&host);
+        ASSERT_TRUE(first.start());
+        first.post(batch_of(
+            1, {domain::connection_opened{connection_id{1}, "c"}, create_queue(1, "t/q")}));
+        EXPECT_EQ(sink.wait_for(1).size(), 1U);
+        first.drop_and_reload();
+        ASSERT_TRUE(sink.wait_closed());
+        first.post(batch_of(
+            2, {domain::connection_opened{connection_id{2}, "c"}, create_queue(2, "t/q")}));
+        const auto outputs = sink.wait_for(1);
+        EXPECT_FALSE(std::get<codec::queue_created>(outputs.at(0).body).created) << "it is there";
+        EXPECT_GE(host.turns(), 3);
+        first.stop();  // while the host goes on
+    }
+    auto second = make();
+    const auto loaded = second.start();
+    ASSERT_TRUE(loaded);
+    EXPECT_EQ(loaded->queues, 1U);
+}
+
+TEST_F(engine_test, stops_when_the_thread_of_its_host_has_ended) {
+    thread_host host;
+    auto running = make(&host);
+    ASSERT_TRUE(running.start());
+    running.post(batch_of(1, {domain::connection_opened{connection_id{1}, "c"}}));
+    std::promise<void> ran;
+    running.request_statistics([&](const engine_statistics&) { ran.set_value(); });
+    ran.get_future().get();
+    host.end();
+    running.post(batch_of(1, {create_queue(1, "t/q")}));
+    running.stop();
+    EXPECT_EQ(sink.wait_for(1).size(), 1U) << "what came before the end is answered";
+    EXPECT_EQ(running.epoch(), broker_epoch{1});
+}
+
+// Nothing may come in for long, and yet there are times to keep: the first is that of measuring.
+TEST_F(engine_test, a_host_is_told_when_the_next_turn_is_due) {
+    thread_host host;
+    auto running = make(&host);
+    ASSERT_TRUE(running.start());
+    std::promise<void> ran;
+    running.request_statistics([&](const engine_statistics&) { ran.set_value(); });
+    ran.get_future().get();
+    host.end();
+    EXPECT_LE(host.next(), clock.now().mono + measure_interval);
 }
 
 TEST_F(engine_test, does_not_start_on_a_store_that_cannot_write) {
