@@ -63,10 +63,10 @@ TEST_F(crowd_test, a_consumer_that_does_not_read_holds_up_nobody) {
 }
 
 // Where the engine runs, on a thread of its own or on that of the first connections.
-class crowd_of_threads_test : public crowd_test, public testing::WithParamInterface<const char*> {};
+class crowd_of_threads_test : public crowd_test, public testing::WithParamInterface<std::string> {};
 
 INSTANTIATE_TEST_SUITE_P(engine_thread, crowd_of_threads_test, testing::Values("own", "shared"),
-                         testing::PrintToStringParamName());
+                         [](const auto& each) { return each.param; });
 
 // Promise: delivery.fan_out
 TEST_P(crowd_of_threads_test, connections_on_several_threads_see_one_broker) {
