@@ -31,8 +31,12 @@ public:
         if (served_ * 2 >= offsets_.size()) {
             offsets_.erase(offsets_.begin(), begin());
             served_ = 0;
+            if (offsets_.capacity() > kept_max && offsets_.size() * 4 <= offsets_.capacity()) {
+                offsets_.shrink_to_fit();  // a line that was long once must not stay so large
+            }
         }
     }
+    [[nodiscard]] std::size_t capacity() const { return offsets_.capacity(); }
     // Keeps the first `count`, which are at most size().
     void truncate(std::size_t count) {
         offsets_.resize(served_ + count);
@@ -40,6 +44,8 @@ public:
     }
 
 private:
+    static constexpr std::size_t kept_max = 16;  // of a capacity that is not given back
+
     std::vector<offset_t> offsets_;
     std::size_t served_ = 0;  // of offsets_, at its front
 };

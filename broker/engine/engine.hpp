@@ -37,7 +37,8 @@ public:
         fatal_handler fatal;
         base::logger log;
         duration_us os_sync_interval{limits::os_sync_default};
-        // Whose thread is the engine thread; outlives the engine. Null: one of its own.
+        // Whose thread is the engine thread. It runs none of the turns it was asked for any more
+        // when the engine is destroyed. Null: a thread of its own.
         turn_host* host = nullptr;
     };
 

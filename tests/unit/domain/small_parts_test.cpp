@@ -22,6 +22,18 @@ offsets all_of(const offset_line& line) {
     return {line.begin(), line.end()};
 }
 
+TEST(offset_line, gives_its_memory_back_as_it_is_served) {
+    offset_line line;
+    for (offset_t offset = 0; offset < 1000; ++offset) {
+        line.push_back(offset);
+    }
+    while (line.size() > 1) {
+        line.pop_front();
+    }
+    EXPECT_EQ(line.front(), 999U);
+    EXPECT_LE(line.capacity(), 16U);
+}
+
 TEST(offset_line, is_a_queue_that_takes_what_comes_back) {
     offset_line line;
     EXPECT_TRUE(line.empty());

@@ -216,6 +216,7 @@ TEST_F(engine_test, works_on_the_thread_of_a_host) {
         EXPECT_FALSE(std::get<codec::queue_created>(outputs.at(0).body).created) << "it is there";
         EXPECT_GE(host.turns(), 3);
         first.stop();  // while the host goes on
+        host.end();
     }
     auto second = make();
     const auto loaded = second.start();
@@ -248,6 +249,7 @@ TEST_F(engine_test, a_host_is_told_when_the_next_turn_is_due) {
     running.post(batch_of(1, {domain::connection_opened{connection_id{1}, "c"},
                               domain::request{connection_id{1}, 1, temporary}}));
     EXPECT_LE(host.wait_for_time(), clock.now().mono + 2h);
+    host.end();
 }
 
 TEST_F(engine_test, does_not_start_on_a_store_that_cannot_write) {
