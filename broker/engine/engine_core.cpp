@@ -214,10 +214,14 @@ bool engine_core::sync_wanted(instant now) const {
            (lazy_since_ && now.mono - *lazy_since_ >= limits::plain_ack_sync_max);
 }
 
+bool engine_core::enough_gathered() const {
+    return gathered_bytes_ >= gathering_bytes_limit_ ||
+           effects_.mutations.size() >= gathering_changes_max;
+}
+
 bool engine_core::commit_wanted(instant now) const {
     // What was gathered may have led to nothing: then only a commit makes room for more.
-    const bool full = gathered_bytes_ >= gathering_bytes_limit_;
-    return !commit_running() && (effects_.prompt || full || sync_wanted(now));
+    return !commit_running() && (effects_.prompt || enough_gathered() || sync_wanted(now));
 }
 
 // Whether the commit that starts is synced, and by when what is not has to be.

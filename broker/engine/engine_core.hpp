@@ -63,9 +63,7 @@ public:
 
     // No further commands, please: enough is gathered for the next commit, or the epoch of a
     // loaded state is not durable yet.
-    [[nodiscard]] bool saturated() const {
-        return !ready_ || gathered_bytes_ >= gathering_bytes_limit_;
-    }
+    [[nodiscard]] bool saturated() const { return !ready_ || enough_gathered(); }
 
     // Answered after a synced commit that starts after this call, or when that cannot be had.
     void request_health(health_handler handler, instant now);
@@ -99,6 +97,7 @@ private:
     [[nodiscard]] bool proof_wanted() const;
     // Something must be synced now, whether anything new is gathered or not.
     [[nodiscard]] bool sync_wanted(instant now) const;
+    [[nodiscard]] bool enough_gathered() const;
     [[nodiscard]] bool commit_wanted(instant now) const;
     void start_commit(instant now);
     void note_sync(instant now);

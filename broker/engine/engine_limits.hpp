@@ -14,6 +14,9 @@ using namespace std::chrono_literals;
 inline constexpr std::size_t inbox_bytes_max = 64 * limits::mib;
 // Publishes gathered for one commit; beyond it the inbox waits for the commit that is running.
 inline constexpr std::size_t gathering_bytes_max = 64 * limits::mib;
+// Likewise of changes, one for each message that fails: the store takes about 4 us for one, and all
+// others wait for it; a start that has to replay it takes as long.
+inline constexpr std::size_t gathering_changes_max = 32'768;
 // Reads of the store waiting for the pool; further ones are answered with busy.
 inline constexpr std::size_t read_queue_max = 4096;
 inline constexpr std::size_t read_threads = 2;

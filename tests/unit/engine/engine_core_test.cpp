@@ -361,6 +361,24 @@ TEST_F(engine_core_test, too_much_gathered_stops_the_inbox_until_the_commit_is_b
     EXPECT_EQ(fetches.maintain_calls, 1) << "much was written: the disk is measured";
 }
 
+// A million messages that fail at once are not one commit, which would hold up all others.
+TEST_F(engine_core_test, too_many_changes_stop_the_inbox_too) {
+    start();
+    make_queue();
+    publish(9);
+    (void)finish();
+    std::uint32_t id = 10;
+    while (!core().saturated() && id < 100'000) {
+        ask(id, codec::topic_set{.topic = "t", .settings = {.keep_done = (id % 2 + 1) * 1s}});
+        ++id;
+    }
+    EXPECT_LE(id - 10, gathering_changes_max);
+    (void)finish();
+    complete();
+    (void)finish();
+    EXPECT_FALSE(core().saturated());
+}
+
 TEST_F(engine_core_test, too_much_that_led_to_nothing_does_not_stop_the_inbox_for_good) {
     start();
     open();
