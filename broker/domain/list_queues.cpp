@@ -92,7 +92,7 @@ void finish_if_complete(core& c, turn& t, const std::shared_ptr<pending_list>& l
     for (const queue_id id : list->queues) {
         if (queue* q = c.queue_by_id(id)) {
             page.items.push_back(item_of(c, t, *q));
-            depends_on = std::max({depends_on, q->changed, q->owner.changed, q->owner.appended});
+            depends_on = std::max({depends_on, q->changed, q->owner.changed});
         }
     }
     c.answer(t, list->who, depends_on, std::move(page));

@@ -28,10 +28,8 @@ codec::topic_item item_of(const core& c, const turn& t, topic& of) {
             .last_dropped = of.drops.messages > 0 ? of.drops.last : wall_never};
 }
 
-// What is told of a topic waits for what is counted: no count goes back after a crash.
 commit_number last_change(const topic& of) {
-    return std::max(
-        {of.changed, of.appended, of.scheduled ? of.scheduled->last_change() : commit_number{}});
+    return std::max(of.changed, of.scheduled ? of.scheduled->last_change() : commit_number{});
 }
 
 codec::consumer_item item_of(const consumer& one) {

@@ -163,19 +163,6 @@ TEST(listing, pages_by_name) {
               error_code::topic_not_found);
 }
 
-// Else a crash could take back what was told.
-TEST(listing, counts_wait_for_the_commit_of_what_they_count) {
-    harness h;
-    h.make_queue("t/q");
-    const commit_number stored = h.publish_as("t", {"a"}, {}, 0).depends_on;
-    EXPECT_EQ(h.topic_info("t").next_offset, 1U);
-    EXPECT_EQ(h.last_depends_on, stored);
-    EXPECT_EQ(h.queue_info("t/q").ready, 1U);
-    EXPECT_EQ(h.last_depends_on, stored);
-    EXPECT_EQ(h.ask<codec::topics>(h.admin, codec::topic_list{}).items.size(), 1U);
-    EXPECT_EQ(h.last_depends_on, stored);
-}
-
 TEST(listing, the_oldest_message_has_its_time_wherever_it_lies) {
     harness h({.cache_bytes_max = 0});
     h.make_queue("t/q");
