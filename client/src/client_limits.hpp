@@ -35,9 +35,12 @@ inline constexpr std::size_t idle_buffer_bytes_max = std::size_t{64} * 1024;
 inline constexpr std::size_t frame_body_bytes_max = limits::frame_bytes_max;
 
 // Answers wait for company no longer than this, and not at all when the consumer has nothing else
-// to hand out or so many wait.
+// to hand out or so many wait: a part of its prefetch within these bounds, so that the broker has
+// room to deliver meanwhile.
 inline constexpr auto settle_gather = 1ms;
-inline constexpr std::size_t settle_gather_max = 64;
+inline constexpr std::uint32_t settle_gather_min = 64;
+inline constexpr std::uint32_t settle_gather_max = 1024;
+inline constexpr std::uint32_t settle_gather_part = 4;  // of the prefetch
 // Confirmations awaited by one consumer; further answers are gathered meanwhile.
 inline constexpr std::size_t confirms_unanswered_max = 64;
 inline constexpr std::uint32_t prefetch_messages_max = limits::prefetch_messages_max;

@@ -24,6 +24,7 @@
 #include "brokerd/options.hpp"
 #include "client/src/connection_state.hpp"
 #include "client/src/consumer_state.hpp"
+#include "client/src/frame_intake.hpp"
 #include "client/src/outgoing.hpp"
 #include "client/src/publish_pipeline.hpp"
 #include "client/src/reader_state.hpp"
@@ -45,7 +46,7 @@ public:
     [[nodiscard]] connection_state::step next_step(mono_time now);
     void on_connected(mono_time now);
     // Takes what arrived. When it is unacceptable, dropped() says why and the rest is ignored.
-    void on_bytes(byte_view piece, mono_time now, calls& out);
+    void on_arrivals(const arrivals& what, mono_time now, calls& out);
     void on_connection_lost(const std::string& why, mono_time now, calls& out);
     // Appends what is to be written now.
     void write(byte_buffer& bytes, mono_time now, calls& out);
@@ -138,18 +139,20 @@ private:
     using frame = codec::frame;
 
     void drop(std::string why);
-    void on_frame(const frame& what, mono_time now, calls& out);
+    void on_frame(const arrived_frame& each, mono_time now, calls& out);
     void on_greeting(const frame& what, mono_time now, calls& out);
     bool note_database(const std::string& id, calls& out);
-    void on_push(const frame& what, mono_time now, calls& out);
+    void on_push(const arrived_frame& each, mono_time now, calls& out);
+    void on_delivery(const arrived_frame& each, mono_time now, calls& out);
     void on_answer(const frame& what, mono_time now, calls& out);
     void on_error(const frame& what, mono_time now, calls& out);
     void on_transacted(const frame& what, calls& out);
     void on_pattern_queues(const frame& what, mono_time now, calls& out);
-    void on_requested(const frame& what, mono_time now, calls& out);
+    void on_requested(const arrived_frame& each, mono_time now, calls& out);
     void on_replied(const frame& what, calls& out);
     void write_unserved(outgoing& to);
     void on_consumer_answer(consumer_state& to, const frame& what, mono_time now, calls& out);
+    void drop_damaged(const frame& what, const failure& why);
     template <typename T>
     [[nodiscard]] std::optional<T> decoded(const frame& what);
     consumer_state* consumer_of(std::uint32_t request);
@@ -192,7 +195,6 @@ private:
     std::unordered_map<std::uint32_t, consumer_id> routes_;  // requests of consumers, in flight
 
     request_ids ids_;
-    std::optional<codec::frame_parser> parser_;  // of this connection
     std::optional<std::string> dropped_;
     std::optional<std::string> database_;  // of the last hello_ok
     std::optional<error> refused_;         // what the broker said before it closed

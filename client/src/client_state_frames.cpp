@@ -33,7 +33,6 @@ connection_state::step client_state::next_step(mono_time now) {
 
 void client_state::on_connected(mono_time now) {
     connection_.on_connected(now);
-    parser_.emplace(limits::frame_bytes_default);
     refused_.reset();
     ids_ = {};
 }
@@ -44,27 +43,25 @@ void client_state::drop(std::string why) {
     }
 }
 
-void client_state::on_bytes(byte_view piece, mono_time now, calls& out) {
-    if (!parser_ || dropped_) {
+void client_state::on_arrivals(const arrivals& what, mono_time now, calls& out) {
+    if (dropped_) {
         return;
     }
     connection_.on_received(now);
-    parser_->feed(piece);
-    while (!dropped_) {
-        const outcome<std::optional<frame>> next = parser_->next();
-        if (!next) {
-            const error why = make_error(
-                client_errc::protocol_error,
-                fmt::format("what answers at {} is no brokerd: {}", server_, next.error().text));
-            if (connection_.current() == connection_state::phase::greeting) {
-                fail_connected_waiters(why, out);
-            }
-            drop(why.what());
-        } else if (!*next) {
+    for (const arrived_frame& each : what.frames) {
+        on_frame(each, now, out);
+        if (dropped_) {
             break;
-        } else {
-            on_frame(**next, now, out);
         }
+    }
+    if (what.failed && !dropped_) {
+        const error why = make_error(
+            client_errc::protocol_error,
+            fmt::format("what answers at {} is no brokerd: {}", server_, what.failed->text));
+        if (connection_.current() == connection_state::phase::greeting) {
+            fail_connected_waiters(why, out);
+        }
+        drop(why.what());
     }
     admit(out);
     finish_flushes(out);
@@ -73,18 +70,23 @@ void client_state::on_bytes(byte_view piece, mono_time now, calls& out) {
     continue_closing(now, out);
 }
 
+void client_state::drop_damaged(const frame& what, const failure& why) {
+    drop(fmt::format("the broker sent a damaged {} frame: {}",
+                     codec::frame_type_name(type_of(what)), why.text));
+}
+
 template <typename T>
 std::optional<T> client_state::decoded(const frame& what) {
     outcome<T> message = codec::decode<T>(what.body);
     if (!message) {
-        drop(fmt::format("the broker sent a damaged {} frame: {}",
-                         codec::frame_type_name(type_of(what)), message.error().text));
+        drop_damaged(what, message.error());
         return std::nullopt;
     }
     return std::move(*message);
 }
 
-void client_state::on_frame(const frame& what, mono_time now, calls& out) {
+void client_state::on_frame(const arrived_frame& each, mono_time now, calls& out) {
+    const frame& what = each.what;
     if (!codec::is_known_type(what.type) || what.flags != 0) {
         drop(fmt::format("the broker sent a frame of unknown type {}", what.type));
         return;
@@ -92,7 +94,7 @@ void client_state::on_frame(const frame& what, mono_time now, calls& out) {
     switch (connection_.current()) {
         case connection_state::phase::greeting: on_greeting(what, now, out); break;
         case connection_state::phase::ready:
-        case connection_state::phase::leaving: on_push(what, now, out); break;
+        case connection_state::phase::leaving: on_push(each, now, out); break;
         case connection_state::phase::waiting:
         case connection_state::phase::connecting:
         case connection_state::phase::closed: break;
@@ -117,7 +119,6 @@ void client_state::on_greeting(const frame& what, mono_time now, calls& out) {
         drop(fine.error().what());
         return;
     }
-    parser_->set_body_bytes_max(client_limits::frame_body_bytes_max);
     const bool other_database = note_database(terms->database_id, out);
     pipeline_.on_ready(*terms);
     requests_.on_ready(*terms);
@@ -160,7 +161,8 @@ bool client_state::note_database(const std::string& id, calls& out) {
 }
 
 // What comes without being asked for.
-void client_state::on_push(const frame& what, mono_time now, calls& out) {
+void client_state::on_push(const arrived_frame& each, mono_time now, calls& out) {
+    const frame& what = each.what;
     switch (type_of(what)) {
         case frame_type::ping: connection_.on_ping(what.request_id); return;
         case frame_type::pong: return;
@@ -180,16 +182,7 @@ void client_state::on_push(const frame& what, mono_time now, calls& out) {
                 pipeline_.on_credit(*push);
             }
             return;
-        case frame_type::deliver: {
-            // The messages keep the body alive, so it is decoded where it stays.
-            const shared_bytes body = parser_->take_body();
-            const auto push = decoded<codec::deliver>(frame{what.type, 0, 0, body.view});
-            consumer_state* const to = push ? find_consumer(push->consumer) : nullptr;
-            if (to != nullptr && !to->on_deliver(*push, body, now, out)) {
-                drop("the broker delivered damaged messages, or more than was asked for");
-            }
-            return;
-        }
+        case frame_type::deliver: on_delivery(each, now, out); return;
         case frame_type::detached:
             if (const auto push = decoded<codec::detached>(what)) {
                 if (consumer_state* const to = find_consumer(push->consumer); to != nullptr) {
@@ -198,8 +191,18 @@ void client_state::on_push(const frame& what, mono_time now, calls& out) {
             }
             return;
         case frame_type::pattern_queues: on_pattern_queues(what, now, out); return;
-        case frame_type::requested: on_requested(what, now, out); return;
+        case frame_type::requested: on_requested(each, now, out); return;
         default: on_answer(what, now, out); return;
+    }
+}
+
+void client_state::on_delivery(const arrived_frame& each, mono_time now, calls& out) {
+    const outcome<codec::deliver>& push = *each.delivery;
+    if (!push) {
+        drop_damaged(each.what, push.error());
+    } else if (consumer_state* const to = find_consumer(push->consumer);
+               to != nullptr && !to->on_deliver(each, now, out)) {
+        drop("the broker delivered damaged messages, or more than was asked for");
     }
 }
 
@@ -216,17 +219,15 @@ void client_state::on_pattern_queues(const frame& what, mono_time now, calls& ou
     }
 }
 
-void client_state::on_requested(const frame& what, mono_time now, calls& out) {
-    // The requests keep the body alive, so it is decoded where it stays.
-    const shared_bytes body = parser_->take_body();
-    const auto push = decoded<codec::requested>(frame{what.type, 0, 0, body.view});
+void client_state::on_requested(const arrived_frame& each, mono_time now, calls& out) {
+    const auto push = decoded<codec::requested>(each.what);
     responder_state* const to = push ? find_responder(push->responder) : nullptr;
     if (push && (to == nullptr || !to->serves())) {
         // Whoever asked need not wait for the deadline.
         if (unserved_.size() < client_limits::requests_unserved_max) {
             unserved_.push_back(push->token);
         }
-    } else if (to != nullptr && !to->on_requested(*push, body, now, out)) {
+    } else if (to != nullptr && !to->on_requested(*push, each.body, now, out)) {
         drop("the broker passed on a damaged request");
     }
 }
@@ -356,7 +357,6 @@ void client_state::on_connection_lost(const std::string& why, mono_time now, cal
     const bool was_closing = connection_.current() == connection_state::phase::leaving ||
                              connection_.current() == connection_state::phase::closed;
     const std::string text = connection_.on_lost(reason, now);
-    parser_.reset();
     pipeline_.on_lost();
     requests_.on_lost(out);
     transactions_.on_lost();

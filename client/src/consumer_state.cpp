@@ -16,7 +16,7 @@ consumer_state::consumer_state(setup what, callback<void> opened)
       opened_(std::move(opened)),
       pattern_(is_pattern(setup_.queue)),
       held_(setup_.owner, setup_.id, setup_.options.max_hold),
-      outbox_(setup_.producer, setup_.options.confirm) {}
+      outbox_(setup_.producer, setup_.options.confirm, setup_.options.prefetch_messages) {}
 
 // ---- the connection
 
@@ -281,17 +281,19 @@ void consumer_state::on_detached(const codec::detached& push, calls& out) {
     fail(make_error(failure{push.code, push.text}), out);
 }
 
-bool consumer_state::on_deliver(const codec::deliver& push, const shared_bytes& body, mono_time now,
-                                calls& out) {
+bool consumer_state::on_deliver(const arrived_frame& push, mono_time now, calls& out) {
     if (phase_ != phase::attached) {
         return true;  // on its way when we detached
     }
+    if (!push.sound) {
+        return false;
+    }
     held_.close_expired(now);
-    for (const codec::delivery_run& run : push.runs) {
+    for (const codec::delivery_run& run : (*push.delivery)->runs) {
         const std::uint64_t buffered_max = std::uint64_t{2} * setup_.options.prefetch_messages;
         const queue_id from = pattern_ ? run.queue : queue_;
         if (held_.buffered() + run.leases.count > buffered_max ||
-            !held_.add(run, from, body, now)) {
+            !held_.add(run, from, push.body, now)) {
             return false;
         }
         delivered_ += run.leases.count;

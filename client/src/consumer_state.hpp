@@ -25,6 +25,7 @@
 #include "brokerd/options.hpp"
 #include "client/src/delivery.hpp"
 #include "client/src/delivery_buffer.hpp"
+#include "client/src/frame_intake.hpp"
 #include "client/src/outgoing.hpp"
 #include "client/src/result.hpp"
 #include "client/src/settle_outbox.hpp"
@@ -72,8 +73,8 @@ public:
     void on_settled(std::uint32_t request, const codec::settled& reply, calls& out);
     void on_refused(std::uint32_t request, const failure& why, mono_time now, calls& out);
     void on_detached(const codec::detached& push, calls& out);
-    [[nodiscard]] bool on_deliver(const codec::deliver& push, const shared_bytes& body,
-                                  mono_time now, calls& out);
+    // One that could be decoded.
+    [[nodiscard]] bool on_deliver(const arrived_frame& push, mono_time now, calls& out);
 
     // ---- the application
     // The next message, if one is here: nothing and over() = no more will come.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <exception>
 #include <iterator>
 #include <random>
@@ -78,6 +79,13 @@ mono_time core::now() {
     return mono_time(std::chrono::duration_cast<duration_us>(clock::now().time_since_epoch()));
 }
 
+mono_time core::recently() {
+    timespec at{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &at);
+    return mono_time(std::chrono::duration_cast<duration_us>(std::chrono::seconds(at.tv_sec) +
+                                                             std::chrono::nanoseconds(at.tv_nsec)));
+}
+
 // ---- from any thread
 
 // Under the lock. `look`: something may have changed that is not seen from here.
@@ -114,9 +122,16 @@ void core::make(calls& out) {
 }
 
 bool core::settle(delivery& of, std::uint32_t index, answer& what) {
-    return run_locked(false, [&](client_state& state, mono_time at, calls&) {
+    return run_locked(false, [&](client_state& state, calls&) {
         consumer_state* const consumer = state.find_consumer(of.origin->consumer);
-        if (consumer == nullptr || !consumer->settle(of, index, what, at)) {
+        if (consumer == nullptr) {
+            return false;
+        }
+        // Exact where a time begins: that of the first answer's waiting for others, of a lease.
+        const bool begins =
+            consumer->gather_until() == mono_never || what.action == settle_action::extend;
+        const mono_time at = begins ? now() : recently();
+        if (!consumer->settle(of, index, what, at)) {
             return false;
         }
         wake_ = wake_ || consumer->wants_write(at);
@@ -126,33 +141,32 @@ bool core::settle(delivery& of, std::uint32_t index, answer& what) {
 }
 
 std::optional<handed_message> core::take(consumer_id consumer, bool& over) {
-    return run_locked(
-        false, [&](client_state& state, mono_time at, calls&) -> std::optional<handed_message> {
-            consumer_state* const from = state.find_consumer(consumer);
-            over = from == nullptr;
-            if (from == nullptr) {
-                return std::nullopt;
-            }
-            std::optional<handed_message> next = from->take(at);
-            over = !next && from->over();
-            // Answers wait for company only while there is something else to do.
-            wake_ = wake_ || (!next && from->wants_write(at));
-            return next;
-        });
+    return run_locked(false, [&](client_state& state, calls&) -> std::optional<handed_message> {
+        const mono_time at = recently();
+        consumer_state* const from = state.find_consumer(consumer);
+        over = from == nullptr;
+        if (from == nullptr) {
+            return std::nullopt;
+        }
+        std::optional<handed_message> next = from->take(at);
+        over = !next && from->over();
+        // Answers wait for company only while there is something else to do.
+        wake_ = wake_ || (!next && from->wants_write(at));
+        return next;
+    });
 }
 
 std::optional<handed_request> core::take_request(responder_id responder, bool& over) {
-    return run_locked(
-        false, [&](client_state& state, mono_time at, calls&) -> std::optional<handed_request> {
-            responder_state* const from = state.find_responder(responder);
-            over = from == nullptr;
-            if (from == nullptr) {
-                return std::nullopt;
-            }
-            std::optional<handed_request> next = from->take(at);
-            over = !next && from->over();
-            return next;
-        });
+    return run_locked(false, [&](client_state& state, calls&) -> std::optional<handed_request> {
+        responder_state* const from = state.find_responder(responder);
+        over = from == nullptr;
+        if (from == nullptr) {
+            return std::nullopt;
+        }
+        std::optional<handed_request> next = from->take(now());
+        over = !next && from->over();
+        return next;
+    });
 }
 
 // ---- on the strand
@@ -267,6 +281,7 @@ core::awaitable<std::string> core::serve() {
     if (!problem.empty() || disconnecting_) {
         co_return problem;
     }
+    intake_ = {};
     on_strand([](client_state& state, mono_time at, calls&) { state.on_connected(at); });
     spawn(write_frames());
     problem = co_await read_frames();
@@ -325,8 +340,9 @@ core::awaitable<std::string> core::read_frames() {
             co_return piece.error() == asio::error::eof ? "the broker closed the connection"
                                                         : piece.error().message();
         }
+        const arrivals& what = intake_.take(*piece);
         on_strand([&](client_state& state, mono_time at, calls& out) {
-            state.on_bytes(*piece, at, out);
+            state.on_arrivals(what, at, out);
         });
         look_after();
     }

@@ -26,6 +26,7 @@
 #include <asio/strand.hpp>
 
 #include "client/src/client_state.hpp"
+#include "client/src/frame_intake.hpp"
 #include "client/src/result.hpp"
 #include "client/src/server_address.hpp"
 #include "protocol/transport/asio_aliases.hpp"
@@ -45,7 +46,8 @@ public:
     // makes the calls and looks after what changed.
     template <typename F>
     auto locked(F&& what) {
-        return run_locked(true, std::forward<F>(what));
+        return run_locked(
+            true, [&](client_state& state, calls& after) { return what(state, now(), after); });
     }
 
     // Hands a message in, to be scheduled with `when`. `make_admitted` is called, under the lock,
@@ -54,7 +56,7 @@ public:
     template <typename F>
     std::uint64_t submit(std::string_view topic, byte_view record, publish_callback done,
                          const std::optional<schedule_time>& when, F&& make_admitted) {
-        return run_locked(false, [&](client_state& state, mono_time, calls& after) {
+        return run_locked(false, [&](client_state& state, calls& after) {
             callback<void> admitted;
             if (state.closing() || !state.has_room(record.size())) {
                 admitted = make_admitted();
@@ -90,7 +92,7 @@ private:
         const std::lock_guard lock(mutex_);
         // Decided under the lock, done by the destructor of `after` without it.
         const defer_decision decide{*this, after, look};
-        return what(state_, now(), after.to_make);
+        return what(state_, after.to_make);
     }
 
     // What follows when the lock is given up.
@@ -112,6 +114,8 @@ private:
     };
 
     [[nodiscard]] static mono_time now();
+    // At most a tick of the system (4 ms) ago, for a small part of the price.
+    [[nodiscard]] static mono_time recently();
     void decide(follow_up& after, bool look);
     static void make(calls& out);
 
@@ -144,6 +148,7 @@ private:
     bool write_wanted_ = false;
     bool stopped_ = false;  // keep_time() ends
     byte_buffer writing_bytes_;
+    frame_intake intake_;  // of this connection
 
     std::mutex mutex_;
     // guarded by mutex_

@@ -9,22 +9,6 @@
 #include "protocol/codec/record.hpp"
 
 namespace brokerd::client_core {
-namespace {
-
-// Exactly `count` undamaged records, and nothing else.
-bool holds_records(byte_view bytes, std::uint32_t count) {
-    for (std::uint32_t i = 0; i < count; ++i) {
-        const outcome<codec::record_view> record = codec::check_record(bytes);
-        if (!record) {
-            return false;
-        }
-        bytes = bytes.subspan(record->bytes.size());
-    }
-    return bytes.empty();
-}
-
-}  // namespace
-
 // ---- the queues
 
 void delivery_buffer::open_queue(queue_terms of, mono_time now) {
@@ -87,7 +71,7 @@ std::uint32_t delivery_buffer::attempts() const {
 bool delivery_buffer::add(const codec::delivery_run& run, queue_id queue, const shared_bytes& body,
                           mono_time now) {
     const auto found = sources_.find(queue);
-    if (found == sources_.end() || !holds_records(run.records.view, run.leases.count)) {
+    if (found == sources_.end()) {
         return false;
     }
     source& from = found->second;

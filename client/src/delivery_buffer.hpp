@@ -56,8 +56,7 @@ public:
 
     // ---- messages
 
-    // Takes a run of this queue in. False if its records are not what it says, or nothing of the
-    // queue may come.
+    // Takes a run of this queue in, of undamaged records. False if nothing of the queue may come.
     [[nodiscard]] bool add(const codec::delivery_run& run, queue_id queue, const shared_bytes& body,
                            mono_time now);
     // The next buffered message.

@@ -49,8 +49,12 @@ result<void> check_service(std::string_view service) {
 
 result<void> encode_message(byte_buffer& out, std::string_view topic,
                             const outgoing_message& message) {
-    if (auto valid = check_topic(topic); !valid) {
-        return valid;
+    thread_local std::string last_valid;  // mostly the same again
+    if (topic != last_valid) {
+        if (auto valid = check_topic(topic); !valid) {
+            return valid;
+        }
+        last_valid = topic;
     }
     return encode_reply(out, message);
 }

@@ -45,6 +45,12 @@ void sort_and_merge(std::vector<lease_run>& runs) {
 
 }  // namespace
 
+settle_outbox::settle_outbox(producer_id producer, bool confirm_all, std::uint32_t prefetch)
+    : producer_(producer),
+      confirm_all_(confirm_all),
+      gather_max_(std::clamp(prefetch / client_limits::settle_gather_part,
+                             client_limits::settle_gather_min, client_limits::settle_gather_max)) {}
+
 settle_outbox::group& settle_outbox::group_for(queue_id queue, const answer& what, bool confirm) {
     std::vector<group>& of_queue = pending_[queue];
     const auto last = of_queue.rbegin();
@@ -93,8 +99,7 @@ bool settle_outbox::due(mono_time now, bool idle) const {
         return true;
     }
     return !pending_.empty() && !full() &&
-           (idle || urgent_ || pending_answers_ >= client_limits::settle_gather_max ||
-            gather_until_ <= now);
+           (idle || urgent_ || pending_answers_ >= gather_max_ || gather_until_ <= now);
 }
 
 // Sequences ascend over all queues, so they do in each.

@@ -33,8 +33,8 @@ struct answer {
 
 class settle_outbox {
 public:
-    settle_outbox(producer_id producer, bool confirm_all)
-        : producer_(producer), confirm_all_(confirm_all) {}
+    // `prefetch`: of its consumer, in messages.
+    settle_outbox(producer_id producer, bool confirm_all, std::uint32_t prefetch);
 
     void add(queue_id queue, const lease_run& lease, answer what, mono_time now);
 
@@ -98,6 +98,7 @@ private:
 
     producer_id producer_;
     bool confirm_all_;
+    std::uint64_t gather_max_;                        // answers
     std::map<queue_id, std::vector<group>> pending_;  // never sent
     queue_id last_queue_;                             // whose answers went last
     std::map<std::uint64_t, group> resend_;           // by sequence

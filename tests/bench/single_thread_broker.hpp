@@ -236,7 +236,7 @@ private:
             for (byte_view left = to_client_; !left.empty();) {
                 const auto piece = left.first(std::min(left.size(), read_bytes));
                 left = left.subspan(piece.size());
-                client_.on_bytes(piece, now_.mono, calls_);
+                client_.on_arrivals(intake_.take(piece), now_.mono, calls_);
                 make_calls();
             }
         }
@@ -285,6 +285,7 @@ private:
     session::session session_;
     std::vector<session::ask> asks_;
     client_core::client_state client_;
+    client_core::frame_intake intake_;
     client_core::calls calls_;
     consumer_id consumer_;
     byte_buffer to_broker_;

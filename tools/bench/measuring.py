@@ -20,7 +20,7 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 START_S = 60
-PROGRAMS = ["brokerd", "brokerctl", "bench_load", "machine_floor"]
+PROGRAMS = ["brokerd", "brokerctl", "bench_load", "bench_stream", "machine_floor"]
 
 
 def die_with_parent():

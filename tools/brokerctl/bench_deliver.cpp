@@ -23,10 +23,10 @@ public:
           window_(plan.rate > 0 ? open_window : plan.in_flight),
           publishers_(site.connect(plan.connections, window_), site.name(), plan, window_),
           clients_(site.connect(queues_ * plan.consumers, 1)) {
-        const std::uint32_t prefetch = consume_options().prefetch_messages;
         for (std::size_t i = 0; i < clients_.size(); ++i) {
             const std::size_t queue = i % queues_;
-            takers_.open(clients_[i], queue, site.queue(queue), prefetch, true);
+            takers_.open(clients_[i], queue, site.queue(queue),
+                         static_cast<std::uint32_t>(plan.prefetch), true);
         }
         if (plan.rate == 0) {
             // Publishers that run ahead of the consumers would measure the reading of a backlog.

@@ -40,6 +40,9 @@ struct workload_defaults {
     bool takes_rate;
     bool stores;     // messages in a topic
     bool publishes;  // while it measures
+
+    // To consumers, at the same time.
+    [[nodiscard]] bool delivers() const { return publishes && consumers > 0; }
 };
 constexpr workload_defaults workloads[] = {
     {bench_workload::publish, "publish", 1000,
@@ -153,6 +156,11 @@ void bench_options::add_to(CLI::App& app, bench_workload workload) {
     if (of.consumers > 0) {
         add_count(app, "--consumers", consumers, of.consumers_help);
     }
+    if (of.delivers()) {
+        add_count(app, "--prefetch", prefetch,
+                  "Messages a consumer holds at once (default 256); more make it faster, and "
+                  "shared among fewer");
+    }
     if (of.queues > 0) {
         add_count(app, "--queues", queues, "Queues of the topic (default 10)");
     }
@@ -199,6 +207,11 @@ bench_plan make_bench_plan(bench_workload workload, const bench_options& options
                 threads_max);
     plan.in_flight = bounded("--in-flight", options.in_flight.value_or(of.in_flight),
                              limits::prefetch_messages_max);
+    if (of.delivers()) {
+        plan.prefetch =
+            bounded("--prefetch", options.prefetch.value_or(limits::prefetch_messages_default),
+                    limits::prefetch_messages_max);
+    }
     plan.queues = bounded("--queues", options.queues.value_or(of.queues), threads_max);
     plan.rate = bounded("--rate", options.rate.value_or(of.rate), rate_max);
     if (of.stores) {
@@ -237,6 +250,7 @@ json bench_settings_json(const bench_plan& plan) {
     result["connections"] = plan.connections;
     result["in_flight"] = positive_or_null(plan.in_flight);
     result["consumers"] = positive_or_null(plan.consumers);
+    result["prefetch"] = positive_or_null(plan.prefetch);
     result["queues"] = positive_or_null(plan.queues);
     result["rate"] = positive_or_null(plan.rate);
     result["keys"] = positive_or_null(plan.keys);

@@ -26,6 +26,7 @@ struct bench_options {
     std::optional<std::uint64_t> connections{};
     std::optional<std::uint64_t> in_flight{};
     std::optional<std::uint64_t> consumers{};
+    std::optional<std::uint64_t> prefetch{};
     std::optional<std::uint64_t> queues{};
     std::optional<std::uint64_t> rate{};
     std::optional<std::uint64_t> keys{};
@@ -48,6 +49,7 @@ struct bench_plan {
     std::uint64_t connections = 0;
     std::uint64_t in_flight = 0;
     std::uint64_t consumers = 0;  // of each queue; rpc: responders
+    std::uint64_t prefetch = 0;   // of each consumer, in messages
     std::uint64_t queues = 0;
     std::uint64_t rate = 0;  // 0: as fast as it goes
     std::uint64_t keys = 0;  // 0: messages without key

@@ -12,6 +12,8 @@
 namespace brokerd::ctl {
 
 inline constexpr std::size_t bench_stamp_bytes = sizeof(std::int64_t);
+// The stamp of a message that is not timed.
+inline constexpr std::int64_t bench_untimed = 0;
 
 // Nanoseconds of the steady clock.
 [[nodiscard]] inline std::int64_t bench_time(std::chrono::steady_clock::time_point at) {
@@ -23,9 +25,9 @@ inline void write_bench_stamp(std::string& payload, std::int64_t stamp) {
     std::memcpy(payload.data(), &stamp, bench_stamp_bytes);
 }
 
-// 0 of one that has not.
+// Untimed if it has not.
 [[nodiscard]] inline std::int64_t read_bench_stamp(std::string_view payload) {
-    std::int64_t stamp = 0;
+    std::int64_t stamp = bench_untimed;
     if (payload.size() >= bench_stamp_bytes) {
         std::memcpy(&stamp, payload.data(), bench_stamp_bytes);
     }

@@ -36,9 +36,11 @@ struct bench_takers::taker {
 
     void handle(message& one) {
         if (stamped) {
-            const std::int64_t since = read_bench_stamp(one.payload());
-            latency.record(static_cast<std::uint64_t>(
-                std::max<std::int64_t>(bench_time(steady::now()) - since, 0)));
+            if (const std::int64_t since = read_bench_stamp(one.payload());
+                since != bench_untimed) {
+                latency.record(static_cast<std::uint64_t>(
+                    std::max<std::int64_t>(bench_time(steady::now()) - since, 0)));
+            }
         }
         one.ack();
         taken.store(taken.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

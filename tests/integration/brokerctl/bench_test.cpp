@@ -105,8 +105,9 @@ TEST_F(brokerctl_bench_test, consume_in_order) {
 }
 
 TEST_F(brokerctl_bench_test, latency) {
-    const auto result =
-        measured("latency", {"--messages", "200", "--rate", "2000", "--connections", "2"});
+    const auto result = measured("latency", {"--messages", "200", "--rate", "2000", "--connections",
+                                             "2", "--prefetch", "20"});
+    EXPECT_EQ(result["settings"]["prefetch"], 20);
     EXPECT_EQ(result["messages"], 200);
     EXPECT_EQ(result["settings"]["rate"], 2000);
     expect_times(result);

@@ -99,7 +99,7 @@ TEST(bench_stamp, is_read_as_it_was_written) {
     write_bench_stamp(payload, -42);
     EXPECT_EQ(read_bench_stamp(payload), -42);
     EXPECT_THAT(payload, testing::EndsWith("xxx"));
-    EXPECT_EQ(read_bench_stamp("short"), 0);
+    EXPECT_EQ(read_bench_stamp("short"), bench_untimed);
 }
 
 TEST(bench_plan, defaults) {
@@ -116,6 +116,8 @@ TEST(bench_plan, defaults) {
     EXPECT_EQ(make_bench_plan(bench_workload::latency, none).rate, 10'000U);
     EXPECT_EQ(make_bench_plan(bench_workload::fanout, none).queues, 10U);
     EXPECT_FALSE(make_bench_plan(bench_workload::rpc, none).durability);
+    EXPECT_EQ(make_bench_plan(bench_workload::fanout, none).prefetch, 256U);
+    EXPECT_EQ(publish.prefetch, 0U);
 }
 
 TEST(bench_plan, a_backlog_is_bounded_in_bytes_too) {
@@ -194,6 +196,9 @@ TEST(bench_plan, nonsense_is_refused_with_what_to_do) {
     EXPECT_THAT(complaint(bench_workload::publish, long_one), HasSubstr("at most 1h"));
     long_one.seconds = 0s;
     EXPECT_THAT(complaint(bench_workload::publish, long_one), HasSubstr("more than 0"));
+    bench_options greedy;
+    greedy.prefetch = 65'537;
+    EXPECT_THAT(complaint(bench_workload::latency, greedy), HasSubstr("at most 65536"));
     bench_options many;
     many.in_flight = 1025;
     EXPECT_THAT(complaint(bench_workload::rpc, many), HasSubstr("raise --connections"));

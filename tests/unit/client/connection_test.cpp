@@ -86,7 +86,7 @@ TEST(client_connection, another_program_is_reported_at_once) {
         peer.connect();
         (void)peer.write();
         const std::string http = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
-        peer.with([&](calls& out) { peer.state.on_bytes(as_bytes(http), peer.now, out); });
+        peer.receive(as_bytes(http));
     });
     ASSERT_TRUE(failed);
     EXPECT_EQ(failed->code(), client_errc::protocol_error);
@@ -205,7 +205,7 @@ TEST(client_connection, frames_of_unknown_type_end_the_connection) {
     peer.greet();
     byte_buffer bytes(codec::frame_header_bytes);
     codec::store_frame_header(bytes.data(), 200, 0, 0);
-    peer.with([&](calls& out) { peer.state.on_bytes(bytes, peer.now, out); });
+    peer.receive(bytes);
     ASSERT_TRUE(peer.state.dropped());
     EXPECT_THAT(*peer.state.dropped(), HasSubstr("unknown type 200"));
 }

@@ -77,6 +77,7 @@ public:
     void connect() {
         const auto step = state.next_step(now);
         ASSERT_EQ(step.what, connection_state::step::kind::connect);
+        intake = {};
         state.on_connected(now);
     }
     // Connects and says hello under these terms.
@@ -106,7 +107,10 @@ public:
     void say(std::uint32_t request, const T& message) {
         byte_buffer bytes;
         codec::encode_frame(bytes, request, message);
-        with([&](calls& out) { state.on_bytes(bytes, now, out); });
+        receive(bytes);
+    }
+    void receive(byte_view bytes) {
+        with([&](calls& out) { state.on_arrivals(intake.take(bytes), now, out); });
     }
     void refuse(std::uint32_t request, error_code code, std::string text = "refused") {
         say(request, codec::error{code, std::move(text)});
@@ -210,6 +214,7 @@ public:
     codec::hello_ok terms = default_terms();
     std::deque<publish_outcome> outcomes;
     client_state state;
+    frame_intake intake;
 };
 
 }  // namespace brokerd::client_core

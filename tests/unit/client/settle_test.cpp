@@ -51,6 +51,23 @@ TEST(client_settle, waits_for_company_only_while_there_is_more_to_do) {
     EXPECT_THAT(peer.write(), SizeIs(1));
 }
 
+TEST(client_settle, waits_for_as_many_as_a_part_of_the_prefetch) {
+    for (const auto& [prefetch, wanted] : {std::pair{256U, 64U}, std::pair{2048U, 512U}}) {
+        scripted_peer peer;
+        consume_options options;
+        options.prefetch_messages = prefetch;
+        consumer_script consumer(peer, options);
+        consumer.attach();
+        consumer.deliver(0, 1, std::vector<std::string>(prefetch, "x"));
+        for (std::uint32_t i = 0; i < wanted; ++i) {
+            EXPECT_FALSE(peer.state.wants_write(peer.now)) << i << " of " << wanted;
+            ASSERT_TRUE(consumer.take());
+            consumer.settle_index(i, settle_action::ack);
+        }
+        EXPECT_TRUE(peer.state.wants_write(peer.now));
+    }
+}
+
 TEST(client_settle, a_second_answer_is_refused) {
     scripted_peer peer;
     consumer_script consumer(peer);
