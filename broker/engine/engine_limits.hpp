@@ -35,6 +35,8 @@ inline constexpr auto commit_stuck = 10s;       // health fails
 inline constexpr auto slow_commit_shown = 60s;  // how long the warning stays
 
 // How long the commit thread looks for the next batch before it sleeps: shorter than waking it.
-inline constexpr auto commit_spin = 30us;
+// On two cores it takes from others: with 30 us 64 connections with one message in flight made 31
+// to 37 k/s, with 8 us 39 to 41 k/s, as with none at all.
+inline constexpr auto commit_spin = 8us;
 
 }  // namespace brokerd::engine

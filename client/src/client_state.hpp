@@ -77,6 +77,10 @@ public:
     // Whether the message still waited for room; its callbacks are dropped then.
     bool cancel_submit(std::uint64_t ticket);
     void wait_flushed(callback<void> done, calls& out);
+    // Published, without answer.
+    [[nodiscard]] std::uint64_t messages_in_flight() const {
+        return pipeline_.messages_in_flight();
+    }
 
     template <typename Reply, codec::frame_message Request, typename Convert, typename T>
     std::uint64_t request(Request what, repeat kind, Convert convert, callback<T> done, calls& out,

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <random>
 #include <span>
+#include <sys/socket.h>
 #include <system_error>
 
 #include <asio/buffer.hpp>
@@ -93,11 +94,38 @@ void core::decide(follow_up& after, bool look) {
     if (ended_) {
         return;
     }
-    look = look || look_ || !after.to_make.empty() || (wake_ && !writing_);
+    if (may_write_here()) {
+        write_here(after.to_make);
+    }
+    look = look || look_ || !after.to_make.empty() || (wake_ && !writing_) || !rest_.empty();
     std::ranges::move(after.to_make, std::back_inserter(pending_));
     after.to_make.clear();
     after.post = look && !posted_;
     posted_ = posted_ || look;
+}
+
+bool core::may_write_here() const {
+    return wake_ && !writing_ && !posted_ && rest_.empty() && connected_socket_ >= 0 &&
+           !state_.closing() &&
+           state_.messages_in_flight() <= client_limits::write_here_messages_max;
+}
+
+// Under the lock, so that bytes keep their order and the socket is not closed meanwhile. An error
+// is left to the strand, which meets it too.
+void core::write_here(calls& after) {
+    const mono_time at = now();
+    here_bytes_.clear();
+    state_.write(here_bytes_, at, after);
+    wake_ = state_.wants_write(at);
+    if (here_bytes_.empty()) {
+        return;
+    }
+    const ssize_t sent = ::send(connected_socket_, here_bytes_.data(), here_bytes_.size(),
+                                MSG_DONTWAIT | MSG_NOSIGNAL);
+    const auto taken = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
+    if (taken < here_bytes_.size()) {
+        rest_.assign(here_bytes_.begin() + static_cast<std::ptrdiff_t>(taken), here_bytes_.end());
+    }
 }
 
 core::follow_up::~follow_up() {
@@ -193,7 +221,7 @@ void core::look_after() {
         look_ = false;
         wake_ = false;
         arm(state.tick(at, out), at);
-        write = !writing_ && state.wants_write(at);
+        write = !writing_ && (state.wants_write(at) || !rest_.empty());
         drop = state.dropped().has_value();
     });
     if (drop) {
@@ -219,6 +247,11 @@ void core::arm(mono_time next, mono_time at) {
 
 void core::disconnect() {
     disconnecting_ = true;
+    {
+        const std::lock_guard lock(mutex_);
+        connected_socket_ = -1;
+        rest_.clear();
+    }
     std::error_code ignored;
     socket_.close(ignored);
     resolver_.cancel();
@@ -282,7 +315,10 @@ core::awaitable<std::string> core::serve() {
         co_return problem;
     }
     intake_ = {};
-    on_strand([](client_state& state, mono_time at, calls&) { state.on_connected(at); });
+    on_strand([&](client_state& state, mono_time at, calls&) {
+        state.on_connected(at);
+        connected_socket_ = socket_.native_handle();
+    });
     spawn(write_frames());
     problem = co_await read_frames();
     disconnect();
@@ -355,6 +391,7 @@ core::awaitable<> core::write_frames() {
         writing_bytes_.clear();
         write_wanted_ = false;
         on_strand([&](client_state& state, mono_time at, calls& out) {
+            std::swap(writing_bytes_, rest_);
             state.write(writing_bytes_, at, out);
             writing_ = !writing_bytes_.empty();
         });

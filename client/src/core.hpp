@@ -6,8 +6,10 @@
 //     for a short time and without waiting for anything.
 //   strand_ owns the socket, the timers and the coroutines, and makes all callbacks, in order and
 //     without the lock. (When the client has ended there is no strand; who is left calls.)
-// Application threads so hand over messages and answers without a switch of threads; they only wake
-// the strand when there is something to write now.
+// Application threads so hand over messages and answers without a switch of threads. What is to be
+// written now they write themselves if it is little and nobody writes (a lone message so leaves
+// without waking another thread, which took 30 us of 210 with the answer); else they wake the
+// strand.
 //
 // Life: run() holds a reference until the client is closed, then the core goes with its last
 // handle. close() is the only way to end it.
@@ -117,6 +119,8 @@ private:
     // At most a tick of the system (4 ms) ago, for a small part of the price.
     [[nodiscard]] static mono_time recently();
     void decide(follow_up& after, bool look);
+    [[nodiscard]] bool may_write_here() const;
+    void write_here(calls& after);
     static void make(calls& out);
 
     // On the strand.
@@ -159,6 +163,9 @@ private:
     bool look_ = false;             // there is an earlier deadline
     bool wake_ = false;             // there is something to write now
     bool writing_ = true;           // a write is under way, or there is no connection to write to
+    int connected_socket_ = -1;     // for write_here(); the strand closes it only after it is -1
+    byte_buffer here_bytes_;        // of write_here()
+    byte_buffer rest_;              // what the system did not take of it: goes before all else
     bool ended_ = false;            // nothing runs on the strand any more
 };
 
