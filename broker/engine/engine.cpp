@@ -41,6 +41,7 @@ public:
         return of_.reads_->start(std::move(what), generation);
     }
     void maintain_soon() override { of_.reads_->maintain_soon(); }
+    void load(state_load what) override { of_.reads_->load(std::move(what)); }
 
 private:
     engine& of_;
@@ -69,16 +70,20 @@ outcome<load_summary> engine::start() {
     });
     reads_.emplace(
         parts_.store,
-        read_pool::handlers{.answered =
-                                [this](fetch_answer answer) {
-                                    put([&](mail& to) { to.fetched.push_back(std::move(answer)); });
-                                },
-                            .measured =
-                                [this](const storage::store_statistics& measured) {
-                                    post_task([this, measured](instant) {
-                                        core_.disk_measured(measured);
-                                    });
-                                }});
+        read_pool::handlers{
+            .answered =
+                [this](fetch_answer answer) {
+                    put([&](mail& to) { to.fetched.push_back(std::move(answer)); });
+                },
+            .measured =
+                [this](const storage::store_statistics& measured) {
+                    post_task([this, measured](instant) { core_.disk_measured(measured); });
+                },
+            .loaded =
+                [this](state_load what) {
+                    post_task([this, held = std::make_shared<state_load>(std::move(what))](
+                                  instant now) { core_.loaded(std::move(*held), now); });
+                }});
     auto loaded = core_.load(parts_.clock.now());
     if (!loaded) {
         return loaded;

@@ -49,8 +49,8 @@ public:
 
     // Loads the store and starts the threads; returns once the new epoch is durable.
     [[nodiscard]] outcome<load_summary> start();
-    // Commits what waits and ends the threads. No outputs are delivered after it returns. Not on
-    // the host's thread, which may have ended before.
+    // Commits what waits and ends the threads; waits for a load that runs. No outputs are delivered
+    // after it returns. Not on the host's thread, which may have ended before.
     void stop();
 
     [[nodiscard]] broker_epoch epoch() const { return broker_epoch{epoch_.load()}; }

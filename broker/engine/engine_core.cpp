@@ -59,6 +59,7 @@ void wake_by(mono_time& wake, mono_time at) {
 
 engine_core::engine_core(core_parts parts, domain::domain_options options)
     : parts_(std::move(parts)),
+      options_(options),
       domain_(options),
       gathering_bytes_limit_(gathering_bytes_max),
       leaving_(parts_.sinks.size()) {
@@ -66,32 +67,56 @@ engine_core::engine_core(core_parts parts, domain::domain_options options)
 }
 
 outcome<load_summary> engine_core::load(instant now) {
-    auto loaded = parts_.store.load();
-    if (!loaded) {
-        return std::unexpected(loaded.error());
+    auto here = give_away_state(now);
+    here.run(parts_.store);
+    auto found = here.found;
+    loading_ = false;
+    if (found) {
+        take_over(std::move(here), now);
     }
+    return found;
+}
+
+state_load engine_core::give_away_state(instant now) {
+    loading_ = true;
+    ready_ = false;
+    running_since_ = now.mono;
+    counts_.domain = domain_.counters();
+    return {.state = std::exchange(domain_, domain::broker_state(options_)), .began = now};
+}
+
+void engine_core::loaded(state_load what, instant now) {
+    BROKERD_ASSERT(loading_, "a load came back, none was running");
+    loading_ = false;
+    if (failed_) {
+        return;
+    }
+    if (!what.found) {
+        stop_for(fmt::format("the store cannot be loaded again: {}", what.found.error().text));
+        return;
+    }
+    take_over(std::move(what), now);
+}
+
+void engine_core::take_over(state_load what, instant now) {
+    domain_ = std::move(what.state);
+    effects_ = std::move(what.effects);
+    epoch_ = domain_.epoch();
     // Before the first publish: one taken on a full disk would fail its commit and so drop the
     // state and every connection.
     disk_measured(parts_.store.statistics());
     // Nothing leaves before the first commit, which is synced.
-    applied_ = durable_ = loaded->last_commit;
+    applied_ = durable_ = what.last_commit;
     gathering_ = commit_number{durable_.value() + 1};
-    ready_ = false;
-    domain_.restore(*loaded, gathering_, now, effects_);
     log_skipped();
     if (stopping_) {
         domain_.release_reservations(now, effects_);
     }
     start_commit(now);
-    load_summary summary{.epoch = domain_.epoch()};
-    for (const auto& each : loaded->mutations) {
-        summary.topics += std::holds_alternative<domain::topic_created>(each) ? 1U : 0U;
-        summary.queues += std::holds_alternative<domain::queue_created>(each) ? 1U : 0U;
-    }
-    return summary;
 }
 
 void engine_core::apply(command_batch batch, instant now) {
+    BROKERD_ASSERT(failed_ || !loading_, "a command came before the state was loaded");
     if (failed_ || reload_wanted_) {
         return;  // its connection is about to be closed, or nothing may be promised any more
     }
@@ -158,11 +183,14 @@ mono_time engine_core::finish_turn(instant now) {
         return mono_never;
     }
     ++counts_.turns;
-    if (reload_wanted_ && !commit_running() && now.mono >= reload_not_before_) {
+    if (reload_wanted_ && !loading_ && !commit_running() && now.mono >= reload_not_before_) {
         reload(now);
     }
-    if (reload_wanted_ || failed_) {
-        return reload_wanted_ && !commit_running() ? reload_not_before_ : mono_never;
+    if (loading_) {
+        return wait_for_load(now);
+    }
+    if (reload_wanted_) {
+        return commit_running() ? mono_never : reload_not_before_;
     }
     domain_.hold_schedules(counts_.store.room.below_reserve || stopping_);
     (void)domain_.tick(now, effects_);
@@ -183,6 +211,13 @@ mono_time engine_core::finish_turn(instant now) {
         lazy_since_ = now.mono;
     }
     return next_wake(now);
+}
+
+mono_time engine_core::wait_for_load(instant now) {
+    if (is_stuck(now)) {
+        answer_health(now, false);
+    }
+    return health_waiters_.empty() ? mono_never : running_since_ + commit_stuck;
 }
 
 mono_time engine_core::next_wake(instant now) const {
@@ -334,7 +369,7 @@ void engine_core::start_fetches(instant now) {
 }
 
 bool engine_core::is_stuck(instant now) const {
-    return commit_running() && now.mono - running_since_ >= commit_stuck;
+    return (commit_running() || loading_) && now.mono - running_since_ >= commit_stuck;
 }
 
 void engine_core::request_health(health_handler handler, instant now) {
@@ -367,8 +402,9 @@ health_state engine_core::health(instant now, bool proven) const {
         state.warnings.emplace_back("the broker's storage failed; it is stopping");
     }
     if (is_stuck(now)) {
-        state.warnings.push_back(fmt::format("commit {} has not come back from the disk for {} s",
-                                             running_.value(),
+        const auto what = loading_ ? std::string("the state loaded again")
+                                   : fmt::format("commit {}", running_.value());
+        state.warnings.push_back(fmt::format("{} has not come back from the disk for {} s", what,
                                              to_ms(now.mono - running_since_) / 1000));
     }
     if (counts_.store.room.below_reserve) {
@@ -384,7 +420,9 @@ health_state engine_core::health(instant now, bool proven) const {
 
 engine_statistics engine_core::statistics() const {
     auto result = counts_;
-    result.domain = domain_.counters();
+    if (!loading_) {
+        result.domain = domain_.counters();
+    }
     // What is measured now and then is up to a second old; who compares two reports wants this one
     // to be of the moment, as the number of commits is.
     result.store.bytes_written = parts_.store.bytes_written();
@@ -434,7 +472,9 @@ void engine_core::log_drops() {
 
 void engine_core::begin_stop(instant now) {
     stopping_ = true;
-    domain_.release_reservations(now, effects_);
+    if (!loading_) {  // else with the epoch
+        domain_.release_reservations(now, effects_);
+    }
 }
 
 void engine_core::drop_and_reload(failure why) {
@@ -459,9 +499,7 @@ void engine_core::reload(instant now) {
     gathered_bytes_ = 0;
     lazy_since_.reset();
     sync_by_ = mono_never;
-    if (auto loaded = load(now); !loaded) {
-        stop_for(fmt::format("the store cannot be loaded again: {}", loaded.error().text));
-    }
+    parts_.fetches.load(give_away_state(now));
 }
 
 void engine_core::stop_for(const std::string& what) {
@@ -475,8 +513,8 @@ void engine_core::stop_for(const std::string& what) {
 }
 
 bool engine_core::idle() const {
-    return failed_ || (!commit_running() && !flushing_ && !effects_.urgent && !effects_.prompt &&
-                       !lazy_since_ && sync_by_ == mono_never);
+    return failed_ || (!loading_ && !commit_running() && !flushing_ && !effects_.urgent &&
+                       !effects_.prompt && !lazy_since_ && sync_by_ == mono_never);
 }
 
 }  // namespace brokerd::engine

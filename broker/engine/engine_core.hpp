@@ -9,6 +9,8 @@
 //     is enough for it;
 //   * what was applied without a sync is synced within the time for it, whatever else happens;
 //   * one commit runs at a time, the next one gathers meanwhile (natural group commit);
+//   * while the state is loaded again the domain is away: no commit runs, commands wait, and what
+//     is asked about the engine is answered from what it knows itself;
 //   * after a commit whose outcome is unknown nothing leaves any more: fail stop.
 #pragma once
 
@@ -38,13 +40,6 @@ struct core_parts {
     duration_us os_sync_interval{limits::os_sync_default};
 };
 
-// What was found in the store.
-struct load_summary {
-    broker_epoch epoch;  // the one that starts now
-    std::uint64_t topics = 0;
-    std::uint64_t queues = 0;
-};
-
 class engine_core {
 public:
     engine_core(core_parts parts, domain::domain_options options);
@@ -52,25 +47,30 @@ public:
     // Loads the store and starts the commit of the new epoch; ready() once that is durable.
     [[nodiscard]] outcome<load_summary> load(instant now);
     [[nodiscard]] bool ready() const { return ready_; }
-    [[nodiscard]] broker_epoch epoch() const { return domain_.epoch(); }
+    // Of the newest state that was loaded.
+    [[nodiscard]] broker_epoch epoch() const { return epoch_; }
 
+    // Not while saturated() because of a load.
     void apply(command_batch batch, instant now);
     void answered(fetch_answer answer, instant now);
     void committed(commit_number number, const storage::append_result& result, instant now);
+    // The load that the fetch starter was given has run.
+    void loaded(state_load what, instant now);
 
     // Ends the turn. Returns when the next one must be held at the latest.
     [[nodiscard]] mono_time finish_turn(instant now);
 
-    // No further commands, please: enough is gathered for the next commit, or the epoch of a
-    // loaded state is not durable yet.
-    [[nodiscard]] bool saturated() const { return !ready_ || enough_gathered(); }
+    // No further commands, please: enough is gathered for the next commit, or the state is being
+    // loaded, or its epoch is not durable yet.
+    [[nodiscard]] bool saturated() const { return !failed_ && (!ready_ || enough_gathered()); }
 
     // Answered after a synced commit that starts after this call, or when that cannot be had.
     void request_health(health_handler handler, instant now);
     [[nodiscard]] engine_statistics statistics() const;
     void disk_measured(const storage::store_statistics& measured);
 
-    // Throws the domain away and loads it again, once no commit is running. Connections are closed.
+    // Throws the domain away and has it loaded again, once no commit is running. Connections are
+    // closed.
     void drop_and_reload(failure why);
 
     // Commits everything that waits, however lazy; idle() when it is done.
@@ -93,6 +93,8 @@ private:
     };
 
     [[nodiscard]] bool commit_running() const { return running_.value() != 0; }
+    [[nodiscard]] state_load give_away_state(instant now);
+    void take_over(state_load what, instant now);
     [[nodiscard]] bool is_stuck(instant now) const;
     [[nodiscard]] bool proof_wanted() const;
     // Something must be synced now, whether anything new is gathered or not.
@@ -114,11 +116,14 @@ private:
     void answer_health(instant now, bool proven);
     [[nodiscard]] health_state health(instant now, bool proven) const;
     [[nodiscard]] mono_time next_wake(instant now) const;
+    [[nodiscard]] mono_time wait_for_load(instant now);
     void reload(instant now);
     void stop_for(const std::string& what);
 
     core_parts parts_;
-    domain::broker_state domain_;
+    const domain::domain_options options_;
+    domain::broker_state domain_;  // empty while loading_
+    broker_epoch epoch_;
     domain::effects effects_;
     std::unordered_set<connection_id> open_;
 
@@ -127,7 +132,7 @@ private:
     commit_number gathering_{1};  // the number the next commit will have
     commit_number running_;       // 0 = none
     bool running_synced_ = true;
-    mono_time running_since_{};
+    mono_time running_since_{};  // the commit, or the load
     std::size_t gathered_bytes_ = 0;
     std::size_t gathering_bytes_limit_;
     std::size_t written_since_maintained_ = 0;
@@ -141,6 +146,7 @@ private:
 
     std::optional<failure> reload_wanted_;
     mono_time reload_not_before_{};
+    bool loading_ = false;
     std::uint64_t generation_ = 1;  // of the domain; answers for an earlier one are dropped
     mono_time last_slow_commit_ = mono_time::min();
     duration_us last_slow_duration_{0};

@@ -11,6 +11,7 @@
 #include "broker/domain/command.hpp"
 #include "broker/domain/effects.hpp"
 #include "broker/domain/mutation.hpp"
+#include "broker/engine/state_load.hpp"
 #include "broker/storage/store.hpp"
 #include "protocol/types/error.hpp"
 #include "protocol/types/ids.hpp"
@@ -59,6 +60,8 @@ public:
     [[nodiscard]] virtual bool start(domain::fetch what, std::uint64_t generation) = 0;
     // Measure the disk and give space back soon: much was written.
     virtual void maintain_soon() = 0;
+    // Runs this load, one at a time; engine_core::loaded is called with it later.
+    virtual void load(state_load what) = 0;
 };
 
 // What one connection wants done, in order.

@@ -1,4 +1,5 @@
-// The loop of the pool threads: the disk is measured when it is time, then reads come first.
+// The loop of the pool threads: the disk is measured when it is time, then loads and reads come
+// first.
 #include "broker/engine/read_pool.hpp"
 
 #include <algorithm>
@@ -41,6 +42,14 @@ void read_pool::maintain_soon() {
     wake_.notify_one();
 }
 
+void read_pool::load(state_load what) {
+    {
+        const std::lock_guard lock(mutex_);
+        load_ = std::move(what);
+    }
+    wake_.notify_one();
+}
+
 void read_pool::stop() {
     if (threads_.empty()) {
         return;  // the store may be closed by now
@@ -67,6 +76,8 @@ void read_pool::run() {
                 from_.measure();
                 to_.measured(from_.statistics());
             });
+        } else if (load_) {
+            run_load(lock);
         } else if (!waiting_.empty()) {
             answer(lock);
         } else if (maintain_.due(now)) {
@@ -75,6 +86,14 @@ void read_pool::run() {
             wake_.wait_until(lock, next_chore(now));
         }
     }
+}
+
+void read_pool::run_load(std::unique_lock<std::mutex>& lock) {
+    auto what = *std::exchange(load_, std::nullopt);
+    lock.unlock();
+    what.run(from_);
+    to_.loaded(std::move(what));
+    lock.lock();
 }
 
 void read_pool::answer(std::unique_lock<std::mutex>& lock) {

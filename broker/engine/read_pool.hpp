@@ -1,7 +1,7 @@
 // The read pool: a few threads that read the store for the domain and do its background work, so
 // that neither the engine nor an I/O thread ever waits for the disk.
-// start() and maintain_soon() are called on the engine thread; handlers run on pool threads.
-// stop() waits for a read that is running, but has the background work break off.
+// start(), maintain_soon() and load() are called on the engine thread; handlers run on pool
+// threads. stop() waits for a read or load that is running, but has the background work break off.
 #pragma once
 
 #include <chrono>
@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -22,6 +23,7 @@ public:
     struct handlers {
         std::function<void(fetch_answer)> answered;
         std::function<void(const storage::store_statistics&)> measured;
+        std::function<void(state_load)> loaded;
     };
 
     read_pool(storage::store& from, handlers to);
@@ -29,6 +31,7 @@ public:
 
     [[nodiscard]] bool start(domain::fetch what, std::uint64_t generation) override;
     void maintain_soon() override;
+    void load(state_load what) override;
     void stop();
 
 private:
@@ -46,6 +49,7 @@ private:
     };
 
     void run();
+    void run_load(std::unique_lock<std::mutex>& lock);
     void answer(std::unique_lock<std::mutex>& lock);
     template <typename Work>
     void run_chore(chore& which, std::chrono::nanoseconds interval,
@@ -58,6 +62,7 @@ private:
     std::condition_variable wake_;
     // Guarded by mutex_:
     std::deque<read> waiting_;
+    std::optional<state_load> load_;  // waits
     chore measure_;
     chore maintain_;  // may take minutes; the disk is measured meanwhile
     bool stopping_ = false;

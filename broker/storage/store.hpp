@@ -1,8 +1,8 @@
 // The store: durable home of the domain's mutations, and the reads the domain asks for. Two
 // implementations (memory, RocksDB) under one conformance suite.
 //
-// Threads: open and load at start on any one thread; apply only on the commit thread; everything
-// else on any thread, concurrently with apply.
+// Threads: open and load on any one thread, while no apply runs; apply only on the commit thread;
+// everything else on any thread, concurrently with load and apply.
 #pragma once
 
 #include <cstdint>

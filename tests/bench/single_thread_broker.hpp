@@ -257,6 +257,7 @@ private:
         throw std::runtime_error("the store is read, which is not what is to be counted");
     }
     void maintain_soon() override {}
+    void load(engine::state_load) override { throw std::runtime_error("the state is dropped"); }
     void deliver(std::vector<domain::output> outputs) override {
         if (outputs_.empty()) {
             outputs_ = std::move(outputs);

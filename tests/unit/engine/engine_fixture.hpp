@@ -46,8 +46,13 @@ public:
         return true;
     }
     void maintain_soon() override { ++maintain_calls; }
+    void load(state_load what) override {
+        ASSERT_FALSE(loading) << "two loads at once";
+        loading.emplace(std::move(what));
+    }
 
     std::vector<std::pair<domain::fetch, std::uint64_t>> waiting;
+    std::optional<state_load> loading;
     bool full = false;
     int maintain_calls = 0;
 };
@@ -90,7 +95,16 @@ protected:
         ASSERT_TRUE(core().ready());
         (void)finish();
     }
-    mono_time finish() { return core().finish_turn(now); }
+    mono_time finish() {
+        const auto wake = core().finish_turn(now);
+        return fetches.loading && !hold_loads ? complete_load() : wake;
+    }
+    mono_time complete_load() {
+        auto load = *std::exchange(fetches.loading, std::nullopt);
+        load.run(store);
+        core().loaded(std::move(load), now);
+        return core().finish_turn(now);
+    }
 
     // The running commit reaches the store and comes back.
     void complete() {
@@ -184,6 +198,7 @@ protected:
     manual_fetches fetches;
     recording_sink sink;
     std::vector<std::string> fatal;
+    bool hold_loads = false;                                // until complete_load
     duration_us os_sync_interval{limits::os_sync_default};  // of the next core that is made
     instant now{mono_time{1000s}, wall_time{1'700'000'000s}};
 

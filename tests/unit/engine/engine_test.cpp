@@ -317,5 +317,114 @@ TEST_F(engine_test, space_that_is_given_back_for_long_holds_up_neither_measuring
     running.stop();
 }
 
+// Holds loads back from when it is told to until it is told to let them go.
+class held_store final : public storage::memory_store {
+public:
+    [[nodiscard]] outcome<domain::loaded_state> load() override {
+        {
+            std::unique_lock lock(mutex_);
+            waiting_ = held_;
+            wake_.notify_all();
+            wake_.wait(lock, [&] { return !held_; });
+            waiting_ = false;
+        }
+        return memory_store::load();
+    }
+    void hold() { set_held(true); }
+    void let_go() { set_held(false); }
+    [[nodiscard]] bool wait_loading() {
+        std::unique_lock lock(mutex_);
+        return wake_.wait_for(lock, 20s, [&] { return waiting_; });
+    }
+
+private:
+    void set_held(bool held) {
+        const std::lock_guard lock(mutex_);
+        held_ = held;
+        wake_.notify_all();
+    }
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool held_ = false;
+    bool waiting_ = false;
+};
+
+// With a thread of the engine's own, and on that of a host.
+class engine_reload_test : public engine_test, public testing::WithParamInterface<bool> {
+protected:
+    // A load is held back, connection 1 and its queue t/q were there before.
+    void start_reload() {
+        ASSERT_TRUE(running.start());
+        running.post(batch_of(
+            1, {domain::connection_opened{connection_id{1}, "c"}, create_queue(1, "t/q")}));
+        ASSERT_EQ(sink.wait_for(1).size(), 1U);
+        held.hold();
+        running.drop_and_reload();
+        ASSERT_TRUE(held.wait_loading());
+        ASSERT_TRUE(sink.wait_closed());
+    }
+    // Also where it was held when the test failed.
+    void TearDown() override { held.let_go(); }
+
+    std::promise<void> other_work;
+    std::promise<engine_statistics> statistics;
+    held_store held;
+    storage::local_commit_log log{held};
+    thread_host host;
+    engine running{{.store = held,
+                    .commits = log,
+                    .clock = clock,
+                    .sinks = {&sink},
+                    .fatal = [](const std::string& what) { FAIL() << what; },
+                    .log = {},
+                    .host = GetParam() ? &host : nullptr},
+                   {.seed = 1}};
+};
+
+INSTANTIATE_TEST_SUITE_P(threads, engine_reload_test, testing::Bool(), [](const auto& of) {
+    return std::string(of.param ? "of_a_host" : "of_its_own");
+});
+
+TEST_P(engine_reload_test, keeps_no_thread_busy_while_it_loads) {
+    start_reload();
+    host.run_soon([&] { other_work.set_value(); });
+    EXPECT_EQ(other_work.get_future().wait_for(20s), std::future_status::ready);
+    running.request_statistics([&](const engine_statistics& s) { statistics.set_value(s); });
+    auto asked = statistics.get_future();
+    ASSERT_EQ(asked.wait_for(20s), std::future_status::ready);
+    EXPECT_EQ(asked.get().reloads, 1U);
+    EXPECT_EQ(running.epoch(), broker_epoch{1});
+
+    // Whoever comes now is answered when all is there.
+    running.post(
+        batch_of(2, {domain::connection_opened{connection_id{2}, "c"}, create_queue(2, "t/q")}));
+    held.let_go();
+    const auto outputs = sink.wait_for(1);
+    EXPECT_FALSE(std::get<codec::queue_created>(outputs.at(0).body).created) << "it is there";
+    EXPECT_EQ(running.epoch(), broker_epoch{2});
+}
+
+TEST_P(engine_reload_test, stops_when_the_load_is_over) {
+    start_reload();
+    running.post(
+        batch_of(2, {domain::connection_opened{connection_id{2}, "c"}, create_queue(2, "t/r")}));
+    auto stopping = std::async(std::launch::async, [&] { running.stop(); });
+    EXPECT_EQ(stopping.wait_for(50ms), std::future_status::timeout);
+    held.let_go();
+    ASSERT_EQ(stopping.wait_for(20s), std::future_status::ready);
+    EXPECT_EQ(sink.wait_for(1).size(), 1U) << "what came before the end is answered";
+    EXPECT_EQ(running.epoch(), broker_epoch{2});
+    EXPECT_EQ(held.unsynced_commits(), 0U);
+}
+
+TEST_P(engine_reload_test, stops_when_the_thread_of_its_host_has_ended_during_the_load) {
+    start_reload();
+    host.end();
+    held.let_go();
+    running.stop();
+    EXPECT_EQ(running.epoch(), broker_epoch{2});
+}
+
 }  // namespace
 }  // namespace brokerd::engine
