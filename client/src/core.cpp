@@ -126,6 +126,9 @@ void core::write_here(calls& after) {
     if (taken < here_bytes_.size()) {
         rest_.assign(here_bytes_.begin() + static_cast<std::ptrdiff_t>(taken), here_bytes_.end());
     }
+    if (here_bytes_.capacity() > client_limits::idle_buffer_bytes_max) {
+        here_bytes_ = byte_buffer();
+    }
 }
 
 core::follow_up::~follow_up() {
