@@ -32,6 +32,7 @@ inline constexpr std::size_t write_bytes_max = std::size_t{512} * 1024;
 // Who hands something in writes it at once if no more messages than this are unanswered: with more
 // in flight what the strand gathers meanwhile is worth more than the time it takes to wake.
 inline constexpr std::uint64_t write_here_messages_max = 4;
+inline constexpr std::uint64_t write_here_bytes_max = std::uint64_t{64} * 1024;
 // Memory an idle connection keeps for its next write.
 inline constexpr std::size_t idle_buffer_bytes_max = std::size_t{64} * 1024;
 // Largest frame body accepted from a broker: a delivery of one largest message.

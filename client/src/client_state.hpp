@@ -78,6 +78,7 @@ public:
     bool cancel_submit(std::uint64_t ticket);
     void wait_flushed(callback<void> done, calls& out);
     // Published, without answer.
+    [[nodiscard]] std::uint64_t bytes_in_flight() const { return pipeline_.bytes_in_flight(); }
     [[nodiscard]] std::uint64_t messages_in_flight() const {
         return pipeline_.messages_in_flight();
     }

@@ -107,11 +107,12 @@ void core::decide(follow_up& after, bool look) {
 bool core::may_write_here() const {
     return wake_ && !writing_ && !posted_ && rest_.empty() && connected_socket_ >= 0 &&
            !state_.closing() &&
-           state_.messages_in_flight() <= client_limits::write_here_messages_max;
+           state_.messages_in_flight() <= client_limits::write_here_messages_max &&
+           state_.bytes_in_flight() <= client_limits::write_here_bytes_max;
 }
 
-// Under the lock, so that bytes keep their order and the socket is not closed meanwhile. An error
-// is left to the strand, which meets it too.
+// Under the lock, so that bytes keep their order and the socket is not closed meanwhile. After an
+// error the strand finds the connection lost.
 void core::write_here(calls& after) {
     const mono_time at = now();
     here_bytes_.clear();
@@ -165,8 +166,9 @@ bool core::settle(delivery& of, std::uint32_t index, answer& what) {
         if (!consumer->settle(of, index, what, at)) {
             return false;
         }
-        wake_ = wake_ || consumer->wants_write(at);
-        look_ = look_ || consumer->gather_until() < armed_;
+        const bool write_now = consumer->wants_write(at);
+        wake_ = wake_ || write_now;
+        look_ = look_ || (!write_now && consumer->gather_until() < armed_);
         return true;
     });
 }
@@ -253,7 +255,7 @@ void core::disconnect() {
     {
         const std::lock_guard lock(mutex_);
         connected_socket_ = -1;
-        rest_.clear();
+        rest_ = byte_buffer();
     }
     std::error_code ignored;
     socket_.close(ignored);
@@ -317,7 +319,6 @@ core::awaitable<std::string> core::serve() {
     if (!problem.empty() || disconnecting_) {
         co_return problem;
     }
-    intake_ = {};
     on_strand([&](client_state& state, mono_time at, calls&) {
         state.on_connected(at);
         connected_socket_ = socket_.native_handle();
@@ -326,6 +327,7 @@ core::awaitable<std::string> core::serve() {
     problem = co_await read_frames();
     disconnect();
     co_await join(1);  // keep_time() goes on
+    intake_ = {};
     co_return problem;
 }
 
@@ -383,6 +385,7 @@ core::awaitable<std::string> core::read_frames() {
         on_strand([&](client_state& state, mono_time at, calls& out) {
             state.on_arrivals(what, at, out);
         });
+        intake_.release();
         look_after();
     }
     co_return "closed";
@@ -394,7 +397,9 @@ core::awaitable<> core::write_frames() {
         writing_bytes_.clear();
         write_wanted_ = false;
         on_strand([&](client_state& state, mono_time at, calls& out) {
-            std::swap(writing_bytes_, rest_);
+            if (!rest_.empty()) {
+                writing_bytes_ = std::exchange(rest_, byte_buffer());
+            }
             state.write(writing_bytes_, at, out);
             writing_ = !writing_bytes_.empty();
         });

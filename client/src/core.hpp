@@ -116,7 +116,7 @@ private:
     };
 
     [[nodiscard]] static mono_time now();
-    // At most a tick of the system (4 ms) ago, for a small part of the price.
+    // At most a tick of the system ago, for a small part of the price.
     [[nodiscard]] static mono_time recently();
     void decide(follow_up& after, bool look);
     [[nodiscard]] bool may_write_here() const;

@@ -50,7 +50,7 @@ result<void> check_service(std::string_view service) {
 result<void> encode_message(byte_buffer& out, std::string_view topic,
                             const outgoing_message& message) {
     thread_local std::string last_valid;  // mostly the same again
-    if (topic != last_valid) {
+    if (topic.empty() || topic != last_valid) {
         if (auto valid = check_topic(topic); !valid) {
             return valid;
         }

@@ -53,6 +53,14 @@ const arrivals& frame_intake::take(byte_view piece) {
     return arrived_;
 }
 
+void frame_intake::release() {
+    constexpr std::size_t frames_kept = 256;  // room for, not frames
+    arrived_.frames.clear();
+    if (arrived_.frames.capacity() > frames_kept) {
+        arrived_.frames.shrink_to_fit();
+    }
+}
+
 void frame_intake::add(const codec::frame& what, byte_view piece) {
     arrived_frame& fresh = arrived_.frames.emplace_back();
     fresh.what = what;

@@ -32,8 +32,10 @@ class frame_intake {
 public:
     frame_intake();
 
-    // Valid until the next call and as long as the piece.
+    // Valid until the next call of either and as long as the piece.
     [[nodiscard]] const arrivals& take(byte_view piece);
+    // Keeps nothing of what was taken: a quiet connection must not hold the last bodies.
+    void release();
 
 private:
     void add(const codec::frame& what, byte_view piece);

@@ -43,8 +43,8 @@ using steady = std::chrono::steady_clock;
 using tcp = asio::ip::tcp;
 
 constexpr std::size_t read_bytes = std::size_t{256} * 1024;
-constexpr const char* topic_name = "stream";
-constexpr const char* queue_name = "stream/all";
+constexpr std::string_view topic_name = "stream";
+constexpr std::string_view queue_name = "stream/all";
 
 struct settings {
     std::string server;
@@ -134,8 +134,8 @@ private:
 // Publishes the same batch again and again, each time with its own sequences.
 class publisher {
 public:
-    publisher(const std::string& server, const settings& with)
-        : to_(server), count_(with.batch), window_(limits::producer_window / with.batch) {
+    publisher(const std::string& server, const settings& with) : to_(server), count_(with.batch) {
+        const auto terms = codec::decode<codec::hello_ok>(to_.answer());
         const std::string payload(with.size, 'x');
         codec::batch_builder builder;
         for (std::uint64_t i = 0; i < count_; ++i) {
@@ -145,6 +145,14 @@ public:
         }
         batch_ = builder.take(producer_, 1);
         header_ = *codec::load_batch_header(batch_);
+        if (batch_.size() + topic_name.size() + sizeof(std::uint16_t) > terms->frame_bytes_max) {
+            fail("the messages of a batch do not fit into a frame; make --batch smaller");
+        }
+        // What the broker remembers of a producer, and its credit.
+        window_ = std::min<std::uint64_t>({limits::producer_window / count_,
+                                           terms->credit_messages / count_,
+                                           terms->credit_bytes / batch_.size()});
+        window_ = std::max<std::uint64_t>(window_, 1);
     }
 
     void run(steady::time_point end, std::atomic<std::uint64_t>& published) {
@@ -183,7 +191,7 @@ private:
 
     connection to_;
     const std::uint64_t count_;
-    const std::uint64_t window_;  // batches
+    std::uint64_t window_ = 1;  // batches
     const producer_id producer_{1};
     byte_buffer batch_;
     codec::batch_header header_;

@@ -65,6 +65,15 @@ TEST(client_intake, a_delivery_outlives_its_piece) {
     EXPECT_EQ(as_text(codec::check_record(left)->payload), "one");
 }
 
+TEST(client_intake, what_was_taken_is_let_go) {
+    const byte_buffer piece = deliver_frame(1, some_records({"one"}));
+    frame_intake intake;
+    const std::weak_ptr<const void> body = intake.take(piece).frames.at(0).body.owner;
+    EXPECT_FALSE(body.expired());
+    intake.release();
+    EXPECT_TRUE(body.expired());
+}
+
 TEST(client_intake, a_delivery_is_sound_only_if_it_is_what_it_says) {
     byte_buffer damaged = some_records({"one", "two"});
     damaged.back() ^= std::byte{1};

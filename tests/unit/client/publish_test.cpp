@@ -1,4 +1,6 @@
 // Publishing: batching without a timer, credit, sequences, resending, refusals, room.
+#include <thread>
+
 #include <gmock/gmock.h>
 
 #include "client/src/client_limits.hpp"
@@ -345,6 +347,16 @@ TEST(client_publish, an_acknowledgement_of_nothing_ends_the_connection) {
     peer.say(0, reply);
     ASSERT_TRUE(peer.state.dropped());
     EXPECT_THAT(*peer.state.dropped(), HasSubstr("not published"));
+}
+
+TEST(client_publish, a_topic_needs_a_name_also_at_the_first_message_of_a_thread) {
+    std::thread([] {
+        byte_buffer record;
+        EXPECT_FALSE(encode_message(record, "", {.payload = "x"}));
+        EXPECT_TRUE(encode_message(record, "orders", {.payload = "x"}));
+        EXPECT_FALSE(encode_message(record, "", {.payload = "x"}));
+        EXPECT_FALSE(encode_message(record, "or ders", {.payload = "x"}));
+    }).join();
 }
 
 }  // namespace
