@@ -27,8 +27,8 @@ void answer_existing(core& c, turn& t, asker who, const codec::queue_create& wha
              codec::queue_created{.created = false,
                                   .topic_created = false,
                                   .queue = q.id,
-                                  .settings = q.settings,
-                                  .differing = differing(what.settings, q.settings)});
+                                  .settings = *q.settings,
+                                  .differing = differing(what.settings, *q.settings)});
 }
 
 // The queue does not exist, its topic does.
@@ -40,7 +40,7 @@ void make_queue(core& c, turn& t, asker who, const codec::queue_create& what,
              codec::queue_created{.created = true,
                                   .topic_created = topic_is_new,
                                   .queue = q.id,
-                                  .settings = q.settings,
+                                  .settings = *q.settings,
                                   .differing = {}});
 }
 
@@ -76,8 +76,8 @@ void make_both(core& c, turn& t, asker who, const codec::queue_create& what,
              codec::queue_created{.created = true,
                                   .topic_created = true,
                                   .queue = q.id,
-                                  .settings = q.settings,
-                                  .differing = differing(what.settings, q.settings)});
+                                  .settings = *q.settings,
+                                  .differing = differing(what.settings, *q.settings)});
 }
 
 }  // namespace
@@ -109,17 +109,17 @@ queue& add_queue(core& c, turn& t, topic& of, const std::string& name, queue_mod
     auto made = std::make_unique<queue>(queue_id{c.next_id++}, of, mode, start, c.memory());
     queue& q = *made;
     q.name = name;
-    q.settings = settings;
+    q.settings = c.settings.share(settings);
     q.created = t.wall;
     q.changed = c.gathering;
-    of.queues.emplace(name, std::move(made));
+    of.queues.emplace(q.name, std::move(made));
     forget_slowest(of);
     c.queues.emplace(q.id, &q);
     c.emit(t, queue_created{.topic = of.id,
                             .queue = q.id,
                             .name = q.name,
                             .mode = q.mode,
-                            .settings = q.settings,
+                            .settings = *q.settings,
                             .start = start,
                             .created = q.created});
     q.unused_since = t.now.mono;
@@ -138,7 +138,7 @@ failure too_many_queues(const topic& of) {
 void emit_changed(core& c, turn& t, const queue& q) {
     c.emit(t, queue_changed{.topic = q.owner.id,
                             .queue = q.id,
-                            .settings = q.settings,
+                            .settings = *q.settings,
                             .paused = q.paused,
                             .fence = q.fence,
                             .unsifted = q.sifting ? q.sifting->durable : offset_end});
@@ -241,21 +241,21 @@ void set_queue(core& c, turn& t, asker who, const codec::queue_set& what) {
 }
 
 void change_settings(core& c, turn& t, queue& q, const queue_settings& settings) {
-    if (q.settings == settings) {
+    if (*q.settings == settings) {
         return;
     }
-    if (q.settings.expires != settings.expires) {
+    if (q.settings->expires != settings.expires) {
         q.unused_since = t.now.mono;  // not for what was before
     }
     const bool takes_others =
-        q.settings.filter != settings.filter || q.settings.until != settings.until;
+        q.settings->filter != settings.filter || q.settings->until != settings.until;
     // What waits to be ended as not for the queue was left alone when it expired, and may be for it
     // now; where there may be more gaps, what would have been one too many may end.
-    const offset_t look_from = settings.max_runs > q.settings.max_runs ? q.book.floor()
+    const offset_t look_from = settings.max_runs > q.settings->max_runs ? q.book.floor()
                                : takes_others && q.sifting && !q.sifting->unsifted.empty()
                                    ? q.sifting->unsifted.front()
                                    : offset_end;
-    q.settings = settings;
+    q.settings = c.settings.share(settings);
     q.changed = c.gathering;
     if (takes_others) {
         set_sieve(c, q);

@@ -76,7 +76,7 @@ topic& make_topic(core& c, turn& t, const std::string& name, const topic_setting
     of.changed = c.gathering;
     of.without_queue_since = t.now.mono;
     c.topics.emplace(of.id, std::move(made));
-    c.topics_by_name.emplace(name, &of);
+    c.topics_by_name.emplace(of.name, &of);
     c.emit(t, topic_created{of.id, of.name, of.settings, of.created});
     expiry_changed(c, t, of);
     make_pattern_queues(c, t, of);

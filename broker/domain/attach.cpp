@@ -30,7 +30,7 @@ void move_span(core& c, queue& q, consumer& one, lease_span span, mono_time dead
     one.shared->alone = one.shared->alone || (span.exception && must_be_alone(*span.exception));
     span.holder = &one;
     span.deadline = deadline;
-    q.leases.add(std::move(span));
+    q.leases.made().add(std::move(span));
     c.arm(q, deadline);
 }
 
@@ -81,8 +81,8 @@ void finish_attach(core& c, turn& t, asker who, const codec::attach& what, queue
     // count again after a crash.
     c.answer(t, who, q.changed,
              codec::attached{.queue = q.id,
-                             .lease = q.settings.lease,
-                             .attempts = q.settings.attempts,
+                             .lease = q.settings->lease,
+                             .attempts = q.settings->attempts,
                              .gone = std::move(gone)});
     q.offer(one);
     c.wake(q);
@@ -130,13 +130,13 @@ std::vector<lease_run> take_up_held(core& c, turn& t, queue& q, consumer& one,
                                     const std::vector<lease_run>& held,
                                     const exception_map& exceptions) {
     std::vector<lease_run> gone;
-    const mono_time deadline = t.now.mono + q.settings.lease;
+    const mono_time deadline = t.now.mono + q.settings->lease;
     for (lease_run run : held) {
         while (run.count > 0) {
-            const lease_part part = find_part(q.leases, run);
+            const lease_part part = find_part(*q.leases, run);
             const lease_run piece{run.first_offset, part.count, run.epoch, run.first_lease};
             if (part.held) {
-                move_span(c, q, one, q.leases.take({run.epoch, run.first_lease}, part.count),
+                move_span(c, q, one, q.leases.made().take({run.epoch, run.first_lease}, part.count),
                           deadline);
             } else {
                 forget_ended(c, q, piece);
@@ -152,8 +152,8 @@ std::vector<lease_run> take_up_held(core& c, turn& t, queue& q, consumer& one,
 
 void end_consumer(core& c, turn& t, consumer& one, bool lost) {
     queue& q = *one.from;
-    std::vector<lease_span> spans = q.leases.take_of(one, one.leased);
-    (void)q.ended.take_of(one, one.ended);
+    std::vector<lease_span> spans = q.leases.made().take_of(one, one.leased);
+    (void)q.ended.made().take_of(one, one.ended);
     q.forget(one);
     if (q.consumers.empty()) {
         q.unused_since = t.now.mono;

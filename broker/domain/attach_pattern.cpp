@@ -61,8 +61,8 @@ void add_member(core& c, turn& t, consumer_group& group, queue& q) {
 codec::pattern_member describe_member(const queue& q) {
     return {.queue = q.id,
             .topic = q.owner.name,
-            .lease = q.settings.lease,
-            .attempts = q.settings.attempts};
+            .lease = q.settings->lease,
+            .attempts = q.settings->attempts};
 }
 
 // Nothing of the consumer comes behind the answer to its detach, so this counts as a delivery.

@@ -102,8 +102,8 @@ void look_at_timers(core& c, turn& t) {
             continue;
         }
         expire_leases(c, t, *q);
-        const mono_time next = std::min({advance_schedule(c, t, *q), q->leases.earliest(),
-                                         q->ended.earliest(), q->expires_at()});
+        const mono_time next = std::min({advance_schedule(c, t, *q), q->leases->earliest(),
+                                         q->ended->earliest(), q->expires_at()});
         // Never again in this very turn.
         c.arm(*q, std::max(next, t.now.mono + duration_us{1}));
         c.wake(*q);
@@ -257,7 +257,7 @@ std::size_t broker_state::exceptions_in_memory() const {
     std::size_t count = 0;
     for (const auto& [id, of] : impl_->state.topics) {
         for (const auto& [name, q] : of->queues) {
-            count += q->exceptions.size();
+            count += q->exceptions->known.size();
         }
     }
     return count;

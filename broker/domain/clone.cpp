@@ -99,10 +99,10 @@ void copy_exception(core& c, turn& t, const queue& source, queue& q, offset_t of
     }
     c.emit(t, exception_put{.topic = q.owner.id, .queue = q.id, .offset = offset, .value = value});
     BROKERD_ASSERT(q.book.is_exception(offset), "{} is no exception of {}", offset, q.path());
-    known_exception& known = q.exceptions[offset];
+    known_exception& known = q.exceptions.made().known[offset];
     known.value = std::move(value);
     known.commit = c.gathering;
-    q.exceptions_put.emplace_back(c.gathering, offset);
+    q.exceptions.made().put.emplace_back(c.gathering, offset);
 }
 
 // The trim point may have passed them: then the log has their records no more.
@@ -124,7 +124,7 @@ void copy_records(core& c, turn& t, queue& q, clone_watch::record_map records) {
 // old queue, and was looked at there or will be.
 queue& copy_queue(core& c, turn& t, queue& source, const std::string& name, clone_watch known) {
     queue& q =
-        add_queue(c, t, source.owner, name, source.mode, source.settings, source.book.first());
+        add_queue(c, t, source.owner, name, source.mode, *source.settings, source.book.first());
     q.next_lease = source.next_lease;
     q.fence = {c.epoch, source.next_lease - 1};
     q.book.take_over(source.book);
@@ -138,7 +138,7 @@ queue& copy_queue(core& c, turn& t, queue& source, const std::string& name, clon
         copy_exception(c, t, source, q, offset, std::move(value));
     }
     copy_records(c, t, q, known.take_records());
-    if (!q.exceptions.empty()) {
+    if (!q.exceptions->known.empty()) {
         c.retries_put = true;
         c.note_exceptions(q);
     }
@@ -158,7 +158,7 @@ void carry_out_clone(core& c, turn& t, queue& source, asker who, const std::stri
              codec::queue_created{.created = true,
                                   .topic_created = false,
                                   .queue = made.id,
-                                  .settings = made.settings,
+                                  .settings = *made.settings,
                                   .differing = {}});
 }
 

@@ -29,6 +29,7 @@
 #include "broker/domain/producer_table.hpp"
 #include "broker/domain/queue.hpp"
 #include "broker/domain/service_table.hpp"
+#include "broker/domain/shared_settings.hpp"
 #include "broker/domain/topic.hpp"
 #include "broker/domain/wall_clock.hpp"
 
@@ -147,8 +148,9 @@ public:
     bool retries_put = false;  // or message ids, since the last seal: their clock goes with them
 
     std::map<topic_id, std::unique_ptr<topic>> topics;
-    std::map<std::string, topic*, std::less<>> topics_by_name;
-    std::unordered_map<queue_id, queue*> queues;  // only to find; never iterated
+    std::map<std::string_view, topic*> topics_by_name;  // topic::name, which never changes
+    std::unordered_map<queue_id, queue*> queues;        // only to find; never iterated
+    shared_settings settings;                           // of queues
     std::map<connection_id, connection> connections;
     std::map<std::string, std::unique_ptr<pattern_queue>, std::less<>> patterns;  // by path
     std::vector<consumer_group*> noted_groups;  // whose lines dispatch has to look at

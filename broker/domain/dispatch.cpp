@@ -76,8 +76,8 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
 offset_t next_retry(core& c, turn& t, queue& q) {
     while (!q.schedule.due().empty()) {
         const offset_t offset = q.schedule.due().front();
-        const auto known = q.exceptions.find(offset);
-        if (known == q.exceptions.end() || !known->second.record.owner) {
+        const auto known = q.exceptions->known.find(offset);
+        if (known == q.exceptions->known.end() || !known->second.record.owner) {
             return offset_end;
         }
         if (expire_retry(c, t, q, offset)) {
@@ -118,8 +118,8 @@ bool alone_is_loaded(const queue& q) {
     if (q.alone_due.empty()) {
         return false;
     }
-    const auto known = q.exceptions.find(q.alone_due.front());
-    return known != q.exceptions.end() && known->second.record.owner;
+    const auto known = q.exceptions->known.find(q.alone_due.front());
+    return known != q.exceptions->known.end() && known->second.record.owner;
 }
 
 void dispatch_shared(core& c, turn& t, queue& q) {
@@ -192,7 +192,7 @@ void dispatch_queue(core& c, turn& t, queue& q) {
             q.order->search_window.clear();
         }
     }
-    c.arm(q, std::min(next_due, q.leases.earliest()));
+    c.arm(q, std::min(next_due, q.leases->earliest()));
 }
 
 // Room has come for these consumers: their queues are dispatched in turn, as far as it goes.

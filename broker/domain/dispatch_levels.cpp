@@ -215,8 +215,8 @@ bool some_due_above(const queue& q, const queue_level& level) {
 void place_due(core& c, turn& t, queue& q) {
     for (offset_t at = q.schedule.due().next_member(0); at != offset_end;
          at = q.schedule.due().next_member(at + 1)) {
-        const auto known = q.exceptions.find(at);
-        if (known == q.exceptions.end() || !known->second.record.owner) {
+        const auto known = q.exceptions->known.find(at);
+        if (known == q.exceptions->known.end() || !known->second.record.owner) {
             return;  // those behind are loaded after it
         }
         if (expire_retry(c, t, q, at)) {
@@ -239,8 +239,8 @@ void place_due(core& c, turn& t, queue& q) {
 offset_t next_retry_of(core& c, turn& t, queue& q, const queue_level& level) {
     while (!level.due.empty()) {
         const offset_t offset = level.due.front();
-        const auto known = q.exceptions.find(offset);
-        if (known == q.exceptions.end() || !known->second.record.owner) {
+        const auto known = q.exceptions->known.find(offset);
+        if (known == q.exceptions->known.end() || !known->second.record.owner) {
             return offset_end;
         }
         if (!expire_retry(c, t, q, offset)) {

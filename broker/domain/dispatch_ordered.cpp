@@ -233,8 +233,8 @@ void search(core& c, turn& t, queue& q) {
 offset_t next_free_retry(core& c, turn& t, queue& q) {
     while (!q.schedule.due().empty()) {
         const offset_t offset = q.schedule.due().front();
-        const auto known = q.exceptions.find(offset);
-        if (known == q.exceptions.end() || !known->second.record.owner) {
+        const auto known = q.exceptions->known.find(offset);
+        if (known == q.exceptions->known.end() || !known->second.record.owner) {
             return offset_end;
         }
         if (expire_retry(c, t, q, offset)) {
@@ -244,8 +244,7 @@ offset_t next_free_retry(core& c, turn& t, queue& q) {
         if (!key_is_free_for_retry(q, key, offset)) {
             q.forget_due(offset, wall_never);
             q.order->due_waiting.add(offset, key);
-            known->second.record = {};
-            forget_if_loaded(q, offset);
+            forget_record(q, offset);
             continue;
         }
         if (!must_be_alone(known->second.value)) {
@@ -261,8 +260,8 @@ offset_t next_alone(const queue& q) {
     offset_t at = q.alone_due.next_member(0);
     for (std::size_t i = 0; i < alone_looked_at && at != offset_end;
          ++i, at = q.alone_due.next_member(at + 1)) {
-        const auto known = q.exceptions.find(at);
-        if (known != q.exceptions.end() && known->second.record.owner &&
+        const auto known = q.exceptions->known.find(at);
+        if (known != q.exceptions->known.end() && known->second.record.owner &&
             key_is_free_for_retry(q, key_of(q, known->second.record.view), at)) {
             return at;
         }
@@ -363,7 +362,7 @@ given give_fresh(core& c, turn& t, queue& q, consumer& one, std::uint64_t count_
         const bool too_many_retrying =
             q.too_many_retrying() && order.due_waiting.next(q.next) == offset_end;
         if (q.next >= q.owner.end || too_many_retrying || q.too_many_runs() ||
-            order.skipped.runs() >= q.settings.max_runs) {
+            order.skipped.runs() >= q.settings->max_runs) {
             return given::nothing;
         }
         const offset_t first = q.next;
@@ -427,7 +426,7 @@ given give_next(core& c, turn& t, queue& q, consumer& one, std::uint64_t share,
         q.retry_credit = 1;
     }
     if (retry != offset_end && q.retry_credit > 0) {
-        if (!fits(one, q.exceptions.find(retry)->second.record.view.size())) {
+        if (!fits(one, q.exceptions->known.find(retry)->second.record.view.size())) {
             return given::too_large;
         }
         give_retry(c, t, q, one, retry, false);

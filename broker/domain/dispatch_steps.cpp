@@ -81,12 +81,12 @@ void lease(core& c, turn& t, queue& q, consumer& one, record_run run, commit_num
     lease_span span;
     span.run = run.leases;
     span.holder = &one;
-    span.deadline = t.now.mono + q.settings.lease;
+    span.deadline = t.now.mono + q.settings->lease;
     span.attempt = run.attempt;
     span.lane = lane;
     span.bytes = bytes;
     span.exception = std::move(exception);
-    q.leases.add(std::move(span));
+    q.leases.made().add(std::move(span));
     deliver(c, t, one, std::move(run), std::max(depends_on, q.changed));
 }
 
@@ -188,7 +188,8 @@ void lease_slice(core& c, turn& t, queue& q, consumer& one, const record_slice& 
 }
 
 void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool alone) {
-    const auto at = q.exceptions.find(offset);
+    auto& memory = q.exceptions.made().known;
+    const auto at = memory.find(offset);
     known_exception& known = at->second;
     q.forget_due(offset, known.value.due);
     q.leased_retries.insert({offset, 1});
@@ -207,7 +208,7 @@ void give_retry(core& c, turn& t, queue& q, consumer& one, offset_t offset, bool
           depends_on, unknown_lane, std::make_unique<exception_state>(known.value));
     one.shared->alone = alone;
     if (known.commit <= c.applied()) {
-        q.exceptions.erase(at);
+        memory.erase(at);
     } else {
         known.record = {};
     }
@@ -258,8 +259,8 @@ bool give_alone(core& c, turn& t, queue& q, offset_t offset) {
     if (one == nullptr || !one->holds_nothing() || one->room() == 0) {
         return false;
     }
-    const auto known = q.exceptions.find(offset);
-    if (known == q.exceptions.end() || !known->second.record.owner) {
+    const auto known = q.exceptions->known.find(offset);
+    if (known == q.exceptions->known.end() || !known->second.record.owner) {
         return false;
     }
     if (expire_retry(c, t, q, offset)) {

@@ -77,7 +77,7 @@ template <typename GiveOthers>
         q.retry_credit = 1;
     }
     if (retry != offset_end && (q.retry_credit > 0 || !others_wait)) {
-        if (!fits(one, q.exceptions.find(retry)->second.record.view.size())) {
+        if (!fits(one, q.exceptions->known.find(retry)->second.record.view.size())) {
             return given::too_large;
         }
         give_retry(c, t, q, one, retry, false);

@@ -96,8 +96,8 @@ void merge_fetched(queue& q, exceptions_fetched& fetched, exception_map& known) 
 exception_map known_of(const queue& q, const std::vector<offset_t>& offsets, bool records) {
     exception_map known;
     for (const offset_t offset : offsets) {
-        const auto at = q.exceptions.find(offset);
-        if (at != q.exceptions.end() && q.book.is_exception(offset)) {
+        const auto at = q.exceptions->known.find(offset);
+        if (at != q.exceptions->known.end() && q.book.is_exception(offset)) {
             known_exception copy = at->second;
             if (records) {
                 find_record(q, offset, copy);
@@ -122,7 +122,7 @@ void load(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool record
         then(c, t, q, loaded_records{std::move(known)});
         return;
     }
-    q.reads.begin(c.applied());
+    q.exceptions.made().reads.begin(c.applied());
     c.read(t, fetch_exceptions{q.owner.id, q.id, std::move(missing), records, records_bytes_max},
            [&c, id = q.id, since = c.applied(), records, offsets = std::move(offsets),
             known = std::move(known), then = std::move(then),
@@ -134,7 +134,7 @@ void load(core& c, turn& t, queue& q, std::vector<offset_t> offsets, bool record
                    }
                    return;
                }
-               of->reads.end(since);
+               of->exceptions.made().reads.end(since);
                if (auto* failed = std::get_if<failure>(&result)) {
                    then(c, later, *of, std::unexpected(std::move(*failed)));
                    return;
@@ -171,7 +171,7 @@ void with_records(core& c, turn& t, queue& q, std::vector<offset_t> offsets, rec
 
 std::optional<exception_state> newest_exception(const queue& q, const exception_map& fetched,
                                                 offset_t offset) {
-    if (const auto known = q.exceptions.find(offset); known != q.exceptions.end()) {
+    if (const auto known = q.exceptions->known.find(offset); known != q.exceptions->known.end()) {
         return known->second.value;
     }
     const auto at = fetched.find(offset);
@@ -184,25 +184,29 @@ namespace {
 
 // In memory, but not because of a commit that may not be applied.
 bool is_loaded(const queue& q, offset_t offset) {
-    const auto at = q.exceptions.find(offset);
-    return at != q.exceptions.end() && at->second.commit == commit_number{};
+    const auto at = q.exceptions->known.find(offset);
+    return at != q.exceptions->known.end() && at->second.commit == commit_number{};
 }
 
 }  // namespace
 
 void forget_if_loaded(queue& q, offset_t offset) {
     if (is_loaded(q, offset)) {
-        q.exceptions.erase(offset);
+        q.exceptions.made().known.erase(offset);
     }
 }
 
 namespace {
 
 void forget_loaded(queue& q) {
-    for (const offset_t offset : q.exceptions_loaded) {
+    if (q.exceptions->loaded.empty()) {
+        return;
+    }
+    auto& loaded = q.exceptions.made().loaded;
+    for (const offset_t offset : loaded) {
         forget_if_loaded(q, offset);
     }
-    q.exceptions_loaded.clear();
+    loaded.clear();
 }
 
 struct due_load {
@@ -215,18 +219,22 @@ due_load due_to_load(queue& q, std::uint32_t wanted) {
     due_load load;
     std::size_t bytes = 0;  // of those that are loaded and wait to be given out
     const auto look = [&](const interval_set& set, std::uint32_t limit) {
+        if (set.empty()) {
+            return;
+        }
+        auto& memory = q.exceptions.made().known;
         std::uint32_t seen = 0;
         for (auto run = set.next_run(0); run && seen < limit; run = set.next_run(run->end())) {
             for (offset_t at = run->first; at < run->end() && seen < limit; ++at, ++seen) {
-                const auto known = q.exceptions.find(at);
-                if (known != q.exceptions.end() && known->second.record.owner) {
+                const auto known = memory.find(at);
+                if (known != memory.end() && known->second.record.owner) {
                     bytes += known->second.record.view.size();
                     if (bytes >= records_bytes_max) {
                         return;
                     }
                     continue;
                 }
-                if (known != q.exceptions.end() && find_record(q, at, known->second)) {
+                if (known != memory.end() && find_record(q, at, known->second)) {
                     load.found = true;
                 } else {
                     load.missing.push_back(at);
@@ -253,11 +261,11 @@ due_load due_to_load(queue& q, std::uint32_t wanted) {
 // the log was read; after that it stays retrying and is tried again after the next start.
 void miss_record(core& c, turn& t, queue& q, offset_t offset) {
     const std::string text = fmt::format("the record of {} is not in the store", q.address(offset));
-    if (q.missed_once.insert({offset, 1}) > 0) {
+    if (q.exceptions.made().missed_once.insert({offset, 1}) > 0) {
         fail_read(c, t, q, {error_code::storage_failed, text});
         return;
     }
-    q.missed_once.erase({offset, 1});
+    q.exceptions.made().missed_once.erase({offset, 1});
     q.forget_due(offset, wall_never);
     forget_if_loaded(q, offset);
     q.read_error = text;
@@ -265,15 +273,16 @@ void miss_record(core& c, turn& t, queue& q, offset_t offset) {
 
 void take_loaded(core& c, turn& t, queue& q, const std::vector<offset_t>& asked,
                  const exception_map& loaded) {
-    if (q.exceptions_loaded.size() + asked.size() > loaded_max) {
+    if (q.exceptions->loaded.size() + asked.size() > loaded_max) {
         forget_loaded(q);  // those that are next are loaded again
     }
-    q.exceptions_loaded.insert(q.exceptions_loaded.end(), asked.begin(), asked.end());
+    auto& [memory, put, waiting, missed_once, reads] = q.exceptions.made();
+    waiting.insert(waiting.end(), asked.begin(), asked.end());
     for (const auto& [offset, known] : loaded) {
         if (!q.book.retrying().contains(offset) || q.leased_retries.contains(offset)) {
             continue;
         }
-        known_exception& mine = q.exceptions.try_emplace(offset, known).first->second;
+        known_exception& mine = memory.try_emplace(offset, known).first->second;
         if (!mine.record.owner) {
             mine.record = known.record;
             mine.append_time = known.append_time;
@@ -281,12 +290,12 @@ void take_loaded(core& c, turn& t, queue& q, const std::vector<offset_t>& asked,
     }
     q.read_error.clear();
     for (const offset_t offset : asked) {
-        const auto at = q.exceptions.find(offset);
+        const auto at = q.exceptions->known.find(offset);
         const bool is_due = q.is_due(offset);
-        if (is_due && (at == q.exceptions.end() || !at->second.record.owner)) {
+        if (is_due && (at == q.exceptions->known.end() || !at->second.record.owner)) {
             miss_record(c, t, q, offset);
         } else {
-            q.missed_once.erase({offset, 1});
+            missed_once.erase({offset, 1});
         }
     }
     c.note_exceptions(q);
@@ -336,9 +345,8 @@ void set_alone(queue& q, offset_t offset) {
 }
 
 void forget_record(queue& q, offset_t offset) {
-    const auto at = q.exceptions.find(offset);
-    if (at != q.exceptions.end()) {
-        at->second.record = {};
+    if (q.exceptions->known.contains(offset)) {
+        q.exceptions.made().known.at(offset).record = {};
     }
     forget_if_loaded(q, offset);
 }
@@ -367,11 +375,11 @@ void take_due(core& c, turn& t, queue& q, wall_time from, wall_time until, due_f
         }
     };
     for (const due_item& item : fetched.items) {
-        if (!q.exceptions.contains(item.offset)) {
+        if (!q.exceptions->known.contains(item.offset)) {
             take(item.offset, item.due);
         }
     }
-    for (const auto& [offset, exception] : q.exceptions) {
+    for (const auto& [offset, exception] : q.exceptions->known) {
         if (exception.value.state == message_state::retrying) {
             take(offset, exception.value.due);
         }
@@ -385,14 +393,14 @@ void fetch_due_part(core& c, turn& t, queue& q, std::function<void(turn&)> then 
     const wall_time from = std::max(q.schedule.known_until(), wall_time{});
     const wall_time until = t.retry_now + retry_schedule::horizon;
     q.schedule.fetching = q.schedule.fetching || !then;
-    q.reads.begin(c.applied());
+    q.exceptions.made().reads.begin(c.applied());
     c.read(
         t,
         fetch_due{q.owner.id, q.id, from, until, due_fetch_limit * q.schedule.fetch_limit_factor},
         [&c, id = q.id, since = c.applied(), from, until, then = std::move(then)](
             turn& later, fetch_result& result) {
             if (queue* of = c.queue_by_id(id)) {
-                of->reads.end(since);
+                of->exceptions.made().reads.end(since);
                 of->schedule.fetching = of->schedule.fetching && then;
                 if (const auto* failed = std::get_if<failure>(&result)) {
                     fail_read(c, later, *of, *failed);
@@ -453,16 +461,15 @@ namespace {
 // of reads memory is bounded by what comes during one of them. A few of those that are due stay, as
 // if loaded.
 void forget_applied(queue& q, commit_number applied) {
-    applied = q.reads.seen_by_all(applied);
-    auto& loaded = q.exceptions_loaded;
+    auto& [memory, put, loaded, missed_once, reads] = q.exceptions.made();
+    applied = reads.seen_by_all(applied);
     if (loaded.size() >= load_limit) {
         std::erase_if(loaded, [&](offset_t offset) { return !is_loaded(q, offset); });
     }
-    auto& put = q.exceptions_put;
     auto at = put.begin();
     for (; at != put.end() && at->first <= applied; ++at) {
-        const auto known = q.exceptions.find(at->second);
-        if (known == q.exceptions.end() || known->second.commit > applied) {
+        const auto known = memory.find(at->second);
+        if (known == memory.end() || known->second.commit > applied) {
             continue;
         }
         const bool waits_loaded = q.schedule.due().contains(at->second) ||
@@ -472,7 +479,7 @@ void forget_applied(queue& q, commit_number applied) {
             known->second.commit = {};
             loaded.push_back(at->second);
         } else {
-            q.exceptions.erase(known);
+            memory.erase(known);
         }
     }
     put.erase(put.begin(), at);
@@ -489,10 +496,10 @@ void forget_applied(queue& q, commit_number applied) {
 void forget_applied_exceptions(core& c) {
     const auto done = [&](queue* q) {
         forget_applied(*q, c.applied());
-        if (q->consumers.empty() && q->reads.empty()) {
+        if (q->consumers.empty() && q->exceptions->reads.empty()) {
             forget_loaded(*q);
         }
-        q->exceptions_noted = !q->exceptions_put.empty() || !q->reads.empty();
+        q->exceptions_noted = !q->exceptions->put.empty() || !q->exceptions->reads.empty();
         return !q->exceptions_noted;
     };
     std::erase_if(c.queues_with_exceptions, done);

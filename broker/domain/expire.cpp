@@ -22,7 +22,7 @@ bool is_over(const turn& t, const topic& of, const chunk& data, offset_t offset)
 
 // Ready messages of `data` that have expired; fewer of them if not all may die in this commit.
 offset_range end_range(core& c, turn& t, queue& q, const chunk& data, offset_range range) {
-    const bool dies = q.settings.on_expiry == expiry_action::dead;
+    const bool dies = q.settings->on_expiry == expiry_action::dead;
     if (dies) {
         range.count = std::min<std::uint64_t>(range.count, dead_per_commit - c.expired_to_dead);
         c.expired_to_dead += static_cast<std::uint32_t>(range.count);
@@ -44,7 +44,7 @@ offset_range end_range(core& c, turn& t, queue& q, const chunk& data, offset_ran
 }
 
 bool may_end_some(const core& c, const queue& q) {
-    return q.settings.on_expiry == expiry_action::done || c.expired_to_dead < dead_per_commit;
+    return q.settings->on_expiry == expiry_action::done || c.expired_to_dead < dead_per_commit;
 }
 
 }  // namespace
@@ -117,7 +117,7 @@ std::optional<std::uint64_t> live_from(core& c, turn& t, queue& q, const chunk& 
 }
 
 bool expire_retry(core& c, turn& t, queue& q, offset_t offset) {
-    const known_exception& known = q.exceptions.at(offset);
+    const known_exception& known = q.exceptions->known.at(offset);
     if (known.value.ttl_lifted || base::seeded_fault(base::fault::deliver_expired) ||
         expires_at(known.append_time, codec::record_ttl_ms(known.record.view),
                    q.owner.settings.ttl) > t.wall) {
@@ -125,7 +125,7 @@ bool expire_retry(core& c, turn& t, queue& q, offset_t offset) {
     }
     const exception_state before = known.value;
     ++c.counters.expired_messages;
-    if (q.settings.on_expiry == expiry_action::dead) {
+    if (q.settings->on_expiry == expiry_action::dead) {
         expire_message(c, t, q, offset, &before, no_key);
     } else {
         erase_exception(c, t, q, offset, before);

@@ -365,7 +365,7 @@ private:
             return;
         }
         const bool full = std::ranges::any_of(of_.queues, [](const auto& each) {
-            return each.second->book.closed().runs() >= each.second->settings.max_runs;
+            return each.second->book.closed().runs() >= each.second->settings->max_runs;
         });
         if (w_.postponed_at == mono_never || full) {
             w_.postponed_at = t_.now.mono + postponed_again;

@@ -48,7 +48,7 @@ constexpr reason_row last_attempts[] = {
     {"attempt {} of {} {}", [](const question&) { return true; },
      [](const question& of) {
          return fill_ins{fmt::format("{}", of.known->attempts),
-                         fmt::format("{}", of.q.settings.attempts), last_ending(of)};
+                         fmt::format("{}", of.q.settings->attempts), last_ending(of)};
      }},
 };
 
@@ -67,9 +67,9 @@ constexpr reason_row states_ready[] = {
 
 constexpr reason_row states_leased[] = {
     {"leased by {}",
-     [](const question& of) { return of.q.leases.find_offset(of.offset) != nullptr; },
+     [](const question& of) { return of.q.leases->find_offset(of.offset) != nullptr; },
      [](const question& of) {
-         return fill_ins{lease_text(of, *of.q.leases.find_offset(of.offset))};
+         return fill_ins{lease_text(of, *of.q.leases->find_offset(of.offset))};
      }},
 };
 

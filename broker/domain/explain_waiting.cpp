@@ -97,13 +97,13 @@ bool has_key(const question& of) {
 const lease_span* holder_of_key(const question& of) {
     // Without that every lease would be looked at, for nothing.
     return of.q.order->keys.locked(of.key)
-               ? of.q.leases.find_offset(of.q.order->keys.in_flight(of.key))
+               ? of.q.leases->find_offset(of.q.order->keys.in_flight(of.key))
                : nullptr;
 }
 
 // A message that failed and takes the key before this one.
 offset_t failed_before(const question& of) {
-    const offset_t found = of.q.settings.after_failure == after_failure::block
+    const offset_t found = of.q.settings->after_failure == after_failure::block
                                ? of.q.order->keys.first_retrying(of.key)
                                : of.q.order->promised.first_of(of.key);
     return found < of.offset ? found : offset_end;
@@ -149,7 +149,7 @@ bool stopped_by_retrying(const queue& q) {
 }
 
 bool stopped_by_skipped(const queue& q) {
-    return q.order && q.order->skipped.runs() >= q.settings.max_runs;
+    return q.order && q.order->skipped.runs() >= q.settings->max_runs;
 }
 
 // ---- what comes first ----
@@ -181,8 +181,8 @@ sized next_due(const queue& q) {
     if (q.schedule.due().empty()) {
         return {};
     }
-    const auto known = q.exceptions.find(q.schedule.due().front());
-    return known == q.exceptions.end() || !known->second.record.owner
+    const auto known = q.exceptions->known.find(q.schedule.due().front());
+    return known == q.exceptions->known.end() || !known->second.record.owner
                ? sized{}
                : sized{known->first, known->second.record.view.size()};
 }
@@ -193,8 +193,8 @@ std::vector<sized> next_of_levels(const queue& q) {
     for (const queue_level& level : q.levels->all) {
         std::vector<sized> found;
         if (!level.due.empty()) {
-            const auto known = q.exceptions.find(level.due.front());
-            found.push_back(known == q.exceptions.end() || !known->second.record.owner
+            const auto known = q.exceptions->known.find(level.due.front());
+            found.push_back(known == q.exceptions->known.end() || !known->second.record.owner
                                 ? sized{level.due.front(), 0}
                                 : sized{known->first, known->second.record.view.size()});
         }
@@ -308,7 +308,7 @@ bool has_expired(const question& of) {
 }
 
 std::string what_becomes(const question& of) {
-    return std::string(to_string(of.q.settings.on_expiry));
+    return std::string(to_string(of.q.settings->on_expiry));
 }
 
 // ---- the table ----
@@ -323,7 +323,7 @@ constexpr reason_row ways_to_wait[] = {
      "{} between settled messages, the queue's max_runs",
      [](const question& of) { return has_expired(of) && of.q.is_one_run_too_many({of.offset, 1}); },
      [](const question& of) {
-         return texts{what_becomes(of), human_count(of.q.settings.max_runs, "gap")};
+         return texts{what_becomes(of), human_count(of.q.settings->max_runs, "gap")};
      }},
     {"its time to live is over: it is not given out any more, and {} soon", has_expired,
      [](const question& of) { return texts{what_becomes(of)}; }},
@@ -331,7 +331,7 @@ constexpr reason_row ways_to_wait[] = {
     {"it is not for the queue: it is not given out, and done as soon as there are far less than "
      "{} between settled messages, the queue's max_runs",
      [](const question& of) { return is_left(of) && is_not_taken(of); },
-     [](const question& of) { return texts{human_count(of.q.settings.max_runs, "gap")}; }},
+     [](const question& of) { return texts{human_count(of.q.settings->max_runs, "gap")}; }},
 
     // Nothing at all is given out.
     {"the queue is paused; resume it: brokerctl queue resume {}",
@@ -480,7 +480,7 @@ const std::span<const reason_row> reasons_to_wait = ways_to_wait;
 
 std::string lease_text(const question& of, const lease_span& span) {
     return fmt::format("{} for {} more, attempt {} of {}", span.holder->name,
-                       human(span.deadline - of.t.now.mono), span.attempt, of.q.settings.attempts);
+                       human(span.deadline - of.t.now.mono), span.attempt, of.q.settings->attempts);
 }
 
 bool is_not_taken(const question& of) {

@@ -1,6 +1,7 @@
 // A set of offsets as half-open runs: what is closed, returned, retrying, dead in a queue. Touching
 // runs are always merged, so the number of runs is the number of gaps and the cost of everything is
-// per run. In-order inserts extend a run in place; nodes come from the pool given. Pure.
+// per run. In-order inserts extend a run in place; nodes come from the pool given. A queue has ten
+// of these, mostly empty ones: until something is inserted a set is two pointers. Pure.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <memory_resource>
 #include <optional>
 
+#include "broker/domain/lazy.hpp"
 #include "protocol/types/ids.hpp"
 
 namespace brokerd::domain {
@@ -15,9 +17,21 @@ namespace brokerd::domain {
 class interval_set {
     using run_map = std::pmr::map<offset_t, offset_t>;  // first -> end
 
+    struct content {
+        explicit content(std::pmr::memory_resource* pool = std::pmr::get_default_resource())
+            : runs(pool) {}
+
+        run_map runs;
+        std::uint64_t count = 0;
+    };
+
 public:
     explicit interval_set(std::pmr::memory_resource* pool = std::pmr::get_default_resource())
-        : runs_(pool) {}
+        : in_(pool) {}
+    // A copy has the pool it is made with, not that of the other.
+    interval_set(const interval_set& other);
+    interval_set& operator=(const interval_set& other);
+    ~interval_set() = default;
 
     // Returns how many of them were not in the set.
     std::uint64_t insert(offset_range range);
@@ -29,10 +43,10 @@ public:
 
     [[nodiscard]] bool contains(offset_t offset) const;
     [[nodiscard]] bool contains_any(offset_range range) const;
-    [[nodiscard]] bool empty() const { return runs_.empty(); }
-    [[nodiscard]] std::uint64_t count() const { return count_; }
+    [[nodiscard]] bool empty() const { return in_->runs.empty(); }
+    [[nodiscard]] std::uint64_t count() const { return in_->count; }
     [[nodiscard]] std::uint64_t count_in(offset_t first, offset_t end) const;
-    [[nodiscard]] std::size_t runs() const { return runs_.size(); }
+    [[nodiscard]] std::size_t runs() const { return in_->runs.size(); }
 
     // The first offset from `from` on that is not in the set.
     [[nodiscard]] offset_t next_gap(offset_t from) const;
@@ -41,8 +55,8 @@ public:
     // What is left of the first run that reaches beyond `from`, from there on.
     [[nodiscard]] std::optional<offset_range> next_run(offset_t from) const;
     // The lowest and the highest member; the set must not be empty.
-    [[nodiscard]] offset_t front() const { return runs_.begin()->first; }
-    [[nodiscard]] offset_t back() const { return runs_.rbegin()->second - 1; }
+    [[nodiscard]] offset_t front() const { return in_->runs.begin()->first; }
+    [[nodiscard]] offset_t back() const { return in_->runs.rbegin()->second - 1; }
 
     // Calls visit(offset_range) for the part of each run within [first, end), ascending.
     template <typename Visit>
@@ -60,7 +74,7 @@ public:
     }
     template <typename Visit>
     void for_each(Visit&& visit) const {
-        for (const auto& [first, end] : runs_) {
+        for (const auto& [first, end] : in_->runs) {
             visit(offset_range{first, end - first});
         }
     }
@@ -69,8 +83,7 @@ private:
     // The run that holds `offset`, or the first behind it.
     [[nodiscard]] run_map::const_iterator reaching(offset_t offset) const;
 
-    run_map runs_;
-    std::uint64_t count_ = 0;
+    lazy<content> in_;
 };
 
 }  // namespace brokerd::domain

@@ -152,7 +152,7 @@ outcome<void> check_leases(const queue& q) {
     std::map<const consumer*, held> sums;
     interval_set seen;
     std::uint64_t retried = 0;
-    q.leases.for_each([&](const lease_span& span) {
+    q.leases->for_each([&](const lease_span& span) {
         sums[span.holder].messages += span.run.count;
         sums[span.holder].bytes += span.bytes;
         retried += span.exception ? span.run.count : 0;
@@ -164,7 +164,7 @@ outcome<void> check_leases(const queue& q) {
                 q, fmt::format("messages {} to {} are leased {}", span.run.first_offset,
                                span.offsets().end(), twice ? "twice" : "and in another state"));
         }
-        if (result && span.deadline < q.leases.earliest()) {
+        if (result && span.deadline < q.leases->earliest()) {
             result = broken(q, "a lease expires before the earliest deadline");
         }
     });
@@ -181,7 +181,7 @@ outcome<void> check_leases(const queue& q) {
 
 outcome<void> check_ended(const queue& q) {
     std::map<const consumer*, held> sums;
-    q.ended.for_each([&](const lease_span& span) {
+    q.ended->for_each([&](const lease_span& span) {
         sums[span.holder].messages += span.run.count;
         sums[span.holder].bytes += span.bytes;
     });
@@ -273,7 +273,7 @@ outcome<void> check_patterns(const core& c) {
 }
 
 outcome<void> check_timer(const queue& q) {
-    if (q.timer > std::min(q.leases.earliest(), q.ended.earliest())) {
+    if (q.timer > std::min(q.leases->earliest(), q.ended->earliest())) {
         return broken(q, "no timer for the earliest lease");
     }
     return {};

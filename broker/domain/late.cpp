@@ -107,8 +107,8 @@ bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset, leas
              const exception_state* known, mono_time deadline) {
     const late_lease worth = judge_late(c, q, offset, lease, known);
     // A lease that is in a table was given for another message: somebody made this one up.
-    if (worth == late_lease::gone || q.leases.find(lease) != nullptr ||
-        q.ended.find(lease) != nullptr || holder.shared->leased >= limits::prefetch_messages_max) {
+    if (worth == late_lease::gone || q.leases->find(lease) != nullptr ||
+        q.ended->find(lease) != nullptr || holder.shared->leased >= limits::prefetch_messages_max) {
         return false;
     }
     lease_span span;
@@ -142,7 +142,7 @@ bool take_up(core& c, turn& t, queue& q, consumer& holder, offset_t offset, leas
         span.exception = std::make_unique<exception_state>(std::move(value));
     }
     holder.hold(lease, 1, span.bytes);
-    q.leases.add(std::move(span));
+    q.leases.made().add(std::move(span));
     c.arm(q, deadline);
     return true;
 }

@@ -56,14 +56,14 @@ void give_back_room(queue& q, const lease_span& span) {
 void keep_room(queue& q, lease_span span) {
     span.holder->keep_room(span.run.count, span.bytes);
     span.exception.reset();
-    q.ended.add(std::move(span));
+    q.ended.made().add(std::move(span));
 }
 
 void forget_ended(core& c, queue& q, lease_run run) {
-    while (run.count > 0 && !q.ended.empty()) {
-        const lease_part part = find_part(q.ended, run);
+    while (run.count > 0 && !q.ended->empty()) {
+        const lease_part part = find_part(*q.ended, run);
         if (part.held) {
-            give_back_ended(c, q, q.ended.take({run.epoch, run.first_lease}, part.count));
+            give_back_ended(c, q, q.ended.made().take({run.epoch, run.first_lease}, part.count));
         }
         run.first_offset += part.count;
         run.first_lease += part.count;
@@ -138,10 +138,10 @@ void put_exception(core& c, turn& t, queue& q, offset_t offset, const exception_
                             .offset = offset,
                             .previous_due = previous_due,
                             .value = value});
-    known_exception& known = q.exceptions[offset];
+    known_exception& known = q.exceptions.made().known[offset];
     known.value = std::move(value);
     known.commit = c.gathering;
-    q.exceptions_put.emplace_back(c.gathering, offset);
+    q.exceptions.made().put.emplace_back(c.gathering, offset);
     c.note_exceptions(q);
     c.note_change(t, q, true);
     c.note_trim(q.owner);
@@ -156,7 +156,7 @@ void erase_exception(core& c, turn& t, queue& q, offset_t offset, const exceptio
         end_retrying(q, before.key_hash, offset);
     }
     q.book.exception_done(offset);
-    q.exceptions.erase(offset);
+    q.exceptions.made().known.erase(offset);
     if (q.cloning) {
         q.cloning->erase(offset);
     }
@@ -187,13 +187,13 @@ void fail_message(core& c, turn& t, queue& q, offset_t offset, lease_id lease,
     append_attempt(
         value.history,
         {.time = t.wall, .outcome = how.outcome, .consumer = how.consumer, .reason = how.reason});
-    if (how.outcome == attempt_outcome::rejected || value.attempts >= q.settings.attempts) {
+    if (how.outcome == attempt_outcome::rejected || value.attempts >= q.settings->attempts) {
         value.state = message_state::dead;
         value.due = t.wall;
     } else {
         value.state = message_state::retrying;
         const duration_us delay =
-            how.delay >= duration_us{0} ? how.delay : back_off(c, q.settings, value.attempts);
+            how.delay >= duration_us{0} ? how.delay : back_off(c, *q.settings, value.attempts);
         value.due = t.retry_now + delay;
     }
     put_exception(c, t, q, offset, before, std::move(value));
@@ -232,7 +232,10 @@ void fail_span(core& c, turn& t, queue& q, const lease_span& span, const failed_
 }
 
 void expire_leases(core& c, turn& t, queue& q) {
-    for (const lease_span& span : q.leases.take_expired(t.now.mono)) {
+    if (std::min(q.leases->earliest(), q.ended->earliest()) > t.now.mono) {
+        return;
+    }
+    for (const lease_span& span : q.leases.made().take_expired(t.now.mono)) {
         if (!q.stands_by(*span.holder)) {
             q.pass_on();
         }
@@ -241,7 +244,7 @@ void expire_leases(core& c, turn& t, queue& q) {
             c, t, q, span,
             {.outcome = attempt_outcome::expired, .consumer = span.holder->name, .reason = {}});
     }
-    for (const lease_span& span : q.ended.take_expired(t.now.mono)) {
+    for (const lease_span& span : q.ended.made().take_expired(t.now.mono)) {
         give_back_ended(c, q, span);
     }
 }

@@ -37,7 +37,7 @@ codec::queue_item item_of(core& c, const turn& t, queue& q) {
     item.queue = q.name;
     item.id = q.id;
     item.mode = q.mode;
-    item.settings = q.settings;
+    item.settings = *q.settings;
     item.created = q.created;
     item.ready = q.ready();
     item.leased = q.leased();
@@ -188,7 +188,7 @@ void collect(core& c, const codec::queue_list& what, pending_list& list) {
                 return;
             }
             list.queues.push_back(q->second->id);
-            filter_bytes += q->second->settings.filter.size();
+            filter_bytes += q->second->settings->filter.size();
         }
     }
 }

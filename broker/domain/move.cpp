@@ -55,7 +55,7 @@ void move_exception(core& c, turn& t, queue& q, pending_move& move, offset_t off
     q.forget_due(offset, known.due);
     q.book.exception_ready(offset);
     forget_slowest(q.owner);
-    q.exceptions.erase(offset);
+    q.exceptions.made().known.erase(offset);
     if (q.cloning) {
         q.cloning->erase(offset);
     }
@@ -117,7 +117,7 @@ void move_slice(core& c, turn& t, queue& q, const std::shared_ptr<pending_move>&
 // All leases end; below `position` everything is done, from there on ready, but for exceptions.
 void move_to(core& c, turn& t, queue& q, offset_t position) {
     q.fence = {c.epoch, q.next_lease - 1};
-    for (lease_span& span : q.leases.take_all()) {
+    for (lease_span& span : q.leases.made().take_all()) {
         consumer& holder = *span.holder;
         keep_room(q, std::move(span));
         q.offer(holder);

@@ -54,7 +54,7 @@ bool key_is_free_for_retry(const queue& q, key_hash key, offset_t offset) {
 bool key_is_free(const queue& q, key_hash key, offset_t offset) {
     const key_table& keys = q.order->keys;
     return key == no_key || (!keys.locked(key) && q.order->promised.first_of(key) >= offset &&
-                             (q.settings.after_failure == after_failure::skip ||
+                             (q.settings->after_failure == after_failure::skip ||
                               keys.first_retrying(key) >= offset));
 }
 

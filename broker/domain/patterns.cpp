@@ -154,9 +154,9 @@ void answer_existing_pattern(core& c, turn& t, asker who, const codec::pattern_c
     commit_number depends_on = of.changed;
     for (const auto& [id, q] : of.queues) {
         queue_settings settings = what.settings;
-        settings.until = q->settings.until;  // of its topic alone
-        settings.expires = q->settings.expires;
-        changed += q->settings != settings ? 1U : 0U;
+        settings.until = q->settings->until;  // of its topic alone
+        settings.expires = q->settings->expires;
+        changed += *q->settings != settings ? 1U : 0U;
         change_settings(c, t, *q, settings);
         depends_on = std::max(depends_on, q->changed);
     }

@@ -14,7 +14,6 @@ namespace brokerd::domain {
 queue::queue(queue_id number, topic& of, queue_mode how, offset_t start, const queue_memory& memory)
     : id(number),
       owner(of),
-      mode(how),
       book(start, memory.pool),
       next(start),
       returned(memory.pool),
@@ -25,7 +24,7 @@ queue::queue(queue_id number, topic& of, queue_mode how, offset_t start, const q
       schedule(memory.pool),
       leased_retries(memory.pool),
       alone_due(memory.pool),
-      missed_once(memory.pool),
+      exceptions(memory.pool),
       candidates(memory.pool),
       order(how == queue_mode::shared
                 ? nullptr
@@ -33,7 +32,8 @@ queue::queue(queue_id number, topic& of, queue_mode how, offset_t start, const q
       levels(how == queue_mode::shared && of.settings.priorities > 1
                  ? std::make_unique<queue_levels>(of.settings.priorities, memory.pool,
                                                   *memory.window_bytes)
-                 : nullptr) {}
+                 : nullptr),
+      mode(how) {}
 
 std::string queue::path() const {
     return owner.name + "/" + name;
@@ -44,7 +44,7 @@ std::string queue::address(offset_t offset) const {
 }
 
 std::uint64_t queue::ready() const {
-    return book.open_count(owner.end) - leases.fresh() + due();
+    return book.open_count(owner.end) - leases->fresh() + due();
 }
 
 message_state queue::state_of(offset_t offset) const {
@@ -107,7 +107,7 @@ offset_t queue::end_of_topic() const {
 
 bool queue::is_one_run_too_many(offset_range range) const {
     const interval_set& closed = book.closed();
-    return closed.runs() >= settings.max_runs && !closed.contains(range.end()) &&
+    return closed.runs() >= settings->max_runs && !closed.contains(range.end()) &&
            range.first != book.floor() && (range.first == 0 || !closed.contains(range.first - 1));
 }
 

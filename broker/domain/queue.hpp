@@ -33,6 +33,7 @@
 #include "broker/domain/clone_watch.hpp"
 #include "broker/domain/consumer.hpp"
 #include "broker/domain/interval_set.hpp"
+#include "broker/domain/lazy.hpp"
 #include "broker/domain/lease_table.hpp"
 #include "broker/domain/ledger.hpp"
 #include "broker/domain/mutation.hpp"
@@ -60,6 +61,17 @@ struct known_exception {
     shared_bytes record;  // empty: take it from the log
 };
 
+// All of a queue that memory knows, and the reads of others.
+struct exception_memory {
+    std::map<offset_t, known_exception> known;
+    // Which of them a commit put that may not be applied yet, oldest first, and which wait loaded
+    // to be given out; some may be gone from there, or put since.
+    std::vector<std::pair<commit_number, offset_t>> put;
+    std::vector<offset_t> loaded;
+    interval_set missed_once{};  // due, but their record was not found at the first try
+    reads_under_way reads;       // of any kind that looks at exceptions
+};
+
 // What all queues share.
 struct queue_memory {
     std::pmr::memory_resource* pool;  // nodes of sets and tables
@@ -72,11 +84,9 @@ public:
 
     const queue_id id;
     topic& owner;
-    const queue_mode mode;
-    std::string name;
-    queue_settings settings;
+    std::string name;                                // never changes: topic::queues has it as key
+    std::shared_ptr<const queue_settings> settings;  // of core::settings
     wall_time created{};
-    bool paused = false;
     lease_id fence;
     commit_number changed;  // of creation, seek, pause: what is delivered depends on it
 
@@ -86,8 +96,9 @@ public:
     offset_t next = 0;      // nothing from here on was given out, but for `ahead`
     interval_set returned;  // leased before in this epoch, and ready again
     interval_set ahead;     // leased at or above next: taken up again after a restart
-    lease_table leases;
-    lease_table ended;  // without their holder's doing: they hold nothing, and still take its room
+    lazy<lease_table> leases;
+    // Ended without their holder's doing: they hold nothing, and still take its room.
+    lazy<lease_table> ended;
     std::uint64_t next_lease = 1;
     read_window window;
     mono_time read_again{};  // after a failed read
@@ -97,17 +108,9 @@ public:
     retry_schedule schedule;
     interval_set leased_retries;
     interval_set alone_due;  // due, but only to a consumer that holds nothing else
-    std::map<offset_t, known_exception> exceptions;
-    // Which of them a commit put that may not be applied yet, oldest first, and which wait loaded
-    // to be given out; some may be gone from there, or put since.
-    std::vector<std::pair<commit_number, offset_t>> exceptions_put;
-    std::vector<offset_t> exceptions_loaded;
-    interval_set missed_once;  // due, but their record was not found at the first try
-    bool exceptions_fetching = false;
-    reads_under_way reads;                   // of any kind that looks at exceptions
+    lazy<exception_memory> exceptions;
     std::unique_ptr<clone_watch> cloning;    // a clone that waits for fetches
     std::unique_ptr<copied_records> copied;  // a clone's own, until the store has them
-    std::uint32_t retry_credit = 1;
 
     // ---- consumers ----
     std::vector<consumer*> consumers;        // in order of attachment
@@ -124,22 +127,28 @@ public:
     std::unique_ptr<sieve> sifting;  // none: all messages are for it
 
     // ---- bookkeeping ----
-    std::uint64_t dropped = 0;      // it was not done with; durable, with its topic's
-    mono_time unused_since{};       // without a consumer; matters while there is none
-    bool woken = false;             // in core::woken
-    bool change_noted = false;      // in core::changed_queues
-    bool exceptions_noted = false;  // in core::queues_with_exceptions: some may be forgotten
-    mono_time timer = mono_never;   // in core::timers
-    bool moving = false;            // seek or purge in slices is under way
+    std::uint64_t dropped = 0;     // it was not done with; durable, with its topic's
+    mono_time unused_since{};      // without a consumer; matters while there is none
+    mono_time timer = mono_never;  // in core::timers
     rate_meter out_rate;
     offset_t oldest_offset = offset_end;  // whose append time is remembered
     wall_time oldest_time{};
+
+    // ---- what is small, together, without gaps ----
+    const queue_mode mode;
+    bool paused = false;
+    bool exceptions_fetching = false;
+    bool exceptions_noted = false;  // in core::queues_with_exceptions: some may be forgotten
+    bool woken = false;             // in core::woken
+    bool change_noted = false;      // in core::changed_queues
+    bool moving = false;            // seek or purge in slices is under way
+    std::uint32_t retry_credit = 1;
 
     [[nodiscard]] std::string path() const;                    // topic/queue
     [[nodiscard]] std::string address(offset_t offset) const;  // topic/queue@offset
 
     [[nodiscard]] std::uint64_t ready() const;
-    [[nodiscard]] std::uint64_t leased() const { return leases.fresh() + leases.retried(); }
+    [[nodiscard]] std::uint64_t leased() const { return leases->fresh() + leases->retried(); }
     // Those of the ready ones that failed before: due again, or redriven.
     [[nodiscard]] std::uint64_t due() const {
         return schedule.due().count() + alone_due.count() +
@@ -150,7 +159,7 @@ public:
                (order && order->due_waiting.contains(offset)) || (levels && levels->is_due(offset));
     }
     [[nodiscard]] std::uint64_t retrying() const {
-        return book.retrying().count() - leases.retried() - due();
+        return book.retrying().count() - leases->retried() - due();
     }
     [[nodiscard]] std::uint64_t dead() const { return book.dead().count(); }
     [[nodiscard]] std::uint64_t done() const { return book.done_total(); }
@@ -177,29 +186,29 @@ public:
 
     // When a temporary queue goes, if no consumer comes.
     [[nodiscard]] mono_time expires_at() const {
-        return settings.expires == duration_us{0} || !consumers.empty()
+        return settings->expires == duration_us{0} || !consumers.empty()
                    ? mono_never
-                   : unused_since + settings.expires;
+                   : unused_since + settings->expires;
     }
 
     // Why no message that was never delivered is given out, although there are some.
     [[nodiscard]] bool too_many_retrying() const {
-        return book.retrying().count() >= settings.max_retrying;
+        return book.retrying().count() >= settings->max_retrying;
     }
     // A gap below `next` is leased or ready again, so that it closes by and by. Other gaps (a seek,
     // a restart, a purge of some, what was given back before the cursor came by) are no reason to
     // give out nothing.
     [[nodiscard]] bool too_many_runs() const {
         const bool given_by_cursor = returned.empty() || returned.front() >= next;
-        const std::size_t gaps = leases.spans() + (given_by_cursor ? 0 : returned.runs()) +
+        const std::size_t gaps = leases->spans() + (given_by_cursor ? 0 : returned.runs()) +
                                  (order ? order->skipped.runs() : 0);
-        return std::min(book.closed().runs(), gaps) >= settings.max_runs;
+        return std::min(book.closed().runs(), gaps) >= settings->max_runs;
     }
 
     // Of a queue with levels: the done messages of higher ones leave so many gaps among the others
     // that these have to close first.
     [[nodiscard]] bool gaps_need_closing() const {
-        return book.closed().runs() >= settings.max_runs;
+        return book.closed().runs() >= settings->max_runs;
     }
 
     // Whether these would be done among others that are not, and there are as many gaps between

@@ -1,12 +1,14 @@
 // Events per second, averaged over the last ten whole seconds and the running one, or over the time
-// since the broker started if that is less: a flow shows at once, and as what it is. Header only;
-// pure.
+// since the broker started if that is less: a flow shows at once, and as what it is. What nothing
+// ever happened to needs no seconds to remember. Header only; pure.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <numeric>
 
 #include "protocol/types/time.hpp"
 
@@ -18,6 +20,9 @@ public:
 
     void add(mono_time now, std::uint64_t events) {
         advance(second_of(now));
+        if (!buckets_) {
+            buckets_ = std::make_unique<buckets>();
+        }
         current_ += events;
     }
 
@@ -25,8 +30,8 @@ public:
     [[nodiscard]] double per_second(mono_time now, mono_time since) {
         advance(second_of(now));
         std::uint64_t sum = current_;
-        for (const std::uint32_t each : buckets_) {
-            sum += each;
+        if (buckets_) {
+            sum = std::accumulate(buckets_->begin(), buckets_->end(), sum);
         }
         const duration_us looked_back =
             now.time_since_epoch() - std::chrono::seconds{second_ - seconds};
@@ -37,6 +42,8 @@ public:
     }
 
 private:
+    using buckets = std::array<std::uint32_t, seconds>;
+
     static std::int64_t second_of(mono_time now) {
         return std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count();
     }
@@ -45,22 +52,24 @@ private:
         if (second <= second_) {
             return;
         }
-        for (std::int64_t passed = 0; second_ < second && passed < seconds; ++passed) {
+        for (std::int64_t passed = 0; buckets_ && second_ < second && passed < seconds; ++passed) {
             bucket(second_) = static_cast<std::uint32_t>(current_);
             current_ = 0;
             ++second_;
         }
         if (second_ < second) {  // longer ago than the meter looks back
-            buckets_.fill(0);
+            if (buckets_) {
+                buckets_->fill(0);
+            }
             current_ = 0;
             second_ = second;
         }
     }
     std::uint32_t& bucket(std::int64_t second) {
-        return buckets_[static_cast<std::size_t>(((second % seconds) + seconds) % seconds)];
+        return (*buckets_)[static_cast<std::size_t>(((second % seconds) + seconds) % seconds)];
     }
 
-    std::array<std::uint32_t, seconds> buckets_{};
+    std::unique_ptr<buckets> buckets_;
     std::uint64_t current_ = 0;
     std::int64_t second_ = 0;
 };

@@ -21,7 +21,7 @@ public:
         made->name = m.name;
         set(*made, m.settings);
         made->created = m.created;
-        c_.topics_by_name[m.name] = made.get();
+        c_.topics_by_name[made->name] = made.get();
         c_.topics[m.topic] = std::move(made);
     }
     void operator()(const pattern_put& m) { restore_pattern(c_, m); }
@@ -42,14 +42,14 @@ public:
         topic& of = topic_of(m.topic);
         auto made = std::make_unique<queue>(m.queue, of, m.mode, m.start, c_.memory());
         made->name = m.name;
-        made->settings = m.settings;
+        made->settings = c_.settings.share(m.settings);
         made->created = m.created;
         c_.queues[m.queue] = made.get();
-        of.queues[m.name] = std::move(made);
+        of.queues.emplace(made->name, std::move(made));
     }
     void operator()(const queue_changed& m) {
         queue& q = queue_of(m.queue);
-        q.settings = m.settings;
+        q.settings = c_.settings.share(m.settings);
         q.paused = m.paused;
         q.fence = m.fence;
         q.sifting.reset();
@@ -173,7 +173,7 @@ void restore(core& c, turn& t, const loaded_state& loaded) {
             // Clients may take some time to find the broker again.
             q->unused_since =
                 t.now.mono +
-                std::max(limits::expires_after_start_min - q->settings.expires, duration_us{0});
+                std::max(limits::expires_after_start_min - q->settings->expires, duration_us{0});
             c.arm(*q, q->expires_at());
             join_patterns(c, t, *q);
             if (q->book.retrying().empty()) {

@@ -29,7 +29,7 @@ void end_leases(core& c, queue& q, offset_t target) {
          run = q.next_ready_run(std::min(run->end(), target))) {
         ready += std::min(run->end(), target) - run->first;
     }
-    for (lease_span& span : q.leases.take_below(target, open - ready)) {
+    for (lease_span& span : q.leases.made().take_below(target, open - ready)) {
         end_in_flight(q, span.offsets());
         keep_room(q, std::move(span));
         c.wake(q);

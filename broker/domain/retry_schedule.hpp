@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "broker/domain/interval_set.hpp"
+#include "broker/domain/lazy.hpp"
 #include "protocol/types/ids.hpp"
 #include "protocol/types/time.hpp"
 
@@ -39,12 +40,12 @@ public:
 
     [[nodiscard]] const interval_set& due() const { return due_; }
     [[nodiscard]] bool contains(offset_t offset, wall_time due) const {
-        return due_.contains(offset) || soon_.contains({due, offset});
+        return due_.contains(offset) || soon_->contains({due, offset});
     }
-    [[nodiscard]] std::uint64_t in_memory() const { return due_.count() + soon_.size(); }
+    [[nodiscard]] std::uint64_t in_memory() const { return due_.count() + soon_->size(); }
     // When the next message in memory becomes due; wall_never if none will.
     [[nodiscard]] wall_time next() const {
-        return soon_.empty() ? wall_never : soon_.begin()->first;
+        return soon_->empty() ? wall_never : soon_->begin()->first;
     }
 
     // Every message due before this time is in memory.
@@ -55,7 +56,7 @@ public:
     std::uint32_t fetch_limit_factor = 1;  // grown when a whole part was due at one instant
 
 private:
-    std::pmr::set<std::pair<wall_time, offset_t>> soon_;
+    lazy<std::pmr::set<std::pair<wall_time, offset_t>>> soon_;
     interval_set due_;
     wall_time known_until_{};
 };

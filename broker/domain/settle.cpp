@@ -28,7 +28,7 @@ struct settlement {
 };
 
 duration_us bounded_lease(const queue& q, duration_us asked) {
-    const duration_us wanted = asked < duration_us{0} ? q.settings.lease : asked;
+    const duration_us wanted = asked < duration_us{0} ? q.settings->lease : asked;
     return std::clamp<duration_us>(wanted, limits::lease_min, limits::lease_max);
 }
 
@@ -52,7 +52,7 @@ void settle_span(core& c, turn& t, queue& q, const settlement& s, lease_span spa
     if (s.what.action == settle_action::extend) {
         span.deadline = t.now.mono + bounded_lease(q, s.what.delay);
         c.arm(q, span.deadline);
-        q.leases.add(std::move(span));
+        q.leases.made().add(std::move(span));
         return;
     }
     give_back_room(q, span);
@@ -70,9 +70,9 @@ void settle_span(core& c, turn& t, queue& q, const settlement& s, lease_span spa
 // Settles what is in the table; the rest goes to s.late.
 void settle_run(core& c, turn& t, queue& q, settlement& s, lease_run run) {
     while (run.count > 0) {
-        const lease_part part = find_part(q.leases, run);
+        const lease_part part = find_part(*q.leases, run);
         if (part.held) {
-            settle_span(c, t, q, s, q.leases.take({run.epoch, run.first_lease}, part.count));
+            settle_span(c, t, q, s, q.leases.made().take({run.epoch, run.first_lease}, part.count));
             s.accepted += part.count;
         } else {
             s.late.push_back({run.first_offset, part.count, run.epoch, run.first_lease});
@@ -343,7 +343,7 @@ std::optional<offset_t> first_not_held(const core& c, const queue& q,
                                        const exception_map& exceptions) {
     for (lease_run run : runs) {
         while (run.count > 0) {
-            lease_part part = find_part(q.leases, run);
+            lease_part part = find_part(*q.leases, run);
             if (!part.held) {
                 const auto known = newest_exception(q, exceptions, run.first_offset);
                 if (run.first_offset >= q.owner.end ||

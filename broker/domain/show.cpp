@@ -33,10 +33,10 @@ codec::queue_state_item item_of(core& c, const turn& t, queue& q, offset_t offse
     codec::queue_state_item item;
     item.queue = q.name;
     item.state = q.state_of(offset);
-    item.attempts_max = q.settings.attempts;
+    item.attempts_max = q.settings->attempts;
     const lease_span* span = nullptr;
     if (item.state == message_state::leased) {
-        span = q.leases.find_offset(offset);
+        span = q.leases->find_offset(offset);
     }
     if (span != nullptr) {
         item.lease_until = t.wall + (span->deadline - t.now.mono);
@@ -82,7 +82,8 @@ bool knows_exceptions(core& c, turn& t, topic& of, const std::shared_ptr<pending
     for (const auto& [name, q] : of.queues) {
         if (!q->book.is_exception(show->offset)) {
             show->exceptions.erase(q->id);
-        } else if (const auto at = q->exceptions.find(show->offset); at != q->exceptions.end()) {
+        } else if (const auto at = q->exceptions->known.find(show->offset);
+                   at != q->exceptions->known.end()) {
             show->exceptions[q->id] = at->second.value;
         } else if (!show->asked.contains(q->id)) {
             unknown.push_back(q.get());
@@ -112,7 +113,7 @@ void finish_if_complete(core& c, turn& t, const std::shared_ptr<pending_show>& p
     }
     for (const queue_id each : std::exchange(show.held, {})) {
         if (queue* q = c.queue_by_id(each)) {
-            q->reads.end(show.held_since);
+            q->exceptions.made().reads.end(show.held_since);
         }
     }
     if (of == nullptr) {
@@ -226,7 +227,7 @@ void show_message(core& c, turn& t, asker who, const codec::message_show& what) 
     }
     show->held_since = c.applied();
     for (const auto& [name, q] : of.queues) {
-        q->reads.begin(show->held_since);
+        q->exceptions.made().reads.begin(show->held_since);
         show->held.push_back(q->id);
         if (q->book.is_exception(what.offset)) {
             read_exception(c, t, *q, show);

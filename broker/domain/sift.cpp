@@ -115,7 +115,7 @@ void take_read(core& c, const turn& t, queue& q, offset_t from, fetch_result& re
 
 // Once most gaps have closed, so that each that closes does not begin the walk again.
 bool has_room_for_gaps(const queue& q) {
-    return q.book.closed().runs() <= q.settings.max_runs / 4 * 3;
+    return q.book.closed().runs() <= q.settings->max_runs / 4 * 3;
 }
 
 // A walk over what is to be looked at; one slice of it.
@@ -217,10 +217,10 @@ outcome<filters::filter> filter_of_queue(std::string_view text) {
 }
 
 void set_sieve(core& c, queue& q) {
-    const offset_t until = q.settings.until == 0 ? offset_end : q.settings.until;
+    const offset_t until = q.settings->until == 0 ? offset_end : q.settings->until;
     std::optional<filters::filter> which;
-    if (!q.settings.filter.empty()) {
-        auto made = filter_of_queue(q.settings.filter);
+    if (!q.settings->filter.empty()) {
+        auto made = filter_of_queue(q.settings->filter);
         BROKERD_ASSERT(made, "queue {} has a filter that cannot be read: {}", q.path(),
                        made.error().text);
         which = *std::move(made);
@@ -262,7 +262,7 @@ void sift_again(core& c, turn& t, queue& q, offset_t from) {
     if (from < q.owner.end) {
         s.unsifted.insert({from, q.owner.end - from});
         // What is leased was given out before, and stays.
-        q.leases.for_each([&](const lease_span& span) { s.unsifted.erase(span.offsets()); });
+        q.leases->for_each([&](const lease_span& span) { s.unsifted.erase(span.offsets()); });
         s.at = std::min(s.at, from);
         c.wake(q);
     }

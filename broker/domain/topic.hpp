@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "broker/domain/chunk.hpp"
@@ -63,7 +64,7 @@ public:
     chunk_tail tail;
     offset_t reserved = 0;  // of durability os: below this an offset may be given out unsynced
     interval_set skipped;   // no message has these offsets, and they are done in every queue
-    std::map<std::string, std::unique_ptr<queue>, std::less<>> queues;
+    std::map<std::string_view, std::unique_ptr<queue>> queues;  // by queue::name
     std::list<waiting_read> waiting;
     rate_meter in_rate;
     std::unique_ptr<expiry_watch> expiry;      // none: no message has a time to live

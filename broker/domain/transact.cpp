@@ -348,7 +348,7 @@ void decide(core& c, turn& t, pending_transaction& pending) {
 void finish(core& c, turn& t, pending_transaction& pending) {
     for (const auto& [id, runs] : pending.runs) {
         if (queue* q = c.queue_by_id(id)) {
-            q->reads.end(pending.since);
+            q->exceptions.made().reads.end(pending.since);
         }
     }
     decide(c, t, pending);
@@ -465,7 +465,7 @@ void transact(core& c, turn& t, asker who, transaction_request what) {
     settle_waits(c, who.connection);
     // Memory must know what changes in any of the queues until all has come.
     for (const auto& [id, each] : runs) {
-        c.queue_by_id(id)->reads.begin(c.applied());
+        c.queue_by_id(id)->exceptions.made().reads.begin(c.applied());
     }
     const auto pending = std::make_shared<pending_transaction>(pending_transaction{
         .who = who, .what = std::move(what), .runs = std::move(runs), .since = c.applied()});

@@ -126,8 +126,8 @@ offset_t bounded_target(const core& c, const topic& of, offset_t target) {
     std::vector<offset_t> all;
     for (const auto& [name, q] : of.queues) {
         for (const offset_t offset : exceptions_below(*q, target, trim_exceptions_max)) {
-            const auto known = q->exceptions.find(offset);
-            if (known != q->exceptions.end() && known->second.commit > c.applied()) {
+            const auto known = q->exceptions->known.find(offset);
+            if (known != q->exceptions->known.end() && known->second.commit > c.applied()) {
                 target = std::min(target, offset);
                 break;
             }
@@ -149,10 +149,10 @@ void finish_move(core& c, turn& t, topic& of, const trim_move& move) {
         for (const offset_t offset : exceptions_below(*q, target, of.end - of.trim)) {
             const bool is_loaded =
                 loaded != move.exceptions.end() && loaded->second.contains(offset);
-            const auto in_memory = q->exceptions.find(offset);
-            if (!is_loaded ||
-                (!loaded->second.at(offset).record.owner && in_memory != q->exceptions.end() &&
-                 in_memory->second.commit > c.applied())) {
+            const auto in_memory = q->exceptions->known.find(offset);
+            if (!is_loaded || (!loaded->second.at(offset).record.owner &&
+                               in_memory != q->exceptions->known.end() &&
+                               in_memory->second.commit > c.applied())) {
                 target = std::min(target, offset);  // came up since the fetch
                 break;
             }

@@ -84,6 +84,26 @@ TEST(interval_set, extends_in_order_without_allocating) {
     EXPECT_EQ(runs_of(set), (offset_ranges{{900, 100}}));
 }
 
+TEST(interval_set, copies_stand_alone_and_empty_ones_take_nothing) {
+    std::pmr::memory_resource* const none = std::pmr::null_memory_resource();
+    interval_set empty(none);
+    empty.erase({0, 10});
+    empty.erase_below(5);
+    empty.clear();
+    EXPECT_FALSE(empty.contains(3));
+    EXPECT_EQ(empty.next_member(0), offset_end);
+    empty = interval_set();
+
+    interval_set set;
+    set.insert({3, 4});
+    interval_set copy = set;
+    set.clear();
+    EXPECT_EQ(copy.count(), 4U);
+    copy = set;
+    EXPECT_TRUE(copy.empty());
+    EXPECT_EQ(copy.count(), 0U);
+}
+
 TEST(interval_set, does_what_a_plain_set_does) {
     constexpr offset_t size = 200;
     base::random random(7);

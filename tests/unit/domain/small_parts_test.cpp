@@ -8,6 +8,7 @@
 #include "broker/domain/rate_meter.hpp"
 #include "broker/domain/read_window.hpp"
 #include "broker/domain/retry_schedule.hpp"
+#include "broker/domain/shared_settings.hpp"
 #include "broker/domain/wall_clock.hpp"
 #include "tests/unit/domain/harness.hpp"
 
@@ -236,6 +237,17 @@ TEST(human, says_times_in_two_units_at_most) {
     EXPECT_EQ(human(-5s), "0 ms");
     EXPECT_EQ(human_count(1, "message"), "1 message");
     EXPECT_EQ(human_count(2, "message"), "2 messages");
+}
+
+TEST(shared_settings, equal_ones_are_one_as_long_as_they_are_remembered) {
+    shared_settings all;
+    const auto first = all.share({.attempts = 1});
+    EXPECT_EQ(all.share({.attempts = 1}), first);
+    for (std::uint32_t i = 2; i <= shared_settings::remembered_max + 1; ++i) {
+        EXPECT_EQ(all.share({.attempts = i})->attempts, i);
+    }
+    EXPECT_NE(all.share({.attempts = 1}), first);
+    EXPECT_EQ(first->attempts, 1U);
 }
 
 }  // namespace
