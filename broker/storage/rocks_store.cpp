@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fcntl.h>
+#include <malloc.h>
 #include <system_error>
 #include <utility>
 
@@ -97,6 +98,8 @@ struct rocks_store::impl {
     std::atomic<std::uint64_t> wal_bytes_written = 0;
     std::atomic<std::uint64_t> wal_records = 0;  // since the last full flush
     std::atomic<std::uint64_t> disk_bytes = 0;
+    std::uint64_t maintained_at = 0;  // wal_bytes_written at the last maintain
+    std::atomic<bool> maintains = true;
     std::mutex gone_mutex;
     std::vector<topic_id> gone;  // guarded by gone_mutex; removed topics without a chunk left
 
@@ -112,6 +115,7 @@ struct rocks_store::impl {
     [[nodiscard]] open_outcome<void> load_topics();
     void measure(marker_state& state);
     void flush(bool wait);
+    void flush_if_idle();
     void became_synced();
 };
 
@@ -313,6 +317,23 @@ void rocks_store::impl::flush(bool wait) {
     (void)database->db().Flush(how, database->handles());
 }
 
+// Nothing was written since the last time: gives the memory back, and leaves a start after a kill
+// little to replay. Whoever writes all the time never comes here, so what is consumed while it
+// comes still never reaches a table.
+void rocks_store::impl::flush_if_idle() {
+    const std::uint64_t written = wal_bytes_written.load(std::memory_order_relaxed);
+    if (std::exchange(maintained_at, written) != written || !maintains) {
+        return;
+    }
+    std::uint64_t held = 0;
+    (void)database->db().GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables,
+                                                  &held);
+    if (held >= options.idle_memtable_bytes) {
+        flush(true);
+        ::malloc_trim(0);
+    }
+}
+
 rocks_store::rocks_store(std::unique_ptr<impl> parts) : impl_(std::move(parts)) {}
 
 rocks_store::~rocks_store() {
@@ -416,6 +437,7 @@ void rocks_store::measure() {
 }
 
 void rocks_store::stop_maintaining() {
+    impl_->maintains = false;
     impl_->reclaimer->cancel();
 }
 
@@ -428,6 +450,7 @@ void rocks_store::maintain() {
     if (own.wal_records.load(std::memory_order_relaxed) > own.options.wal_records_max) {
         own.flush(false);
     }
+    own.flush_if_idle();
     auto gone = own.reclaimer->step(own.listener->tables_generation());
     own.disk_bytes.store(bytes_of_directory(own.options.directory), std::memory_order_relaxed);
     if (!gone.empty()) {

@@ -39,6 +39,9 @@ struct rocks_store_options {
     // Set aside for a start on a full disk; 0 = none.
     std::uint64_t ballast_bytes = std::uint64_t{64} << 20;
     std::size_t memtable_bytes = std::size_t{64} << 20;
+    // What memtables may hold of a database that nobody writes to. A million messages of 100 bytes
+    // in a queue are 67 MB of them, which with the cache of chunks is the most of what they take.
+    std::size_t idle_memtable_bytes = std::size_t{8} << 20;
     std::size_t wal_bytes_max = std::size_t{64} << 20;
     // Bounds what a start has to replay when there are many small commits.
     std::uint64_t wal_records_max = 200'000;

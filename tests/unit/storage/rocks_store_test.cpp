@@ -307,6 +307,27 @@ TEST_F(rocks_store_test, compacts_nothing_once_it_was_told_to_stop) {
     EXPECT_TRUE(compacts(false));
 }
 
+// Whatever lay in memtables is in tables when nobody has written from one maintain to the next.
+TEST_F(rocks_store_test, holds_little_memory_once_nobody_writes) {
+    auto eager = options();
+    eager.memtable_bytes = std::size_t{64} << 20;
+    eager.idle_memtable_bytes = std::size_t{1} << 20;
+    auto store = test::open_or_fail(eager);
+    test::committer to(*store);
+    to.apply({test::new_topic(orders, "orders")});
+    store->maintain();
+    for (offset_t offset = 0; offset < 30; ++offset) {
+        to.apply(message(offset, 100'000));
+    }
+    store->maintain();
+    EXPECT_GT(store->statistics().memtable_bytes, 3'000'000U);
+    store->maintain();
+    EXPECT_LT(store->statistics().memtable_bytes, eager.idle_memtable_bytes);
+    const auto written = store->statistics().bytes_written;
+    store->maintain();
+    EXPECT_EQ(store->statistics().bytes_written, written);
+}
+
 TEST_F(rocks_store_test, what_is_consumed_before_its_flush_never_reaches_a_table) {
     auto store = test::open_or_fail(options());
     test::committer to(*store);
