@@ -14,7 +14,6 @@
 #include <cstdio>
 #include <deque>
 #include <exception>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <unistd.h>
@@ -35,6 +34,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "tools/bench/process_cpu.hpp"
 #include "tools/brokerctl/bench_histogram.hpp"
 #include <brokerd/async_client.hpp>
 
@@ -66,22 +66,6 @@ std::string topic_name(std::uint64_t number) {
 
 std::string queue_name(std::uint64_t topic, std::uint64_t queue) {
     return fmt::format("load-{}/q{}", topic, queue);
-}
-
-// User and system CPU seconds of a process so far; 0 without a pid.
-double cpu_seconds(std::uint64_t pid) {
-    std::ifstream file(fmt::format("/proc/{}/stat", pid));
-    std::string name;
-    std::getline(file, name, ')');
-    std::string skipped;
-    constexpr int between = 11;  // the name, field 2, and utime, field 14
-    for (int i = 0; i < between; ++i) {
-        file >> skipped;
-    }
-    std::uint64_t user = 0;
-    std::uint64_t system = 0;
-    file >> user >> system;
-    return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
 // The coroutines of a phase and their connections.
@@ -120,7 +104,7 @@ public:
             run();
         }
         begin_ = steady::now();
-        cpu_before_ = cpu_seconds(with_.pid);
+        cpu_before_ = brokerd::bench::cpu_seconds(with_.pid);
     }
     // Ends what it began, in order.
     void close() {
@@ -140,7 +124,9 @@ public:
         return std::chrono::duration<double>(steady::now() - begin_).count();
     }
     // Of the broker, since then.
-    [[nodiscard]] double cpu() const { return cpu_seconds(with_.pid) - cpu_before_; }
+    [[nodiscard]] double cpu() const {
+        return brokerd::bench::cpu_seconds(with_.pid) - cpu_before_;
+    }
     [[nodiscard]] bool over() const { return seconds() >= with_.seconds; }
     [[nodiscard]] const settings& with() const { return with_; }
 

@@ -11,12 +11,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <sys/socket.h>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -35,6 +33,7 @@
 #include "protocol/codec/record_batch.hpp"
 #include "protocol/codec/topology_messages.hpp"
 #include "protocol/types/limits.hpp"
+#include "tools/bench/process_cpu.hpp"
 
 namespace {
 
@@ -254,21 +253,6 @@ void make_queue(const settings& with) {
     to.ask(queue, codec::frame_type::queue_created);
 }
 
-// User and system CPU seconds of a process so far; 0 without a pid.
-double cpu_seconds(std::uint64_t pid) {
-    std::ifstream file(fmt::format("/proc/{}/stat", pid));
-    std::string skipped;
-    std::getline(file, skipped, ')');
-    constexpr int between = 11;  // the name, field 2, and utime, field 14
-    for (int i = 0; i < between; ++i) {
-        file >> skipped;
-    }
-    std::uint64_t user = 0;
-    std::uint64_t system = 0;
-    file >> user >> system;
-    return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
-
 // From the first publish until all that was published is acked.
 nlohmann::json measure(const settings& with) {
     constexpr auto patience = std::chrono::seconds(30);
@@ -291,7 +275,7 @@ nlohmann::json measure(const settings& with) {
         consumes.end();
         taking.join();
     };
-    const double cpu_before = cpu_seconds(with.pid);
+    const double cpu_before = bench::cpu_seconds(with.pid);
     const auto begin = steady::now();
     const auto end = begin + std::chrono::duration_cast<steady::duration>(
                                  std::chrono::duration<double>(with.seconds));
@@ -305,7 +289,7 @@ nlohmann::json measure(const settings& with) {
         throw;
     }
     const double seconds = std::chrono::duration<double>(steady::now() - begin).count();
-    const double cpu = cpu_seconds(with.pid) - cpu_before;
+    const double cpu = bench::cpu_seconds(with.pid) - cpu_before;
     joined();
     if (failed) {
         std::rethrow_exception(failed);
